@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/* File descriptors: closing once, duplicating, eventfds. Any thread. */
+#ifndef HOLDFAST_BASE_FD_H
+#define HOLDFAST_BASE_FD_H
+
+#include <stdbool.h>
+
+#include "base/compiler.h"
+
+/** fd_close() - close *@fd if it is open (>= 0) and set it to -1; errno is kept */
+void fd_close(int *fd);
+
+/** fd_dup() - duplicate with close-on-exec. Return: the new fd or -errno (-EBADF) */
+int fd_dup(int fd) HF_MUST_CHECK;
+
+/** fd_is_eventfd() - Return: 1 yes, 0 no, -EBADF not an open fd */
+int fd_is_eventfd(int fd) HF_MUST_CHECK;
+
+/** fd_set_nonblock() - Return: 0 or -errno */
+int fd_set_nonblock(int fd) HF_MUST_CHECK;
+
+/**
+ * fd_signal() - add 1 to an eventfd, never blocking
+ * A counter at its maximum is a signal already given; a blocking eventfd is polled before the write.
+ * @may_block: the eventfd is known to lack O_NONBLOCK
+ */
+void fd_signal(int fd, bool may_block);
+
+#endif

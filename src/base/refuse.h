@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Why a call was refused, in words. The uAPI can only say EFAULT or EINVAL; the code that takes the
+ * decision states the reason with its values where it returns the error, and a frontend's call log
+ * or a command prints it. One reason a thread, valid until that thread's next refuse().
+ */
+#ifndef HOLDFAST_BASE_REFUSE_H
+#define HOLDFAST_BASE_REFUSE_H
+
+#include "base/compiler.h"
+
+/**
+ * refuse() - note the reason and hand the error on
+ * @err: negative errno
+ * @fmt: one line, no full stop, naming the offending value
+ * Return: @err, so that `return refuse(-EINVAL, "...")` reads well.
+ */
+int refuse(int err, const char *fmt, ...) HF_PRINTF(2, 3) HF_COLD;
+
+/** refuse_reason() - this thread's last reason, "" if none since refuse_clear() */
+const char *refuse_reason(void);
+void refuse_clear(void);
+
+#endif

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Surviving memory that went away. Device code touches client memory by plain loads and stores; a
+ * client that unmaps, protects or truncates what it has mapped to the device makes them fault. A worker
+ * brackets its batch with a guard: a SIGSEGV or SIGBUS of the guarded thread at a client address returns
+ * control to the bracket, which breaks the ring that was at work. Cost on the data path: one
+ * _setjmp a batch, nothing an access.
+ *
+ *	struct memory_guard guard;
+ *	if (memory_guard_enter(&guard) == 0) {	// a macro: setjmp must run in the caller's frame
+ *		... device work ...
+ *		memory_guard_leave(&guard);
+ *	} else {
+ *		... guard.fault_addr could not be accessed ...
+ *	}
+ *
+ * Between enter and leave the code takes no lock and allocates nothing that a jump would leave behind.
+ * Faults of unguarded threads go to whatever handler was there before; memory_guard_set_next() lets a
+ * frontend that wraps sigaction(2) keep that up to date.
+ *
+ * Thread rule: enter/leave nest per thread; install from any thread, once.
+ */
+#ifndef HOLDFAST_MEMORY_GUARD_H
+#define HOLDFAST_MEMORY_GUARD_H
+
+#include <setjmp.h>
+#include <signal.h>
+#include <stdint.h>
+
+#include "base/compiler.h"
+
+struct memory_guard {
+	jmp_buf env;
+	uintptr_t fault_addr;	   /* written before the jump */
+	struct memory_guard *prev; /* the enclosing guard of this thread */
+};
+
+/** memory_guard_install() - take SIGSEGV and SIGBUS, once a process. Return: 0 or -errno */
+int memory_guard_install(void) HF_MUST_CHECK;
+
+/**
+ * memory_guard_set_next() - the handler that unguarded faults go to
+ * @sig: SIGSEGV or SIGBUS; @act: new action or NULL; @old: [out] previous one or NULL
+ * Return: 0, or -EINVAL for another signal. The semantics are sigaction(2)'s, seen by the client.
+ */
+int memory_guard_set_next(int sig, const struct sigaction *act, struct sigaction *old)
+	HF_MUST_CHECK;
+
+void memory_guard_push(struct memory_guard *guard);
+void memory_guard_pop(struct memory_guard *guard);
+
+#define memory_guard_enter(guard) (memory_guard_push(guard), _setjmp((guard)->env))
+#define memory_guard_leave(guard) memory_guard_pop(guard)
+
+#endif

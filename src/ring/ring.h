@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Device side of a virtqueue, split and packed. The one engine for every queue of every device,
+ * control queues too, and the only place that reads descriptors and validates them: each descriptor
+ * is copied once, the copy is checked, translated through the IOTLB and handed out as host memory.
+ *
+ * Where things live: ring areas (descriptors, driver area, device area, indirect tables) are looked
+ * up in @ring_tlb, buffers in @buf_tlb; with a descriptor group these are two address spaces, else
+ * one. Areas are translated for their full length and again whenever the IOTLB's version changes,
+ * so addresses may be set before anything is mapped.
+ *
+ * Errors: an area that is not mapped (yet) stalls the queue: ring_pop() gives -EFAULT, nothing is
+ * consumed, the next kick tries again. A buffer that is not mapped gives a chain with `fault` set, to be
+ * completed with length 0. A malformed ring (bad index, loop, length, unknown flags) breaks the ring:
+ * ring_break(), -EPROTO from then on, the device sets NEEDS_RESET.
+ *
+ * Ordering: (R1) a descriptor is read after the index that made it available; (R2) a used element is
+ * visible before the index or flag that publishes it; (R3) used state is visible before the driver's
+ * notification setting is read; (R4) after notifications are enabled the available index is
+ * looked at again, so no kick is lost.
+ *
+ * Owns: scratch memory for one batch of chains. Does not own the guest's memory nor the iotlbs.
+ * Used by parents; driver side in ring/driver.h. Thread rule: one thread at a time (its worker, or a
+ * control thread holding the worker's lock); data functions only while RCU online or so locked.
+ */
+#ifndef HOLDFAST_RING_RING_H
+#define HOLDFAST_RING_RING_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "base/compiler.h"
+#include "base/types.h"
+#include "iotlb/iotlb.h"
+
+#define RING_NUM_MAX	   32768
+#define RING_CHAIN_IOV_MAX 1024 /* host pieces of one chain, both directions */
+
+struct ring;
+
+/* What the client has set. Plain values; checked by ring_start(). */
+struct ring_config {
+	uint16_t num;	     /* entries, 1..32768; split: power of two */
+	bool packed;	     /* VIRTIO_F_RING_PACKED */
+	bool event_idx;	     /* VIRTIO_F_EVENT_IDX */
+	bool indirect;	     /* VIRTIO_F_INDIRECT_DESC; a set flag without it breaks the ring, but see lax */
+	bool in_order;	     /* VIRTIO_F_IN_ORDER: used in the order made available, batched */
+	bool lax_indirect;   /* accept indirect descriptors without negotiation ([7-7], strict mode) */
+	iova_t desc_addr;    /* descriptor table: 16 * num bytes */
+	iova_t driver_addr;  /* split: 2*(3+num) bytes (avail); packed: 4 bytes */
+	iova_t device_addr;  /* split: 6+8*num bytes (used); packed: 4 bytes */
+};
+
+/* Position of a ring, [1-30] and [1-31]. Split: last_avail is the free-running 16-bit index, and the used
+ * index equals it while nothing is in flight. Packed: bit 15 is the wrap counter. */
+struct ring_state {
+	uint16_t last_avail;
+	uint16_t last_used;
+};
+
+/* Called by the ring on its user's behalf; all may be NULL. Worker context, no lock added. */
+struct ring_ops {
+	/** used-ring writes and buffer writes, by IOVA, after the bytes were written: the dirty log */
+	void (*dirty)(void *arg, iova_t first, uint64_t len);
+	/** the ring broke; @reason is a constant string; called once per break */
+	void (*broken)(void *arg, const char *reason);
+};
+
+/** ring_create() - a stopped ring; @name (copied) prefixes messages. Return: 0; -ENOMEM */
+int ring_create(const char *name, const struct ring_ops *ops, void *arg, struct ring **out)
+	HF_MUST_CHECK;
+void ring_destroy(struct ring *ring);
+
+/**
+ * ring_start() - make the ring usable from @state on
+ * @ring_tlb, @buf_tlb: [borrowed] until ring_stop()
+ * Return: 0; -EINVAL num is 0, too big, or (split) not a power of two; -ENOMEM. No guest memory is touched.
+ */
+int ring_start(struct ring *ring, const struct ring_config *config, struct iotlb *ring_tlb,
+	       struct iotlb *buf_tlb, struct ring_state state) HF_MUST_CHECK;
+/** ring_stop() - no guest memory is touched any more; in-flight chains are forgotten. Return: position:
+ * the first chain not yet completed if completion is in order, so that it can be started from there */
+struct ring_state ring_stop(struct ring *ring);
+/** ring_set_tlbs() - other address spaces from now on (SET_GROUP_ASID); started or not */
+void ring_set_tlbs(struct ring *ring, struct iotlb *ring_tlb, struct iotlb *buf_tlb);
+bool ring_is_started(const struct ring *ring);
+struct ring_state ring_get_state(const struct ring *ring);
+
+/** ring_break() - the ring is dead until the next ring_start(); calls ops->broken once */
+void ring_break(struct ring *ring, const char *reason) HF_COLD;
+/** ring_is_broken() - Return: the reason, or NULL */
+const char *ring_broken_reason(const struct ring *ring);
+/** ring_current() - the ring of this thread that last touched guest memory, for memory_guard faults */
+struct ring *ring_current(void);
+
+/* One request. The iovecs point to the ring's scratch memory: valid until the chain is pushed. */
+struct ring_chain {
+	struct iovec *out; /* device reads; out[nr_out] */
+	struct iovec *in;  /* device writes; in[nr_in] */
+	iova_t *in_iova;   /* IOVA of each in[] piece, for the dirty log */
+	uint32_t nr_out, nr_in;
+	uint64_t out_len, in_len; /* bytes */
+	uint16_t id;		  /* head index (split) or buffer id (packed) */
+	uint16_t nr_desc;	  /* ring slots used (packed) */
+	bool fault;		  /* a buffer is not mapped: nr_out = nr_in = 0; push with length 0 */
+};
+
+/**
+ * ring_pop() - take the next available chain
+ * Return: 1 a chain; 0 none; -EFAULT an area is not mapped (nothing consumed, try at the next kick);
+ * -EPROTO broken now or before; -ENOBUFS as many chains are out as scratch memory allows (push some).
+ */
+int ring_pop(struct ring *ring, struct ring_chain *chain) HF_MUST_CHECK;
+
+/** ring_unpop() - give back the last @n chains popped, newest first, as if never popped */
+void ring_unpop(struct ring *ring, const struct ring_chain *chains, unsigned int n);
+
+/**
+ * ring_push() - complete a chain; in any order unless in_order was negotiated
+ * @written: bytes written to the in pieces from their start; marked dirty through the hook
+ * The driver sees it after ring_flush(). Writing @written beyond in_len is an own invariant.
+ */
+void ring_push(struct ring *ring, const struct ring_chain *chain, uint32_t written);
+
+/**
+ * ring_flush() - publish what was pushed since the last flush (R2, R3)
+ * Return: true if the driver wants a notification; -EFAULT is not reported: an unmapped used area keeps the
+ * elements for the next flush.
+ */
+bool ring_flush(struct ring *ring);
+
+/** ring_kick_disable() - tell the driver not to kick (a hint; nothing for an unmapped ring) */
+void ring_kick_disable(struct ring *ring);
+/** ring_kick_enable() - ask for kicks again. Return: true if chains are available already (R4) */
+bool ring_kick_enable(struct ring *ring);
+/** ring_kick_is_disabled() - kicks may have been suppressed since the last enable */
+bool ring_kick_is_disabled(const struct ring *ring);
+
+/** Copy between a chain's pieces and plain memory. Return: bytes copied, at most what the pieces hold past @off */
+size_t ring_chain_read(const struct ring_chain *chain, size_t off, void *dst, size_t len);
+size_t ring_chain_write(const struct ring_chain *chain, size_t off, const void *src, size_t len);
+
+#endif
