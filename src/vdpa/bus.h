@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * The bus: devices by name, bus drivers, and which is bound to which. Owns the list of devices (one
+ * reference each). Bus drivers are linked in by whoever creates the bus. Lock order: bus, then device. Thread rule:
+ * any control thread.
+ */
+#ifndef HOLDFAST_VDPA_BUS_H
+#define HOLDFAST_VDPA_BUS_H
+
+#include "base/compiler.h"
+#include "vdpa/device.h"
+
+struct vdpa_bus;
+
+struct vdpa_driver {
+	const char *name;
+	/** Return: 0; a negative errno leaves the device unbound. Bus lock held. */
+	int (*probe)(struct vdpa_device *dev);
+	/** the device goes away or moves to another driver; on return the driver does not touch it. Bus lock held. */
+	void (*remove)(struct vdpa_device *dev);
+};
+
+/** vdpa_bus_create() - @space: [shared] what 1:1 means for devices on this bus. Return: 0; -ENOMEM */
+int vdpa_bus_create(struct memory_space *space, struct vdpa_bus **out) HF_MUST_CHECK;
+/** vdpa_bus_destroy() - unregisters what is left; NULL is fine */
+void vdpa_bus_destroy(struct vdpa_bus *bus);
+struct memory_space *vdpa_bus_space(struct vdpa_bus *bus);
+
+/** vdpa_driver_register() - then offers it every unbound device. Return: 0; -EEXIST; -ENOMEM */
+int vdpa_driver_register(struct vdpa_bus *bus, const struct vdpa_driver *drv) HF_MUST_CHECK;
+
+/**
+ * vdpa_device_init() - before the parent may use @dev's lock and domain; after the parent fields are set
+ * Checks the operations table (mandatory ones, pairs, set_map xor dma_map). Return: 0; -EINVAL with
+ * refuse() naming the operation; -ENOMEM.
+ */
+int vdpa_device_init(struct vdpa_device *dev, struct vdpa_bus *bus) HF_MUST_CHECK;
+
+/**
+ * vdpa_device_register() - put on the bus; takes over the caller's reference on success
+ * Return: 0; -EEXIST a device of that name. Then the first driver whose probe agrees is bound.
+ */
+int vdpa_device_register(struct vdpa_device *dev) HF_MUST_CHECK;
+/** vdpa_device_unregister() - driver's remove, then off the bus and one reference down */
+void vdpa_device_unregister(struct vdpa_device *dev);
+
+/** vdpa_bus_find() - Return: a device with one more reference, or NULL */
+struct vdpa_device *vdpa_bus_find(struct vdpa_bus *bus, const char *name);
+/** vdpa_bus_for_each() - visit in registration order, bus lock held; stops at non-zero, which it returns */
+int vdpa_bus_for_each(struct vdpa_bus *bus, int (*fn)(void *arg, struct vdpa_device *dev), void *arg);
+
+/** vdpa_bind() / vdpa_unbind() - as sysfs bind and unbind, [8-1]. Return: 0; -ENODEV; -EBUSY bound already */
+int vdpa_bind(struct vdpa_device *dev, const char *driver) HF_MUST_CHECK;
+int vdpa_unbind(struct vdpa_device *dev) HF_MUST_CHECK;
+/** vdpa_set_driver_override() - NULL or "" clears. Return: 0; -ENOMEM */
+int vdpa_set_driver_override(struct vdpa_device *dev, const char *driver) HF_MUST_CHECK;
+
+#endif

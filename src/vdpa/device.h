@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * A vDPA device as the bus and bus drivers see it. A parent embeds it as the first member of its own
+ * structure, fills in the fields marked "parent" and registers it (vdpa/bus.h).
+ *
+ * Owns: its lock, the platform domain. Thread rule: parent fields are const after registration; the rest
+ * is under @lock unless said otherwise.
+ */
+#ifndef HOLDFAST_VDPA_DEVICE_H
+#define HOLDFAST_VDPA_DEVICE_H
+
+#include <holdfast/vdpa.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/compiler.h"
+#include "base/mutex.h"
+#include "iotlb/iotlb.h"
+#include "memory/memory.h"
+#include "vdpa/deviations.h"
+
+#define VDPA_NAME_MAX 31
+
+struct vdpa_bus;
+struct vdpa_driver;
+
+struct vdpa_device {
+	/* parent */
+	const struct vdpa_config_ops *ops;
+	char name[VDPA_NAME_MAX + 1];
+	uint32_t nvqs;	  /* virtqueues, >= 1 */
+	uint32_t ngroups; /* >= 1 */
+	uint32_t nas;	  /* address spaces, >= 1 */
+	enum memory_mode memory_mode; /* va: the kernel's use_va device; pinned: its PA device */
+	size_t max_iotlb_entries;     /* entries per address space */
+	uint32_t deviations;	      /* enum vdpa_deviation bits */
+
+	/* bus */
+	struct mutex lock;		  /* the device lock: all parent operations but kick_vq */
+	struct vdpa_bus *bus;		  /* NULL before and after registration */
+	const struct vdpa_driver *driver; /* bound bus driver or NULL; bus lock */
+	void *drvdata;			  /* the bus driver's own; bus lock */
+	const char *driver_override;	  /* [owned] or NULL; bus lock */
+	unsigned int refs;		  /* atomic; the last put calls ops->free */
+	bool removed;			  /* unregistered; @lock */
+	bool features_valid;		  /* set_driver_features was called since the last reset; @lock */
+
+	/* Translation of a parent without set_map and dma_map: the platform IOMMU. 1:1 until a bus driver
+	 * attaches its domain. NULL for other parents. Readers: RCU. */
+	struct iotlb *domain;
+	struct memory_space *space; /* [shared] what 1:1 means: IOVA = address in this space */
+};
+
+enum vdpa_mapping { VDPA_MAPPING_SET_MAP, VDPA_MAPPING_DMA_MAP, VDPA_MAPPING_PLATFORM };
+
+static inline bool vdpa_deviates(const struct vdpa_device *dev, enum vdpa_deviation bit)
+{
+	return (dev->deviations & bit) != 0;
+}
+
+/** vdpa_device_mapping() - which of the three styles the parent's operations make it */
+enum vdpa_mapping vdpa_device_mapping(const struct vdpa_device *dev);
+
+struct vdpa_device *vdpa_device_get(struct vdpa_device *dev);
+/** vdpa_device_put() - NULL is fine; the last reference frees the parent's device */
+void vdpa_device_put(struct vdpa_device *dev);
+
+/* ---- what every bus driver does, around the operations; device lock held ---- */
+
+/** vdpa_set_features() - Return: 0, or the parent's error; marks the features valid on any outcome */
+int vdpa_set_features(struct vdpa_device *dev, uint64_t features) HF_MUST_CHECK REQUIRES(dev->lock);
+/** vdpa_get_config() - reading before any feature was set first sets none, as the kernel does ([1-13]);
+ * @off and @len checked by the caller */
+void vdpa_get_config(struct vdpa_device *dev, size_t off, void *buf, size_t len) REQUIRES(dev->lock);
+/** vdpa_iova_range() - the parent's answer or the whole space */
+struct vdpa_iova_range vdpa_iova_range(struct vdpa_device *dev);
+
+/** vdpa_domain_attach() - platform devices: an empty map replaces 1:1. Return: 0; -ENOMEM. No-op for others. */
+int vdpa_domain_attach(struct vdpa_device *dev) HF_MUST_CHECK REQUIRES(dev->lock);
+/** vdpa_domain_detach() - platform devices: back to 1:1 */
+void vdpa_domain_detach(struct vdpa_device *dev) REQUIRES(dev->lock);
+
+#endif
