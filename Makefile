@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# A thin front for meson and ninja; `make help` lists what there is.
+#   BUILD=DIR   build folder (default build)         PREFIX=DIR  where install puts things
+BUILD  ?= build
+PREFIX ?= /usr/local
+NINJA   = ninja $(if $(V),-v) -C
+
+.PHONY: build demo check check-quick check-long bench install clean deps format help
+.DEFAULT_GOAL := build
+
+help:
+	@echo 'make build     $(BUILD)/holdfast and $(BUILD)/libholdfast-preload.so'
+	@echo 'make demo      install what is missing, build, run a QEMU guest on a Holdfast NIC'
+	@echo 'make check     install what is missing, build with gcc and clang, run all tests'
+	@echo 'make bench     the figures of docs/performance.md'
+	@echo 'make install   into PREFIX (default /usr/local), honours DESTDIR'
+	@echo 'make clean     remove the build folders'
+
+deps:
+	@scripts/install-deps
+
+$(BUILD)/build.ninja:
+	meson setup $(BUILD) --prefix=$(PREFIX)
+
+build: $(BUILD)/build.ninja
+	@$(NINJA) $(BUILD)
+
+demo: deps
+	@$(MAKE) --no-print-directory build
+	@scripts/demo $(BUILD)
+
+# Everything that decides whether a change is good, under 15 minutes on two cores.
+check: deps
+	@BUILD=$(BUILD) scripts/check
+
+# Without real clients and without the sanitizers.
+check-quick: build
+	meson test -C $(BUILD) --no-rebuild --no-suite integration
+
+check-long: deps
+	@BUILD=$(BUILD) LONG=1 scripts/check
+
+bench: build
+	$(BUILD)/holdfast bench iotlb
+	$(BUILD)/holdfast bench reset
+
+install: build
+	meson install -C $(BUILD) --no-rebuild
+
+format:
+	@git ls-files '*.c' '*.h' | xargs clang-format -i
+
+clean:
+	rm -rf $(BUILD) build-clang build-asan build-tsan
