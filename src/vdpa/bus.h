@@ -32,7 +32,8 @@ int vdpa_driver_register(struct vdpa_bus *bus, const struct vdpa_driver *drv) HF
 /**
  * vdpa_device_init() - before the parent may use @dev's lock and domain; after the parent fields are set
  * Checks the operations table (mandatory ones, pairs, set_map xor dma_map). Return: 0; -EINVAL with
- * refuse() naming the operation; -ENOMEM.
+ * refuse() naming the operation; -ENOMEM. On failure the parent frees its memory itself; after success
+ * the way back is vdpa_device_put(), which calls the parent's free().
  */
 int vdpa_device_init(struct vdpa_device *dev, struct vdpa_bus *bus) HF_MUST_CHECK;
 
@@ -41,18 +42,26 @@ int vdpa_device_init(struct vdpa_device *dev, struct vdpa_bus *bus) HF_MUST_CHEC
  * Return: 0; -EEXIST a device of that name. Then the first driver whose probe agrees is bound.
  */
 int vdpa_device_register(struct vdpa_device *dev) HF_MUST_CHECK;
-/** vdpa_device_unregister() - driver's remove, then off the bus and one reference down */
+/** vdpa_device_unregister() - at most once a device; driver's remove, then off the bus and one reference down */
 void vdpa_device_unregister(struct vdpa_device *dev);
 
 /** vdpa_bus_find() - Return: a device with one more reference, or NULL */
 struct vdpa_device *vdpa_bus_find(struct vdpa_bus *bus, const char *name);
 /** vdpa_bus_for_each() - visit in registration order, bus lock held; stops at non-zero, which it returns */
-int vdpa_bus_for_each(struct vdpa_bus *bus, int (*fn)(void *arg, struct vdpa_device *dev), void *arg);
+int vdpa_bus_for_each(struct vdpa_bus *bus, int (*fn)(void *arg, struct vdpa_device *dev),
+		      void *arg);
+
+/** __vdpa_bus_for_each() - the same, for a driver's probe and remove, which hold the bus lock */
+int __vdpa_bus_for_each(struct vdpa_bus *bus, int (*fn)(void *arg, struct vdpa_device *dev),
+			void *arg);
+
+/** vdpa_ops_check() - is the operations table complete and consistent? Return: 0; -EINVAL with refuse() */
+int vdpa_ops_check(const struct vdpa_config_ops *ops) HF_MUST_CHECK;
 
 /** vdpa_bind() / vdpa_unbind() - as sysfs bind and unbind, [8-1]. Return: 0; -ENODEV; -EBUSY bound already */
 int vdpa_bind(struct vdpa_device *dev, const char *driver) HF_MUST_CHECK;
 int vdpa_unbind(struct vdpa_device *dev) HF_MUST_CHECK;
-/** vdpa_set_driver_override() - NULL or "" clears. Return: 0; -ENOMEM */
+/** vdpa_set_driver_override() - NULL or "" clears. Return: 0; -ENODEV; -ENOMEM */
 int vdpa_set_driver_override(struct vdpa_device *dev, const char *driver) HF_MUST_CHECK;
 
 #endif

@@ -12,9 +12,11 @@
 #include <holdfast/vdpa.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include "base/compiler.h"
 #include "base/mutex.h"
+#include "base/trace.h"
 #include "iotlb/iotlb.h"
 #include "memory/memory.h"
 #include "vdpa/deviations.h"
@@ -28,28 +30,40 @@ struct vdpa_device {
 	/* parent */
 	const struct vdpa_config_ops *ops;
 	char name[VDPA_NAME_MAX + 1];
-	uint32_t nvqs;	  /* virtqueues, >= 1 */
-	uint32_t ngroups; /* >= 1 */
-	uint32_t nas;	  /* address spaces, >= 1 */
+	uint32_t nvqs;                /* virtqueues, >= 1 */
+	uint32_t ngroups;             /* >= 1 */
+	uint32_t nas;                 /* address spaces, >= 1 */
 	enum memory_mode memory_mode; /* va: the kernel's use_va device; pinned: its PA device */
 	size_t max_iotlb_entries;     /* entries per address space */
-	uint32_t deviations;	      /* enum vdpa_deviation bits */
+	uint32_t deviations;          /* enum vdpa_deviation bits */
 
 	/* bus */
-	struct mutex lock;		  /* the device lock: all parent operations but kick_vq */
-	struct vdpa_bus *bus;		  /* NULL before and after registration */
-	const struct vdpa_driver *driver; /* bound bus driver or NULL; bus lock */
-	void *drvdata;			  /* the bus driver's own; bus lock */
-	const char *driver_override;	  /* [owned] or NULL; bus lock */
-	unsigned int refs;		  /* atomic; the last put calls ops->free */
-	bool removed;			  /* unregistered; @lock */
-	bool features_valid;		  /* set_driver_features was called since the last reset; @lock */
+	struct mutex lock;    /* the device lock: all parent operations but kick_vq */
+	struct vdpa_bus *bus; /* set by vdpa_device_init(), NULL once unregistered; @lock */
+	TAILQ_ENTRY(vdpa_device) link; /* in the bus's list; bus lock */
+	bool registered;               /* in that list; bus lock */
+	/* Bound bus driver or NULL, and its own data. Written with bus lock and @lock, read with either. */
+	const struct vdpa_driver *driver;
+	void *drvdata;
+	char *driver_override; /* [owned] or NULL; bus lock */
+	unsigned int refs;     /* atomic; the last put calls ops->free */
+	bool removed;          /* unregistered; @lock */
+	bool features_valid;   /* set_driver_features was called since the last reset; @lock */
 
 	/* Translation of a parent without set_map and dma_map: the platform IOMMU. 1:1 until a bus driver
 	 * attaches its domain. NULL for other parents. Readers: RCU. */
 	struct iotlb *domain;
+	const struct iotlb_version
+		*identity_map;      /* 1:1, for vdpa_domain_detach(); const after init */
 	struct memory_space *space; /* [shared] what 1:1 means: IOVA = address in this space */
 };
+
+/* Call an operation of the parent that is present; every call of every operation passes this trace point. */
+#define VDPA_CALL(dev, op, ...)                                                                    \
+	({                                                                                         \
+		HF_TRACE2(parent_op, (dev)->name, #op);                                            \
+		(dev)->ops->op((dev)__VA_OPT__(, ) __VA_ARGS__);                                   \
+	})
 
 enum vdpa_mapping { VDPA_MAPPING_SET_MAP, VDPA_MAPPING_DMA_MAP, VDPA_MAPPING_PLATFORM };
 
@@ -71,10 +85,15 @@ void vdpa_device_put(struct vdpa_device *dev);
 int vdpa_set_features(struct vdpa_device *dev, uint64_t features) HF_MUST_CHECK REQUIRES(dev->lock);
 /** vdpa_get_config() - reading before any feature was set first sets none, as the kernel does ([1-13]);
  * @off and @len checked by the caller */
-void vdpa_get_config(struct vdpa_device *dev, size_t off, void *buf, size_t len) REQUIRES(dev->lock);
+void vdpa_get_config(struct vdpa_device *dev, size_t off, void *buf, size_t len)
+	REQUIRES(dev->lock);
 /** vdpa_iova_range() - the parent's answer or the whole space */
 struct vdpa_iova_range vdpa_iova_range(struct vdpa_device *dev);
 
+/** vdpa_domain_create() / vdpa_domain_destroy() - by vdpa_device_init() and the last put; for platform
+ * devices alone. Return: 0; -ENOMEM */
+int vdpa_domain_create(struct vdpa_device *dev) HF_MUST_CHECK;
+void vdpa_domain_destroy(struct iotlb *domain, const struct iotlb_version *identity_map);
 /** vdpa_domain_attach() - platform devices: an empty map replaces 1:1. Return: 0; -ENOMEM. No-op for others. */
 int vdpa_domain_attach(struct vdpa_device *dev) HF_MUST_CHECK REQUIRES(dev->lock);
 /** vdpa_domain_detach() - platform devices: back to 1:1 */

@@ -22,41 +22,43 @@ enum vdpa_key {
 	VDPA_KEY_MAC = 1u << 2,
 	VDPA_KEY_MTU = 1u << 3,
 	VDPA_KEY_MAX_VQP = 1u << 4,
-	VDPA_KEY_FEATURES = 1u << 5, /* device_features: mask of virtio feature bits offered at most */
-	VDPA_KEY_BACKEND = 1u << 6,  /* "loopback", "tap,ifname=tap0", "stream,path=P[,listen]" */
-	VDPA_KEY_MEMORY = 1u << 7,   /* va | pinned */
-	VDPA_KEY_MAPPING = 1u << 8,  /* set_map | dma_map | platform */
-	VDPA_KEY_QUIRKS = 1u << 9,   /* none | linux-6.12 */
+	VDPA_KEY_FEATURES =
+		1u << 5, /* device_features: mask of virtio feature bits offered at most */
+	VDPA_KEY_BACKEND = 1u << 6, /* "loopback", "tap,ifname=tap0", "stream,path=P[,listen]" */
+	VDPA_KEY_MEMORY = 1u << 7,  /* va | pinned */
+	VDPA_KEY_MAPPING = 1u << 8, /* set_map | dma_map | platform */
+	VDPA_KEY_QUIRKS = 1u << 9,  /* none | linux-6.12 */
 	VDPA_KEY_COMPAT_RESET = 1u << 10,
-	VDPA_KEY_RESET_MAP = 1u << 11, /* on | off: off is a parent without .reset_map, for tests of [4-9] */
+	VDPA_KEY_RESET_MAP =
+		1u << 11, /* on | off: off is a parent without .reset_map, for tests of [4-9] */
 	VDPA_KEY_MAX_IOTLB_ENTRIES = 1u << 12,
 	VDPA_KEY_WORKERS = 1u << 13,
 	VDPA_KEY_VQ_SIZE = 1u << 14, /* max ring entries */
 };
 
 struct vdpa_dev_config {
-	uint32_t given;	 /* enum vdpa_key bits of keys that stood in the spec */
+	uint32_t given; /* enum vdpa_key bits of keys that stood in the spec */
 	char name[VDPA_NAME_MAX + 1];
-	char mgmtdev[32];
+	char mgmtdev[32]; /* default vdpasim_net */
 	uint8_t mac[6];
-	uint16_t mtu;	     /* 68..65535 */
-	uint16_t max_vqp;    /* queue pairs, 1..64; default 1 */
-	uint64_t features;
-	char backend[256];
+	uint16_t mtu;      /* 68..65535; default 1500 */
+	uint16_t max_vqp;  /* queue pairs, 1..64; default 1 */
+	uint64_t features; /* default: all ones */
+	char backend[256]; /* default "loopback" */
 	enum memory_mode memory;
 	enum vdpa_mapping mapping;
 	bool strict;
-	bool compat_reset; /* default: strict */
-	bool reset_map;	   /* default: true */
+	bool compat_reset;          /* default: strict */
+	bool reset_map;             /* default: true */
 	uint32_t max_iotlb_entries; /* default by mode: 1,048,576 or 2,048 */
-	uint16_t workers;	    /* threads; default 1 */
-	uint16_t vq_size;	    /* power of two, 2..32768; default 256 (strict is always 256) */
+	uint16_t workers;           /* threads; default 1 */
+	uint16_t vq_size;           /* power of two, 2..32768; default 256 (strict is always 256) */
 };
 
 struct vdpa_mgmt_dev {
-	const char *name;	 /* "vdpasim_net" */
-	uint32_t device_id;	 /* virtio id */
-	uint32_t keys;		 /* enum vdpa_key bits it takes */
+	const char *name;         /* "vdpasim_net" */
+	uint32_t device_id;       /* virtio id */
+	uint32_t keys;            /* enum vdpa_key bits it takes */
 	const char *default_name; /* "net": devices without a name become net0, net1, ... */
 	/** make and register a device. Return: 0 or -errno with refuse() in words */
 	int (*dev_add)(const struct vdpa_mgmt_dev *mgmt, struct vdpa_bus *bus,
@@ -68,7 +70,8 @@ struct vdpa_mgmt_dev {
  * @mgmt: [lent] table of @nr_mgmt management devices
  * @spec: words separated by blanks
  * @nth:  number used for a default name
- * Return: 0; -EINVAL, -ERANGE with refuse_reason() a line for people that names the offending word and the
+ * Return: 0; -EINVAL unknown, repeated or valueless key, wrong word, or a conflict with strict mode; -ERANGE a
+ * value out of range; -ENODEV unknown mgmtdev; -EOPNOTSUPP a key that mgmtdev does not take. refuse_reason() is a line for people that names the offending word and the
  * known words. @config written on success only.
  */
 int vdpa_spec_parse(const struct vdpa_mgmt_dev *const *mgmt, size_t nr_mgmt, const char *spec,

@@ -12,10 +12,10 @@
 #include "vdpa/device.h"
 
 enum vdpa_reset_event {
-	VDPA_RESET_STATUS_ZERO,	  /* a client wrote 0 to the status */
-	VDPA_RESET_OPEN,	  /* a client opened the device */
-	VDPA_RESET_CLOSE,	  /* the last close, or the client's death */
-	VDPA_RESET_REMOVED,	  /* the device was taken from the bus while a client had it */
+	VDPA_RESET_STATUS_ZERO,   /* a client wrote 0 to the status */
+	VDPA_RESET_OPEN,          /* a client opened the device */
+	VDPA_RESET_CLOSE,         /* the last close, or the client's death */
+	VDPA_RESET_REMOVED,       /* the device was taken from the bus while a client had it */
 	VDPA_RESET_VIRTIO_ATTACH, /* virtio_vdpa takes or resets the device */
 };
 
@@ -24,8 +24,8 @@ enum vdpa_reset_event {
  * @persist_acked: the client has acked IOTLB_PERSIST right now; false if there is none
  * Return: 0 or the parent's error.
  */
-int vdpa_reset(struct vdpa_device *dev, enum vdpa_reset_event event, bool persist_acked)
-	HF_MUST_CHECK REQUIRES(dev->lock);
+int vdpa_reset(struct vdpa_device *dev, enum vdpa_reset_event event,
+	       bool persist_acked) HF_MUST_CHECK REQUIRES(dev->lock);
 
 /** vdpa_reset_removes_mappings() - does the bus driver unmap everything after this event? If so it
  * calls vdpa_reset_map() for each address space that it had made */

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * The table of deviations. docs/deviations.md is the same list for people; a unit test compares the two.
+ */
+#include "vdpa/deviations.h"
+
+#include "base/compiler.h"
+
+static const struct vdpa_deviation_info deviations[] = {
+	{VDPA_D1_BASE_SURVIVES_RESET, "D1",
+	 "a ring's index survives SET_STATUS(0) until the next SET_VRING_BASE, and reading a "
+	 "running "
+	 "ring's base parks the ring",
+	 "QEMU up to 7.2 reads the base after the reset, and of all but the last queue pair before "
+	 "it"},
+	{VDPA_D2_DIRTY_LOG, "D2",
+	 "VHOST_F_LOG_ALL is not offered yet: SET_LOG_BASE stays ENOTTY in every mode",
+	 "no default device has this bit until every write of a device is logged; a log with holes "
+	 "corrupts a migrated guest"},
+	{VDPA_D3_PRIVATE_MEMORY, "D3",
+	 "private anonymous memory is mapped for real by a device that uses client addresses",
+	 "QEMU's default RAM is private"},
+	{VDPA_D4_MANY_ENTRIES, "D4",
+	 "an address space holds 1,048,576 entries by default instead of 2,048",
+	 "fragmented guest memory and vIOMMU guests need more"},
+	{VDPA_D5_NO_COMPAT_RESET, "D5",
+	 "a parent has compat_reset only when asked for: no reset drops mappings",
+	 "there is no older Holdfast client to stay bug-compatible with"},
+	{VDPA_D6_NO_HARMFUL_QUIRKS, "D6",
+	 "quirks that lose data or hang are left out: a failing UPDATE at iova 0 changes nothing",
+	 "they are bugs"},
+	{VDPA_D7_NEWER_CHECKS, "D7",
+	 "SET_GROUP_ASID after DRIVER_OK gives EBUSY and an INVALIDATE of size 0 gives EFAULT",
+	 "newer kernels do so"},
+	{VDPA_D8_UNPIN_LAST, "D8", "memory is unpinned only when the device can no longer reach it",
+	 "a device must never see memory that was given back"},
+	{VDPA_D9_RICH_DEVICE, "D9",
+	 "richer devices: packed rings, event index, indirect descriptors, multiqueue",
+	 "users expect them"},
+};
+
+const struct vdpa_deviation_info *vdpa_deviation_table(size_t *nr)
+{
+	*nr = ARRAY_LEN(deviations);
+	return deviations;
+}

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * The platform IOMMU: what a parent without set_map and dma_map translates with. It starts 1:1; a bus
+ * driver that programs mappings attaches, which empties it, and detaches, which makes it 1:1 again.
+ * Each change is waited out (iotlb_synchronize()), so on return no worker uses the old one.
+ */
+#include <errno.h>
+
+#include "base/log.h"
+#include "vdpa/device.h"
+
+int vdpa_domain_create(struct vdpa_device *dev)
+{
+	int ret;
+
+	dev->domain = NULL;
+	dev->identity_map = NULL;
+	if (vdpa_device_mapping(dev) != VDPA_MAPPING_PLATFORM)
+		return 0;
+	ret = iotlb_create(dev->max_iotlb_entries, &dev->domain);
+	if (ret)
+		return ret;
+	ret = iotlb_map(dev->domain, 0, UINT64_MAX, memory_space_identity(dev->space), 0, IOTLB_RW);
+	if (ret) {
+		iotlb_destroy(dev->domain);
+		dev->domain = NULL;
+		return ret;
+	}
+	dev->identity_map = iotlb_snapshot(dev->domain);
+	return 0;
+}
+
+void vdpa_domain_destroy(struct iotlb *domain, const struct iotlb_version *identity_map)
+{
+	iotlb_version_put(identity_map);
+	iotlb_destroy(domain);
+}
+
+int vdpa_domain_attach(struct vdpa_device *dev)
+{
+	int ret;
+
+	if (!dev->domain)
+		return 0;
+	ret = iotlb_unmap(dev->domain, 0, UINT64_MAX, NULL);
+	if (ret)
+		return ret;
+	iotlb_synchronize(dev->domain);
+	return 0;
+}
+
+void vdpa_domain_detach(struct vdpa_device *dev)
+{
+	if (!dev->domain)
+		return;
+	if (iotlb_assign(dev->domain, dev->identity_map))
+		hf_err(dev->name,
+		       "no memory to put the 1:1 map back: the device can reach nothing");
+	iotlb_synchronize(dev->domain);
+}
