@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * What the files of the `holdfast` command share: the subcommands, how a command says that it was used
+ * wrongly, and how a command comes to run under the preload library. Thread rule: main thread.
+ */
+#ifndef HOLDFAST_CLI_CLI_H
+#define HOLDFAST_CLI_CLI_H
+
+#include <stddef.h>
+
+#include "base/compiler.h"
+
+/* Exit statuses of our own; `run` has COMMAND's otherwise. */
+enum cli_exit {
+	CLI_EXIT_OK = 0,
+	CLI_EXIT_FAILED = 1,    /* understood, but did not work out */
+	CLI_EXIT_USAGE = 2,     /* wrong use */
+	CLI_EXIT_NO_EXEC = 126, /* COMMAND is there and cannot be run */
+	CLI_EXIT_NO_CMD = 127,  /* no such COMMAND */
+};
+
+/* Device of every command that was given none. */
+#define CLI_DEFAULT_SPEC "mgmtdev vdpasim_net backend loopback"
+
+/* Subcommands. argv[0] is the subcommand's own last word ("run", "reset"). Return: exit status. */
+int cmd_run(int argc, char **argv);
+int cmd_check(int argc, char **argv);
+int bench_reset(int argc, char **argv);
+int bench_iotlb(int argc, char **argv);
+
+/** cli_set_main_args() - remember main()'s arguments for cli_reexec_with_devices() */
+void cli_set_main_args(char **argv);
+
+/**
+ * cli_reexec_with_devices() - go on under the preload library
+ * @specs: [lent] one SPEC a device; with @nr_specs 0, one loopback NIC
+ *
+ * Called early by a command that is itself a client of its devices: the program is executed again with
+ * the same arguments and the same process id, this time with the library preloaded, so that
+ * /dev/vhost-vdpa-0, -1, ... are the devices of @specs. In that second life the call does nothing.
+ * Nothing may have been done yet that does not survive execve(2).
+ * Return: 0 running under the library, go on; else an exit status, and one line was printed.
+ */
+int cli_reexec_with_devices(const char *const *specs, size_t nr_specs) HF_MUST_CHECK;
+
+/**
+ * cli_preload_setup() - put the library and the devices into the environment for execve(2)
+ * @log: file for the call log, or NULL
+ * Tries the devices first: makes them all and takes them down again.
+ * Return: 0, or an exit status, and one line was printed. @who: "holdfast run", begins that line.
+ */
+int cli_preload_setup(const char *who, const char *const *specs, size_t nr_specs,
+		      const char *log) HF_MUST_CHECK;
+
+#endif
