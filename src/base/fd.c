@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "base/fd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+void fd_close(int *fd)
+{
+	int saved = errno;
+
+	if (*fd >= 0) {
+		/* Linux releases the number also when close() reports an error, so never twice. */
+		(void)close(*fd);
+		*fd = -1;
+	}
+	errno = saved;
+}
+
+int fd_dup(int fd)
+{
+	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+
+	return copy < 0 ? -errno : copy;
+}
+
+int fd_is_eventfd(int fd)
+{
+	static const char expected[] = "anon_inode:[eventfd]";
+	char path[40], target[sizeof(expected) + 1];
+	ssize_t len;
+
+	if (fcntl(fd, F_GETFD) < 0)
+		return -errno;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	len = readlink(path, target, sizeof(target));
+	return len == (ssize_t)sizeof(expected) - 1 && memcmp(target, expected, (size_t)len) == 0;
+}
+
+int fd_set_nonblock(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	if (flags < 0)
+		return -errno;
+	if (flags & O_NONBLOCK)
+		return 0;
+	return fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ? -errno : 0;
+}
+
+void fd_signal(int fd, bool may_block)
+{
+	struct pollfd writable = {.fd = fd, .events = POLLOUT};
+	uint64_t one = 1;
+	int saved = errno;
+
+	/* Not writable means that the counter is full: whoever reads it is woken already. */
+	if (!may_block || (poll(&writable, 1, 0) == 1 && (writable.revents & POLLOUT))) {
+		ssize_t n;
+
+		do
+			n = write(fd, &one, sizeof(one));
+		while (n < 0 && errno == EINTR);
+	}
+	errno = saved;
+}

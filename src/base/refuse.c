@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "base/refuse.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+static __thread char reason[256];
+
+int refuse(int err, const char *fmt, ...)
+{
+	int saved = errno;
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(reason, sizeof(reason), fmt, args);
+	va_end(args);
+	errno = saved;
+	return err;
+}
+
+const char *refuse_reason(void)
+{
+	return reason;
+}
+
+void refuse_clear(void)
+{
+	reason[0] = '\0';
+}

@@ -1,0 +1,416 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Theory. The thread's life is: offline; epoll_wait; lock; online; callbacks and batches; offline;
+ * unlock. Guarantees, which the tests cite:
+ *
+ *  (1) The thread is an online RCU reader only while it holds the lock, and never waits for the lock
+ *	online. So a control thread may wait for a grace period while it holds the lock.
+ *  (2) Handover. A control thread counts itself in `nr_asked` before it waits for the mutex and in
+ *	`nr_served` once it has it. Between batches the worker compares the two; if somebody waits, it
+ *	unlocks and sleeps until as many were served as had asked. A bare unlock and lock would not do:
+ *	the mutex is not fair, and a busy worker would win it back nearly always.
+ *  (3) An event collected by epoll_wait names a slot and the slot's generation, never a pointer.
+ *	worker_unwatch() moves the generation on, so an event collected before is dropped, and the
+ *	memory is free to go at once.
+ *  (4) A wake-up is never lost: `wake_pending` is cleared before the poll function runs, so a
+ *	worker_wake() after the poll function's last look writes the eventfd again.
+ *
+ * Eventfds that are watched edge-triggered need no read: each write makes epoll report them anew.
+ */
+#include "base/worker.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/rcu.h"
+
+enum {
+	NR_EVENTS = 64,         /* collected at once */
+	NR_BATCHES_A_LOOK = 16, /* batches between two looks at the fds of a busy worker */
+	STACK_LEN = 256 * 1024, /* bytes; thread-local variables of the process count in */
+	MAX_CPU_MASK_LEN = 8192 / CHAR_BIT, /* bytes; the most CPUs that Linux can be built for */
+};
+#define WAKE_SLOT UINT32_MAX
+
+struct worker_fd {
+	worker_fd_fn fn;
+	void *arg;
+	int fd;        /* borrowed */
+	uint32_t slot; /* index into worker.slots */
+};
+
+struct worker_slot {
+	struct worker_fd *wfd; /* NULL: free */
+	uint32_t generation;   /* moves on at each unwatch */
+};
+
+struct worker {
+	pthread_mutex_t lock;
+	const void *owner;  /* thread token of the lock's holder; atomic */
+	uint32_t nr_asked;  /* control threads that asked for the lock; atomic */
+	uint32_t nr_served; /* ... that got it; atomic, futex word of the handover */
+	bool handing_over;  /* the thread sleeps on nr_served; atomic */
+	bool stop;          /* atomic */
+	bool wake_pending;  /* the eventfd is written and not seen yet; atomic */
+	int epoll_fd;
+	int wake_fd;
+	pid_t pid; /* process that the thread lives in; const after create */
+	pthread_t thread;
+	worker_poll_fn poll; /* const after create; may be NULL */
+	void *poll_arg;
+	struct worker_slot *slots; /* @nr_slots entries; lock */
+	uint32_t nr_slots;
+	char name[16]; /* thread name, terminated */
+};
+
+static __thread struct worker *current_worker; /* its address is also the thread's token */
+
+static void futex_wait(uint32_t *word, uint32_t value)
+{
+	(void)syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0);
+}
+
+static void futex_wake_all(uint32_t *word)
+{
+	(void)syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+}
+
+static void raw_lock(struct worker *w)
+{
+	int err = pthread_mutex_lock(&w->lock);
+
+	assert(err == 0);
+	(void)err;
+	__atomic_store_n(&w->owner, &current_worker, __ATOMIC_RELAXED);
+}
+
+static void raw_unlock(struct worker *w)
+{
+	int err;
+
+	__atomic_store_n(&w->owner, NULL, __ATOMIC_RELAXED);
+	err = pthread_mutex_unlock(&w->lock);
+	assert(err == 0);
+	(void)err;
+}
+
+static bool lock_is_mine(struct worker *w)
+{
+	return __atomic_load_n(&w->owner, __ATOMIC_RELAXED) == &current_worker;
+}
+
+void worker_lock(struct worker *w) NO_TSA
+{
+	int saved = errno;
+
+	__atomic_fetch_add(&w->nr_asked, 1, __ATOMIC_SEQ_CST);
+	raw_lock(w);
+	__atomic_fetch_add(&w->nr_served, 1, __ATOMIC_SEQ_CST);
+	if (__atomic_load_n(&w->handing_over, __ATOMIC_SEQ_CST))
+		futex_wake_all(&w->nr_served);
+	errno = saved;
+}
+
+void worker_unlock(struct worker *w) NO_TSA
+{
+	raw_unlock(w);
+}
+
+/* Guarantee (2). Called by the thread with the lock held, online; returns in the same state. */
+static void hand_over(struct worker *w)
+{
+	uint32_t asked = __atomic_load_n(&w->nr_asked, __ATOMIC_SEQ_CST);
+	uint32_t served = __atomic_load_n(&w->nr_served, __ATOMIC_SEQ_CST);
+
+	if (likely(asked == served))
+		return;
+	rcu_reader_offline();
+	__atomic_store_n(&w->handing_over, true, __ATOMIC_SEQ_CST);
+	raw_unlock(w);
+	for (;;) {
+		served = __atomic_load_n(&w->nr_served, __ATOMIC_SEQ_CST);
+		if ((int32_t)(served - asked) >= 0)
+			break;
+		futex_wait(&w->nr_served, served);
+	}
+	__atomic_store_n(&w->handing_over, false, __ATOMIC_SEQ_CST);
+	raw_lock(w);
+	rcu_reader_online();
+}
+
+static void dispatch(struct worker *w, const struct epoll_event *events, int nr)
+{
+	for (int i = 0; i < nr; i++) {
+		uint32_t slot = (uint32_t)events[i].data.u64;
+		uint32_t generation = (uint32_t)(events[i].data.u64 >> 32);
+		struct worker_fd *wfd;
+
+		if (slot == WAKE_SLOT) {
+			__atomic_store_n(&w->wake_pending, false, __ATOMIC_SEQ_CST);
+			continue;
+		}
+		if (slot >= w->nr_slots || w->slots[slot].generation != generation)
+			continue;
+		wfd = w->slots[slot].wfd;
+		if (wfd)
+			wfd->fn(wfd->arg, events[i].events); /* may unwatch itself: @wfd is gone */
+	}
+}
+
+static void run_batches(struct worker *w, struct epoll_event *events)
+{
+	unsigned int nr_batches = 0;
+
+	while (!__atomic_load_n(&w->stop, __ATOMIC_ACQUIRE) && w->poll(w->poll_arg)) {
+		rcu_reader_quiescent();
+		hand_over(w);
+		if (++nr_batches % NR_BATCHES_A_LOOK == 0)
+			dispatch(w, events, epoll_wait(w->epoll_fd, events, NR_EVENTS, 0));
+	}
+}
+
+/*
+ * A client that pins its threads would pin ours with them. Asking is free; setting is tried only where
+ * it changes something, because sandboxes answer it with EPERM at best.
+ */
+static void cpu_mask_reset(void)
+{
+	union {
+		unsigned char bytes[MAX_CPU_MASK_LEN];
+		unsigned long words[MAX_CPU_MASK_LEN / sizeof(long)];
+	} mask = {0};
+	long nr_allowed = 0, len = syscall(SYS_sched_getaffinity, 0, sizeof(mask), &mask);
+
+	for (long i = 0; i < len / (long)sizeof(long); i++)
+		nr_allowed += __builtin_popcountl(mask.words[i]);
+	if (len <= 0 || nr_allowed >= sysconf(_SC_NPROCESSORS_ONLN))
+		return;
+	memset(&mask, 0xff, sizeof(mask)); /* the kernel cuts it to what the cpuset allows */
+	(void)syscall(SYS_sched_setaffinity, 0, sizeof(mask), &mask);
+}
+
+static void *worker_main(void *arg) NO_TSA
+{
+	struct worker *w = arg;
+	struct epoll_event events[NR_EVENTS];
+
+	current_worker = w;
+	(void)pthread_setname_np(pthread_self(), w->name);
+	cpu_mask_reset();
+	rcu_reader_register();
+	rcu_reader_offline();
+	while (!__atomic_load_n(&w->stop, __ATOMIC_ACQUIRE)) {
+		int nr = epoll_wait(w->epoll_fd, events, NR_EVENTS, -1);
+
+		if (nr < 0 && errno == EINTR)
+			continue;
+		if (nr < 0) {
+			hf_err(w->name, "worker stopped: epoll_wait: %s", strerror(errno));
+			break;
+		}
+		raw_lock(w);
+		rcu_reader_online();
+		dispatch(w, events, nr);
+		hand_over(w);
+		if (w->poll)
+			run_batches(w, events);
+		rcu_reader_offline();
+		raw_unlock(w);
+	}
+	rcu_reader_unregister();
+	return NULL;
+}
+
+/* The thread inherits its signal mask, so that not one signal can hit it before it has blocked it. */
+static int thread_start(struct worker *w)
+{
+	sigset_t blocked, before;
+	pthread_attr_t attr;
+	int err;
+
+	sigfillset(&blocked);
+	sigdelset(&blocked, SIGSEGV);
+	sigdelset(&blocked, SIGBUS);
+	err = pthread_attr_init(&attr);
+	if (err)
+		return -err;
+	(void)pthread_attr_setstacksize(&attr, STACK_LEN);
+	pthread_sigmask(SIG_SETMASK, &blocked, &before);
+	err = pthread_create(&w->thread, &attr, worker_main, w);
+	if (err ==
+	    EINVAL) /* so many thread-local variables that the small stack cannot hold them */
+		err = pthread_create(&w->thread, NULL, worker_main, w);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	pthread_attr_destroy(&attr);
+	return -err;
+}
+
+static int fds_open(struct worker *w)
+{
+	struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.u64 = WAKE_SLOT};
+
+	w->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (w->epoll_fd < 0)
+		return -errno;
+	w->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (w->wake_fd < 0)
+		return -errno;
+	if (epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, w->wake_fd, &event) < 0)
+		return -errno;
+	return 0;
+}
+
+static void worker_free(struct worker *w)
+{
+	fd_close(&w->epoll_fd);
+	fd_close(&w->wake_fd);
+	for (uint32_t i = 0; i < w->nr_slots; i++)
+		free(w->slots[i].wfd);
+	free(w->slots);
+	free(w);
+}
+
+int worker_create(const char *name, worker_poll_fn poll, void *arg, struct worker **out)
+{
+	struct worker *w = calloc(1, sizeof(*w));
+	int err;
+
+	if (!w)
+		return -ENOMEM;
+	pthread_mutex_init(&w->lock, NULL);
+	w->epoll_fd = w->wake_fd = -1;
+	w->poll = poll;
+	w->poll_arg = arg;
+	w->pid = getpid();
+	memcpy(w->name, name, strnlen(name, sizeof(w->name) - 1));
+	err = fds_open(w);
+	if (!err)
+		err = thread_start(w);
+	if (err) {
+		pthread_mutex_destroy(&w->lock);
+		worker_free(w);
+		return err;
+	}
+	*out = w;
+	return 0;
+}
+
+void worker_destroy(struct worker *w)
+{
+	if (!w)
+		return;
+	/* A forked child has the memory and the fds but not the thread, and perhaps a locked mutex. */
+	if (w->pid == getpid()) {
+		assert(!worker_is_current(w));
+		__atomic_store_n(&w->stop, true, __ATOMIC_RELEASE);
+		fd_signal(w->wake_fd, false);
+		pthread_join(w->thread, NULL);
+		pthread_mutex_destroy(&w->lock);
+	}
+	worker_free(w);
+}
+
+void worker_wake(struct worker *w)
+{
+	if (!__atomic_exchange_n(&w->wake_pending, true, __ATOMIC_SEQ_CST))
+		fd_signal(w->wake_fd, false);
+}
+
+bool worker_is_current(const struct worker *w)
+{
+	return current_worker == w;
+}
+
+/* A free slot; lock held. Return: 0 or -ENOMEM */
+static int slot_find(struct worker *w, uint32_t *out)
+{
+	struct worker_slot *slots;
+	uint32_t nr;
+
+	for (uint32_t i = 0; i < w->nr_slots; i++) {
+		if (!w->slots[i].wfd) {
+			*out = i;
+			return 0;
+		}
+	}
+	nr = w->nr_slots ? w->nr_slots * 2 : 8;
+	slots = reallocarray(w->slots, nr, sizeof(*slots));
+	if (!slots)
+		return -ENOMEM;
+	memset(slots + w->nr_slots, 0, (nr - w->nr_slots) * sizeof(*slots));
+	*out = w->nr_slots;
+	w->slots = slots;
+	w->nr_slots = nr;
+	return 0;
+}
+
+static int slot_control(struct worker *w, int op, const struct worker_fd *wfd, uint32_t events)
+{
+	struct epoll_event event = {.events = events};
+
+	event.data.u64 = (uint64_t)w->slots[wfd->slot].generation << 32 | wfd->slot;
+	return epoll_ctl(w->epoll_fd, op, wfd->fd, &event) < 0 ? -errno : 0;
+}
+
+/* worker_watch() with the lock held */
+static int watch_locked(struct worker *w, struct worker_fd *wfd, uint32_t events)
+{
+	int err = slot_find(w, &wfd->slot);
+
+	if (err)
+		return err;
+	err = slot_control(w, EPOLL_CTL_ADD, wfd, events);
+	if (!err)
+		w->slots[wfd->slot].wfd = wfd;
+	return err;
+}
+
+int worker_watch(struct worker *w, int fd, uint32_t events, worker_fd_fn fn, void *arg,
+		 struct worker_fd **out) NO_TSA
+{
+	struct worker_fd *wfd = malloc(sizeof(*wfd));
+	bool mine = lock_is_mine(w);
+	int err;
+
+	if (!wfd)
+		return -ENOMEM;
+	*wfd = (struct worker_fd){.fn = fn, .arg = arg, .fd = fd};
+	if (!mine)
+		worker_lock(w);
+	err = watch_locked(w, wfd, events);
+	if (!err)
+		*out = wfd; /* before the first callback can look at it */
+	if (!mine)
+		worker_unlock(w);
+	if (err)
+		free(wfd);
+	return err;
+}
+
+int worker_rewatch(struct worker *w, struct worker_fd *wfd, uint32_t events)
+{
+	return slot_control(w, EPOLL_CTL_MOD, wfd, events);
+}
+
+void worker_unwatch(struct worker *w, struct worker_fd *wfd)
+{
+	if (!wfd)
+		return;
+	(void)epoll_ctl(w->epoll_fd, EPOLL_CTL_DEL, wfd->fd, NULL);
+	w->slots[wfd->slot].wfd = NULL;
+	w->slots[wfd->slot].generation++;
+	free(wfd);
+}
