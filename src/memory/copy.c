@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Copies on the control path go through the kernel, which answers with an error where a plain access
+ * would fault. Where a sandbox forbids the call, a guarded memcpy does the same.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "base/overflow.h"
+#include "base/refuse.h"
+#include "memory/guard.h"
+#include "memory/internal.h"
+
+static bool without_vm; /* atomic; set for good once the kernel has refused */
+
+void memory_copy_without_vm(bool on)
+{
+	__atomic_store_n(&without_vm, on, __ATOMIC_RELAXED);
+}
+
+static int copy_guarded(void *dst, const void *src, size_t len)
+{
+	struct memory_guard guard;
+	int err = memory_guard_install();
+
+	if (err)
+		return err;
+	if (memory_guard_enter(&guard) == 0) {
+		memcpy(dst, src, len);
+		memory_guard_leave(&guard);
+		return 0;
+	}
+	return refuse(-EFAULT, "address 0x%" PRIxPTR " cannot be accessed", guard.fault_addr);
+}
+
+/* One of @dst and @src is the client's; @to says which. */
+static int copy(void *dst, const void *src, size_t len, bool to)
+{
+	while (len > 0 && !__atomic_load_n(&without_vm, __ATOMIC_RELAXED)) {
+		struct iovec mine = {to ? (void *)(uintptr_t)src : dst, len};
+		struct iovec client = {to ? dst : (void *)(uintptr_t)src, len};
+		ssize_t n = to ? process_vm_writev(getpid(), &mine, 1, &client, 1, 0)
+			       : process_vm_readv(getpid(), &mine, 1, &client, 1, 0);
+
+		if (n <= 0 && (errno == EPERM || errno == ENOSYS)) {
+			memory_copy_without_vm(true);
+			break;
+		}
+		if (n <= 0)
+			return refuse(n < 0 && errno == ENOMEM ? -ENOMEM : -EFAULT,
+				      "address 0x%" PRIxPTR " cannot be accessed",
+				      (uintptr_t)client.iov_base);
+		dst = (char *)dst + n;
+		src = (const char *)src + n;
+		len -= (size_t)n;
+	}
+	return len > 0 ? copy_guarded(dst, src, len) : 0;
+}
+
+int memory_copy_from(struct memory_space *space, void *dst, uaddr_t src, size_t len)
+{
+	uaddr_t last;
+
+	if (len > 0 && !range_last(src, len, &last))
+		return refuse(-EFAULT, "0x%zx bytes at 0x%" PRIx64 " are no range", len, src);
+	return copy(dst, (const void *)(uintptr_t)src, len, false);
+}
+
+int memory_copy_to(struct memory_space *space, uaddr_t dst, const void *src, size_t len)
+{
+	uaddr_t last;
+
+	if (len > 0 && !range_last(dst, len, &last))
+		return refuse(-EFAULT, "0x%zx bytes at 0x%" PRIx64 " are no range", len, dst);
+	return copy((void *)(uintptr_t)dst, src, len, true);
+}

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "memory/memory.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/overflow.h"
+#include "base/refuse.h"
+#include "memory/internal.h"
+
+static bool is_identity(const struct memory_region *region)
+{
+	return region == &region->space->identity;
+}
+
+/* The pinned mode works on whole pages below the last address. */
+static int pinned_range_check(uaddr_t uaddr, uint64_t len, uaddr_t last)
+{
+	if (uaddr % MEMORY_PAGE_SIZE || len % MEMORY_PAGE_SIZE)
+		return refuse(-EINVAL,
+			      "memory at 0x%" PRIx64 " of 0x%" PRIx64 " bytes is not whole pages",
+			      uaddr, len);
+	if (last == UINT64_MAX)
+		return refuse(-EFAULT, "memory at 0x%" PRIx64 " is not the client's", uaddr);
+	return 0;
+}
+
+int memory_region_create(struct memory_space *space, uaddr_t uaddr, uint64_t len, bool write,
+			 enum memory_mode mode, struct memory_region **out)
+{
+	struct memory_region *region;
+	uaddr_t last;
+	int err;
+
+	if (!range_last(uaddr, len, &last))
+		return refuse(-EINVAL, "memory at 0x%" PRIx64 " of 0x%" PRIx64 " bytes is no range",
+			      uaddr, len);
+	region = malloc(sizeof(*region));
+	if (!region)
+		return -ENOMEM;
+	if (mode == MEMORY_PINNED) {
+		err = pinned_range_check(uaddr, len, last);
+		if (!err)
+			err = memory_pin(uaddr, last, write);
+		if (err) {
+			free(region);
+			return err;
+		}
+	}
+	*region = (struct memory_region){
+		.host = (char *)(uintptr_t)uaddr,
+		.len = len,
+		.uaddr = uaddr,
+		.space = memory_space_get(space),
+		.refs = 1,
+		.pinned = mode == MEMORY_PINNED,
+	};
+	*out = region;
+	return 0;
+}
+
+struct memory_region *memory_region_get(struct memory_region *region)
+{
+	memory_region_get_many(region, 1);
+	return region;
+}
+
+/* The identity region is part of its space, so its references are the space's. */
+void memory_region_get_many(struct memory_region *region, unsigned int n)
+{
+	__atomic_fetch_add(is_identity(region) ? &region->space->refs : &region->refs, n,
+			   __ATOMIC_RELAXED);
+}
+
+void memory_region_unpin(struct memory_region *region)
+{
+	if (__atomic_exchange_n(&region->pinned, false, __ATOMIC_ACQ_REL))
+		memory_unpin(region->uaddr, region->uaddr + (region->len - 1));
+}
+
+void memory_region_put(struct memory_region *region)
+{
+	if (!region)
+		return;
+	if (is_identity(region)) {
+		memory_space_put(region->space);
+		return;
+	}
+	/* The release of each put pairs with the acquire of the last one. */
+	if (__atomic_fetch_sub(&region->refs, 1, __ATOMIC_ACQ_REL) > 1)
+		return;
+	memory_region_unpin(region);
+	memory_space_put(region->space);
+	free(region);
+}
