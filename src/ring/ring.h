@@ -104,6 +104,7 @@ struct ring_chain {
 	uint16_t id;		  /* head index (split) or buffer id (packed) */
 	uint16_t nr_desc;	  /* ring slots used (packed) */
 	bool fault;		  /* a buffer is not mapped: nr_out = nr_in = 0; push with length 0 */
+	uint32_t seq, scratch, generation; /* the ring's own; copied with the rest */
 };
 
 /**

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * The split layout, driver side. The free list and the chains' ends are private, so that a device
+ * which scribbles over the descriptor table gains nothing.
+ */
+#include "ring/driver_layout.h"
+
+static void desc_write(char *table, uint32_t i, const struct ring_driver_seg *seg, uint16_t flags,
+		       uint16_t next)
+{
+	struct split_desc *d = (struct split_desc *)(void *)(table + (size_t)i * DESC_SIZE);
+
+	le64_store(&d->addr, seg->iova);
+	le32_store(&d->len, seg->len);
+	le16_store(&d->flags, flags);
+	le16_store(&d->next, next);
+}
+
+void driver_split_reset(struct ring_driver *drv, uint16_t start)
+{
+	struct split_avail *avail = drv->driver;
+	struct split_used *used = drv->device;
+
+	drv->avail_pos = start;
+	drv->used_pos = start;
+	drv->published = start;
+	le16_store(&avail->idx, start);
+	le16_store(&used->idx, start);
+	if (drv->event_idx) {
+		le16_store(split_used_event(avail, drv->num), start);
+		le16_store(split_avail_event(used, drv->num), start);
+	}
+}
+
+static uint16_t seg_flags(const struct driver_add *add, unsigned int i)
+{
+	uint16_t flags = i < add->nr_out ? 0 : DESC_F_WRITE;
+
+	return (uint16_t)(i + 1 < add->nr_out + add->nr_in ? flags | DESC_F_NEXT : flags);
+}
+
+/* Fill free descriptors with the chain. Return: the last one. */
+static uint16_t fill_direct(struct ring_driver *drv, const struct driver_add *add)
+{
+	uint16_t i = drv->free_head, last = i;
+
+	for (unsigned int k = 0; k < add->nr_out + add->nr_in; k++) {
+		uint16_t flags = seg_flags(add, k);
+
+		desc_write(drv->desc, i, &add->segs[k], flags,
+			   flags & DESC_F_NEXT ? drv->next[i] : 0);
+		last = i;
+		i = drv->next[i];
+	}
+	return last;
+}
+
+static uint16_t fill_indirect(struct ring_driver *drv, const struct driver_add *add)
+{
+	unsigned int n = add->nr_out + add->nr_in;
+	struct ring_driver_seg table = {add->indirect_iova, n * DESC_SIZE};
+
+	for (unsigned int k = 0; k < n; k++)
+		desc_write(add->indirect, k, &add->segs[k], seg_flags(add, k),
+			   (uint16_t)(k + 1 < n ? k + 1 : 0));
+	desc_write(drv->desc, drv->free_head, &table, DESC_F_INDIRECT, 0);
+	return drv->free_head;
+}
+
+void driver_split_add(struct ring_driver *drv, const struct driver_add *add)
+{
+	struct split_avail *avail = drv->driver;
+	uint16_t head = drv->free_head;
+	struct driver_chain *chain = &drv->chains[head];
+
+	chain->last = add->indirect ? fill_indirect(drv, add) : fill_direct(drv, add);
+	chain->cookie = add->cookie;
+	chain->in_len = driver_add_in_len(add);
+	chain->nr_desc = (uint16_t)driver_add_nr_desc(add);
+	drv->free_head = drv->next[chain->last];
+	drv->nr_free = (uint16_t)(drv->nr_free - chain->nr_desc);
+	le16_store(&avail->ring[drv->avail_pos % drv->num], head);
+	drv->avail_pos++;
+}
+
+bool driver_split_publish(struct ring_driver *drv)
+{
+	struct split_avail *avail = drv->driver;
+	struct split_used *used = drv->device;
+	uint16_t old = drv->published;
+
+	if (old == drv->avail_pos)
+		return false;
+	le16_store_release(&avail->idx, drv->avail_pos); /* pairs with the device's R1 */
+	drv->published = drv->avail_pos;
+	access_full_fence(); /* the index before the look at the device's setting */
+	if (drv->event_idx)
+		return need_event(le16_load(split_avail_event(used, drv->num)), drv->published,
+				  old);
+	return !(le16_load(&used->flags) & SPLIT_F_NO_NOTIFY);
+}
+
+int driver_split_next(struct ring_driver *drv, uint32_t *id, uint32_t *len)
+{
+	struct split_used *used = drv->device;
+	struct split_used_elem *elem = &used->ring[drv->used_pos % drv->num];
+
+	if (le16_load_acquire(&used->idx) == drv->used_pos) /* pairs with the device's R2 */
+		return 0;
+	*id = le32_load(&elem->id);
+	*len = le32_load(&elem->len);
+	return 1;
+}
+
+void driver_split_release(struct ring_driver *drv, uint16_t id)
+{
+	struct driver_chain *chain = &drv->chains[id];
+
+	drv->next[chain->last] = drv->free_head;
+	drv->free_head = id;
+	drv->nr_free = (uint16_t)(drv->nr_free + chain->nr_desc);
+	drv->used_pos++;
+}
+
+void driver_split_cb(struct ring_driver *drv, bool on)
+{
+	struct split_avail *avail = drv->driver;
+
+	if (drv->event_idx)
+		/* Off: the event that was passed most recently is the farthest away. */
+		le16_store(split_used_event(avail, drv->num),
+			   (uint16_t)(on ? drv->used_pos : drv->used_pos - 1));
+	else
+		le16_store(&avail->flags, on ? 0 : SPLIT_F_NO_INTERRUPT);
+}

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Inside the device side of the ring: the ring itself, area checks, and the building of one chain.
+ * The two layouts (split.c, packed.c) read descriptors and publish used elements; everything that they
+ * share is here. Private to src/ring.
+ */
+#ifndef HOLDFAST_RING_ENGINE_H
+#define HOLDFAST_RING_ENGINE_H
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "iotlb/iotlb.h"
+#include "ring/layout.h"
+#include "ring/ring.h"
+#include "ring/scratch.h"
+
+#define RING_VERSION_NONE UINT64_MAX /* no iotlb version bears this number */
+#define RING_TABLE_IOV    64         /* host pieces of one indirect table */
+
+/* A chain that was pushed and is not yet published. */
+struct ring_pending {
+	uint32_t id;      /* head or buffer id */
+	uint32_t len;     /* bytes written */
+	uint16_t nr_desc; /* packed: slots to skip */
+	bool done;        /* in_order: pushed, waits for those before it */
+};
+
+/* An iotlb version together with its number. Valid until the next quiescent state. */
+struct ring_view {
+	const struct iotlb_version *v;
+	uint64_t number;
+};
+
+struct ring {
+	/* const while started */
+	bool started, packed, event_idx, in_order, indirect;
+	uint16_t num;           /* entries */
+	uint16_t mask;          /* split: num - 1 */
+	uint32_t pending_mask;  /* slots of @pending - 1 */
+	struct iotlb *ring_tlb; /* [borrowed] */
+	struct iotlb *buf_tlb;  /* [borrowed] */
+	struct ring_config config;
+
+	/* areas, translated for version @area_number; host addresses */
+	uint64_t area_number;
+	bool areas_ok;
+	char *desc;   /* [num] of 16 bytes */
+	void *driver; /* struct split_avail or packed_event */
+	void *device; /* struct split_used or packed_event */
+
+	/* position */
+	const char *broken;         /* reason, or NULL */
+	uint16_t avail_pos;         /* next to pop; split: free-running index, packed: slot */
+	uint16_t avail_seen;        /* split: the driver's index when last looked at */
+	uint16_t used_pos;          /* next to publish; split: free-running index, packed: slot */
+	bool avail_wrap, used_wrap; /* packed */
+	bool kicks_off;             /* kicks may be suppressed */
+	bool notify_once;     /* event_idx: nothing is known about the driver's last notification */
+	uint32_t nr_desc_out; /* packed: slots popped and not yet published */
+	uint32_t generation;  /* of this start; chains of an earlier one are ignored */
+	uint32_t pop_seq;     /* chains popped; free-running */
+	uint32_t push_seq;    /* chains pushed */
+	uint32_t flush_seq;   /* chains published */
+
+	struct ring_pending *pending; /* [pending_mask + 1], power of two >= num */
+	struct scratch scratch;
+	struct iotlb_cache buf_cache[2];
+	unsigned int buf_victim; /* the entry of @buf_cache to replace next */
+	struct iotlb_cache table_cache;
+
+	struct ring_ops ops;
+	void *arg;
+	char *name;
+};
+
+extern __thread struct ring *ring_current_;
+
+/* ring_map_areas() - translate the three areas in @view. Return: are all usable? */
+bool ring_map_areas(struct ring *ring, const struct ring_view *view) HF_COLD;
+
+static inline struct ring_view ring_view_of(const struct iotlb *tlb)
+{
+	struct ring_view view = {.v = iotlb_load(tlb)};
+
+	view.number = iotlb_version_number(view.v);
+	return view;
+}
+
+/* ring_enter() - about to touch the areas. Return: may they be touched? */
+static inline bool ring_enter(struct ring *ring, struct ring_view *view)
+{
+	*view = ring_view_of(ring->ring_tlb);
+	ring_current_ = ring;
+	if (unlikely(view->number != ring->area_number))
+		return ring_map_areas(ring, view);
+	return ring->areas_ok;
+}
+
+static inline bool ring_is_live(const struct ring *ring)
+{
+	return ring->started && !ring->broken;
+}
+
+static inline void ring_mark_dirty(struct ring *ring, iova_t first, uint64_t len)
+{
+	if (ring->ops.dirty)
+		ring->ops.dirty(ring->arg, first, len);
+}
+
+/* ---- building one chain ---- */
+
+struct build {
+	struct ring *ring;
+	struct ring_view ring_view, buf_view;
+	struct scratch_block block;
+	uint32_t nr;      /* pieces so far */
+	uint32_t nr_out;  /* of them readable */
+	uint64_t total;   /* bytes of all descriptors */
+	uint64_t out_len; /* bytes of the readable ones */
+	bool writing;     /* a writable descriptor was seen */
+	bool fault;       /* a buffer is not mapped */
+};
+
+/* build_add_slow() - a buffer that the caches do not know as one piece. Return: 0; -ENOBUFS */
+int build_add_slow(struct build *b, iova_t iova, uint32_t len, uint8_t perm) HF_MUST_CHECK;
+
+/* build_indirect() - add all buffers of an indirect table. Return: 0; -EPROTO; -ENOBUFS */
+int build_indirect(struct build *b, const struct desc *d) HF_MUST_CHECK;
+
+/* build_break() - the driver's fault. Return: -EPROTO */
+int build_break(struct build *b, const char *reason) HF_COLD;
+
+static inline void build_begin(struct build *b, struct ring *ring, const struct ring_view *view)
+{
+	b->ring = ring;
+	b->ring_view = *view;
+	b->buf_view = *view;
+	if (unlikely(ring->buf_tlb != ring->ring_tlb))
+		b->buf_view = ring_view_of(ring->buf_tlb);
+	scratch_take(&ring->scratch, &b->block);
+	b->nr = 0;
+	b->nr_out = 0;
+	b->total = 0;
+	b->out_len = 0;
+	b->writing = false;
+	b->fault = false;
+}
+
+/* build_add() - one buffer. Return: 0; -EPROTO; -ENOBUFS */
+static inline int build_add(struct build *b, const struct desc *d)
+{
+	struct iotlb_cache *cache = b->ring->buf_cache;
+	bool write = d->flags & DESC_F_WRITE;
+	uint8_t perm = write ? IOTLB_W : IOTLB_R;
+	char *host;
+
+	b->total += d->len;
+	if (unlikely(b->total > UINT32_MAX))
+		return build_break(b, "chain is longer than 4 GiB");
+	if (write)
+		b->writing = true;
+	else if (unlikely(b->writing))
+		return build_break(b, "readable descriptor after a writable one");
+	else
+		b->out_len = b->total;
+
+	host = iotlb_translate_hit(b->buf_view.number, &cache[0], d->addr, d->len, perm);
+	if (!host)
+		host = iotlb_translate_hit(b->buf_view.number, &cache[1], d->addr, d->len, perm);
+	if (unlikely(!host || b->nr == b->block.room || b->fault))
+		return build_add_slow(b, d->addr, d->len, perm);
+	b->block.iov[b->nr].iov_base = host;
+	b->block.iov[b->nr].iov_len = d->len;
+	b->block.iova[b->nr] = d->addr;
+	b->nr++;
+	b->nr_out += !write;
+	return 0;
+}
+
+/* build_end() - hand the chain out */
+static inline void build_end(struct build *b, struct ring_chain *chain, uint16_t id,
+			     uint16_t nr_desc)
+{
+	chain->id = id;
+	chain->nr_desc = nr_desc;
+	chain->generation = b->ring->generation;
+	chain->scratch = b->block.handle;
+	chain->seq = b->ring->pop_seq++;
+	chain->fault = b->fault;
+	if (unlikely(b->fault)) {
+		b->nr = 0;
+		b->nr_out = 0;
+		b->total = 0;
+		b->out_len = 0;
+	}
+	chain->out = b->block.iov;
+	chain->in = b->block.iov + b->nr_out;
+	chain->in_iova = b->block.iova + b->nr_out;
+	chain->nr_out = b->nr_out;
+	chain->nr_in = b->nr - b->nr_out;
+	chain->out_len = b->out_len;
+	chain->in_len = b->total - b->out_len;
+}
+
+static inline void build_abort(struct build *b)
+{
+	scratch_give(&b->ring->scratch, b->block.handle);
+}
+
+/* ---- the layouts ---- */
+
+int split_pop(struct ring *ring, const struct ring_view *view, struct ring_chain *chain);
+bool split_has_avail(const struct ring *ring);
+/* *_publish() - write @n pending elements and make them visible. Return: does the driver want to know? */
+bool split_publish(struct ring *ring, uint32_t n);
+void split_kick_disable(struct ring *ring);
+void split_kick_enable(struct ring *ring);
+
+int packed_pop(struct ring *ring, const struct ring_view *view, struct ring_chain *chain);
+bool packed_has_avail(const struct ring *ring);
+bool packed_publish(struct ring *ring, uint32_t n);
+void packed_kick_disable(struct ring *ring);
+void packed_kick_enable(struct ring *ring);
+
+#endif

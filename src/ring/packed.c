@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * The packed layout, device side. A head's flags are loaded with acquire, then the rest of the chain
+ * (R1). A batch of used elements becomes visible by its first one's flags, stored last with release
+ * (R2), then a full fence (R3), and the driver's wish. Every descriptor of a chain must itself
+ * be marked available, so that a chain never runs into slots that the device still holds.
+ */
+#include "ring/engine.h"
+
+static inline struct packed_desc *packed_at(const struct ring *ring, uint16_t pos)
+{
+	return (struct packed_desc *)(void *)(ring->desc + (size_t)pos * DESC_SIZE);
+}
+
+/* Copy slot @pos, once; @flags were loaded before if it is a head. */
+static inline void packed_copy(const struct ring *ring, uint16_t pos, struct desc *d)
+{
+	uint16_t id;
+
+	desc_copy_split((const char *)packed_at(ring, pos), d);
+	id = d->flags;
+	d->flags = d->next;
+	d->next = id;
+}
+
+#define PACKED_KNOWN_FLAGS                                                                         \
+	(DESC_F_NEXT | DESC_F_WRITE | DESC_F_INDIRECT | DESC_F_AVAIL | DESC_F_USED)
+
+/* The chain whose head is at the ring's position with @flags. Return: 0; -EPROTO; -ENOBUFS */
+static inline int packed_walk(struct build *b, uint16_t flags, uint16_t *id, uint16_t *nr_desc)
+{
+	struct ring *ring = b->ring;
+	uint16_t pos = ring->avail_pos, n = 0;
+	bool wrap = ring->avail_wrap;
+	struct desc d;
+	int rc;
+
+	for (;;) {
+		if (unlikely(ring->nr_desc_out + ++n > ring->num))
+			return build_break(b, "more descriptors than entries");
+		packed_copy(ring, pos, &d);
+		if (n == 1)
+			d.flags = flags;
+		else if (unlikely(!packed_is_avail(d.flags, wrap)))
+			return build_break(b, "chain runs into a descriptor that is not available");
+		if (unlikely(d.flags & ~PACKED_KNOWN_FLAGS))
+			return build_break(b, "unknown descriptor flag");
+		if (unlikely(d.flags & DESC_F_INDIRECT))
+			rc = build_indirect(b, &d);
+		else
+			rc = build_add(b, &d);
+		if (unlikely(rc))
+			return rc;
+		if (!(d.flags & DESC_F_NEXT))
+			break;
+		packed_advance(&pos, &wrap, 1, ring->num);
+	}
+	*id = d.next;
+	*nr_desc = n;
+	return 0;
+}
+
+int packed_pop(struct ring *ring, const struct ring_view *view, struct ring_chain *chain)
+{
+	uint16_t flags = le16_load_acquire(&packed_at(ring, ring->avail_pos)->flags);
+	uint16_t id = 0, nr_desc = 0;
+	struct build b;
+	int rc;
+
+	if (!packed_is_avail(flags, ring->avail_wrap))
+		return 0;
+	if (unlikely(ring->nr_desc_out >= ring->num)) {
+		ring_break(ring, "more descriptors than entries");
+		return -EPROTO;
+	}
+	build_begin(&b, ring, view);
+	rc = packed_walk(&b, flags, &id, &nr_desc);
+	if (unlikely(rc)) {
+		build_abort(&b);
+		return rc;
+	}
+	packed_advance(&ring->avail_pos, &ring->avail_wrap, nr_desc, ring->num);
+	ring->nr_desc_out += nr_desc;
+	build_end(&b, chain, id, nr_desc);
+	return 1;
+}
+
+bool packed_has_avail(const struct ring *ring)
+{
+	uint16_t flags = le16_load_acquire(&packed_at(ring, ring->avail_pos)->flags);
+
+	return packed_is_avail(flags, ring->avail_wrap);
+}
+
+static bool packed_wants_interrupt(struct ring *ring, uint16_t pos, bool wrap, uint32_t delta)
+{
+	const struct packed_event *event = ring->driver;
+	uint32_t word = le32_load(&event->word);
+	uint16_t flags = (word >> 16) & 3;
+
+	if (flags == EVENT_F_DISABLE)
+		return false;
+	if (flags != EVENT_F_DESC || !ring->event_idx || ring->notify_once)
+		return true;
+	return packed_need_event((uint16_t)word, pos, wrap, delta, ring->num);
+}
+
+static uint16_t used_flags(const struct ring_pending *p, bool wrap)
+{
+	return (uint16_t)((wrap ? DESC_F_AVAIL | DESC_F_USED : 0) | (p->len ? DESC_F_WRITE : 0));
+}
+
+/* Write one used element but for its flags. */
+static void packed_write_elem(struct ring *ring, uint16_t pos, const struct ring_pending *p)
+{
+	struct packed_desc *d = packed_at(ring, pos);
+
+	le16_store(&d->id, (uint16_t)p->id);
+	le32_store(&d->len, p->len);
+}
+
+static void packed_mark_used(struct ring *ring, uint16_t pos)
+{
+	ring_mark_dirty(ring,
+			ring->config.desc_addr + (uint64_t)pos * DESC_SIZE +
+				offsetof(struct packed_desc, len),
+			DESC_SIZE - offsetof(struct packed_desc, len));
+}
+
+bool packed_publish(struct ring *ring, uint32_t n)
+{
+	uint16_t first = ring->used_pos, pos = first;
+	bool first_wrap = ring->used_wrap, wrap = first_wrap;
+	const struct ring_pending *p0 = &ring->pending[ring->flush_seq & ring->pending_mask];
+	uint16_t first_flags = used_flags(p0, first_wrap);
+	uint32_t delta = 0;
+	bool wants;
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct ring_pending *p = &ring->pending[(ring->flush_seq + i) & ring->pending_mask];
+
+		packed_write_elem(ring, pos, p);
+		if (i > 0) {
+			le16_store(&packed_at(ring, pos)->flags, used_flags(p, wrap));
+			packed_mark_used(ring, pos);
+		}
+		packed_advance(&pos, &wrap, p->nr_desc, ring->num);
+		delta += p->nr_desc;
+		p->done = false;
+	}
+	le16_store_release(&packed_at(ring, first)->flags, first_flags); /* R2 */
+	packed_mark_used(ring, first);
+	ring->used_pos = pos;
+	ring->used_wrap = wrap;
+	ring->nr_desc_out -= delta;
+	ring->flush_seq += n;
+	access_full_fence(); /* R3 */
+	wants = packed_wants_interrupt(ring, first, first_wrap, delta);
+	ring->notify_once = false;
+	return wants;
+}
+
+static void packed_set_event(struct ring *ring, uint16_t off_wrap, uint16_t flags)
+{
+	struct packed_event *event = ring->device;
+
+	le32_store(&event->word, (uint32_t)flags << 16 | off_wrap);
+	ring_mark_dirty(ring, ring->config.device_addr, sizeof(*event));
+}
+
+void packed_kick_disable(struct ring *ring)
+{
+	packed_set_event(ring, 0, EVENT_F_DISABLE);
+}
+
+void packed_kick_enable(struct ring *ring)
+{
+	if (ring->event_idx)
+		packed_set_event(ring, packed_state(ring->avail_pos, ring->avail_wrap),
+				 EVENT_F_DESC);
+	else if (ring->kicks_off)
+		packed_set_event(ring, 0, EVENT_F_ENABLE);
+}

@@ -1,0 +1,375 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Life of a ring, its areas, and what the two layouts share on the way in and out.
+ *
+ * A chain goes popped -> pushed -> published. Pushing is private: it notes id and length in @pending.
+ * Only ring_flush() writes to the used area, so that an area that is not mapped at the moment loses
+ * nothing, and the index moves once a batch. At most `num` chains are between popped and published: a
+ * driver that offers more has broken the ring, which bounds all memory here by the ring's size.
+ *
+ * Area pointers belong to one iotlb version. Each entry point that touches an area compares the
+ * published version's number with the one the pointers were made for; a difference, and only that,
+ * costs a translation. An unusable result is remembered by version too, so a stalled queue that
+ * is kicked over and over stays cheap.
+ */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/trace.h"
+#include "ring/engine.h"
+
+__thread struct ring *ring_current_;
+
+struct ring *ring_current(void)
+{
+	return ring_current_;
+}
+
+int ring_create(const char *name, const struct ring_ops *ops, void *arg, struct ring **out)
+{
+	struct ring *ring = calloc(1, sizeof(*ring));
+
+	if (!ring)
+		return -ENOMEM;
+	ring->name = strdup(name);
+	if (!ring->name) {
+		free(ring);
+		return -ENOMEM;
+	}
+	if (ops)
+		ring->ops = *ops;
+	ring->arg = arg;
+	ring->area_number = RING_VERSION_NONE;
+	ring->kicks_off = true;
+	*out = ring;
+	return 0;
+}
+
+void ring_destroy(struct ring *ring)
+{
+	if (!ring)
+		return;
+	if (ring_current_ == ring)
+		ring_current_ = NULL;
+	scratch_fini(&ring->scratch);
+	free(ring->pending);
+	free(ring->name);
+	free(ring);
+}
+
+static int config_check(const struct ring_config *config, struct ring_state state)
+{
+	uint16_t num = config->num;
+
+	if (num == 0 || num > RING_NUM_MAX)
+		return -EINVAL;
+	if (!config->packed)
+		return (num & (num - 1)) == 0 ? 0 : -EINVAL;
+	if ((state.last_avail & PACKED_POS) >= num || (state.last_used & PACKED_POS) >= num)
+		return -EINVAL;
+	return 0;
+}
+
+static int pending_init(struct ring *ring, uint16_t num)
+{
+	uint32_t slots = 1;
+	struct ring_pending *pending;
+
+	while (slots < num)
+		slots *= 2;
+	pending = calloc(slots, sizeof(*pending));
+	if (!pending)
+		return -ENOMEM;
+	free(ring->pending);
+	ring->pending = pending;
+	ring->pending_mask = slots - 1;
+	return 0;
+}
+
+static void ring_forget_translations(struct ring *ring)
+{
+	ring->area_number = RING_VERSION_NONE;
+	ring->areas_ok = false;
+	memset(ring->buf_cache, 0, sizeof(ring->buf_cache));
+	memset(&ring->table_cache, 0, sizeof(ring->table_cache));
+}
+
+static void ring_set_position(struct ring *ring, struct ring_state state)
+{
+	if (ring->packed) {
+		ring->avail_pos = state.last_avail & PACKED_POS;
+		ring->avail_wrap = state.last_avail & PACKED_WRAP;
+		ring->used_pos = state.last_used & PACKED_POS;
+		ring->used_wrap = state.last_used & PACKED_WRAP;
+	} else {
+		ring->avail_pos = state.last_avail;
+		ring->used_pos = state.last_avail;
+	}
+	ring->avail_seen = ring->avail_pos;
+	ring->nr_desc_out = 0;
+	ring->pop_seq = 0;
+	ring->push_seq = 0;
+	ring->flush_seq = 0;
+}
+
+int ring_start(struct ring *ring, const struct ring_config *config, struct iotlb *ring_tlb,
+	       struct iotlb *buf_tlb, struct ring_state state)
+{
+	int rc = config_check(config, state);
+
+	if (rc)
+		return rc;
+	if (scratch_init(&ring->scratch, config->num) || pending_init(ring, config->num)) {
+		ring->started = false;
+		return -ENOMEM;
+	}
+	ring->config = *config;
+	ring->num = config->num;
+	ring->mask = (uint16_t)(config->num - 1);
+	ring->packed = config->packed;
+	ring->event_idx = config->event_idx;
+	ring->in_order = config->in_order;
+	ring->indirect = config->indirect || config->lax_indirect;
+	ring_set_tlbs(ring, ring_tlb, buf_tlb);
+	ring_set_position(ring, state);
+	ring->broken = NULL;
+	ring->kicks_off = true;
+	ring->notify_once = true;
+	ring->generation++;
+	ring->started = true;
+	return 0;
+}
+
+struct ring_state ring_stop(struct ring *ring)
+{
+	struct ring_state state = ring_get_state(ring);
+
+	if (ring->started) {
+		/* What was popped and not published is to be done again. */
+		state.last_avail = state.last_used;
+		ring_set_position(ring, state);
+		ring->started = false;
+		ring->kicks_off = true;
+	}
+	ring_forget_translations(ring);
+	return state;
+}
+
+void ring_set_tlbs(struct ring *ring, struct iotlb *ring_tlb, struct iotlb *buf_tlb)
+{
+	ring->ring_tlb = ring_tlb;
+	ring->buf_tlb = buf_tlb;
+	ring_forget_translations(ring);
+}
+
+bool ring_is_started(const struct ring *ring)
+{
+	return ring->started;
+}
+
+struct ring_state ring_get_state(const struct ring *ring)
+{
+	struct ring_state state = {ring->avail_pos, ring->used_pos};
+
+	if (ring->packed) {
+		state.last_avail = packed_state(ring->avail_pos, ring->avail_wrap);
+		state.last_used = packed_state(ring->used_pos, ring->used_wrap);
+	}
+	return state;
+}
+
+void ring_break(struct ring *ring, const char *reason)
+{
+	if (ring->broken || !ring->started)
+		return;
+	ring->broken = reason;
+	hf_warn(ring->name, "ring broken: %s", reason);
+	HF_TRACE2(ring_break, ring->name, reason);
+	if (ring->ops.broken)
+		ring->ops.broken(ring->arg, reason);
+}
+
+const char *ring_broken_reason(const struct ring *ring)
+{
+	return ring->broken;
+}
+
+/* ---- areas ---- */
+
+/* One area as one run of aligned host memory, or NULL. */
+static void *area_map(struct ring *ring, const struct ring_view *view, const char *what,
+		      iova_t iova, uint64_t len, uint8_t perm, uintptr_t align)
+{
+	struct iovec iov[2];
+	int n = iotlb_translate(view->v, NULL, iova, len, perm, iov, 2);
+
+	if (n < 0 && n != -E2BIG) {
+		hf_dbg(ring->name, "%s at iova 0x%llx: not mapped", what, (unsigned long long)iova);
+		return NULL;
+	}
+	if (n != 1) {
+		hf_warn(ring->name, "%s at iova 0x%llx: not in one piece", what,
+			(unsigned long long)iova);
+		return NULL;
+	}
+	if ((uintptr_t)iov[0].iov_base % align) {
+		hf_warn(ring->name, "%s at iova 0x%llx: mapped to unaligned memory", what,
+			(unsigned long long)iova);
+		return NULL;
+	}
+	return iov[0].iov_base;
+}
+
+bool ring_map_areas(struct ring *ring, const struct ring_view *view)
+{
+	const struct ring_config *c = &ring->config;
+	bool packed = ring->packed;
+	uint64_t event = ring->event_idx ? sizeof(le16) : 0;
+	uint64_t driver_len = sizeof(struct packed_event), device_len = driver_len;
+
+	if (!packed) {
+		driver_len = sizeof(struct split_avail) + sizeof(le16) * c->num + event;
+		device_len =
+			sizeof(struct split_used) + sizeof(struct split_used_elem) * c->num + event;
+	}
+	ring->area_number = view->number;
+	ring->desc =
+		area_map(ring, view, "descriptor area", c->desc_addr, (uint64_t)DESC_SIZE * c->num,
+			 packed ? IOTLB_RW : IOTLB_R, packed ? 8 : 1);
+	ring->driver = area_map(ring, view, "driver area", c->driver_addr, driver_len, IOTLB_R,
+				packed ? 4 : 2);
+	ring->device = area_map(ring, view, "device area", c->device_addr, device_len, IOTLB_W, 4);
+	ring->areas_ok = ring->desc && ring->driver && ring->device;
+	return ring->areas_ok;
+}
+
+/* ---- data ---- */
+
+int ring_pop(struct ring *ring, struct ring_chain *chain)
+{
+	struct ring_view view;
+	int rc;
+
+	if (unlikely(!ring_is_live(ring)))
+		return ring->started ? -EPROTO : 0;
+	if (unlikely(!ring_enter(ring, &view)))
+		return -EFAULT;
+	rc = ring->packed ? packed_pop(ring, &view, chain) : split_pop(ring, &view, chain);
+	if (rc > 0)
+		HF_TRACE4(ring_pop, ring, chain->id, chain->out_len, chain->in_len);
+	return rc;
+}
+
+void ring_unpop(struct ring *ring, const struct ring_chain *chains, unsigned int n)
+{
+	for (unsigned int i = n; i-- > 0;) {
+		const struct ring_chain *chain = &chains[i];
+
+		if (!ring->started || chain->generation != ring->generation)
+			continue;
+		scratch_give(&ring->scratch, chain->scratch);
+		ring->pop_seq--;
+		if (ring->packed) {
+			packed_retreat(&ring->avail_pos, &ring->avail_wrap, chain->nr_desc,
+				       ring->num);
+			ring->nr_desc_out -= chain->nr_desc;
+		} else {
+			ring->avail_pos--;
+		}
+	}
+}
+
+static void mark_written(struct ring *ring, const struct ring_chain *chain, uint64_t written)
+{
+	for (uint32_t i = 0; i < chain->nr_in && written > 0; i++) {
+		uint64_t part = chain->in[i].iov_len;
+
+		if (part > written)
+			part = written;
+		ring->ops.dirty(ring->arg, chain->in_iova[i], part);
+		written -= part;
+	}
+}
+
+void ring_push(struct ring *ring, const struct ring_chain *chain, uint32_t written)
+{
+	struct ring_pending *p;
+	uint32_t seq;
+
+	assert(written <= chain->in_len);
+	if (unlikely(!ring->started || chain->generation != ring->generation))
+		return;
+	if (unlikely(ring->ops.dirty))
+		mark_written(ring, chain, written);
+	scratch_give(&ring->scratch, chain->scratch);
+	seq = ring->in_order ? chain->seq : ring->push_seq;
+	ring->push_seq++;
+	p = &ring->pending[seq & ring->pending_mask];
+	p->id = chain->id;
+	p->len = written;
+	p->nr_desc = chain->nr_desc;
+	p->done = true;
+	HF_TRACE3(ring_push, ring, chain->id, written);
+}
+
+/* How many chains may be published now, oldest first. */
+static uint32_t nr_publishable(const struct ring *ring)
+{
+	uint32_t n = 0;
+
+	if (!ring->in_order)
+		return ring->push_seq - ring->flush_seq;
+	while (ring->flush_seq + n != ring->pop_seq &&
+	       ring->pending[(ring->flush_seq + n) & ring->pending_mask].done)
+		n++;
+	return n;
+}
+
+bool ring_flush(struct ring *ring)
+{
+	struct ring_view view;
+	uint32_t n = nr_publishable(ring);
+
+	if (n == 0 || unlikely(!ring_is_live(ring)) || unlikely(!ring_enter(ring, &view)))
+		return false;
+	return ring->packed ? packed_publish(ring, n) : split_publish(ring, n);
+}
+
+/* ---- kicks ---- */
+
+void ring_kick_disable(struct ring *ring)
+{
+	struct ring_view view;
+
+	if (ring->kicks_off || !ring_is_live(ring))
+		return;
+	if (!ring_enter(ring, &view))
+		return;
+	if (ring->packed)
+		packed_kick_disable(ring);
+	else
+		split_kick_disable(ring);
+	ring->kicks_off = true;
+}
+
+bool ring_kick_enable(struct ring *ring)
+{
+	struct ring_view view;
+
+	if (!ring_is_live(ring) || !ring_enter(ring, &view))
+		return false;
+	if (ring->packed)
+		packed_kick_enable(ring);
+	else
+		split_kick_enable(ring);
+	ring->kicks_off = false;
+	access_full_fence(); /* R4 */
+	return ring->packed ? packed_has_avail(ring) : split_has_avail(ring);
+}
+
+bool ring_kick_is_disabled(const struct ring *ring)
+{
+	return ring->kicks_off;
+}

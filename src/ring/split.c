@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * The split layout, device side. The driver's index is read once for as many chains as it covers
+ * (R1: acquire, before entries and descriptors). Used elements are written by split_publish() alone,
+ * then the index (R2: release), a full fence (R3), and the driver's wish.
+ */
+#include "ring/engine.h"
+
+/* The chain from descriptor @i on. Return: 0; -EPROTO; -ENOBUFS */
+static inline int split_walk(struct build *b, uint16_t i)
+{
+	struct ring *ring = b->ring;
+	uint32_t left = ring->num;
+	struct desc d;
+	int rc;
+
+	for (;;) {
+		if (unlikely(i >= ring->num))
+			return build_break(b, "descriptor index out of range");
+		if (unlikely(left-- == 0))
+			return build_break(b, "chain has a loop");
+		desc_copy_split(ring->desc + (size_t)i * DESC_SIZE, &d);
+		if (unlikely(d.flags & ~(DESC_F_NEXT | DESC_F_WRITE))) {
+			if (d.flags & ~(DESC_F_NEXT | DESC_F_WRITE | DESC_F_INDIRECT))
+				return build_break(b, "unknown descriptor flag");
+			return build_indirect(b, &d);
+		}
+		rc = build_add(b, &d);
+		if (unlikely(rc))
+			return rc;
+		if (!(d.flags & DESC_F_NEXT))
+			return 0;
+		i = d.next;
+	}
+}
+
+/* Look at the driver's index. Return: 1 there are chains; 0 none; -EPROTO */
+static int split_look(struct ring *ring)
+{
+	const struct split_avail *avail = ring->driver;
+	uint16_t idx = le16_load_acquire(&avail->idx); /* pairs with the driver's publish */
+	uint16_t out = (uint16_t)(ring->avail_pos - ring->used_pos);
+
+	if (idx == ring->avail_pos)
+		return 0;
+	if ((uint32_t)(uint16_t)(idx - ring->avail_pos) + out > ring->num) {
+		ring_break(ring, "available index is too far ahead");
+		return -EPROTO;
+	}
+	ring->avail_seen = idx;
+	return 1;
+}
+
+int split_pop(struct ring *ring, const struct ring_view *view, struct ring_chain *chain)
+{
+	const struct split_avail *avail = ring->driver;
+	struct build b;
+	uint16_t head;
+	int rc;
+
+	if (ring->avail_seen == ring->avail_pos) {
+		rc = split_look(ring);
+		if (rc <= 0)
+			return rc;
+	}
+	head = le16_load(&avail->ring[ring->avail_pos & ring->mask]);
+	if ((uint16_t)(ring->avail_pos + 1) != ring->avail_seen) {
+		/* Only an address to prefetch: the entry is loaded again when its turn comes. */
+		uint16_t next = le16_load(&avail->ring[(ring->avail_pos + 1) & ring->mask]);
+
+		__builtin_prefetch(ring->desc + (size_t)(next & ring->mask) * DESC_SIZE);
+	}
+	build_begin(&b, ring, view);
+	rc = split_walk(&b, head);
+	if (unlikely(rc)) {
+		build_abort(&b);
+		return rc;
+	}
+	ring->avail_pos++;
+	build_end(&b, chain, head, 1);
+	return 1;
+}
+
+bool split_has_avail(const struct ring *ring)
+{
+	const struct split_avail *avail = ring->driver;
+
+	return le16_load_acquire(&avail->idx) != ring->avail_pos;
+}
+
+static void split_mark_used(struct ring *ring, uint16_t first, uint32_t n)
+{
+	iova_t elems = ring->config.device_addr + sizeof(struct split_used);
+	uint32_t slot = first & ring->mask;
+	uint32_t to_end = ring->num - slot;
+	uint32_t part = n < to_end ? n : to_end;
+
+	ring_mark_dirty(ring, elems + slot * sizeof(struct split_used_elem),
+			part * sizeof(struct split_used_elem));
+	if (n > part)
+		ring_mark_dirty(ring, elems, (n - part) * sizeof(struct split_used_elem));
+	ring_mark_dirty(ring, ring->config.device_addr + offsetof(struct split_used, idx),
+			sizeof(le16));
+}
+
+static bool split_wants_interrupt(struct ring *ring, uint16_t new_idx, uint16_t old)
+{
+	struct split_avail *avail = ring->driver;
+
+	if (!ring->event_idx)
+		return !(le16_load(&avail->flags) & SPLIT_F_NO_INTERRUPT);
+	if (ring->notify_once)
+		return true;
+	return need_event(le16_load(split_used_event(avail, ring->num)), new_idx, old);
+}
+
+bool split_publish(struct ring *ring, uint32_t n)
+{
+	struct split_used *used = ring->device;
+	uint16_t old = ring->used_pos;
+	uint16_t new_idx = (uint16_t)(old + n);
+	bool wants;
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct ring_pending *p = &ring->pending[(ring->flush_seq + i) & ring->pending_mask];
+		struct split_used_elem *elem = &used->ring[(uint16_t)(old + i) & ring->mask];
+
+		le32_store(&elem->id, p->id);
+		le32_store(&elem->len, p->len);
+		p->done = false;
+	}
+	le16_store_release(&used->idx, new_idx); /* R2; pairs with the driver's look at it */
+	ring->used_pos = new_idx;
+	ring->flush_seq += n;
+	if (unlikely(ring->ops.dirty))
+		split_mark_used(ring, old, n);
+	access_full_fence(); /* R3 */
+	wants = split_wants_interrupt(ring, new_idx, old);
+	ring->notify_once = false;
+	return wants;
+}
+
+static void split_set_used_flags(struct ring *ring, uint16_t flags)
+{
+	struct split_used *used = ring->device;
+
+	le16_store(&used->flags, flags);
+	ring_mark_dirty(ring, ring->config.device_addr, sizeof(le16));
+}
+
+void split_kick_disable(struct ring *ring)
+{
+	/* With the event index the one that stands there has been passed: no kick for a long time. */
+	if (!ring->event_idx)
+		split_set_used_flags(ring, SPLIT_F_NO_NOTIFY);
+}
+
+void split_kick_enable(struct ring *ring)
+{
+	struct split_used *used = ring->device;
+	le16 *event = split_avail_event(used, ring->num);
+
+	if (ring->event_idx) {
+		le16_store(event, ring->avail_pos);
+		ring_mark_dirty(ring,
+				ring->config.device_addr + (uint64_t)((char *)event - (char *)used),
+				sizeof(le16));
+	} else if (ring->kicks_off) {
+		split_set_used_flags(ring, 0);
+	}
+}
