@@ -28,14 +28,14 @@ enum iotlb_perm { IOTLB_NONE = 0, IOTLB_R = 1, IOTLB_W = 2, IOTLB_RW = 3 };
 
 #define IOTLB_MAX_ENTRIES_DEFAULT 1048576UL
 
-struct iotlb;	      /* one address space: current version and the writer's state */
+struct iotlb;         /* one address space: current version and the writer's state */
 struct iotlb_version; /* an immutable version; reference counted by control threads */
 
 struct iotlb_entry {
-	iova_t first, last;	   /* inclusive */
+	iova_t first, last;        /* inclusive */
 	struct memory_region *mem; /* [borrowed] lives as long as the version */
-	uint64_t off;		   /* byte offset of @first in @mem */
-	uint8_t perm;		   /* enum iotlb_perm; other bits of the uAPI byte are not kept */
+	uint64_t off;              /* byte offset of @first in @mem */
+	uint8_t perm;              /* enum iotlb_perm; other bits of the uAPI byte are not kept */
 };
 
 /** iotlb_create() - an empty address space; @max_entries: limit, at least 1. Return: 0; -ENOMEM */
@@ -158,7 +158,7 @@ static inline char *iotlb_translate_hit(uint64_t version_number, const struct io
 	if (likely(cache->version == version_number && iova >= cache->first && len != 0 &&
 		   iova <= cache->last && len - 1 <= cache->last - iova &&
 		   (cache->perm & perm) == perm))
-		return cache->host + off;
+		return (char *)((uintptr_t)cache->host + off); /* identity: host is null */
 	return NULL;
 }
 

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * The inside of the iotlb room: nodes, trees, versions. iotlb.c opens with the theory and the
+ * numbered guarantees.
+ *
+ * Owns nothing itself. Used by the files of this folder only. Thread rule: functions that take a
+ * `struct tree *` or a node slot by the control thread that edits that tree; node_get(), node_put(),
+ * version_get() and version_put() by any control thread; everything that takes a const node by
+ * readers too.
+ */
+#ifndef HOLDFAST_IOTLB_INTERNAL_H
+#define HOLDFAST_IOTLB_INTERNAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/compiler.h"
+#include "base/types.h"
+#include "iotlb/iotlb.h"
+#include "memory/memory.h"
+
+/*
+ * Node sizes, header included, stay 8 bytes (malloc's own header) short of a power of two.
+ * A leaf comes in four sizes so that a leaf is never less than half full by size.
+ */
+#define LEAF_MAX   31U /* entries: 16 + 31 * 32 = 1008 bytes */
+#define INNER_MAX  30U /* children: 16 + 30 * 16 = 496 bytes */
+#define LEAF_MIN   8U  /* fewer: joined with a neighbour by the next removal nearby */
+#define INNER_MIN  8U
+#define LEAF_JOIN  23U /* join two leaves if the result has no more than this */
+#define INNER_JOIN 22U
+#define MAX_LEVELS 16 /* 8^15 entries at the minimum fill */
+#define CACHE_LINE 64
+
+/* What a leaf keeps of an entry besides its first address. */
+struct slot {
+	iova_t last;        /* inclusive */
+	uintptr_t mem_perm; /* region pointer; enum iotlb_perm in the two low bits */
+	uint64_t off;       /* byte offset of the first address in the region */
+};
+
+/*
+ * key[i] is the first address of entry i (leaf) or of the first entry below child i (inner); exact,
+ * ascending. Behind the keys: struct slot[cap] in a leaf, struct node *[cap] in an inner node.
+ * Everything but @refs is const once @gen is not the editing tree's any more.
+ */
+struct node {
+	uint64_t gen;   /* the edit that made it and alone may change it; unique in the process */
+	uint32_t refs;  /* atomic: parents and versions that point here */
+	uint8_t nr;     /* entries or children in use, 1..cap outside an edit */
+	uint8_t cap;    /* room, in entries or children */
+	uint8_t level;  /* 0: leaf */
+	uint8_t unused; /* always 0 */
+	uint64_t key[];
+};
+
+/* A tree under edit. Nodes with the tree's generation belong to it alone. */
+struct tree {
+	struct node *root; /* one reference; NULL if empty */
+	size_t nr;         /* entries */
+	uint64_t gen;
+};
+
+struct iotlb_version {
+	struct node *root; /* one reference; NULL if empty */
+	size_t nr;         /* entries */
+	uint64_t number;   /* unique in the process, never 0 */
+	uint32_t refs;     /* atomic */
+};
+
+static inline struct slot *node_slots(const struct node *n)
+{
+	return (struct slot *)&n->key[n->cap];
+}
+
+static inline struct node **node_children(const struct node *n)
+{
+	return (struct node **)&n->key[n->cap];
+}
+
+static inline struct memory_region *slot_mem(const struct slot *s)
+{
+	return (struct memory_region *)(s->mem_perm & ~(uintptr_t)IOTLB_RW);
+}
+
+static inline uint8_t slot_perm(const struct slot *s)
+{
+	return s->mem_perm & IOTLB_RW;
+}
+
+/* Number of keys <= @x. Without branches on the keys: a random address is not predictable. */
+static inline unsigned node_search(const struct node *n, uint64_t x)
+{
+	const uint64_t *base = n->key;
+	unsigned len = n->nr;
+
+	while (len > 1) {
+		unsigned half = len / 2;
+
+		base += (base[half] <= x) * half;
+		len -= half;
+	}
+	return (unsigned)(base - n->key) + (*base <= x);
+}
+
+/* The child or entry whose range of keys holds @x; 0 if @x lies before all of them. */
+static inline unsigned node_find(const struct node *n, uint64_t x)
+{
+	unsigned nr = node_search(n, x);
+
+	return nr ? nr - 1 : 0;
+}
+
+static inline void node_entry(const struct node *leaf, unsigned idx, struct iotlb_entry *e)
+{
+	const struct slot *s = &node_slots(leaf)[idx];
+
+	e->first = leaf->key[idx];
+	e->last = s->last;
+	e->mem = slot_mem(s);
+	e->off = s->off;
+	e->perm = slot_perm(s);
+}
+
+/* ---- node.c ---- */
+
+/* Room for @want items at least (as far as the kind of node allows). Return: NULL without memory */
+struct node *node_alloc(unsigned level, unsigned want, uint64_t gen);
+struct node *node_get(struct node *n);
+/* NULL is fine; the last reference frees the node and drops what it refers to */
+void node_put(struct node *n);
+/*
+ * Make *@slot the property of generation @gen with room for @room more items, as far as the kind of
+ * node allows; copies a node of another generation. Contents do not change. Return: 0; -ENOMEM.
+ */
+int node_own(struct node **slot, uint64_t gen, unsigned room) HF_MUST_CHECK;
+/* Give an owned leaf the smallest size that holds it; stays as it is without memory */
+void node_shrink(struct node **slot);
+/* Owned leaf with room: takes a reference on the region */
+void node_insert_entry(struct node *leaf, unsigned idx, const struct iotlb_entry *e);
+/* Owned node with room: takes over the caller's reference on @child */
+void node_insert_child(struct node *n, unsigned idx, struct node *child);
+/* Drop items [@from, @to) of an owned node and the references they hold */
+void node_remove(struct node *n, unsigned from, unsigned to);
+/* Move @count items between two owned nodes of one level; references go along */
+void node_move(struct node *dst, unsigned dst_idx, struct node *src, unsigned src_idx,
+	       unsigned count);
+/* Append all items of @src to the owned @dst, which has room; takes over the reference on @src */
+void node_absorb(struct node *dst, struct node *src);
+size_t node_count_entries(const struct node *n);
+size_t node_bytes(const struct node *n);
+
+/* ---- edit.c, balance.c: trees under edit ---- */
+
+/* A generation that no node has yet */
+uint64_t tree_new_gen(void);
+/* @e overlaps nothing. Return: 0; -ENOMEM; -ENOSPC too deep. On error the contents are unchanged. */
+int tree_insert(struct tree *t, const struct iotlb_entry *e) HF_MUST_CHECK;
+/* Remove what overlaps [@first, @last]. Return: 0; -ENOMEM, contents unchanged */
+int tree_remove(struct tree *t, iova_t first, iova_t last, size_t *nr_removed) HF_MUST_CHECK;
+/* Join or even out child @idx of the owned @n if it has too few items; left alone without memory */
+void balance_child(struct node *n, unsigned idx, uint64_t gen);
+
+/* ---- lookup.c ---- */
+
+bool node_next(const struct node *root, iova_t from, struct iotlb_entry *e);
+
+/* ---- version.c ---- */
+
+/* An empty shell with one reference. Return: NULL without memory */
+struct iotlb_version *version_alloc(void);
+/* Fill the shell: takes a reference on @root, gives it a number */
+void version_seal(struct iotlb_version *v, struct node *root, size_t nr);
+struct iotlb_version *version_get(struct iotlb_version *v);
+void version_put(struct iotlb_version *v);
+
+#endif

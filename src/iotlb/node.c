@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Nodes: memory, references, copies, and the moving of items. A node holds one reference on each
+ * child (inner) or on the region of each entry (leaf). Moving an item between two owned nodes moves
+ * its reference; copying a node takes new ones.
+ */
+#include "iotlb/internal.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <malloc.h>
+#include <stdlib.h>
+#include <string.h>
+
+static size_t item_bytes(unsigned level)
+{
+	return level ? sizeof(struct node *) : sizeof(struct slot);
+}
+
+static char *items(const struct node *n)
+{
+	return (char *)&n->key[n->cap];
+}
+
+/* Leaf sizes are 3, 7, 15 and 31 entries: 128, 256, 512 and 1024 bytes of heap. */
+static unsigned cap_for(unsigned level, unsigned want)
+{
+	unsigned cap = 3;
+
+	if (level)
+		return INNER_MAX;
+	while (cap < want && cap < LEAF_MAX)
+		cap = 2 * cap + 1;
+	return cap;
+}
+
+struct node *node_alloc(unsigned level, unsigned want, uint64_t gen)
+{
+	unsigned cap = cap_for(level, want);
+	struct node *n;
+	void *mem;
+
+	if (posix_memalign(&mem, CACHE_LINE,
+			   sizeof(*n) + cap * (sizeof(n->key[0]) + item_bytes(level))) != 0)
+		return NULL;
+	n = mem;
+	n->gen = gen;
+	n->refs = 1;
+	n->nr = 0;
+	n->cap = (uint8_t)cap;
+	n->level = (uint8_t)level;
+	n->unused = 0;
+	return n;
+}
+
+struct node *node_get(struct node *n)
+{
+	if (n)
+		__atomic_fetch_add(&n->refs, 1, __ATOMIC_RELAXED);
+	return n;
+}
+
+/* Drop the references of items [@from, @to). */
+static void put_items(struct node *n, unsigned from, unsigned to)
+{
+	for (unsigned i = from; i < to; i++) {
+		if (n->level)
+			node_put(node_children(n)[i]);
+		else
+			memory_region_put(slot_mem(&node_slots(n)[i]));
+	}
+}
+
+void node_put(struct node *n)
+{
+	/* Release: our reads come before the free. Acquire pairs with the others' releases. */
+	if (!n || __atomic_fetch_sub(&n->refs, 1, __ATOMIC_ACQ_REL) != 1)
+		return;
+	put_items(n, 0, n->nr);
+	free(n);
+}
+
+/* A reference for each entry of a leaf that was copied; neighbours often share a region. */
+static void get_regions(const struct node *leaf, unsigned from, unsigned to)
+{
+	const struct slot *s = node_slots(leaf);
+
+	while (from < to) {
+		struct memory_region *mem = slot_mem(&s[from]);
+		unsigned n = 1;
+
+		while (from + n < to && slot_mem(&s[from + n]) == mem)
+			n++;
+		memory_region_get_many(mem, n);
+		from += n;
+	}
+}
+
+static void get_items(const struct node *n, unsigned from, unsigned to)
+{
+	if (!n->level) {
+		get_regions(n, from, to);
+		return;
+	}
+	/* The counts are spread over the heap: fetch them all before the first locked access. */
+	for (unsigned i = from; i < to; i++)
+		__builtin_prefetch(node_children(n)[i], 1);
+	for (unsigned i = from; i < to; i++)
+		node_get(node_children(n)[i]);
+}
+
+/* Bitwise copy of items; the caller settles the references. */
+static void copy_items(struct node *dst, unsigned dst_idx, const struct node *src, unsigned src_idx,
+		       unsigned count)
+{
+	size_t size = item_bytes(src->level);
+
+	memcpy(&dst->key[dst_idx], &src->key[src_idx], count * sizeof(src->key[0]));
+	memcpy(items(dst) + dst_idx * size, items(src) + src_idx * size, count * size);
+}
+
+/* Open (@to > @from) or close (@to < @from) a gap: items from @from on move to @to. */
+static void shift_items(struct node *n, unsigned from, unsigned to)
+{
+	size_t size = item_bytes(n->level), count = n->nr - from;
+
+	memmove(&n->key[to], &n->key[from], count * sizeof(n->key[0]));
+	memmove(items(n) + to * size, items(n) + from * size, count * size);
+	n->nr = (uint8_t)(n->nr + to - from);
+}
+
+/* Replace an owned leaf by one of another size. */
+static int resize(struct node **slot, unsigned want)
+{
+	struct node *old = *slot, *n = node_alloc(old->level, want, old->gen);
+
+	if (!n)
+		return -ENOMEM;
+	copy_items(n, 0, old, 0, old->nr);
+	n->nr = old->nr;
+	*slot = n;
+	free(old);
+	return 0;
+}
+
+int node_own(struct node **slot, uint64_t gen, unsigned room)
+{
+	struct node *old = *slot, *n;
+	unsigned want = old->nr + room;
+
+	if (old->gen == gen)
+		return cap_for(old->level, want) > old->cap ? resize(slot, want) : 0;
+	n = node_alloc(old->level, want, gen);
+	if (!n)
+		return -ENOMEM;
+	copy_items(n, 0, old, 0, old->nr);
+	n->nr = old->nr;
+	get_items(n, 0, n->nr);
+	*slot = n;
+	node_put(old);
+	return 0;
+}
+
+void node_shrink(struct node **slot)
+{
+	if (cap_for((*slot)->level, (*slot)->nr) < (*slot)->cap)
+		(void)!resize(slot, (*slot)->nr);
+}
+
+void node_insert_entry(struct node *leaf, unsigned idx, const struct iotlb_entry *e)
+{
+	assert(leaf->level == 0 && leaf->nr < leaf->cap);
+	shift_items(leaf, idx, idx + 1);
+	leaf->key[idx] = e->first;
+	node_slots(leaf)[idx] = (struct slot){
+		.last = e->last, .mem_perm = (uintptr_t)e->mem | e->perm, .off = e->off};
+	memory_region_get(e->mem);
+}
+
+void node_insert_child(struct node *n, unsigned idx, struct node *child)
+{
+	assert(n->level == child->level + 1U && n->nr < n->cap);
+	shift_items(n, idx, idx + 1);
+	n->key[idx] = child->key[0];
+	node_children(n)[idx] = child;
+}
+
+void node_remove(struct node *n, unsigned from, unsigned to)
+{
+	put_items(n, from, to);
+	shift_items(n, to, from);
+}
+
+void node_move(struct node *dst, unsigned dst_idx, struct node *src, unsigned src_idx,
+	       unsigned count)
+{
+	assert(dst->nr + count <= dst->cap);
+	shift_items(dst, dst_idx, dst_idx + count);
+	copy_items(dst, dst_idx, src, src_idx, count);
+	shift_items(src, src_idx + count, src_idx);
+}
+
+void node_absorb(struct node *dst, struct node *src)
+{
+	unsigned at = dst->nr;
+
+	if (src->gen == dst->gen) {
+		node_move(dst, at, src, 0, src->nr);
+	} else {
+		assert(at + src->nr <= dst->cap);
+		copy_items(dst, at, src, 0, src->nr);
+		dst->nr = (uint8_t)(at + src->nr);
+		get_items(dst, at, dst->nr);
+	}
+	node_put(src);
+}
+
+size_t node_count_entries(const struct node *n)
+{
+	size_t sum = 0;
+
+	if (!n->level)
+		return n->nr;
+	for (unsigned i = 0; i < n->nr; i++)
+		sum += node_count_entries(node_children(n)[i]);
+	return sum;
+}
+
+size_t node_bytes(const struct node *n)
+{
+	size_t sum = malloc_usable_size((void *)n) + sizeof(size_t); /* malloc's header */
+
+	if (n->level)
+		for (unsigned i = 0; i < n->nr; i++)
+			sum += node_bytes(node_children(n)[i]);
+	return sum;
+}

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Versions: a root, a count and a number. A version may be published by several iotlbs, wait on
+ * several retire lists and be held as a snapshot, all at once and under different device locks: each
+ * of these holds one reference, and the count is atomic [G3].
+ */
+#include "iotlb/internal.h"
+
+#include <stdlib.h>
+
+struct iotlb_version *version_alloc(void)
+{
+	struct iotlb_version *v = calloc(1, sizeof(*v));
+
+	if (v)
+		v->refs = 1;
+	return v;
+}
+
+void version_seal(struct iotlb_version *v, struct node *root, size_t nr)
+{
+	static uint64_t last_number;
+
+	v->root = node_get(root);
+	v->nr = nr;
+	v->number = __atomic_add_fetch(&last_number, 1, __ATOMIC_RELAXED);
+}
+
+struct iotlb_version *version_get(struct iotlb_version *v)
+{
+	__atomic_fetch_add(&v->refs, 1, __ATOMIC_RELAXED);
+	return v;
+}
+
+void version_put(struct iotlb_version *v)
+{
+	/* Release: our reads come before the free. Acquire pairs with the others' releases. */
+	if (!v || __atomic_fetch_sub(&v->refs, 1, __ATOMIC_ACQ_REL) != 1)
+		return;
+	node_put(v->root);
+	free(v);
+}
+
+const struct iotlb_version *iotlb_version_get(const struct iotlb_version *v)
+{
+	return version_get((struct iotlb_version *)v);
+}
+
+void iotlb_version_put(const struct iotlb_version *v)
+{
+	version_put((struct iotlb_version *)v);
+}
+
+size_t iotlb_version_nr_entries(const struct iotlb_version *v)
+{
+	return v->nr;
+}
+
+uint64_t iotlb_version_number(const struct iotlb_version *v)
+{
+	return v->number;
+}
