@@ -30,14 +30,14 @@
 #include "cli/cli.h"
 #include "cli/client.h"
 
-#define GIB              (1ULL << 30)
+#define GIB              (UINT64_C(1) << 30)
 #define CHUNK            GIB /* one IOTLB entry */
 #define GUEST_IOVA       (1ULL << 32)
 #define RING_IOVA        0x10000ULL
 #define RING_NUM         256
 #define USED_TIMEOUT_NS  2000000000LL
 #define NR_SIZES_MAX     16
-#define MEMLOCK_HEADROOM (64ULL << 20)
+#define MEMLOCK_HEADROOM (UINT64_C(64) << 20)
 
 enum client_kind { CLIENT_PERSIST, CLIENT_REMAP };
 static const char *const client_names[] = {"persist", "remap"};
