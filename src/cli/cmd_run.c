@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * `holdfast run`: become COMMAND, with devices. There is no parent process: COMMAND replaces this
+ * one, so its exit status, its signals and its terminal are its own.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "cli/devices.h"
+
+#define WHO   "holdfast run"
+#define USAGE "holdfast run [-d SPEC]... [--log FILE] [--] COMMAND [ARG...]"
+
+struct run_options {
+	const char *specs[DEVICES_NR_MAX];
+	size_t nr_specs;
+	const char *log;
+	bool help;
+};
+
+static const struct option long_options[] = {{"device", required_argument, NULL, 'd'},
+					     {"log", required_argument, NULL, 'l'},
+					     {"help", no_argument, NULL, 'h'},
+					     {NULL, 0, NULL, 0}};
+
+static int wrong_option(int c, char *const *argv)
+{
+	const char *word = argv[optind - 1];
+
+	if (c == ':')
+		fprintf(stderr, "%s: option '%s' needs a value: %s\n", WHO, word, USAGE);
+	else
+		fprintf(stderr, "%s: unknown option '%s': known are -d/--device, --log, --help\n",
+			WHO, word);
+	return CLI_EXIT_USAGE;
+}
+
+static int take_option(struct run_options *o, int c, char *const *argv)
+{
+	switch (c) {
+	case 'd':
+		if (o->nr_specs == DEVICES_NR_MAX) {
+			fprintf(stderr, "%s: more than %u devices\n", WHO, DEVICES_NR_MAX);
+			return CLI_EXIT_USAGE;
+		}
+		o->specs[o->nr_specs++] = optarg;
+		return 0;
+	case 'l':
+		o->log = optarg;
+		return 0;
+	case 'h':
+		o->help = true;
+		return 0;
+	}
+	return wrong_option(c, argv);
+}
+
+static int parse_options(int argc, char **argv, struct run_options *o)
+{
+	int rc = 0;
+	int c;
+
+	opterr = 0;
+	optind = 0; /* from the start, and forget "posixly correct" state */
+	while (!rc && (c = getopt_long(argc, argv, "+:d:h", long_options, NULL)) != -1)
+		rc = take_option(o, c, argv);
+	if (rc || o->help)
+		return rc;
+	if (optind == argc) {
+		fprintf(stderr, "%s: no COMMAND: %s\n", WHO, USAGE);
+		return CLI_EXIT_USAGE;
+	}
+	return 0;
+}
+
+static int help(void)
+{
+	printf("usage: %s\n"
+	       "Runs COMMAND with vDPA devices at /dev/vhost-vdpa-0, -1, ...\n\n"
+	       "  -d, --device SPEC  one more device, for example\n"
+	       "                     \"name net0 mgmtdev vdpasim_net mac 52:54:00:12:34:56\"\n"
+	       "                     (default: one loopback NIC)\n"
+	       "      --log FILE     write every call on a device to FILE\n\n"
+	       "See holdfast-run(1) for the words of a SPEC.\n",
+	       USAGE);
+	return CLI_EXIT_OK;
+}
+
+int cmd_run(int argc, char **argv)
+{
+	struct run_options o = {.nr_specs = 0};
+	int rc = parse_options(argc, argv, &o);
+	int err;
+
+	if (rc)
+		return rc;
+	if (o.help)
+		return help();
+	rc = cli_preload_setup(WHO, o.specs, o.nr_specs, o.log);
+	if (rc)
+		return rc;
+	execvp(argv[optind], argv + optind);
+	err = errno;
+	fprintf(stderr, "%s: cannot run '%s': %s\n", WHO, argv[optind], strerror(err));
+	return err == ENOENT ? CLI_EXIT_NO_CMD : CLI_EXIT_NO_EXEC;
+}

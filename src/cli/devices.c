@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "cli/devices.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/refuse.h"
+#include "cli/cli.h"
+#include "cli/parents.h"
+#include "memory/memory.h"
+#include "vhost_vdpa/vhost_vdpa.h"
+
+/* ---- specs ---- */
+
+int device_specs_add(struct device_specs *specs, const char *spec)
+{
+	char *copy;
+
+	if (specs->nr == DEVICES_NR_MAX)
+		return refuse(-E2BIG, "more than %u devices", DEVICES_NR_MAX);
+	copy = strdup(spec);
+	if (!copy)
+		return refuse(-ENOMEM, "no memory");
+	for (char *p = copy; *p; p++)
+		if (*p == '\n')
+			*p = ' ';
+	specs->spec[specs->nr++] = copy;
+	return 0;
+}
+
+int device_specs_from_env(struct device_specs *specs)
+{
+	const char *env = getenv(DEVICES_ENV);
+	char *copy, *line, *rest = NULL;
+	int rc = 0;
+
+	if (!env || env[strspn(env, " \n")] == '\0')
+		return device_specs_add(specs, CLI_DEFAULT_SPEC);
+	copy = strdup(env);
+	if (!copy)
+		return refuse(-ENOMEM, "no memory");
+	for (line = strtok_r(copy, "\n", &rest); line && !rc; line = strtok_r(NULL, "\n", &rest))
+		rc = device_specs_add(specs, line);
+	free(copy);
+	return rc;
+}
+
+char *device_specs_join(const struct device_specs *specs)
+{
+	size_t len = 1;
+	char *joined, *p;
+
+	for (size_t i = 0; i < specs->nr; i++)
+		len += strlen(specs->spec[i]) + 1;
+	joined = malloc(len);
+	if (!joined)
+		return NULL;
+	p = joined;
+	*p = '\0';
+	for (size_t i = 0; i < specs->nr; i++) {
+		if (i)
+			*p++ = '\n';
+		p = stpcpy(p, specs->spec[i]);
+	}
+	return joined;
+}
+
+void device_specs_fini(struct device_specs *specs)
+{
+	for (size_t i = 0; i < specs->nr; i++)
+		free(specs->spec[i]);
+	specs->nr = 0;
+}
+
+/* ---- devices ---- */
+
+static int parse(const struct device_specs *specs, size_t nth, struct vdpa_dev_config *config,
+		 const struct vdpa_mgmt_dev **mgmt)
+{
+	return vdpa_spec_parse(cli_parents, cli_nr_parents, specs->spec[nth], (unsigned int)nth,
+			       config, mgmt);
+}
+
+int devices_check(const struct device_specs *specs)
+{
+	struct vdpa_dev_config config;
+	const struct vdpa_mgmt_dev *mgmt;
+	int rc = 0;
+
+	for (size_t i = 0; i < specs->nr && !rc; i++)
+		rc = parse(specs, i, &config, &mgmt);
+	return rc;
+}
+
+static int add_one(struct vdpa_bus *bus, const struct device_specs *specs, size_t nth)
+{
+	struct vdpa_dev_config config;
+	const struct vdpa_mgmt_dev *mgmt;
+	struct vdpa_device *dev;
+	int rc = parse(specs, nth, &config, &mgmt);
+
+	if (rc)
+		return rc;
+	refuse_clear();
+	rc = mgmt->dev_add(mgmt, bus, &config);
+	if (rc)
+		return *refuse_reason() ? rc
+					: refuse(rc, "cannot make device %s: %s", config.name,
+						 strerror(-rc));
+	dev = vhost_vdpa_find(bus, (unsigned int)nth);
+	if (!dev)
+		return refuse(-ENODEV, "vhost_vdpa does not take device %s", config.name);
+	vdpa_device_put(dev);
+	return 0;
+}
+
+int devices_create(const struct device_specs *specs, struct vdpa_bus **out)
+{
+	struct memory_space *space;
+	struct vdpa_bus *bus;
+	int rc = memory_space_create_own(&space);
+
+	if (rc)
+		return refuse(rc, "no memory");
+	rc = vdpa_bus_create(space, &bus);
+	memory_space_put(space);
+	if (rc)
+		return refuse(rc, "no memory");
+	rc = vdpa_driver_register(bus, &vhost_vdpa_driver);
+	for (size_t i = 0; i < specs->nr && !rc; i++)
+		rc = add_one(bus, specs, i);
+	if (rc)
+		vdpa_bus_destroy(bus);
+	else
+		*out = bus;
+	return rc;
+}

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/* The `holdfast` command: one table of subcommands, and one of benches. */
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/cli.h"
+
+struct command {
+	const char *name;
+	int (*fn)(int argc, char **argv);
+	const char *help;
+};
+
+static int cmd_bench(int argc, char **argv);
+static int cmd_help(int argc, char **argv);
+
+static const struct command commands[] = {
+	{"run", cmd_run, "run a program with vDPA devices of its own"},
+	{"bench", cmd_bench, "measure: bench reset, bench iotlb"},
+#ifdef HAVE_CHECK
+	{"check", cmd_check, "check that a vhost-vdpa device behaves as specified"},
+#endif
+	{"help", cmd_help, "this text"},
+};
+
+static const struct command benches[] = {
+#ifdef HAVE_BENCH_RESET
+	{"reset", bench_reset, "what a device reset costs against mapped memory"},
+#endif
+#ifdef HAVE_BENCH_IOTLB
+	{"iotlb", bench_iotlb, "the IOTLB's operations"},
+#endif
+	{NULL, NULL, NULL},
+};
+
+static const size_t nr_benches = ARRAY_LEN(benches) - 1;
+
+static void list(FILE *f, const struct command *table, size_t nr)
+{
+	for (size_t i = 0; i < nr; i++)
+		fprintf(f, "  %-8s %s\n", table[i].name, table[i].help);
+}
+
+static int unknown(const char *who, const char *what, const char *word, const struct command *table,
+		   size_t nr)
+{
+	if (word)
+		fprintf(stderr, "%s: unknown %s '%s': known are", who, what, word);
+	else
+		fprintf(stderr, "%s: no %s: known are", who, what);
+	for (size_t i = 0; i < nr; i++)
+		fprintf(stderr, "%s %s", i ? "," : "", table[i].name);
+	fputc('\n', stderr);
+	return CLI_EXIT_USAGE;
+}
+
+static int cmd_help(int argc, char **argv)
+{
+	printf("usage: holdfast COMMAND [ARG...]\n\n");
+	list(stdout, commands, ARRAY_LEN(commands));
+	printf("\nholdfast COMMAND --help says more. holdfast --version\n");
+	return CLI_EXIT_OK;
+}
+
+static bool is_help(const char *word)
+{
+	return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
+}
+
+static int dispatch(const char *who, const char *what, const struct command *table, size_t nr,
+		    int argc, char **argv)
+{
+	for (size_t i = 0; argc > 0 && i < nr; i++)
+		if (strcmp(argv[0], table[i].name) == 0)
+			return table[i].fn(argc, argv);
+	return unknown(who, what, argc > 0 ? argv[0] : NULL, table, nr);
+}
+
+static int cmd_bench(int argc, char **argv)
+{
+	if (argc > 1 && is_help(argv[1])) {
+		printf("usage: holdfast bench WHAT [ARG...]\n\n");
+		list(stdout, benches, nr_benches);
+		return CLI_EXIT_OK;
+	}
+	return dispatch("holdfast bench", "bench", benches, nr_benches, argc - 1, argv + 1);
+}
+
+int main(int argc, char **argv)
+{
+	cli_set_main_args(argv);
+	if (argc > 1 && is_help(argv[1]))
+		return cmd_help(argc, argv);
+	if (argc > 1 && strcmp(argv[1], "--version") == 0) {
+		printf("holdfast %s\n", HOLDFAST_VERSION);
+		return CLI_EXIT_OK;
+	}
+	return dispatch("holdfast", "command", commands, ARRAY_LEN(commands), argc - 1, argv + 1);
+}

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Preparing an environment in which a program finds its devices: LD_PRELOAD, HOLDFAST_DEVICES,
+ * HOLDFAST_LOG. The library is the one beside the executable (a build folder), or else the installed one.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/refuse.h"
+#include "cli/cli.h"
+#include "cli/devices.h"
+
+#define LIBRARY    "libholdfast-preload.so"
+#define REEXEC_ENV "HOLDFAST_REEXEC" /* process id that has executed itself again */
+
+static char **main_args;
+
+void cli_set_main_args(char **argv)
+{
+	main_args = argv;
+}
+
+/* ---- library ---- */
+
+static int beside_executable(char *path, size_t len)
+{
+	ssize_t n = readlink("/proc/self/exe", path, len - 1);
+	char *slash;
+
+	if (n < 0)
+		return -errno;
+	path[n] = '\0';
+	slash = strrchr(path, '/');
+	if (!slash || (size_t)(slash + 1 - path) + sizeof(LIBRARY) > len)
+		return -ENAMETOOLONG;
+	memcpy(slash + 1, LIBRARY, sizeof(LIBRARY));
+	return access(path, R_OK) < 0 ? -errno : 0;
+}
+
+static int find_library(const char *who, char *path, size_t len)
+{
+	if (beside_executable(path, len) != 0) {
+		snprintf(path, len, "%s/%s", HOLDFAST_LIBDIR, LIBRARY);
+		if (access(path, R_OK) < 0) {
+			fprintf(stderr,
+				"%s: %s is neither beside this program nor in %s: build or install "
+				"it\n",
+				who, LIBRARY, HOLDFAST_LIBDIR);
+			return CLI_EXIT_FAILED;
+		}
+	}
+	if (strpbrk(path, ": \t\n")) {
+		fprintf(stderr,
+			"%s: the path '%s' has a blank or a colon, which LD_PRELOAD cannot "
+			"name: move it\n",
+			who, path);
+		return CLI_EXIT_FAILED;
+	}
+	return 0;
+}
+
+/* ---- environment ---- */
+
+static int no_memory(const char *who)
+{
+	fprintf(stderr, "%s: no memory\n", who);
+	return CLI_EXIT_FAILED;
+}
+
+/* First in LD_PRELOAD, once; what was there stays. */
+static int set_preload(const char *who, const char *library)
+{
+	const char *before = getenv("LD_PRELOAD");
+	char *value = NULL;
+	int rc;
+
+	if (!before || !*before)
+		return setenv("LD_PRELOAD", library, 1) ? no_memory(who) : 0;
+	if (strncmp(before, library, strlen(library)) == 0 && strchr(": ", before[strlen(library)]))
+		return 0;
+	if (asprintf(&value, "%s:%s", library, before) < 0)
+		return no_memory(who);
+	rc = setenv("LD_PRELOAD", value, 1);
+	free(value);
+	return rc ? no_memory(who) : 0;
+}
+
+static int set_devices(const char *who, const struct device_specs *specs)
+{
+	char *joined = device_specs_join(specs);
+	int rc = joined ? setenv(DEVICES_ENV, joined, 1) : -1;
+
+	free(joined);
+	return rc ? no_memory(who) : 0;
+}
+
+/* Starts the file afresh and names it in full: the program may change its folder. */
+static int set_log(const char *who, const char *log)
+{
+	char *full = NULL;
+	int rc = 0;
+	int fd;
+
+	if (!log)
+		return unsetenv("HOLDFAST_LOG") ? CLI_EXIT_FAILED : 0;
+	fd = open(log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0644);
+	if (fd >= 0) {
+		close(fd);
+		full = realpath(log, NULL);
+	}
+	if (!full || setenv("HOLDFAST_LOG", full, 1)) {
+		fprintf(stderr, "%s: cannot write the log '%s': %s\n", who, log, strerror(errno));
+		rc = CLI_EXIT_FAILED;
+	}
+	free(full);
+	return rc;
+}
+
+/* ---- devices ---- */
+
+static int collect(const char *who, const char *const *texts, size_t nr, struct device_specs *specs)
+{
+	int rc = 0;
+
+	if (nr == 0)
+		rc = device_specs_add(specs, CLI_DEFAULT_SPEC);
+	for (size_t i = 0; i < nr && !rc; i++)
+		rc = device_specs_add(specs, texts[i]);
+	if (!rc)
+		rc = devices_check(specs);
+	if (!rc)
+		return 0;
+	fprintf(stderr, "%s: %s\n", who, refuse_reason());
+	return CLI_EXIT_USAGE;
+}
+
+static int try_devices(const char *who, const struct device_specs *specs)
+{
+	struct vdpa_bus *bus;
+
+	if (devices_create(specs, &bus) == 0) {
+		vdpa_bus_destroy(bus);
+		return 0;
+	}
+	fprintf(stderr, "%s: %s\n", who, refuse_reason());
+	return CLI_EXIT_FAILED;
+}
+
+int cli_preload_setup(const char *who, const char *const *texts, size_t nr_specs, const char *log)
+{
+	struct device_specs specs = {.nr = 0};
+	char library[PATH_MAX];
+	int rc = collect(who, texts, nr_specs, &specs);
+
+	if (!rc)
+		rc = find_library(who, library, sizeof(library));
+	if (!rc)
+		rc = try_devices(who, &specs);
+	if (!rc)
+		rc = set_log(who, log);
+	if (!rc)
+		rc = set_devices(who, &specs);
+	if (!rc)
+		rc = set_preload(who, library);
+	device_specs_fini(&specs);
+	return rc;
+}
+
+int cli_reexec_with_devices(const char *const *specs, size_t nr_specs)
+{
+	const char *mark = getenv(REEXEC_ENV);
+	char pid[16];
+	int rc;
+
+	snprintf(pid, sizeof(pid), "%d", (int)getpid());
+	if (mark && strcmp(mark, pid) == 0)
+		return 0;
+	rc = cli_preload_setup("holdfast", specs, nr_specs, getenv("HOLDFAST_LOG"));
+	if (rc)
+		return rc;
+	if (setenv(REEXEC_ENV, pid, 1))
+		return no_memory("holdfast");
+	execv("/proc/self/exe", main_args);
+	fprintf(stderr, "holdfast: cannot execute /proc/self/exe: %s\n", strerror(errno));
+	return CLI_EXIT_FAILED;
+}

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/* What the preload library is made of besides its shim: the devices that HOLDFAST_DEVICES describes. */
+#include "base/refuse.h"
+#include "cli/devices.h"
+#include "frontends/preload/preload.h"
+
+_Static_assert(DEVICES_NR_MAX <= PRELOAD_NR_NODES_MAX, "a node for each device");
+
+unsigned int preload_provide_count(void)
+{
+	struct device_specs specs = {.nr = 0};
+	unsigned int nr;
+
+	(void)!device_specs_from_env(&specs);
+	nr = (unsigned int)specs.nr;
+	device_specs_fini(&specs);
+	return nr ? nr : 1;
+}
+
+int preload_provide_bus(struct vdpa_bus **out)
+{
+	struct device_specs specs = {.nr = 0};
+	int rc;
+
+	refuse_clear();
+	rc = device_specs_from_env(&specs);
+	if (!rc)
+		rc = devices_create(&specs, out);
+	device_specs_fini(&specs);
+	return rc;
+}

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * The call log: one line a call, as strace(1) would write it.
+ *
+ *	12:34:56.123456 4711 ioctl(7, VHOST_VDPA_SET_STATUS, {ACKNOWLEDGE|DRIVER}) = 0 <3 us>
+ *
+ * 1. A line is one write(2) to a file opened with O_APPEND, so lines of several threads and processes
+ *    stay whole.
+ * 2. The client may close descriptors that it does not know, and the number may then be something else. The file's
+ *    identity is checked before each line, and the file opened again if need be.
+ * 3. The time is local, with the offset found when the log was opened: libc's conversion takes a lock
+ *    that a fork may leave taken.
+ */
+#include "real.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/log.h"
+#include "base/mutex.h"
+#include "base/refuse.h"
+#include "frontends/preload/call.h"
+#include "frontends/preload/node.h"
+
+#define US_PER_S 1000000
+
+static struct mutex log_lock = MUTEX_INIT;
+static int log_fd GUARDED_BY(log_lock) = -1;
+static dev_t log_dev GUARDED_BY(log_lock);
+static ino_t log_ino GUARDED_BY(log_lock);
+static long gmt_offset; /* seconds; const after the first line was begun */
+static bool log_failed; /* atomic: said once */
+
+static const char *log_path(void)
+{
+	const char *path = getenv("HOLDFAST_LOG");
+
+	return path && *path ? path : NULL;
+}
+
+static void complain(const char *path)
+{
+	int err = errno;
+
+	if (!__atomic_exchange_n(&log_failed, true, __ATOMIC_RELAXED))
+		hf_err("preload", "cannot write the call log %s: %s", path, strerror(err));
+}
+
+/* Return: a descriptor of the log, or -1. */
+static int open_log(const char *path) REQUIRES(log_lock)
+{
+	struct stat st;
+
+	if (node_fd_is(log_fd, log_dev, log_ino))
+		return log_fd;
+	log_fd = real()->open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0644);
+	if (log_fd < 0) {
+		complain(path);
+		return -1;
+	}
+	log_fd = node_fd_high(log_fd);
+	if (real()->fstat(log_fd, &st) == 0) {
+		log_dev = st.st_dev;
+		log_ino = st.st_ino;
+	}
+	return log_fd;
+}
+
+/* A forked child may find the lock taken by a thread that it does not have: it then opens a descriptor for the
+ * one line. So may a thread that waits for another's write; both are rare. */
+static void write_line(const char *line, size_t len)
+{
+	const char *path = log_path();
+	int fd;
+
+	if (!path)
+		return;
+	if (mutex_trylock(&log_lock)) {
+		fd = open_log(path);
+		if (fd >= 0 && real()->write(fd, line, len) < 0)
+			complain(path);
+		mutex_unlock(&log_lock);
+		return;
+	}
+	fd = real()->open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0644);
+	if (fd < 0 || real()->write(fd, line, len) < 0)
+		complain(path);
+	if (fd >= 0)
+		real()->close(fd);
+}
+
+static void find_offset(void)
+{
+	time_t now = time(NULL);
+	struct tm tm;
+
+	if (localtime_r(&now, &tm))
+		gmt_offset = tm.tm_gmtoff;
+}
+
+static int64_t now_ns(clockid_t clock)
+{
+	struct timespec ts;
+
+	clock_gettime(clock, &ts);
+	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+static void begin_line(struct call *call, unsigned int minor)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	int64_t us = now_ns(CLOCK_REALTIME) / 1000;
+	int64_t s;
+
+	pthread_once(&once, find_offset);
+	s = us / US_PER_S + gmt_offset;
+	call->log = open_memstream(&call->text, &call->text_len);
+	if (!call->log)
+		return;
+	fprintf(call->log, "%02d:%02d:%02d.%06d %d ", (int)(s / 3600 % 24), (int)(s / 60 % 60),
+		(int)(s % 60), (int)(us % US_PER_S), (int)gettid());
+	if (node_count() > 1)
+		fprintf(call->log, "[vhost-vdpa-%u] ", minor);
+	refuse_clear();
+	call->start_ns = now_ns(CLOCK_MONOTONIC);
+}
+
+static void print_refusal(FILE *f, int err)
+{
+	const char *name = strerrorname_np(err);
+	const char *reason = refuse_reason();
+
+	if (name)
+		fprintf(f, "-1 (%s", name);
+	else
+		fprintf(f, "-1 (errno %d", err);
+	fprintf(f, ": %s)", *reason ? reason : strerrordesc_np(err) ? strerrordesc_np(err) : "?");
+}
+
+static void end_line(struct call *call, long rc)
+{
+	int64_t us = (now_ns(CLOCK_MONOTONIC) - call->start_ns) / 1000;
+
+	fputs(" = ", call->log);
+	if (rc < 0)
+		print_refusal(call->log, (int)-rc);
+	else
+		fprintf(call->log, "%ld", rc);
+	fprintf(call->log, " <%lld us>\n", (long long)us);
+	if (fclose(call->log) == 0)
+		write_line(call->text, call->text_len);
+	free(call->text);
+}
+
+void call_enter(struct call *call, unsigned int minor)
+{
+	call->saved_errno = errno;
+	call->log = NULL;
+	call->text = NULL;
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &call->cancel_state);
+	if (minor != CALL_NO_LOG && unlikely(log_path() != NULL))
+		begin_line(call, minor);
+}
+
+long call_leave(struct call *call, long rc)
+{
+	if (call->log)
+		end_line(call, rc);
+	pthread_setcancelstate(call->cancel_state, NULL);
+	errno = rc < 0 ? (int)-rc : call->saved_errno;
+	return rc < 0 ? -1 : rc;
+}

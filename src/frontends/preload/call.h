@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * What every wrapper of a call on a device does around it: keep errno unless the call fails, put off
+ * thread cancellation (our locks are not cancellation-safe), and write one line to the call log.
+ *
+ * Thread rule: a struct call belongs to the calling thread.
+ */
+#ifndef HOLDFAST_FRONTENDS_PRELOAD_CALL_H
+#define HOLDFAST_FRONTENDS_PRELOAD_CALL_H
+
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/compiler.h"
+
+#define CALL_NO_LOG UINT32_MAX /* as @minor: keep errno, write nothing */
+
+struct call {
+	int saved_errno;
+	int cancel_state;
+	FILE *log; /* the line so far; NULL: no log */
+	char *text;
+	size_t text_len;
+	int64_t start_ns; /* CLOCK_MONOTONIC */
+};
+
+/**
+ * call_enter() - begin
+ * With HOLDFAST_LOG set, call->log takes the arguments; it holds "TIME TID [LABEL] " already.
+ * @minor: device, for the label; or CALL_NO_LOG
+ */
+void call_enter(struct call *call, unsigned int minor);
+
+/**
+ * call_leave() - end
+ * @rc: result, or -errno
+ * Return: what the client gets: @rc, or -1 with errno set. errno is as before if @rc is not negative.
+ */
+long call_leave(struct call *call, long rc);
+
+#endif

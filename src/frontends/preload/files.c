@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * The table and its references.
+ *
+ * 1. Reading a slot and taking a reference are two steps, and the file may be let go between them. File
+ *    objects are therefore never given back to malloc, only to a list of free ones, and a reference is
+ *    taken only if the count is not 0; then the slot is read again. If it still names the object, the reference is
+ *    good, whatever the object was in between.
+ * 2. A slot holds one reference. Whoever takes a pointer out of a slot, by exchange, owns that reference.
+ * 3. Chunks of the table appear under a lock and stay.
+ */
+#include "real.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/mutex.h"
+#include "frontends/preload/files.h"
+
+struct preload_file **files_chunks[FILES_NR_CHUNKS];
+
+static struct mutex files_lock = MUTEX_INIT; /* chunks and the free list */
+static struct preload_file *free_files GUARDED_BY(files_lock);
+static pid_t owner_pid; /* whose table this is, 0 before the first open; const between forks */
+
+static struct preload_file **slot_of(int fd)
+{
+	unsigned int n = (unsigned int)fd;
+	struct preload_file **chunk;
+
+	if (n >= FILES_CHUNK_LEN * FILES_NR_CHUNKS)
+		return NULL;
+	chunk = __atomic_load_n(&files_chunks[n / FILES_CHUNK_LEN], __ATOMIC_ACQUIRE);
+	return chunk ? &chunk[n % FILES_CHUNK_LEN] : NULL;
+}
+
+static int add_chunk(unsigned int i)
+{
+	struct preload_file **chunk = calloc(FILES_CHUNK_LEN, sizeof(*chunk));
+
+	if (!chunk)
+		return -ENOMEM;
+	mutex_lock(&files_lock);
+	if (!files_chunks[i]) {
+		__atomic_store_n(&files_chunks[i], chunk, __ATOMIC_RELEASE);
+		chunk = NULL;
+	}
+	mutex_unlock(&files_lock);
+	free(chunk);
+	return 0;
+}
+
+static bool try_get(struct preload_file *file)
+{
+	unsigned int refs = __atomic_load_n(&file->refs, __ATOMIC_RELAXED);
+
+	while (refs != 0)
+		if (__atomic_compare_exchange_n(&file->refs, &refs, refs + 1, true,
+						__ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+			return true;
+	return false;
+}
+
+static struct preload_file *get_slot(struct preload_file **slot)
+{
+	struct preload_file *file;
+
+	while ((file = __atomic_load_n(slot, __ATOMIC_ACQUIRE))) {
+		if (!try_get(file))
+			continue; /* on its way out of the slot */
+		if (__atomic_load_n(slot, __ATOMIC_ACQUIRE) == file)
+			return file;
+		files_put(file);
+	}
+	return NULL;
+}
+
+static bool is_behind(const struct preload_file *file, int fd)
+{
+	struct stat st;
+
+	return real()->fstat(fd, &st) == 0 && st.st_ino == file->st_ino &&
+	       st.st_dev == file->st_dev;
+}
+
+/* Empties @slot if it still holds @file, whose descriptor has changed hands. */
+static void drop_stale(struct preload_file **slot, struct preload_file *file)
+{
+	struct preload_file *seen = file;
+
+	if (files_in_vfork())
+		return;
+	if (__atomic_compare_exchange_n(slot, &seen, NULL, false, __ATOMIC_ACQ_REL,
+					__ATOMIC_RELAXED))
+		files_put(file);
+}
+
+struct preload_file *files_get(int fd)
+{
+	struct preload_file **slot = slot_of(fd);
+	struct preload_file *file = slot ? get_slot(slot) : NULL;
+	int saved = errno;
+
+	if (!file || is_behind(file, fd))
+		return file;
+	drop_stale(slot, file);
+	files_put(file);
+	errno = saved;
+	return NULL;
+}
+
+void files_put(struct preload_file *file)
+{
+	if (!file || __atomic_sub_fetch(&file->refs, 1, __ATOMIC_ACQ_REL) != 0)
+		return;
+	if (files_is_foreign(file))
+		return;
+	if (file->release)
+		file->release(file);
+	mutex_lock(&files_lock);
+	file->next_free = free_files;
+	free_files = file;
+	mutex_unlock(&files_lock);
+}
+
+struct preload_file *files_new(void)
+{
+	struct preload_file *file;
+
+	mutex_lock(&files_lock);
+	file = free_files;
+	if (file)
+		free_files = file->next_free;
+	mutex_unlock(&files_lock);
+	if (!file)
+		file = calloc(1, sizeof(*file));
+	if (!file)
+		return NULL;
+	file->pid = owner_pid;
+	file->session = NULL;
+	file->release = NULL;
+	__atomic_store_n(&file->refs, 1, __ATOMIC_RELEASE);
+	return file;
+}
+
+int files_install(int fd, struct preload_file *file)
+{
+	unsigned int n = (unsigned int)fd;
+	int rc;
+
+	if (n >= FILES_CHUNK_LEN * FILES_NR_CHUNKS)
+		return -EMFILE;
+	if (!slot_of(fd) && (rc = add_chunk(n / FILES_CHUNK_LEN)))
+		return rc;
+	__atomic_add_fetch(&file->refs, 1, __ATOMIC_RELAXED);
+	files_put(__atomic_exchange_n(slot_of(fd), file, __ATOMIC_ACQ_REL));
+	return 0;
+}
+
+struct preload_file *files_remove(int fd)
+{
+	struct preload_file **slot = slot_of(fd);
+
+	return slot ? __atomic_exchange_n(slot, NULL, __ATOMIC_ACQ_REL) : NULL;
+}
+
+static void for_each_slot(unsigned int first, unsigned int last, void (*fn)(int fd))
+{
+	unsigned int end = FILES_CHUNK_LEN * FILES_NR_CHUNKS - 1;
+
+	if (last > end)
+		last = end;
+	for (unsigned int n = first; n <= last; n++) {
+		if (!__atomic_load_n(&files_chunks[n / FILES_CHUNK_LEN], __ATOMIC_ACQUIRE))
+			n |= FILES_CHUNK_LEN - 1; /* skip to the end of the chunk */
+		else if (files_maybe((int)n))
+			fn((int)n);
+	}
+}
+
+static void remove_one(int fd)
+{
+	files_put(files_remove(fd));
+}
+
+static void check_one(int fd)
+{
+	files_put(files_get(fd));
+}
+
+void files_remove_range(unsigned int first, unsigned int last)
+{
+	for_each_slot(first, last, remove_one);
+}
+
+void files_remove_stale(void)
+{
+	for_each_slot(0, UINT32_MAX, check_one);
+}
+
+bool files_is_foreign(const struct preload_file *file)
+{
+	return file->pid != getpid();
+}
+
+bool files_in_vfork(void)
+{
+	return owner_pid != 0 && owner_pid != getpid();
+}
+
+void files_start(void)
+{
+	owner_pid = getpid();
+}
+
+/* Other threads of the parent may have held the lock; there are none here. The files in the list are safe
+ * to use only if nobody was changing it, so it is left behind. */
+void files_after_fork(void) NO_TSA
+{
+	owner_pid = getpid();
+	mutex_init(&files_lock);
+	free_files = NULL;
+}

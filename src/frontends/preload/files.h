@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Which of the client's descriptors are device files: a table from fd number to open file, as the kernel
+ * has one for each process. An open file lives as long as a descriptor or a call in progress refers
+ * to it; then its release function runs, in whichever thread let go last.
+ *
+ * Every descriptor is a real one (a memfd), so a number can also change hands behind our back, by a raw
+ * system call. A file therefore carries the inode of its memfd, and files_get() believes a table entry
+ * only after fstat(2) has confirmed it.
+ *
+ * Forks: a child has a copy of the table in which all files are foreign (files_is_foreign()): they
+ * are counted and never released. A vfork child shares the table and changes nothing in it.
+ *
+ * Owns: the table, the file objects. Thread rule: any thread; nothing here blocks but the release function.
+ */
+#ifndef HOLDFAST_FRONTENDS_PRELOAD_FILES_H
+#define HOLDFAST_FRONTENDS_PRELOAD_FILES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/compiler.h"
+#include "vhost_vdpa/vhost_vdpa.h"
+
+#define FILES_CHUNK_LEN 1024u /* descriptors a chunk */
+#define FILES_NR_CHUNKS 1024u /* up to descriptor 2^20 - 1, the kernel's default hard limit */
+
+/* One open file. Const after files_install() but for @refs. */
+struct preload_file {
+	unsigned int refs; /* atomic: one a descriptor, one a call in progress */
+	pid_t pid;         /* process that opened it */
+	unsigned int minor;
+	int access; /* O_RDONLY, O_WRONLY or O_RDWR */
+	dev_t st_dev;
+	ino_t st_ino; /* of the memfd behind the descriptors */
+	struct vhost_vdpa *session;
+	void (*release)(struct preload_file *file);
+	struct preload_file *next_free;
+};
+
+extern struct preload_file **files_chunks[FILES_NR_CHUNKS];
+
+/** files_maybe() - could @fd be one of ours? Two loads; what every wrapper asks first */
+static inline bool files_maybe(int fd)
+{
+	unsigned int n = (unsigned int)fd;
+	struct preload_file **chunk;
+
+	if (unlikely(n >= FILES_CHUNK_LEN * FILES_NR_CHUNKS))
+		return false;
+	chunk = __atomic_load_n(&files_chunks[n / FILES_CHUNK_LEN], __ATOMIC_ACQUIRE);
+	return unlikely(chunk != NULL) &&
+	       __atomic_load_n(&chunk[n % FILES_CHUNK_LEN], __ATOMIC_RELAXED) != NULL;
+}
+
+/** files_get() - the file behind @fd with one more reference, or NULL if @fd is not (any more) one of ours */
+struct preload_file *files_get(int fd);
+/** files_put() - NULL is fine; the last one releases */
+void files_put(struct preload_file *file);
+
+/** files_new() - an empty file with one reference, or NULL without memory */
+struct preload_file *files_new(void);
+
+/**
+ * files_install() - make @fd refer to @file, with a reference of its own
+ * What @fd referred to before is let go. Return: 0; -EMFILE @fd beyond the table; -ENOMEM.
+ */
+int files_install(int fd, struct preload_file *file) HF_MUST_CHECK;
+
+/** files_remove() - @fd refers to nothing any more. Return: the file with the reference that @fd held, or NULL */
+struct preload_file *files_remove(int fd);
+/** files_remove_range() - the same for all of [@first, @last], letting go what they referred to */
+void files_remove_range(unsigned int first, unsigned int last);
+/** files_remove_stale() - let go all entries whose descriptor is not the file's any more */
+void files_remove_stale(void);
+
+/** files_is_foreign() - was @file opened by another process than the calling one? */
+bool files_is_foreign(const struct preload_file *file);
+/** files_in_vfork() - does the calling process run in its parent's memory (or in a copy made without
+ * fork(3))? Then the table is not its own. */
+bool files_in_vfork(void);
+
+/** files_start() - note the process; called before anything is installed */
+void files_start(void);
+/** files_after_fork() - in a fork child: the table is this process's copy */
+void files_after_fork(void);
+
+#endif

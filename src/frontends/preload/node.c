@@ -1,0 +1,333 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Opening a node.
+ *
+ * A descriptor of a node is a memfd: real, so that the kernel can pass, duplicate and close it; always
+ * readable and writable for poll(2) and refused by epoll_ctl(2), as a character device without a
+ * poll handler is; sealed, so that nothing is ever stored in it. One memfd a node is kept as the
+ * control descriptor. An open makes a new file description of it through /proc/self/fd, with the
+ * client's access mode.
+ *
+ * "Open already" counts file descriptions, also those that a forked child has inherited ([4-1]). Each open
+ * takes a lock that belongs to its description (F_OFD_SETLK) and lasts until the last
+ * descriptor of it is closed in the last process. An open asks first, through the control descriptor, whether such
+ * a lock is left.
+ *
+ * Forks. A child in which nothing was open at the fork starts afresh: its own bus, its own devices, at its
+ * first open. Where something was open, threads of the parent may have been inside the bus, whose
+ * locks are then in an unknown state: such a child gets EBUSY for every open, until it calls execve(2).
+ */
+#include "real.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/mutex.h"
+#include "base/refuse.h"
+#include "frontends/preload/node.h"
+#include "frontends/preload/preload.h"
+#include "memory/guard.h"
+
+#define NODE_PREFIX  "/dev/vhost-vdpa-"
+#define FD_HIGH_FROM 700 /* own descriptors, if the limit allows (it is 1024 by default) */
+
+struct node {
+	int ctl_fd;    /* -1: none yet */
+	dev_t ctl_dev; /* of the memfd, to notice that the client closed it */
+	ino_t ctl_ino;
+	bool busy; /* atomic: a session of this process has it */
+};
+
+static struct mutex node_lock = MUTEX_INIT; /* opening */
+static struct node nodes[PRELOAD_NR_NODES_MAX] GUARDED_BY(node_lock);
+static struct vdpa_bus *bus GUARDED_BY(node_lock);
+static bool is_orphan;                  /* forked while a node was open; const between forks */
+static struct vhost_vdpa_client client; /* const once the bus is there */
+
+bool node_find(const char *path, unsigned int *minor)
+{
+	unsigned int n = 0;
+
+	if (strncmp(path, NODE_PREFIX, sizeof(NODE_PREFIX) - 1) != 0)
+		return false;
+	path += sizeof(NODE_PREFIX) - 1;
+	if (path[0] == '\0' || (path[0] == '0' && path[1] != '\0'))
+		return false;
+	for (; *path; path++) {
+		if (*path < '0' || *path > '9' || n >= PRELOAD_NR_NODES_MAX)
+			return false;
+		n = n * 10 + (unsigned int)(*path - '0');
+	}
+	if (n >= node_count())
+		return false;
+	*minor = n;
+	return true;
+}
+
+unsigned int node_count(void)
+{
+	static unsigned int count; /* atomic; 0: not asked yet */
+	unsigned int n = __atomic_load_n(&count, __ATOMIC_RELAXED);
+
+	if (n == 0) {
+		n = preload_provide_count();
+		__atomic_store_n(&count, n, __ATOMIC_RELAXED);
+	}
+	return n;
+}
+
+const struct vhost_vdpa_client *node_client(void)
+{
+	return &client;
+}
+
+int node_fd_high(int fd)
+{
+	int high = real()->fcntl(fd, F_DUPFD_CLOEXEC, FD_HIGH_FROM);
+
+	if (high < 0)
+		return fd;
+	real()->close(fd);
+	return high;
+}
+
+bool node_fd_is(int fd, dev_t dev, ino_t ino)
+{
+	struct stat st;
+
+	return fd >= 0 && real()->fstat(fd, &st) == 0 && st.st_dev == dev && st.st_ino == ino;
+}
+
+static int borrow_fd(const struct vhost_vdpa_client *c, int fd)
+{
+	return fd_dup(fd);
+}
+
+/* ---- the bus ---- */
+
+/* The child has one thread, so nothing else runs here; the parent's threads may have held the lock. */
+static void after_fork(void) NO_TSA
+{
+	for (unsigned int i = 0; i < PRELOAD_NR_NODES_MAX; i++) {
+		is_orphan |= nodes[i].busy;
+		nodes[i].busy = false;
+	}
+	mutex_init(&node_lock);
+	bus = NULL;
+	files_after_fork();
+}
+
+static int start_bus(void) REQUIRES(node_lock)
+{
+	static bool forks_watched;
+	struct vdpa_bus *made;
+	int rc;
+
+	if (bus)
+		return 0;
+	if (!forks_watched) {
+		rc = pthread_atfork(NULL, NULL, after_fork);
+		if (rc)
+			return -rc;
+		for (unsigned int i = 0; i < PRELOAD_NR_NODES_MAX; i++)
+			nodes[i].ctl_fd = -1;
+		files_start();
+		forks_watched = true;
+	}
+	rc = memory_guard_install();
+	if (rc)
+		return refuse(rc, "cannot take over SIGSEGV and SIGBUS");
+	rc = preload_provide_bus(&made);
+	if (rc) {
+		hf_err("preload", "cannot make the devices: %s", refuse_reason());
+		return rc;
+	}
+	client = (struct vhost_vdpa_client){
+		.mm_id = (uint64_t)getpid(), .space = vdpa_bus_space(made), .get_fd = borrow_fd};
+	bus = made;
+	return 0;
+}
+
+/* ---- descriptors ---- */
+
+static int make_memfd(unsigned int minor)
+{
+	char name[32];
+	int fd;
+
+	snprintf(name, sizeof(name), "vhost-vdpa-%u", minor);
+	fd = (int)syscall(SYS_memfd_create, name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (fd < 0)
+		return -errno;
+	if (real()->fcntl(fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_WRITE) < 0) {
+		int err = -errno;
+
+		real()->close(fd);
+		return err;
+	}
+	return fd;
+}
+
+static int start_control(struct node *node, unsigned int minor)
+{
+	struct stat st;
+	int fd;
+
+	if (node_fd_is(node->ctl_fd, node->ctl_dev, node->ctl_ino))
+		return 0;
+	node->ctl_fd = -1;
+	fd = make_memfd(minor);
+	if (fd < 0)
+		return fd;
+	fd = node_fd_high(fd);
+	if (real()->fstat(fd, &st) < 0) {
+		int err = -errno;
+
+		real()->close(fd);
+		return err;
+	}
+	node->ctl_fd = fd;
+	node->ctl_dev = st.st_dev;
+	node->ctl_ino = st.st_ino;
+	return 0;
+}
+
+/* Does a description of the node live on, here or in another process that inherited it? */
+static bool is_held(const struct node *node)
+{
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
+	return real()->fcntl(node->ctl_fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+}
+
+static int new_description(const struct node *node, unsigned int minor, int flags)
+{
+	struct flock lock = {.l_whence = SEEK_SET};
+	char path[32];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", node->ctl_fd);
+	fd = real()->open(path, flags & (O_ACCMODE | O_CLOEXEC | O_NONBLOCK));
+	if (fd < 0 && errno != EMFILE && errno != ENFILE && errno != ENOMEM) {
+		fd = make_memfd(
+			minor); /* no /proc: a memfd of its own, seen by this process alone */
+		if (fd < 0)
+			return fd;
+		if (!(flags & O_CLOEXEC))
+			(void)real()->fcntl(fd, F_SETFD, 0);
+	}
+	if (fd < 0)
+		return -errno;
+	lock.l_type = (flags & O_ACCMODE) == O_RDONLY ? F_RDLCK : F_WRLCK;
+	if (real()->fcntl(fd, F_OFD_SETLK, &lock) < 0) {
+		real()->close(fd);
+		return -EBUSY;
+	}
+	return fd;
+}
+
+/* ---- open and release ---- */
+
+static void release(struct preload_file *file) NO_TSA
+{
+	vhost_vdpa_release(file->session);
+	__atomic_store_n(&nodes[file->minor].busy, false, __ATOMIC_RELEASE);
+}
+
+/* Puts the new descriptor @fd into the table. On error @fd is closed. */
+static int install(int fd, unsigned int minor, int flags, struct vhost_vdpa *session)
+{
+	struct preload_file *file = files_new();
+	struct stat st;
+	int rc = -ENOMEM;
+
+	if (!file || real()->fstat(fd, &st) < 0)
+		goto err_close;
+	file->minor = minor;
+	file->access = flags & O_ACCMODE;
+	file->st_dev = st.st_dev;
+	file->st_ino = st.st_ino;
+	file->session = session;
+	rc = files_install(fd, file);
+	if (rc)
+		goto err_close;
+	file->release = release; /* from here on the last reference ends the session */
+	files_put(file);
+	return fd;
+err_close:
+	files_put(file);
+	real()->close(fd);
+	return rc;
+}
+
+static int open_session(unsigned int minor, struct vhost_vdpa **session) REQUIRES(node_lock)
+{
+	struct vdpa_device *dev = vhost_vdpa_find(bus, minor);
+	int rc;
+
+	if (!dev)
+		return refuse(-ENODEV, "no device with minor %u", minor);
+	rc = vhost_vdpa_open(dev, session);
+	vdpa_device_put(dev);
+	return rc;
+}
+
+static int __open_node(unsigned int minor, int flags) REQUIRES(node_lock)
+{
+	struct node *node = &nodes[minor];
+	struct vhost_vdpa *session;
+	int rc;
+
+	if (is_orphan)
+		return refuse(-EBUSY, "this process is a fork of a client that had a device open");
+	rc = start_bus();
+	if (!rc)
+		rc = start_control(node, minor);
+	if (rc)
+		return rc;
+	if (__atomic_load_n(&node->busy, __ATOMIC_ACQUIRE) || is_held(node))
+		return refuse(-EBUSY, "open already");
+	__atomic_store_n(&node->busy, true, __ATOMIC_RELAXED);
+	rc = open_session(minor, &session);
+	if (rc)
+		goto err_idle;
+	rc = new_description(node, minor, flags);
+	if (rc >= 0)
+		rc = install(rc, minor, flags, session);
+	if (rc >= 0)
+		return rc;
+	vhost_vdpa_release(session);
+err_idle:
+	__atomic_store_n(&node->busy, false, __ATOMIC_RELEASE);
+	return rc;
+}
+
+static int check_flags(int flags)
+{
+	if ((flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL))
+		return -EEXIST;
+	if (flags & O_DIRECTORY)
+		return -ENOTDIR;
+	return (flags & O_ACCMODE) == O_ACCMODE ? -EINVAL : 0;
+}
+
+int node_open(unsigned int minor, int flags)
+{
+	int rc = check_flags(flags);
+
+	if (rc)
+		return rc;
+	if (files_in_vfork())
+		return refuse(-EBUSY, "this process shares the memory of a client");
+	/* a descriptor closed by a raw system call is noticed here at the latest */
+	files_remove_stale();
+	mutex_lock(&node_lock);
+	rc = __open_node(minor, flags);
+	mutex_unlock(&node_lock);
+	return rc;
+}

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * The nodes /dev/vhost-vdpa-N: what they look like (numbers, stat) and opening them. The bus with its
+ * devices comes into being at the first open, not before: the library is also loaded into every
+ * shell and wrapper between `holdfast run` and the client.
+ *
+ * Owns: the bus, one control memfd a node. Thread rule: any thread.
+ */
+#ifndef HOLDFAST_FRONTENDS_PRELOAD_NODE_H
+#define HOLDFAST_FRONTENDS_PRELOAD_NODE_H
+
+#include <stdbool.h>
+#include <sys/stat.h>
+
+#include "base/compiler.h"
+#include "frontends/preload/files.h"
+
+/** node_find() - does @path name one of our nodes? @minor written only if so */
+bool node_find(const char *path, unsigned int *minor);
+
+/**
+ * node_open() - open(2) of a node
+ * @flags: as for open(2); access mode, O_CLOEXEC and O_NONBLOCK count
+ * Return: a descriptor that is in the table, or -errno.
+ */
+int node_open(unsigned int minor, int flags) HF_MUST_CHECK;
+
+/** node_client() - who calls, for the session: this process */
+const struct vhost_vdpa_client *node_client(void);
+
+/** node_count() - how many nodes there are */
+unsigned int node_count(void);
+
+/** node_stat() - what stat(2) says about a node: a character device with the number that
+ * /proc/devices shows for vhost-vdpa */
+void node_stat(unsigned int minor, struct stat *st);
+
+/** node_proc_devices() - a descriptor that reads as /proc/devices with a line for vhost-vdpa
+ * @cloexec: as O_CLOEXEC. Return: fd or -errno. */
+int node_proc_devices(bool cloexec) HF_MUST_CHECK;
+
+/* ---- own descriptors in the client's process ---- */
+
+/** node_fd_high() - move @fd out of the way of the client's low numbers. Return: the new number, or @fd */
+int node_fd_high(int fd);
+/** node_fd_is() - is @fd still the file with this identity? The client may have closed all it did not know */
+bool node_fd_is(int fd, dev_t dev, ino_t ino);
+
+#endif

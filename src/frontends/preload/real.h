@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * The libc functions behind the wrappers, found by dlsym(RTLD_NEXT): what comes next in the client's own
+ * order of libraries, so that other preloaded libraries keep working. The one list of them is below; each
+ * wrapper file includes this header first, because it also takes back two macros that would make
+ * libc's headers rename or inline the very functions that are defined here.
+ *
+ * Thread rule: any thread, any time, also from constructors that run before ours.
+ */
+#ifndef HOLDFAST_FRONTENDS_PRELOAD_REAL_H
+#define HOLDFAST_FRONTENDS_PRELOAD_REAL_H
+
+#if defined(HOLDFAST_BASE_COMPILER_H)
+#error "real.h goes first"
+#endif
+#undef _FILE_OFFSET_BITS
+#undef _FORTIFY_SOURCE
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "base/compiler.h"
+
+struct statx;
+
+/* X(result, name, parameters) */
+#define REAL_FUNCTIONS(X)                                                                          \
+	X(int, open, (const char *, int, ...))                                                     \
+	X(int, open64, (const char *, int, ...))                                                   \
+	X(int, openat, (int, const char *, int, ...))                                              \
+	X(int, openat64, (int, const char *, int, ...))                                            \
+	X(int, creat, (const char *, mode_t))                                                      \
+	X(int, creat64, (const char *, mode_t))                                                    \
+	X(int, __open_2, (const char *, int))                                                      \
+	X(int, __open64_2, (const char *, int))                                                    \
+	X(int, __openat_2, (int, const char *, int))                                               \
+	X(int, __openat64_2, (int, const char *, int))                                             \
+	X(FILE *, fopen, (const char *, const char *))                                             \
+	X(FILE *, fopen64, (const char *, const char *))                                           \
+	X(int, fclose, (FILE *))                                                                   \
+	X(int, ioctl, (int, unsigned long, ...))                                                   \
+	X(ssize_t, write, (int, const void *, size_t))                                             \
+	X(ssize_t, writev, (int, const struct iovec *, int))                                       \
+	X(ssize_t, pwrite, (int, const void *, size_t, off_t))                                     \
+	X(ssize_t, pwrite64, (int, const void *, size_t, off64_t))                                 \
+	X(ssize_t, pwritev, (int, const struct iovec *, int, off_t))                               \
+	X(ssize_t, pwritev64, (int, const struct iovec *, int, off64_t))                           \
+	X(ssize_t, read, (int, void *, size_t))                                                    \
+	X(ssize_t, __read_chk, (int, void *, size_t, size_t))                                      \
+	X(ssize_t, readv, (int, const struct iovec *, int))                                        \
+	X(ssize_t, pread, (int, void *, size_t, off_t))                                            \
+	X(ssize_t, pread64, (int, void *, size_t, off64_t))                                        \
+	X(ssize_t, preadv, (int, const struct iovec *, int, off_t))                                \
+	X(ssize_t, preadv64, (int, const struct iovec *, int, off64_t))                            \
+	X(int, close, (int))                                                                       \
+	X(int, close_range, (unsigned int, unsigned int, int))                                     \
+	X(void, closefrom, (int))                                                                  \
+	X(int, dup, (int))                                                                         \
+	X(int, dup2, (int, int))                                                                   \
+	X(int, dup3, (int, int, int))                                                              \
+	X(int, fcntl, (int, int, ...))                                                             \
+	X(int, fcntl64, (int, int, ...))                                                           \
+	X(void *, mmap, (void *, size_t, int, int, int, off_t))                                    \
+	X(void *, mmap64, (void *, size_t, int, int, int, off64_t))                                \
+	X(int, stat, (const char *, struct stat *))                                                \
+	X(int, stat64, (const char *, struct stat64 *))                                            \
+	X(int, lstat, (const char *, struct stat *))                                               \
+	X(int, lstat64, (const char *, struct stat64 *))                                           \
+	X(int, fstat, (int, struct stat *))                                                        \
+	X(int, fstat64, (int, struct stat64 *))                                                    \
+	X(int, fstatat, (int, const char *, struct stat *, int))                                   \
+	X(int, fstatat64, (int, const char *, struct stat64 *, int))                               \
+	X(int, __xstat, (int, const char *, struct stat *))                                        \
+	X(int, __xstat64, (int, const char *, struct stat64 *))                                    \
+	X(int, __lxstat, (int, const char *, struct stat *))                                       \
+	X(int, __lxstat64, (int, const char *, struct stat64 *))                                   \
+	X(int, __fxstat, (int, int, struct stat *))                                                \
+	X(int, __fxstat64, (int, int, struct stat64 *))                                            \
+	X(int, __fxstatat, (int, int, const char *, struct stat *, int))                           \
+	X(int, __fxstatat64, (int, int, const char *, struct stat64 *, int))                       \
+	X(int, statx, (int, const char *, int, unsigned int, struct statx *))                      \
+	X(int, access, (const char *, int))                                                        \
+	X(int, faccessat, (int, const char *, int, int))                                           \
+	X(int, eaccess, (const char *, int))                                                       \
+	X(int, euidaccess, (const char *, int))                                                    \
+	X(int, sigaction, (int, const struct sigaction *, struct sigaction *))                     \
+	X(sighandler_t, signal, (int, sighandler_t))                                               \
+	X(sighandler_t, bsd_signal, (int, sighandler_t))                                           \
+	X(sighandler_t, ssignal, (int, sighandler_t))                                              \
+	X(sighandler_t, sysv_signal, (int, sighandler_t))                                          \
+	X(sighandler_t, __sysv_signal, (int, sighandler_t))                                        \
+	X(sighandler_t, sigset, (int, sighandler_t))                                               \
+	X(int, sigignore, (int))
+
+struct real_functions {
+#define REAL_MEMBER(result, name, params) result(*name) params;
+	REAL_FUNCTIONS(REAL_MEMBER)
+#undef REAL_MEMBER
+};
+
+extern struct real_functions real_table;
+extern bool real_is_ready; /* atomic; its release pairs with the acquire in real() */
+
+/** real_init() - find them all; may run more than once, in any thread */
+void real_init(void) HF_COLD;
+
+/** real() - the functions, ready to be called */
+static inline const struct real_functions *real(void)
+{
+	if (unlikely(!__atomic_load_n(&real_is_ready, __ATOMIC_ACQUIRE)))
+		real_init();
+	return &real_table;
+}
+
+#endif

@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * ioctl(2), write(2), read(2), mmap(2) and their relatives on a device descriptor. The first three lines of
+ * each wrapper are all that other descriptors pay.
+ *
+ * What the kernel does above a driver is done here: access modes ([1-1]), the ioctls that any descriptor
+ * has, the gathering of vectors. Foreign files (a forked child's) never reach a session: not its owner.
+ */
+#include "real.h"
+
+#include <errno.h>
+#include <linux/vhost.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
+
+#include "frontends/preload/call.h"
+#include "frontends/preload/files.h"
+#include "frontends/preload/node.h"
+
+#define MESSAGE_LEN 72u /* a session reads no more of a write ([2-1], [2-2]) */
+
+/* ---- ioctl ---- */
+
+/* The kernel answers these itself, for any file. */
+static bool is_generic_ioctl(unsigned int cmd)
+{
+	return cmd == FIOCLEX || cmd == FIONCLEX || cmd == FIONBIO || cmd == FIOASYNC;
+}
+
+static void log_ioctl_before(FILE *f, int fd, unsigned int cmd, uaddr_t arg)
+{
+	const char *name = vhost_vdpa_ioctl_name(cmd);
+
+	fprintf(f, "ioctl(%d, ", fd);
+	if (name)
+		fputs(name, f);
+	else
+		fprintf(f, "%#x", cmd);
+	if (_IOC_DIR(cmd) & _IOC_WRITE || !name) {
+		fputs(", ", f);
+		vhost_vdpa_print_ioctl(f, node_client(), cmd, arg, false);
+	}
+}
+
+static void log_ioctl_after(FILE *f, unsigned int cmd, uaddr_t arg, int rc)
+{
+	if (_IOC_DIR(cmd) & _IOC_READ && vhost_vdpa_ioctl_name(cmd)) {
+		fputs(_IOC_DIR(cmd) & _IOC_WRITE ? " => " : ", ", f);
+		vhost_vdpa_print_ioctl(f, node_client(), cmd, arg, rc >= 0);
+	}
+	fputc(')', f);
+}
+
+static int call_ioctl(struct preload_file *file, unsigned int cmd, uaddr_t arg)
+{
+	if (files_is_foreign(file))
+		return cmd == VHOST_SET_OWNER ? -EBUSY : -EPERM;
+	return vhost_vdpa_ioctl(file->session, node_client(), cmd, arg);
+}
+
+static int ioctl_ours(struct preload_file *file, int fd, unsigned int cmd, uaddr_t arg)
+{
+	struct call call;
+	int rc;
+
+	call_enter(&call, file->minor);
+	if (call.log)
+		log_ioctl_before(call.log, fd, cmd, arg);
+	rc = call_ioctl(file, cmd, arg);
+	if (call.log)
+		log_ioctl_after(call.log, cmd, arg, rc);
+	files_put(file);
+	return (int)call_leave(&call, rc);
+}
+
+HF_EXPORT int ioctl(int fd, unsigned long cmd, ...)
+{
+	struct preload_file *file;
+	va_list ap;
+	void *arg;
+
+	va_start(ap, cmd);
+	arg = va_arg(ap, void *);
+	va_end(ap);
+	if (!files_maybe(fd) || is_generic_ioctl((unsigned int)cmd) || !(file = files_get(fd)))
+		return real()->ioctl(fd, cmd, arg);
+	return ioctl_ours(file, fd, (unsigned int)cmd, (uaddr_t)(uintptr_t)arg);
+}
+
+/* ---- write ---- */
+
+static ssize_t call_write(struct preload_file *file, uaddr_t buf, size_t len)
+{
+	if (file->access == O_RDONLY)
+		return -EBADF;
+	if (files_is_foreign(file))
+		return len < 40 ? -EINVAL : -EFAULT; /* not the owner, in the words of [2-3] */
+	return vhost_vdpa_write(file->session, node_client(), buf, len);
+}
+
+static ssize_t write_ours(const char *name, struct preload_file *file, int fd, const void *buf,
+			  size_t len)
+{
+	uaddr_t at = (uaddr_t)(uintptr_t)buf;
+	struct call call;
+	ssize_t rc;
+
+	call_enter(&call, file->minor);
+	if (call.log) {
+		fprintf(call.log, "%s(%d, ", name, fd);
+		vhost_vdpa_print_write(call.log, node_client(), at, len);
+		fprintf(call.log, ", %zu)", len);
+	}
+	rc = call_write(file, at, len);
+	files_put(file);
+	return call_leave(&call, rc);
+}
+
+static int gather(char *to, const void *from, size_t len)
+{
+	return len ? memory_copy_from(node_client()->space, to, (uaddr_t)(uintptr_t)from, len) : 0;
+}
+
+/* The pieces of a vector are one message. */
+static ssize_t writev_ours(const char *name, struct preload_file *file, int fd,
+			   const struct iovec *iov, int nr)
+{
+	char message[MESSAGE_LEN];
+	size_t len = 0;
+	int rc = 0;
+
+	for (int i = 0; i < nr && len < sizeof(message) && rc == 0; i++) {
+		size_t piece = iov[i].iov_len;
+
+		if (piece > sizeof(message) - len)
+			piece = sizeof(message) - len;
+		rc = gather(message + len, iov[i].iov_base, piece);
+		len += piece;
+	}
+	if (rc == 0 && len > 0)
+		return write_ours(name, file, fd, message, len);
+	files_put(file);
+	errno = rc ? -rc : errno;
+	return rc ? -1 : 0;
+}
+
+HF_EXPORT ssize_t write(int fd, const void *buf, size_t len)
+{
+	struct preload_file *file;
+
+	if (!files_maybe(fd) || !(file = files_get(fd)))
+		return real()->write(fd, buf, len);
+	return write_ours("write", file, fd, buf, len);
+}
+
+HF_EXPORT ssize_t writev(int fd, const struct iovec *iov, int nr)
+{
+	struct preload_file *file;
+
+	if (!files_maybe(fd) || !(file = files_get(fd)))
+		return real()->writev(fd, iov, nr);
+	return writev_ours("writev", file, fd, iov, nr);
+}
+
+/* A device has no position, so the offset counts for nothing. */
+#define WRAP_PWRITE(name, off_type)                                                                \
+	HF_EXPORT ssize_t name(int fd, const void *buf, size_t len, off_type off)                  \
+	{                                                                                          \
+		struct preload_file *file;                                                         \
+                                                                                                   \
+		if (!files_maybe(fd) || !(file = files_get(fd)))                                   \
+			return real()->name(fd, buf, len, off);                                    \
+		return write_ours(#name, file, fd, buf, len);                                      \
+	}
+WRAP_PWRITE(pwrite, off_t)
+WRAP_PWRITE(pwrite64, off64_t)
+
+#define WRAP_PWRITEV(name, off_type)                                                               \
+	HF_EXPORT ssize_t name(int fd, const struct iovec *iov, int nr, off_type off)              \
+	{                                                                                          \
+		struct preload_file *file;                                                         \
+                                                                                                   \
+		if (!files_maybe(fd) || !(file = files_get(fd)))                                   \
+			return real()->name(fd, iov, nr, off);                                     \
+		return writev_ours(#name, file, fd, iov, nr);                                      \
+	}
+WRAP_PWRITEV(pwritev, off_t)
+WRAP_PWRITEV(pwritev64, off64_t)
+
+/* ---- read: there is none ---- */
+
+static ssize_t read_ours(const char *name, struct preload_file *file, int fd)
+{
+	struct call call;
+	ssize_t rc = file->access == O_WRONLY ? -EBADF : -EINVAL;
+
+	call_enter(&call, file->minor);
+	if (call.log)
+		fprintf(call.log, "%s(%d)", name, fd);
+	files_put(file);
+	return call_leave(&call, rc);
+}
+
+#define WRAP_READ(name, params, args)                                                              \
+	HF_EXPORT ssize_t name params                                                              \
+	{                                                                                          \
+		struct preload_file *file;                                                         \
+                                                                                                   \
+		if (!files_maybe(fd) || !(file = files_get(fd)))                                   \
+			return real()->name args;                                                  \
+		return read_ours(#name, file, fd);                                                 \
+	}
+ssize_t __read_chk(int fd, void *buf, size_t len, size_t room);
+
+WRAP_READ(read, (int fd, void *buf, size_t len), (fd, buf, len))
+WRAP_READ(__read_chk, (int fd, void *buf, size_t len, size_t room), (fd, buf, len, room))
+WRAP_READ(readv, (int fd, const struct iovec *iov, int nr), (fd, iov, nr))
+WRAP_READ(pread, (int fd, void *buf, size_t len, off_t off), (fd, buf, len, off))
+WRAP_READ(pread64, (int fd, void *buf, size_t len, off64_t off), (fd, buf, len, off))
+WRAP_READ(preadv, (int fd, const struct iovec *iov, int nr, off_t off), (fd, iov, nr, off))
+WRAP_READ(preadv64, (int fd, const struct iovec *iov, int nr, off64_t off), (fd, iov, nr, off))
+
+/* ---- mmap ---- */
+
+static void *mmap_ours(struct preload_file *file, int fd, size_t len, int prot, int flags,
+		       uint64_t off)
+{
+	struct call call;
+	int rc = -EPERM;
+
+	call_enter(&call, file->minor);
+	if (call.log)
+		fprintf(call.log, "mmap(%zu, %#x, %#x, %d, %#llx)", len, (unsigned int)prot,
+			(unsigned int)flags, fd, (unsigned long long)off);
+	if (!files_is_foreign(file))
+		rc = vhost_vdpa_mmap(file->session, len, prot, flags, off);
+	files_put(file);
+	(void)call_leave(&call, rc < 0 ? rc : -EINVAL);
+	return MAP_FAILED;
+}
+
+#define WRAP_MMAP(name, off_type)                                                                  \
+	HF_EXPORT void *name(void *addr, size_t len, int prot, int flags, int fd, off_type off)    \
+	{                                                                                          \
+		struct preload_file *file;                                                         \
+                                                                                                   \
+		if (!files_maybe(fd) || (flags & MAP_ANONYMOUS) || !(file = files_get(fd)))        \
+			return real()->name(addr, len, prot, flags, fd, off);                      \
+		return mmap_ours(file, fd, len, prot, flags, (uint64_t)off);                       \
+	}
+WRAP_MMAP(mmap, off_t)
+WRAP_MMAP(mmap64, off64_t)

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * open(2) and its relatives. Two names are answered here: a node, and /proc/devices for reading. Every
+ * other path costs one comparison. Relative paths, also those under an open /dev, are not looked at.
+ */
+#include "real.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "frontends/preload/call.h"
+#include "frontends/preload/node.h"
+
+#define PROC_DEVICES      "/proc/devices"
+#define NEEDS_MODE(flags) (((flags)&O_CREAT) || ((flags)&O_TMPFILE) == O_TMPFILE)
+
+static void print_flags(FILE *f, int flags)
+{
+	static const char *const access[] = {"O_RDONLY", "O_WRONLY", "O_RDWR", "O_ACCMODE"};
+
+	fputs(access[flags & O_ACCMODE], f);
+	fputs(flags & O_CLOEXEC ? "|O_CLOEXEC" : "", f);
+	fputs(flags & O_NONBLOCK ? "|O_NONBLOCK" : "", f);
+	flags &= ~(O_ACCMODE | O_CLOEXEC | O_NONBLOCK);
+	if (flags)
+		fprintf(f, "|%#x", (unsigned int)flags);
+}
+
+static int open_node(const char *name, const char *path, unsigned int minor, int flags)
+{
+	struct call call;
+	int rc;
+
+	call_enter(&call, minor);
+	if (call.log) {
+		fprintf(call.log, "%s(\"%s\", ", name, path);
+		print_flags(call.log, flags);
+		fputc(')', call.log);
+	}
+	rc = node_open(minor, flags);
+	return (int)call_leave(&call, rc);
+}
+
+/* Does the path lead to us? Then *@fd is the result, errno set with -1. */
+static bool open_ours(const char *name, const char *path, int flags, int *fd)
+{
+	struct call call;
+	unsigned int minor;
+
+	if (likely(path[0] != '/') || (path[1] != 'd' && path[1] != 'p'))
+		return false;
+	if (node_find(path, &minor)) {
+		*fd = open_node(name, path, minor, flags);
+		return true;
+	}
+	if (strcmp(path, PROC_DEVICES) != 0 || (flags & O_ACCMODE) != O_RDONLY)
+		return false;
+	call_enter(&call, CALL_NO_LOG);
+	*fd = (int)call_leave(&call, node_proc_devices(flags & O_CLOEXEC));
+	return true;
+}
+
+#define WRAP_OPEN(name)                                                                            \
+	HF_EXPORT int name(const char *path, int flags, ...)                                       \
+	{                                                                                          \
+		mode_t mode = 0;                                                                   \
+		va_list ap;                                                                        \
+		int fd;                                                                            \
+                                                                                                   \
+		if (open_ours(#name, path, flags, &fd))                                            \
+			return fd;                                                                 \
+		va_start(ap, flags);                                                               \
+		if (NEEDS_MODE(flags))                                                             \
+			mode = va_arg(ap, mode_t);                                                 \
+		va_end(ap);                                                                        \
+		return real()->name(path, flags, mode);                                            \
+	}
+WRAP_OPEN(open)
+WRAP_OPEN(open64)
+
+#define WRAP_OPENAT(name)                                                                          \
+	HF_EXPORT int name(int dirfd, const char *path, int flags, ...)                            \
+	{                                                                                          \
+		mode_t mode = 0;                                                                   \
+		va_list ap;                                                                        \
+		int fd;                                                                            \
+                                                                                                   \
+		if (open_ours(#name, path, flags, &fd))                                            \
+			return fd;                                                                 \
+		va_start(ap, flags);                                                               \
+		if (NEEDS_MODE(flags))                                                             \
+			mode = va_arg(ap, mode_t);                                                 \
+		va_end(ap);                                                                        \
+		return real()->name(dirfd, path, flags, mode);                                     \
+	}
+WRAP_OPENAT(openat)
+WRAP_OPENAT(openat64)
+
+/* What fortified clients call; libc checks that no mode is missing. */
+int __open_2(const char *path, int flags);
+int __open64_2(const char *path, int flags);
+int __openat_2(int dirfd, const char *path, int flags);
+int __openat64_2(int dirfd, const char *path, int flags);
+
+HF_EXPORT int __open_2(const char *path, int flags)
+{
+	int fd;
+
+	return open_ours("open", path, flags, &fd) ? fd : real()->__open_2(path, flags);
+}
+
+HF_EXPORT int __open64_2(const char *path, int flags)
+{
+	int fd;
+
+	return open_ours("open64", path, flags, &fd) ? fd : real()->__open64_2(path, flags);
+}
+
+HF_EXPORT int __openat_2(int dirfd, const char *path, int flags)
+{
+	int fd;
+
+	return open_ours("openat", path, flags, &fd) ? fd : real()->__openat_2(dirfd, path, flags);
+}
+
+HF_EXPORT int __openat64_2(int dirfd, const char *path, int flags)
+{
+	int fd;
+
+	return open_ours("openat64", path, flags, &fd) ? fd
+						       : real()->__openat64_2(dirfd, path, flags);
+}
+
+#define WRAP_CREAT(name)                                                                           \
+	HF_EXPORT int name(const char *path, mode_t mode)                                          \
+	{                                                                                          \
+		int fd;                                                                            \
+                                                                                                   \
+		if (open_ours(#name, path, O_CREAT | O_WRONLY | O_TRUNC, &fd))                     \
+			return fd;                                                                 \
+		return real()->name(path, mode);                                                   \
+	}
+WRAP_CREAT(creat)
+WRAP_CREAT(creat64)
+
+/* stdio opens below the wrappers, so the one file that is read through it is answered here. */
+static bool fopen_ours(const char *path, const char *mode, FILE **file)
+{
+	int fd;
+
+	if (strcmp(path, PROC_DEVICES) != 0 || mode[0] != 'r' || strchr(mode, '+'))
+		return false;
+	if (!open_ours("fopen", path, O_RDONLY | (strchr(mode, 'e') ? O_CLOEXEC : 0), &fd))
+		return false;
+	*file = fd < 0 ? NULL : fdopen(fd, mode);
+	return true;
+}
+
+HF_EXPORT FILE *fopen(const char *path, const char *mode)
+{
+	FILE *file;
+
+	return fopen_ours(path, mode, &file) ? file : real()->fopen(path, mode);
+}
+
+HF_EXPORT FILE *fopen64(const char *path, const char *mode)
+{
+	FILE *file;
+
+	return fopen_ours(path, mode, &file) ? file : real()->fopen64(path, mode);
+}

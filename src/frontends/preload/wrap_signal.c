@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Handlers for SIGSEGV and SIGBUS. Once there are devices, the guard (memory/guard.h) has both signals and
+ * keeps the client's handler as the next one; the client sees sigaction(2) as ever. Until then the guard
+ * itself passes the request on to libc, which answers for all other signals.
+ */
+#include "real.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "memory/guard.h"
+
+static bool is_guarded(int sig)
+{
+	return unlikely(sig == SIGSEGV || sig == SIGBUS);
+}
+
+static int set_next(int sig, const struct sigaction *act, struct sigaction *old)
+{
+	int saved = errno;
+	int rc = memory_guard_set_next(sig, act, old);
+
+	if (rc < 0) {
+		errno = -rc;
+		return -1;
+	}
+	errno = saved;
+	return 0;
+}
+
+/* The old interfaces differ in flags alone. */
+static sighandler_t set_handler(int sig, sighandler_t handler, int flags)
+{
+	struct sigaction act = {.sa_handler = handler, .sa_flags = flags};
+	struct sigaction old;
+
+	if (set_next(sig, &act, &old) < 0)
+		return SIG_ERR;
+	return old.sa_handler;
+}
+
+HF_EXPORT int sigaction(int sig, const struct sigaction *act, struct sigaction *old)
+{
+	return is_guarded(sig) ? set_next(sig, act, old) : real()->sigaction(sig, act, old);
+}
+
+#define WRAP_SIGNAL(name, flags)                                                                   \
+	sighandler_t name(int sig, sighandler_t handler);                                          \
+	HF_EXPORT sighandler_t name(int sig, sighandler_t handler)                                 \
+	{                                                                                          \
+		return is_guarded(sig) ? set_handler(sig, handler, (int)(flags))                   \
+				       : real()->name(sig, handler);                               \
+	}
+WRAP_SIGNAL(signal, SA_RESTART)
+WRAP_SIGNAL(bsd_signal, SA_RESTART)
+WRAP_SIGNAL(ssignal, SA_RESTART)
+WRAP_SIGNAL(sysv_signal, SA_RESETHAND | SA_NODEFER)
+WRAP_SIGNAL(__sysv_signal, SA_RESETHAND | SA_NODEFER)
+
+/* Blocking a fault does not keep it from coming, so SIG_HOLD is left to libc. */
+HF_EXPORT sighandler_t sigset(int sig, sighandler_t handler)
+{
+	if (is_guarded(sig) && handler != SIG_HOLD)
+		return set_handler(sig, handler, 0);
+	return real()->sigset(sig, handler);
+}
+
+HF_EXPORT int sigignore(int sig)
+{
+	if (!is_guarded(sig))
+		return real()->sigignore(sig);
+	return set_handler(sig, SIG_IGN, 0) == SIG_ERR ? -1 : 0;
+}
