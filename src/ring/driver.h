@@ -21,8 +21,10 @@ struct ring_driver;
 struct ring_driver_config {
 	uint16_t num; /* entries; split: power of two */
 	bool packed, event_idx, in_order;
-	void *desc, *driver, *device; /* ring areas, ring_driver_area_len() bytes each, 16-aligned */
-	uint16_t start_avail; /* split: index to start from; packed: position | wrap << 15 (fresh: 0x8000) */
+	void *desc, *driver,
+		*device; /* ring areas, ring_driver_area_len() bytes each, 16-aligned */
+	uint16_t
+		start_avail; /* split: index to start from; packed: position | wrap << 15 (fresh: 0x8000) */
 };
 
 struct ring_driver_seg {
@@ -34,8 +36,8 @@ enum ring_area { RING_AREA_DESC, RING_AREA_DRIVER, RING_AREA_DEVICE };
 size_t ring_driver_area_len(enum ring_area area, uint16_t num, bool packed);
 
 /** ring_driver_create() - zeroes the areas. Return: 0; -EINVAL; -ENOMEM */
-int ring_driver_create(const struct ring_driver_config *config, struct ring_driver **out)
-	HF_MUST_CHECK;
+int ring_driver_create(const struct ring_driver_config *config,
+		       struct ring_driver **out) HF_MUST_CHECK;
 void ring_driver_destroy(struct ring_driver *drv);
 
 /**
@@ -44,9 +46,9 @@ void ring_driver_destroy(struct ring_driver *drv);
  * @indirect: NULL, or a table of at least 16*(nr_out+nr_in) bytes that the device sees at @indirect_iova
  * Return: 0; -ENOSPC ring full; -EINVAL no segments.
  */
-int ring_driver_add(struct ring_driver *drv, const struct ring_driver_seg *segs, unsigned int nr_out,
-		    unsigned int nr_in, void *cookie, void *indirect, iova_t indirect_iova)
-	HF_MUST_CHECK;
+int ring_driver_add(struct ring_driver *drv, const struct ring_driver_seg *segs,
+		    unsigned int nr_out, unsigned int nr_in, void *cookie, void *indirect,
+		    iova_t indirect_iova) HF_MUST_CHECK;
 /** ring_driver_publish() - make the added chains visible. Return: true if the device wants a kick */
 bool ring_driver_publish(struct ring_driver *drv);
 /** ring_driver_get() - next completed chain's cookie, NULL if none; @len: [out] bytes written;

@@ -34,22 +34,22 @@
 #include "base/types.h"
 #include "iotlb/iotlb.h"
 
-#define RING_NUM_MAX	   32768
+#define RING_NUM_MAX       32768
 #define RING_CHAIN_IOV_MAX 1024 /* host pieces of one chain, both directions */
 
 struct ring;
 
 /* What the client has set. Plain values; checked by ring_start(). */
 struct ring_config {
-	uint16_t num;	     /* entries, 1..32768; split: power of two */
-	bool packed;	     /* VIRTIO_F_RING_PACKED */
-	bool event_idx;	     /* VIRTIO_F_EVENT_IDX */
-	bool indirect;	     /* VIRTIO_F_INDIRECT_DESC; a set flag without it breaks the ring, but see lax */
-	bool in_order;	     /* VIRTIO_F_IN_ORDER: used in the order made available, batched */
-	bool lax_indirect;   /* accept indirect descriptors without negotiation ([7-7], strict mode) */
-	iova_t desc_addr;    /* descriptor table: 16 * num bytes */
-	iova_t driver_addr;  /* split: 2*(3+num) bytes (avail); packed: 4 bytes */
-	iova_t device_addr;  /* split: 6+8*num bytes (used); packed: 4 bytes */
+	uint16_t num;   /* entries, 1..32768; split: power of two */
+	bool packed;    /* VIRTIO_F_RING_PACKED */
+	bool event_idx; /* VIRTIO_F_EVENT_IDX */
+	bool indirect; /* VIRTIO_F_INDIRECT_DESC; a set flag without it breaks the ring, but see lax */
+	bool in_order;     /* VIRTIO_F_IN_ORDER: used in the order made available, batched */
+	bool lax_indirect; /* accept indirect descriptors without negotiation ([7-7], strict mode) */
+	iova_t desc_addr;  /* descriptor table: 16 * num bytes */
+	iova_t driver_addr; /* split: 2*(3+num) bytes (avail); packed: 4 bytes */
+	iova_t device_addr; /* split: 6+8*num bytes (used); packed: 4 bytes */
 };
 
 /* Position of a ring, [1-30] and [1-31]. Split: last_avail is the free-running 16-bit index, and the used
@@ -68,8 +68,8 @@ struct ring_ops {
 };
 
 /** ring_create() - a stopped ring; @name (copied) prefixes messages. Return: 0; -ENOMEM */
-int ring_create(const char *name, const struct ring_ops *ops, void *arg, struct ring **out)
-	HF_MUST_CHECK;
+int ring_create(const char *name, const struct ring_ops *ops, void *arg,
+		struct ring **out) HF_MUST_CHECK;
 void ring_destroy(struct ring *ring);
 
 /**
@@ -101,9 +101,9 @@ struct ring_chain {
 	iova_t *in_iova;   /* IOVA of each in[] piece, for the dirty log */
 	uint32_t nr_out, nr_in;
 	uint64_t out_len, in_len; /* bytes */
-	uint16_t id;		  /* head index (split) or buffer id (packed) */
-	uint16_t nr_desc;	  /* ring slots used (packed) */
-	bool fault;		  /* a buffer is not mapped: nr_out = nr_in = 0; push with length 0 */
+	uint16_t id;              /* head index (split) or buffer id (packed) */
+	uint16_t nr_desc;         /* ring slots used (packed) */
+	bool fault; /* a buffer is not mapped: nr_out = nr_in = 0; push with length 0 */
 	uint32_t seq, scratch, generation; /* the ring's own; copied with the rest */
 };
 
