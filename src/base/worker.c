@@ -159,7 +159,8 @@ static void dispatch(struct worker *w, const struct epoll_event *events, int nr)
 		struct worker_fd *wfd;
 
 		if (slot == WAKE_SLOT) {
-			__atomic_store_n(&w->wake_pending, false, __ATOMIC_SEQ_CST);
+			/* Acquire: what was written before worker_wake() is seen by the poll function. */
+			(void)__atomic_exchange_n(&w->wake_pending, false, __ATOMIC_SEQ_CST);
 			continue;
 		}
 		if (slot >= w->nr_slots || w->slots[slot].generation != generation)

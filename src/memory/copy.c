@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * Copies on the control path go through the kernel, which answers with an error where a plain access
- * would fault. Where a sandbox forbids the call, a guarded memcpy does the same.
+ * would fault. Where a sandbox forbids the call, a guarded loop does the same.
  */
 #include <errno.h>
 #include <inttypes.h>
-#include <string.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -21,6 +20,14 @@ void memory_copy_without_vm(bool on)
 	__atomic_store_n(&without_vm, on, __ATOMIC_RELAXED);
 }
 
+/* Byte by byte, and unseen by the sanitizers: they would end the process where the guard is to act. */
+__attribute__((no_sanitize("address", "undefined"))) static void
+copy_bytes(volatile char *dst, const volatile char *src, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		dst[i] = src[i];
+}
+
 static int copy_guarded(void *dst, const void *src, size_t len)
 {
 	struct memory_guard guard;
@@ -29,7 +36,7 @@ static int copy_guarded(void *dst, const void *src, size_t len)
 	if (err)
 		return err;
 	if (memory_guard_enter(&guard) == 0) {
-		memcpy(dst, src, len);
+		copy_bytes(dst, src, len);
 		memory_guard_leave(&guard);
 		return 0;
 	}

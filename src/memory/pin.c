@@ -23,6 +23,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "base/mutex.h"
 #include "base/refuse.h"
@@ -34,6 +36,17 @@
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
 #endif
+
+/* By number: the sanitizers turn the library's mlock and munlock into nothing. */
+static int lock_pages(uaddr_t first, uint64_t len, bool on_fault)
+{
+	return syscall(SYS_mlock2, first, len, on_fault ? MLOCK_ONFAULT : 0) < 0 ? -errno : 0;
+}
+
+static int unlock_pages(uaddr_t first, uint64_t len)
+{
+	return syscall(SYS_munlock, first, len) < 0 ? -errno : 0;
+}
 
 struct boundary {
 	RB_ENTRY(boundary) node;
@@ -115,14 +128,14 @@ static int table_add(uaddr_t first, uaddr_t end)
 
 static int piece_unlock(void *arg, const struct memory_piece *piece)
 {
-	(void)munlock((void *)(uintptr_t)piece->first, piece->last - piece->first + 1);
+	(void)unlock_pages(piece->first, piece->last - piece->first + 1);
 	return 0;
 }
 
 /* munlock stops at the first hole that the client has made; then each piece is unlocked by itself. */
 static void range_unlock(uaddr_t first, uaddr_t end)
 {
-	if (munlock((void *)(uintptr_t)first, end - first) == 0 || errno != ENOMEM)
+	if (unlock_pages(first, end - first) != -ENOMEM)
 		return;
 	/* Nothing left to unlock above the last mapping, so that error is fine, too. */
 	(void)!memory_space_walk_how(MEMORY_MAPS_BEST, first, end - 1, piece_unlock, NULL);
@@ -223,10 +236,9 @@ static int populate_by_lock(uaddr_t first, uint64_t len, bool write)
 
 	if (err)
 		return err;
-	if (mlock((void *)(uintptr_t)first, len) == 0)
-		return 0;
-	if (errno != ENOMEM)
-		return -ENOMEM;
+	err = lock_pages(first, len, false);
+	if (err != -ENOMEM)
+		return err ? -ENOMEM : 0;
 	/* The limit was checked by the lock before, so this is a page behind the end of its file. */
 	return refuse(-EFAULT, "memory at 0x%" PRIx64 " of 0x%" PRIx64 " bytes cannot be read",
 		      first, len);
@@ -236,7 +248,7 @@ static int range_lock(uaddr_t first, uint64_t len, bool write)
 {
 	int err;
 
-	if (mlock2((void *)(uintptr_t)first, len, MLOCK_ONFAULT) < 0) {
+	if (lock_pages(first, len, true) < 0) {
 		err = range_check(first, first + (len - 1), write);
 		return err ? err
 			   : refuse(-ENOMEM,
