@@ -23,7 +23,7 @@ struct vhost_vdpa; /* one open */
 
 /* Who is calling, and how to reach what it passes. Given by the frontend with each call. */
 struct vhost_vdpa_client {
-	uint64_t mm_id;		    /* identity of the caller's address space, not 0 */
+	uint64_t mm_id;             /* identity of the caller's address space, not 0 */
 	struct memory_space *space; /* [lent] the session takes its own reference */
 	/** duplicate the client's fd into this process, close-on-exec. Return: fd or -EBADF */
 	int (*get_fd)(const struct vhost_vdpa_client *client, int fd);
@@ -50,7 +50,8 @@ ssize_t vhost_vdpa_write(struct vhost_vdpa *s, const struct vhost_vdpa_client *c
 			 size_t len) HF_MUST_CHECK;
 
 /** vhost_vdpa_mmap() - checks of [1-41]. Return: always -errno: no parent has doorbells yet */
-int vhost_vdpa_mmap(struct vhost_vdpa *s, size_t len, int prot, int flags, uint64_t off) HF_MUST_CHECK;
+int vhost_vdpa_mmap(struct vhost_vdpa *s, size_t len, int prot, int flags,
+		    uint64_t off) HF_MUST_CHECK;
 
 /** vhost_vdpa_release() - the last close ([4-3]); NULL is fine; frees @s. Never blocks on the client. */
 void vhost_vdpa_release(struct vhost_vdpa *s);
@@ -66,6 +67,7 @@ const char *vhost_vdpa_ioctl_name(unsigned int cmd);
 void vhost_vdpa_print_ioctl(FILE *f, const struct vhost_vdpa_client *client, unsigned int cmd,
 			    uaddr_t arg, bool after);
 /** vhost_vdpa_print_write() - an IOTLB message by field */
-void vhost_vdpa_print_write(FILE *f, const struct vhost_vdpa_client *client, uaddr_t buf, size_t len);
+void vhost_vdpa_print_write(FILE *f, const struct vhost_vdpa_client *client, uaddr_t buf,
+			    size_t len);
 
 #endif

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * The bus driver: which devices it takes and under which minor number. A binding lives from probe to
+ * remove; the one open session hangs on it. Opening takes the device lock alone: dev->drvdata changes
+ * with that lock held too, so an open and a remove see each other whole.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/refuse.h"
+#include "vhost_vdpa/session.h"
+
+struct minor_search {
+	unsigned int wanted;
+	struct vdpa_device *found; /* has @wanted, or NULL */
+};
+
+/* Bus lock held, which is enough to read driver and drvdata. */
+static int match_minor(void *arg, struct vdpa_device *dev)
+{
+	struct minor_search *search = arg;
+	const struct binding *b = dev->drvdata;
+
+	if (dev->driver != &vhost_vdpa_driver || !b || b->minor != search->wanted)
+		return 0;
+	search->found = dev;
+	return 1;
+}
+
+/* For vhost_vdpa_find(): take the reference while the bus lock keeps the device there. */
+static int match_minor_and_get(void *arg, struct vdpa_device *dev)
+{
+	int ret = match_minor(arg, dev);
+
+	if (ret)
+		vdpa_device_get(dev);
+	return ret;
+}
+
+static int vhost_vdpa_probe(struct vdpa_device *dev)
+{
+	struct minor_search search = {0};
+	struct binding *b;
+
+	if (vdpa_device_mapping(dev) == VDPA_MAPPING_PLATFORM && (dev->ngroups > 1 || dev->nas > 1))
+		return refuse(-EOPNOTSUPP,
+			      "%s translates by the platform IOMMU, which has one address space, "
+			      "and has %u groups and %u address spaces",
+			      dev->name, dev->ngroups, dev->nas);
+	b = calloc(1, sizeof(*b));
+	if (!b)
+		return refuse(-ENOMEM, "no memory to bind %s", dev->name);
+	while (__vdpa_bus_for_each(dev->bus, match_minor, &search))
+		search.wanted++;
+	b->minor = search.wanted;
+	mutex_lock(&dev->lock);
+	dev->drvdata = b;
+	mutex_unlock(&dev->lock);
+	return 0;
+}
+
+static void vhost_vdpa_remove(struct vdpa_device *dev)
+{
+	struct binding *b;
+	struct vhost_vdpa *s;
+
+	mutex_lock(&dev->lock);
+	b = dev->drvdata;
+	s = b->session;
+	if (s)
+		session_end_of(dev, s, VDPA_RESET_REMOVED);
+	dev->drvdata = NULL;
+	mutex_unlock(&dev->lock);
+	free(b);
+}
+
+const struct vdpa_driver vhost_vdpa_driver = {
+	.name = "vhost_vdpa",
+	.probe = vhost_vdpa_probe,
+	.remove = vhost_vdpa_remove,
+};
+
+struct vdpa_device *vhost_vdpa_find(struct vdpa_bus *bus, unsigned int minor)
+{
+	struct minor_search search = {.wanted = minor};
+
+	(void)vdpa_bus_for_each(bus, match_minor_and_get, &search);
+	return search.found;
+}
+
+int vhost_vdpa_minor(struct vdpa_device *dev)
+{
+	int ret;
+
+	mutex_lock(&dev->lock);
+	if (dev->driver == &vhost_vdpa_driver && dev->drvdata)
+		ret = (int)((const struct binding *)dev->drvdata)->minor;
+	else
+		ret = refuse(-ENODEV, "device %s is not bound to vhost_vdpa", dev->name);
+	mutex_unlock(&dev->lock);
+	return ret;
+}

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Device level commands (table A): features, status, config space, sizes, suspend and resume. None of
+ * them asks who the owner is.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/refuse.h"
+#include "vhost_vdpa/session.h"
+
+/* ---- features and status ---- */
+
+int do_get_features(struct vhost_vdpa *s, struct ioctl_call *c)
+{
+	c->u.u64 = VDPA_CALL(s->dev, get_device_features);
+	return 0;
+}
+
+int before_set_features(struct vhost_vdpa *s)
+{
+	uint8_t status = VDPA_CALL(s->dev, get_status);
+
+	if (status & VIRTIO_CONFIG_S_FEATURES_OK)
+		return refuse(-EBUSY,
+			      "SET_FEATURES when the status is 0x%02x, which has FEATURES_OK",
+			      status);
+	return 0;
+}
+
+int do_set_features(struct vhost_vdpa *s, struct ioctl_call *c)
+{
+	if (vdpa_set_features(s->dev, c->u.u64))
+		return refuse(-EINVAL, "device %s refuses the features 0x%llx, it offers 0x%llx",
+			      s->dev->name, (unsigned long long)c->u.u64,
+			      (unsigned long long)VDPA_CALL(s->dev, get_device_features));
+	s->features = VDPA_CALL(s->dev, get_driver_features);
+	return 0;
+}
+
+int do_get_status(struct vhost_vdpa *s, struct ioctl_call *c)
+{
+	c->u.u8 = VDPA_CALL(s->dev, get_status);
+	return 0;
+}
+
+static int status_zero(struct vhost_vdpa *s) REQUIRES(s->dev->lock)
+{
+	if (vdpa_deviates(s->dev, VDPA_D1_BASE_SURVIVES_RESET))
+		vrings_save_bases(s);
+	return session_reset(s, VDPA_RESET_STATUS_ZERO);
+}
+
+int do_set_status(struct vhost_vdpa *s, struct ioctl_call *c)
+{
+	uint8_t old = VDPA_CALL(s->dev, get_status);
+	uint8_t status = c->u.u8;
+	int ret;
+
+	if (status != 0 && (old & ~status) != 0)
+		return refuse(-EINVAL, "status 0x%02x clears bits of 0x%02x: only 0 does that",
+			      status, old);
+	HF_TRACE3(status, s->dev->name, old, status);
+	if (status == 0) {
+		ret = status_zero(s);
+		return ret;
+	}
+	if ((status & VIRTIO_CONFIG_S_DRIVER_OK) && !(old & VIRTIO_CONFIG_S_DRIVER_OK))
+		vrings_restore_bases(s);
+	VDPA_CALL(s->dev, set_status, status);
+	return 0;
+}
+
+int do_suspend(struct vhost_vdpa *s, struct ioctl_call *c)
+{
+	int ret;
+
+	if (!(VDPA_CALL(s->dev, get_status) & VIRTIO_CONFIG_S_DRIVER_OK))
+		return 0;
+	if (!s->dev->ops->suspend)
+		return refuse(-EOPNOTSUPP, "device %s cannot suspend", s->dev->name);
+	ret = VDPA_CALL(s->dev, suspend);
+	if (ret)
+		return refuse(ret, "device %s failed to suspend", s->dev->name);
+	s->suspended = true;
+	return 0;
+}
+
+int do_resume(struct vhost_vdpa *s, struct ioctl_call *c)
+{
+	int ret;
+
+	if (!(VDPA_CALL(s->dev, get_status) & VIRTIO_CONFIG_S_DRIVER_OK))
+		return 0;
+	if (!s->dev->ops->resume)
+		return refuse(-EOPNOTSUPP, "device %s cannot resume", s->dev->name);
+	ret = VDPA_CALL(s->dev, resume);
+	if (ret)
+		return refuse(ret, "device %s failed to resume", s->dev->name);
+	s->suspended = false;
+	return 0;
+}
+
+/* ---- config space ---- */
+
+/* The head of a config argument, checked against the device. */
+static int read_config_head(struct vhost_vdpa *s, const struct ioctl_call *c,
+			    struct vhost_vdpa_config *head) REQUIRES(s->dev->lock)
+{
+	size_t size;
+
+	if (memory_copy_from(c->client->space, head, c->arg, sizeof(*head)))
+		return refuse(-EFAULT, "cannot read {off, len} at 0x%llx",
+			      (unsigned long long)c->arg);
+	size = VDPA_CALL(s->dev, get_config_size);
+	if (head->len == 0 || head->off > size || head->len > size - head->off)
+		return refuse(-EINVAL, "config access of %u bytes at %u, the config has %zu",
+			      head->len, head->off, size);
+	return 0;
+}
+
+int do_get_config(struct vhost_vdpa *s, struct ioctl_call *c)
+{
+	struct vhost_vdpa_config head;
+	int ret = read_config_head(s, c, &head);
+	void *buf;
+
+	if (ret)
+		return ret;
+	buf = calloc(1, head.len);
+	if (!buf)
+		return refuse(-ENOMEM, "no memory for %u bytes of config", head.len);
+	vdpa_get_config(s->dev, head.off, buf, head.len);
+	if (memory_copy_to(c->client->space, c->arg + sizeof(head), buf, head.len))
+		ret = refuse(-EFAULT, "cannot write %u bytes of config", head.len);
+	free(buf);
+	return ret;
+}
+
+int do_set_config(struct vhost_vdpa *s, struct ioctl_call *c)
+{
+	struct vhost_vdpa_config head;
+	int ret = read_config_head(s, c, &head);
+	void *buf;
+
+	if (ret)
+		return ret;
+	buf = malloc(head.len);
+	if (!buf)
+		return refuse(-ENOMEM, "no memory for %u bytes of config", head.len);
+	if (memory_copy_from(c->client->space, buf, c->arg + sizeof(head), head.len))
+		ret = refuse(-EFAULT, "cannot read %u bytes of config", head.len);
+	else
+		VDPA_CALL(s->dev, set_config, head.off, buf, head.len);
+	free(buf);
+	return ret;
+}
+
+int do_set_config_call(struct vhost_vdpa *s, struct ioctl_call *c)
+{
+	struct vdpa_callback cb;
+	struct notifier *n, *old;
+	int ret;
+
+	ret = notifier_from_client(c->client, c->u.fd, &n);
+	if (ret)
+		return ret;
+	old = s->config_call;
+	s->config_call = n;
+	cb = notifier_callback(n);
+	VDPA_CALL(s->dev, set_config_cb, &cb);
+	/* The parent calls the old one no more. */
+	notifier_destroy(old);
+	return 0;
+}
+
+/* ---- what the device is ---- */
+
+int do_get_device_id(struct vhost_vdpa *s, struct ioctl_call *c)
+{
+	c->u.u32 = VDPA_CALL(s->dev, get_device_id);
+	return 0;
+}
+
+int do_get_vring_num(struct vhost_vdpa *s, struct ioctl_call *c)
+{
+	c->u.u16 = VDPA_CALL(s->dev, get_vq_num_max);
+	return 0;
+}
+
+int do_get_iova_range(struct vhost_vdpa *s, struct ioctl_call *c)
+{
+	c->u.range.first = s->range.first;
+	c->u.range.last = s->range.last;
+	return 0;
+}
+
+int do_get_config_size(struct vhost_vdpa *s, struct ioctl_call *c)
+{
+	c->u.u32 = (uint32_t)VDPA_CALL(s->dev, get_config_size);
+	return 0;
+}
+
+int do_get_as_num(struct vhost_vdpa *s, struct ioctl_call *c)
+{
+	c->u.u32 = s->dev->nas;
+	return 0;
+}
+
+int do_get_group_num(struct vhost_vdpa *s, struct ioctl_call *c)
+{
+	c->u.u32 = s->dev->ngroups;
+	return 0;
+}
+
+int do_get_vqs_count(struct vhost_vdpa *s, struct ioctl_call *c)
+{
+	c->u.u32 = s->dev->nvqs;
+	return 0;
+}

@@ -1,0 +1,356 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Editing what a client has mapped. An UPDATE first finds the client's bytes (pieces.c), then edits the
+ * client's view and tells the parent in its style:
+ *
+ *   set_map   the whole map after each entry; inside a batch nothing until its end ([2-16], [2-19])
+ *   dma_map   each entry, batch or not
+ *   platform  the device's domain takes the new version, batch or not
+ *
+ * Guarantees:
+ * 1. An UPDATE that fails leaves the client's view, the charge and the parent as they were ([2-11]).
+ *    Outside a set_map batch the view is edited in a private root that is dropped, which cannot fail.
+ * 2. Order of an INVALIDATE: the entries leave the view, their pages leave the account, then the parent
+ *    is told, then older versions are waited out and the memory is let go (D8). Strict mode unpins
+ *    before the parent is told ([2-18]).
+ * 3. The account changes at the message itself in both modes, so that a client at its limit can
+ *    INVALIDATE and UPDATE everything inside one batch.
+ */
+#include <errno.h>
+#include <inttypes.h>
+
+#include "base/log.h"
+#include "base/overflow.h"
+#include "base/refuse.h"
+#include "vhost_vdpa/pieces.h"
+
+/* Does the parent hear of edits only at the end of the open batch? */
+static bool is_deferred(const struct vhost_vdpa *s)
+{
+	return s->in_batch && vdpa_device_mapping(s->dev) == VDPA_MAPPING_SET_MAP;
+}
+
+/* ---- telling the parent ---- */
+
+int mapping_tell_set_map(struct vhost_vdpa *s, struct address_space *as)
+{
+	const struct iotlb_version *map = iotlb_snapshot(as->iotlb);
+	int ret = VDPA_CALL(s->dev, set_map, as->asid, map);
+
+	if (ret)
+		refuse(ret, "device %s refuses a map of %zu entries for address space %u",
+		       s->dev->name, iotlb_version_nr_entries(map), as->asid);
+	iotlb_version_put(map);
+	return ret;
+}
+
+/* The platform IOMMU takes the view as it is now; on return nobody uses the old one. */
+static int tell_domain(struct vhost_vdpa *s, struct address_space *as) REQUIRES(s->dev->lock)
+{
+	const struct iotlb_version *map = iotlb_snapshot(as->iotlb);
+	int ret = iotlb_assign(s->dev->domain, map);
+
+	if (ret)
+		refuse(ret, "the platform IOMMU of %s cannot take a map of %zu entries",
+		       s->dev->name, iotlb_version_nr_entries(map));
+	else
+		iotlb_synchronize(s->dev->domain);
+	iotlb_version_put(map);
+	return ret;
+}
+
+/* One entry was added to the view. */
+static int tell_added(struct vhost_vdpa *s, struct address_space *as, const struct iotlb_entry *e)
+	REQUIRES(s->dev->lock)
+{
+	int ret;
+
+	switch (vdpa_device_mapping(s->dev)) {
+	case VDPA_MAPPING_DMA_MAP:
+		ret = VDPA_CALL(s->dev, dma_map, as->asid, e);
+		if (ret)
+			refuse(ret, "device %s refuses to map 0x%" PRIx64 "..0x%" PRIx64,
+			       s->dev->name, e->first, e->last);
+		return ret;
+	case VDPA_MAPPING_SET_MAP:
+		return s->in_batch ? 0 : mapping_tell_set_map(s, as);
+	case VDPA_MAPPING_PLATFORM:
+		break;
+	}
+	return 0; /* the domain takes all entries of the UPDATE at once */
+}
+
+/* ---- UPDATE ---- */
+
+static int check_range(struct vhost_vdpa *s, struct address_space *as,
+		       const struct vhost_iotlb_msg *msg) REQUIRES(s->dev->lock)
+{
+	iova_t last;
+
+	if (!range_last(msg->iova, msg->size, &last))
+		return refuse(-EINVAL, "0x%llx bytes at iova 0x%llx wrap", msg->size, msg->iova);
+	if (msg->iova < s->range.first || last > s->range.last)
+		return refuse(-EINVAL,
+			      "iova 0x%llx..0x%" PRIx64 " is outside 0x%" PRIx64 "..0x%" PRIx64,
+			      msg->iova, last, s->range.first, s->range.last);
+	if (iotlb_overlaps(as->iotlb, msg->iova, last))
+		return refuse(-EEXIST, "iova 0x%llx..0x%" PRIx64 " is mapped already in part",
+			      msg->iova, last);
+	return 0;
+}
+
+/* Add @pieces one by one. @nr_added: [out] entries in the view; @nr_told: entries that the parent took */
+static int add_pieces(struct vhost_vdpa *s, struct address_space *as, const struct pieces *pieces,
+		      uint8_t perm, size_t *nr_added, size_t *nr_told) REQUIRES(s->dev->lock)
+{
+	int ret = 0;
+
+	for (size_t i = 0; i < pieces->nr && !ret; i++) {
+		struct iotlb_entry e = {.first = pieces->v[i].first,
+					.last = pieces->v[i].last,
+					.mem = pieces->v[i].mem,
+					.perm = perm};
+
+		ret = iotlb_map(as->iotlb, e.first, e.last, e.mem, e.off, e.perm);
+		if (ret)
+			return refuse(ret,
+				      "address space %u cannot take 0x%" PRIx64 "..0x%" PRIx64
+				      ": it has %zu of %zu entries",
+				      as->asid, e.first, e.last, iotlb_nr_entries(as->iotlb),
+				      s->dev->max_iotlb_entries);
+		(*nr_added)++;
+		ret = tell_added(s, as, &e);
+		if (!ret)
+			(*nr_told)++;
+	}
+	if (!ret && vdpa_device_mapping(s->dev) == VDPA_MAPPING_PLATFORM)
+		ret = tell_domain(s, as);
+	return ret;
+}
+
+/* The view forgets what this UPDATE added. */
+static void take_back_view(struct vhost_vdpa *s, struct address_space *as,
+			   const struct pieces *pieces, size_t nr_added) REQUIRES(s->dev->lock)
+{
+	if (!is_deferred(s)) {
+		iotlb_abort(as->iotlb);
+		return;
+	}
+	for (size_t i = 0; i < nr_added; i++)
+		if (iotlb_unmap(as->iotlb, pieces->v[i].first, pieces->v[i].last, NULL))
+			hf_err(s->dev->name,
+			       "no memory to take back 0x%" PRIx64 ": it stays mapped",
+			       pieces->v[i].first);
+}
+
+/* Undo what add_pieces() did before it failed. The reason for the failure is kept. */
+static void take_back(struct vhost_vdpa *s, struct address_space *as, const struct pieces *pieces,
+		      size_t nr_added, size_t nr_told) REQUIRES(s->dev->lock)
+{
+	take_back_view(s, as, pieces, nr_added);
+	switch (vdpa_device_mapping(s->dev)) {
+	case VDPA_MAPPING_DMA_MAP:
+		for (size_t i = 0; i < nr_told; i++)
+			(void)VDPA_CALL(s->dev, dma_unmap, as->asid, pieces->v[i].first,
+					pieces->v[i].last);
+		break;
+	case VDPA_MAPPING_SET_MAP: {
+		const struct iotlb_version *map;
+
+		if (s->in_batch)
+			break;
+		map = iotlb_snapshot(as->iotlb);
+		(void)VDPA_CALL(s->dev, set_map, as->asid, map);
+		iotlb_version_put(map);
+		break;
+	}
+	case VDPA_MAPPING_PLATFORM:
+		break; /* the domain was never given the new version */
+	}
+}
+
+/* Put @pieces into the view and the device, or change nothing. */
+static int apply(struct vhost_vdpa *s, struct address_space *as, const struct pieces *pieces,
+		 uint8_t perm, size_t *nr_told) REQUIRES(s->dev->lock)
+{
+	bool own_edit = !is_deferred(s);
+	size_t nr_added = 0;
+	int ret;
+
+	*nr_told = 0;
+	if (own_edit) {
+		ret = iotlb_begin(as->iotlb);
+		if (ret)
+			return refuse(ret, "address space %u cannot be edited", as->asid);
+	}
+	ret = add_pieces(s, as, pieces, perm, &nr_added, nr_told);
+	if (ret)
+		take_back(s, as, pieces, nr_added, *nr_told);
+	else if (own_edit)
+		iotlb_commit(as->iotlb);
+	if (own_edit)
+		iotlb_synchronize(as->iotlb);
+	return ret;
+}
+
+static void wipe(struct vhost_vdpa *s, struct address_space *as) REQUIRES(s->dev->lock);
+
+int mapping_update(struct vhost_vdpa *s, struct address_space *as,
+		   const struct vhost_iotlb_msg *msg)
+{
+	struct pieces pieces = {0};
+	bool nothing_yet;
+	size_t nr_told;
+	int ret;
+
+	ret = check_range(s, as, msg);
+	if (ret)
+		return ret;
+	ret = pieces_collect(s, msg, &pieces);
+	nothing_yet = pieces.next == msg->iova;
+	if (!ret) {
+		ret = apply(s, as, &pieces, msg->perm & IOTLB_RW, &nr_told);
+		nothing_yet = nr_told == 0 && pieces.nr > 0 && pieces.v[0].first == msg->iova;
+	}
+	if (ret)
+		memory_uncharge(s->owner_space, pieces.charged_pages);
+	else
+		as->charged_pages += pieces.charged_pages;
+	pieces_free(&pieces);
+	/* [2-14]: the kernel's cleanup of a range of length zero at iova 0 is a cleanup of everything. */
+	if (ret && nothing_yet && msg->iova == 0 && s->dev->memory_mode == MEMORY_VA &&
+	    !vdpa_deviates(s->dev, VDPA_D6_NO_HARMFUL_QUIRKS))
+		wipe(s, as);
+	return ret;
+}
+
+/* ---- INVALIDATE ---- */
+
+/* The entries of @before in the range left the view: account, pins, and a dma_map parent. */
+static void let_go(struct vhost_vdpa *s, struct address_space *as,
+		   const struct iotlb_version *before, iova_t first, iova_t last)
+	REQUIRES(s->dev->lock)
+{
+	bool unpin_first = !vdpa_deviates(s->dev, VDPA_D8_UNPIN_LAST);
+	struct iotlb_entry e;
+	uint64_t pages;
+
+	while (iotlb_version_next(before, first, &e) && e.first <= last) {
+		if (s->dev->memory_mode == MEMORY_PINNED) {
+			if (unpin_first)
+				memory_region_unpin(e.mem);
+			pages = (e.last - e.first) / MEMORY_PAGE_SIZE + 1;
+			memory_uncharge(s->owner_space, pages);
+			as->charged_pages -= pages;
+		}
+		if (vdpa_device_mapping(s->dev) == VDPA_MAPPING_DMA_MAP)
+			(void)VDPA_CALL(s->dev, dma_unmap, as->asid, e.first, e.last);
+		if (e.last == UINT64_MAX)
+			break;
+		first = e.last + 1;
+	}
+}
+
+/* Take the range out of the view, and out of the domain. Return: 0; -ENOMEM, nothing changed */
+static int edit_out(struct vhost_vdpa *s, struct address_space *as, iova_t first, iova_t last)
+	REQUIRES(s->dev->lock)
+{
+	bool own_edit = !is_deferred(s);
+	int ret;
+
+	if (own_edit) {
+		ret = iotlb_begin(as->iotlb);
+		if (ret)
+			return refuse(ret, "address space %u cannot be edited", as->asid);
+	}
+	ret = iotlb_unmap(as->iotlb, first, last, NULL);
+	if (ret)
+		refuse(ret, "no memory to unmap 0x%" PRIx64 "..0x%" PRIx64, first, last);
+	else if (vdpa_device_mapping(s->dev) == VDPA_MAPPING_PLATFORM)
+		ret = tell_domain(s, as);
+	if (!own_edit)
+		return ret;
+	if (ret)
+		iotlb_abort(as->iotlb);
+	else
+		iotlb_commit(as->iotlb);
+	return ret;
+}
+
+/* Whole entries that overlap [@first, @last], from the view and the device. Return: 0; -ENOMEM, nothing
+ * changed */
+static int remove_range(struct vhost_vdpa *s, struct address_space *as, iova_t first, iova_t last)
+	REQUIRES(s->dev->lock)
+{
+	const struct iotlb_version *before;
+	int ret;
+
+	if (!iotlb_overlaps(as->iotlb, first, last))
+		return 0;
+	before = iotlb_snapshot(as->iotlb);
+	ret = edit_out(s, as, first, last);
+	if (!ret)
+		let_go(s, as, before, first, last);
+	iotlb_version_put(before);
+	return ret;
+}
+
+/* [2-17]: told even if nothing changed; the parent's error is not the client's. */
+static void tell_removed(struct vhost_vdpa *s, struct address_space *as) REQUIRES(s->dev->lock)
+{
+	if (is_deferred(s))
+		return;
+	if (vdpa_device_mapping(s->dev) == VDPA_MAPPING_SET_MAP && mapping_tell_set_map(s, as))
+		hf_warn(s->dev->name, "after an INVALIDATE: %s", refuse_reason());
+	iotlb_synchronize(as->iotlb);
+}
+
+/* The quirk of [2-14]. */
+static void wipe(struct vhost_vdpa *s, struct address_space *as)
+{
+	if (!remove_range(s, as, 0, UINT64_MAX))
+		tell_removed(s, as);
+}
+
+/* Which entries an INVALIDATE of size 0 hits in the kernel: the one that holds both sides of @iova, and
+ * at 0 all ([2-17]). Return: false if none */
+static bool zero_size_range(const struct address_space *as, iova_t iova, iova_t *first,
+			    iova_t *last)
+{
+	struct iotlb_entry e;
+
+	if (iova == 0) {
+		*first = 0;
+		*last = UINT64_MAX;
+		return true;
+	}
+	if (!iotlb_next(as->iotlb, iova, &e) || e.first >= iova)
+		return false;
+	*first = e.first;
+	*last = e.last;
+	return true;
+}
+
+int mapping_invalidate(struct vhost_vdpa *s, struct address_space *as, uint64_t iova, uint64_t size)
+{
+	iova_t first = iova, last;
+	bool hits;
+	int ret = 0;
+
+	if (size == 0 && vdpa_deviates(s->dev, VDPA_D7_NEWER_CHECKS))
+		return refuse(-EINVAL, "INVALIDATE of size 0 at iova 0x%" PRIx64, iova);
+	hits = size == 0 ? zero_size_range(as, iova, &first, &last) : range_last(iova, size, &last);
+	if (hits)
+		ret = remove_range(s, as, first, last);
+	if (!ret)
+		tell_removed(s, as);
+	return ret;
+}
+
+void mapping_forget_all(struct vhost_vdpa *s, struct address_space *as)
+{
+	const struct iotlb_version *all = iotlb_snapshot(as->iotlb);
+
+	let_go(s, as, all, 0, UINT64_MAX);
+	iotlb_version_put(all);
+}

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Eventfds between client and device. All are duplicates of the client's, so that closing its own does
+ * not hurt. Guarantees:
+ *
+ * 1. A kick runs on the parent's own worker for the queue where it has one, else on one worker of the
+ *    session. The counter is never read: edges alone count, so the client may share the eventfd.
+ * 2. When SET_VRING_KICK returns, the old eventfd kicks no more (unwatched under the worker's lock).
+ * 3. A call eventfd is closed only after the parent has taken its successor, whose contract is that
+ *    the old callback is not running any more.
+ * 4. A reset makes the parent forget its callbacks; the client must set them again ([4-8]). Ours stay
+ *    allocated until replaced, so nothing dangles in a parent that does not forget.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+
+#include "base/fd.h"
+#include "base/refuse.h"
+#include "vhost_vdpa/session.h"
+
+/* A duplicate of the client's eventfd. Return: fd >= 0; -EBADF; -EINVAL */
+static int eventfd_from_client(const struct vhost_vdpa_client *client, int fd)
+{
+	int own, ret;
+
+	own = fd < 0 ? -EBADF : client->get_fd(client, fd);
+	if (own < 0)
+		return refuse(-EBADF, "%d is not an open file descriptor", fd);
+	ret = fd_is_eventfd(own);
+	if (ret == 1)
+		return own;
+	fd_close(&own);
+	return ret < 0 ? refuse(-EBADF, "%d is not an open file descriptor", fd)
+		       : refuse(-EINVAL, "file descriptor %d is not an eventfd", fd);
+}
+
+/* ---- device to client ---- */
+
+int notifier_from_client(const struct vhost_vdpa_client *client, int fd, struct notifier **out)
+{
+	struct notifier *n;
+	int own, flags;
+
+	if (fd == VHOST_FILE_UNBIND) {
+		*out = NULL;
+		return 0;
+	}
+	own = eventfd_from_client(client, fd);
+	if (own < 0)
+		return own;
+	n = malloc(sizeof(*n));
+	if (!n) {
+		fd_close(&own);
+		return refuse(-ENOMEM, "no memory for a callback");
+	}
+	flags = fcntl(own, F_GETFL);
+	*n = (struct notifier){.fd = own, .may_block = flags < 0 || !(flags & O_NONBLOCK)};
+	*out = n;
+	return 0;
+}
+
+void notifier_destroy(struct notifier *n)
+{
+	if (!n)
+		return;
+	fd_close(&n->fd);
+	free(n);
+}
+
+static void notifier_signal(void *arg)
+{
+	const struct notifier *n = arg;
+
+	fd_signal(n->fd, n->may_block);
+}
+
+struct vdpa_callback notifier_callback(struct notifier *n)
+{
+	return n ? (struct vdpa_callback){notifier_signal, n} : (struct vdpa_callback){0};
+}
+
+int do_set_vring_call(struct vhost_vdpa *s, struct ioctl_call *c)
+{
+	struct vhost_vring *vr = &s->vrings[c->idx];
+	struct vdpa_callback cb;
+	struct notifier *n, *old;
+	int ret;
+
+	ret = notifier_from_client(c->client, c->u.file.fd, &n);
+	if (ret)
+		return ret;
+	old = vr->call;
+	vr->call = n;
+	cb = notifier_callback(n);
+	VDPA_CALL(s->dev, set_vq_cb, (uint16_t)c->idx, &cb);
+	notifier_destroy(old);
+	return 0;
+}
+
+/* Stored and never signalled, as in the kernel ([1-34]). */
+int do_set_vring_err(struct vhost_vdpa *s, struct ioctl_call *c)
+{
+	struct vhost_vring *vr = &s->vrings[c->idx];
+	int own = -1;
+
+	if (c->u.file.fd != VHOST_FILE_UNBIND) {
+		own = eventfd_from_client(c->client, c->u.file.fd);
+		if (own < 0)
+			return own;
+	}
+	fd_close(&vr->err_fd);
+	vr->err_fd = own;
+	return 0;
+}
+
+/* ---- client to device ---- */
+
+/* Worker thread, its lock held. */
+static void kick_ready(void *arg, uint32_t events)
+{
+	struct kick *k = arg;
+
+	if (events & EPOLLIN)
+		k->dev->ops->kick_vq(k->dev, k->idx);
+}
+
+static void kick_drop(struct kick *k)
+{
+	struct worker *w = k->worker;
+
+	if (k->watch) {
+		worker_lock(w);
+		worker_unwatch(w, k->watch);
+		worker_unlock(w);
+	}
+	k->watch = NULL;
+	k->worker = NULL;
+	fd_close(&k->fd);
+}
+
+/* The worker that polls kicks of queue @idx. */
+static int kick_worker(struct vhost_vdpa *s, uint16_t idx, struct worker **out)
+	REQUIRES(s->dev->lock)
+{
+	int ret;
+
+	if (s->dev->ops->get_vq_worker) {
+		*out = VDPA_CALL(s->dev, get_vq_worker, idx);
+		if (*out)
+			return 0;
+	}
+	if (!s->kicker) {
+		ret = worker_create(s->dev->name, NULL, NULL, &s->kicker);
+		if (ret)
+			return refuse(ret, "device %s: no thread to poll kicks", s->dev->name);
+	}
+	*out = s->kicker;
+	return 0;
+}
+
+static int kick_start(struct vhost_vdpa *s, struct kick *k) REQUIRES(s->dev->lock)
+{
+	struct pollfd pfd = {.fd = k->fd};
+	int ret;
+
+	/* An eventfd whose counter is at its maximum shows an error for ever and never an edge. */
+	if (poll(&pfd, 1, 0) > 0 && (pfd.revents & POLLERR))
+		return refuse(-EINVAL, "the kick eventfd of ring %u is in error", k->idx);
+	ret = kick_worker(s, k->idx, &k->worker);
+	if (ret)
+		return ret;
+	ret = worker_watch(k->worker, k->fd, EPOLLIN | EPOLLET, kick_ready, k, &k->watch);
+	if (ret) {
+		k->worker = NULL;
+		return refuse(ret, "device %s cannot poll the kick eventfd of ring %u",
+			      s->dev->name, k->idx);
+	}
+	return 0;
+}
+
+int do_set_vring_kick(struct vhost_vdpa *s, struct ioctl_call *c)
+{
+	struct kick *k = &s->vrings[c->idx].kick;
+	int own = -1;
+
+	if (c->u.file.fd != VHOST_FILE_UNBIND) {
+		own = eventfd_from_client(c->client, c->u.file.fd);
+		if (own < 0)
+			return own;
+	}
+	kick_drop(k);
+	k->fd = own;
+	return own < 0 ? 0 : kick_start(s, k);
+}
+
+/* ---- the end ---- */
+
+void kicks_stop(struct vhost_vdpa *s)
+{
+	for (uint32_t i = 0; i < s->dev->nvqs; i++)
+		kick_drop(&s->vrings[i].kick);
+	worker_destroy(s->kicker);
+	s->kicker = NULL;
+}
+
+void notify_cleanup(struct vhost_vdpa *s)
+{
+	const struct vdpa_callback none = {0};
+
+	for (uint32_t i = 0; i < s->dev->nvqs; i++) {
+		struct vhost_vring *vr = &s->vrings[i];
+
+		if (vr->call)
+			VDPA_CALL(s->dev, set_vq_cb, (uint16_t)i, &none);
+		notifier_destroy(vr->call);
+		vr->call = NULL;
+		fd_close(&vr->err_fd);
+	}
+}

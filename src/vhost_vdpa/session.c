@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * A session from open to release. Guarantees, in the order of the spec:
+ *
+ * 1. Open resets the device with flags 0 before anything of the client can reach it ([4-1]).
+ * 2. A session ends once, in the order of [4-3], by release or by the loss of its device, whichever
+ *    comes first; release then only frees.
+ * 3. When the end returns, no worker kicks, no eventfd of the client is signalled, and no address
+ *    space, pin or charge of the client is left.
+ *
+ * Nothing here waits for the client.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/refuse.h"
+#include "vhost_vdpa/session.h"
+
+/* ---- reset ---- */
+
+int session_reset(struct vhost_vdpa *s, enum vdpa_reset_event event)
+{
+	int ret;
+
+	s->suspended = false;
+	ret = vdpa_reset(s->dev, event, (s->backend_features & BACKEND_PERSIST) != 0);
+	if (ret)
+		return refuse(ret, "%s: the parent's reset failed", s->dev->name);
+	s->vring_num_max = VDPA_CALL(s->dev, get_vq_num_max);
+	return 0;
+}
+
+bool session_is_running(struct vhost_vdpa *s)
+{
+	return (VDPA_CALL(s->dev, get_status) & VIRTIO_CONFIG_S_DRIVER_OK) != 0 && !s->suspended;
+}
+
+/* ---- open ---- */
+
+static struct vhost_vdpa *session_alloc(struct vdpa_device *dev)
+{
+	struct vhost_vdpa *s = calloc(1, sizeof(*s) + dev->nvqs * sizeof(s->vrings[0]));
+
+	if (!s)
+		return NULL;
+	s->as = calloc(dev->nas, sizeof(*s->as));
+	if (!s->as) {
+		free(s);
+		return NULL;
+	}
+	s->dev = vdpa_device_get(dev);
+	s->fork_from_owner = 1;
+	for (uint32_t i = 0; i < dev->nvqs; i++) {
+		struct vhost_vring *vr = &s->vrings[i];
+
+		vr->kick = (struct kick){.fd = -1, .dev = dev, .idx = (uint16_t)i};
+		vr->err_fd = -1;
+	}
+	return s;
+}
+
+static void session_free(struct vhost_vdpa *s)
+{
+	struct vdpa_device *dev = s->dev;
+
+	free(s->as);
+	free(s);
+	vdpa_device_put(dev);
+}
+
+static int session_start(struct vhost_vdpa *s) REQUIRES(s->dev->lock)
+{
+	int ret;
+
+	ret = session_reset(s, VDPA_RESET_OPEN);
+	if (ret)
+		return ret;
+	ret = vdpa_domain_attach(s->dev);
+	if (ret)
+		return refuse(ret, "%s: no memory for an empty map", s->dev->name);
+	s->range = vdpa_iova_range(s->dev);
+	return 0;
+}
+
+/* Hang @s on its device's binding and start it. */
+static int session_attach(struct vhost_vdpa *s) REQUIRES(s->dev->lock)
+{
+	struct binding *b = s->dev->drvdata;
+	int ret;
+
+	if (s->dev->removed || s->dev->driver != &vhost_vdpa_driver || !b)
+		return refuse(-ENODEV, "device %s is not bound to vhost_vdpa", s->dev->name);
+	if (b->session)
+		return refuse(-EBUSY, "device %s is open already", s->dev->name);
+	ret = session_start(s);
+	if (!ret)
+		b->session = s;
+	return ret;
+}
+
+int vhost_vdpa_open(struct vdpa_device *dev, struct vhost_vdpa **out)
+{
+	struct vhost_vdpa *s = session_alloc(dev);
+	int ret;
+
+	if (!s)
+		return refuse(-ENOMEM, "%s: no memory for a session", dev->name);
+	mutex_lock(&s->dev->lock);
+	ret = session_attach(s);
+	mutex_unlock(&s->dev->lock);
+	if (ret) {
+		session_free(s);
+		return ret;
+	}
+	HF_TRACE1(open, dev->name);
+	*out = s;
+	return 0;
+}
+
+/* ---- the end ---- */
+
+static void drop_config_call(struct vhost_vdpa *s) REQUIRES(s->dev->lock)
+{
+	const struct vdpa_callback none = {0};
+
+	if (!s->config_call)
+		return;
+	VDPA_CALL(s->dev, set_config_cb, &none);
+	notifier_destroy(s->config_call);
+	s->config_call = NULL;
+}
+
+static void drop_owner(struct vhost_vdpa *s) REQUIRES(s->dev->lock)
+{
+	memory_space_put(s->owner_space);
+	s->owner_space = NULL;
+	s->owner_mm = 0;
+}
+
+void session_end(struct vhost_vdpa *s, enum vdpa_reset_event event)
+{
+	if (s->gone)
+		return;
+	s->gone = true;
+	batch_forget(s);
+	if (session_reset(s, event))
+		hf_err(s->dev->name, "%s", refuse_reason());
+	kicks_stop(s);
+	if (s->mm_bound)
+		VDPA_CALL(s->dev, unbind_mm);
+	s->mm_bound = false;
+	drop_config_call(s);
+	if (vdpa_reset_removes_mappings(event))
+		as_destroy_all(s);
+	vdpa_domain_detach(s->dev);
+	notify_cleanup(s);
+	drop_owner(s);
+}
+
+/* The analysis cannot know that s->dev is @dev, whose lock the caller holds. */
+void session_end_of(struct vdpa_device *dev, struct vhost_vdpa *s,
+		    enum vdpa_reset_event event) NO_TSA
+{
+	session_end(s, event);
+}
+
+void vhost_vdpa_release(struct vhost_vdpa *s)
+{
+	struct binding *b;
+
+	if (!s)
+		return;
+	HF_TRACE1(release, s->dev->name);
+	mutex_lock(&s->dev->lock);
+	session_end(s, VDPA_RESET_CLOSE);
+	b = s->dev->driver == &vhost_vdpa_driver ? s->dev->drvdata : NULL;
+	if (b && b->session == s)
+		b->session = NULL;
+	mutex_unlock(&s->dev->lock);
+	session_free(s);
+}
+
+/* ---- mmap ---- */
+
+int vhost_vdpa_mmap(struct vhost_vdpa *s, size_t len, int prot, int flags, uint64_t off)
+{
+	bool gone;
+
+	mutex_lock(&s->dev->lock);
+	gone = s->gone;
+	mutex_unlock(&s->dev->lock);
+	if (gone)
+		return refuse(-ENODEV, "device %s is gone", s->dev->name);
+	if (len != MEMORY_PAGE_SIZE)
+		return refuse(-EINVAL, "a doorbell mapping of %zu bytes, it is one page of %llu",
+			      len, MEMORY_PAGE_SIZE);
+	if (!(flags & MAP_SHARED))
+		return refuse(-EINVAL, "a doorbell mapping must be MAP_SHARED");
+	if (prot & PROT_READ)
+		return refuse(-EINVAL, "a doorbell mapping must not be readable");
+	if (off / MEMORY_PAGE_SIZE > UINT16_MAX)
+		return refuse(-EINVAL, "no virtqueue %llu",
+			      (unsigned long long)(off / MEMORY_PAGE_SIZE));
+	return refuse(-KERNEL_ENOTSUPP, "device %s has no doorbells", s->dev->name);
+}
