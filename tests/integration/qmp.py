@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A small client of QEMU's machine protocol (QMP) on a connected socket."""
+
+import json
+import select
+import time
+
+
+class QmpError(Exception):
+    """QEMU refused a command, closed the connection, or did not answer in time."""
+
+
+class Qmp:
+    """One QMP session. Owns the socket; used by one thread."""
+
+    def __init__(self, sock, timeout=30):
+        self._sock = sock
+        self._buffer = b""
+        self._events = []
+        self._greet(timeout)
+
+    def _greet(self, timeout):
+        deadline = time.monotonic() + timeout
+        if "QMP" not in self._message(deadline):
+            raise QmpError("no QMP greeting")
+        self.command("qmp_capabilities")
+
+    def _message(self, deadline):
+        """Return the next message; raise QmpError at @deadline or at the end of the stream."""
+        while b"\n" not in self._buffer:
+            left = deadline - time.monotonic()
+            if left <= 0 or not select.select([self._sock], [], [], left)[0]:
+                raise QmpError("no answer from QEMU in time")
+            chunk = self._sock.recv(65536)
+            if not chunk:
+                raise QmpError("QEMU closed the QMP connection")
+            self._buffer += chunk
+        line, self._buffer = self._buffer.split(b"\n", 1)
+        return json.loads(line)
+
+    def command(self, execute, /, timeout=30, **arguments):
+        """Run one command and return its result. Argument names use _ for -."""
+        request = {"execute": execute}
+        if arguments:
+            request["arguments"] = {key.replace("_", "-"): value
+                                    for key, value in arguments.items()}
+        self._sock.sendall(json.dumps(request).encode() + b"\n")
+        deadline = time.monotonic() + timeout
+        while True:
+            message = self._message(deadline)
+            if "return" in message:
+                return message["return"]
+            if "error" in message:
+                raise QmpError("%s: %s" % (execute, message["error"]["desc"]))
+            self._events.append(message)
+
+    def wait_event(self, name, timeout=30):
+        """Return the first event @name, also one that came before this call."""
+        deadline = time.monotonic() + timeout
+        while True:
+            for event in self._events:
+                if event.get("event") == name:
+                    self._events.remove(event)
+                    return event
+            self._events.append(self._message(deadline))
