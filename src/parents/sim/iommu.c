@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * The software IOMMU: one iotlb per address space.
+ *
+ * 1. An address space starts as a 1:1 map of all 64 bits and is 1:1 again after a restore ([7-2]). The
+ *    first change from outside drops that map; taking the last entry away leaves nothing, not 1:1.
+ * 2. A function here that takes translations away returns only after no worker can use them: workers are
+ *    RCU readers, and iotlb_synchronize() waits for their current batch. It must be called without a
+ *    worker lock, for a worker may be waiting for that very lock while it is online.
+ * 3. set_map shares the tree of the version that it is given, so it costs nothing that grows with the map.
+ */
+#include "sim.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/refuse.h"
+#include "vdpa/bus.h"
+
+static struct memory_space *identity_space(struct vdpasim *sim)
+{
+	return sim->bound ? sim->bound : sim->dev.space;
+}
+
+/* A 1:1 version of its own iotlb, so that every address space can take it by reference. */
+static int make_one_to_one(struct memory_space *space, struct iotlb **out)
+{
+	struct iotlb *tlb;
+	int err = iotlb_create(1, &tlb);
+
+	if (err)
+		return err;
+	err = iotlb_map(tlb, 0, UINT64_MAX, memory_space_identity(space), 0, IOTLB_RW);
+	if (err) {
+		iotlb_destroy(tlb);
+		return err;
+	}
+	*out = tlb;
+	return 0;
+}
+
+static int install_one_to_one(struct vdpasim *sim, struct vdpasim_as *as)
+{
+	const struct iotlb_version *v = iotlb_snapshot(sim->one_to_one);
+	int err = iotlb_assign(as->tlb, v);
+
+	iotlb_version_put(v);
+	if (err)
+		return err;
+	iotlb_synchronize(as->tlb);
+	as->passthrough = true;
+	return 0;
+}
+
+int vdpasim_iommu_init(struct vdpasim *sim)
+{
+	int err;
+
+	if (sim->mapping == VDPA_MAPPING_PLATFORM) {
+		sim->as[0].tlb = sim->dev.domain;
+		return 0;
+	}
+	err = make_one_to_one(identity_space(sim), &sim->one_to_one);
+	for (uint32_t i = 0; !err && i < sim->dev.nas; i++) {
+		err = iotlb_create(sim->dev.max_iotlb_entries, &sim->as[i].tlb);
+		if (!err)
+			err = install_one_to_one(sim, &sim->as[i]);
+	}
+	return err;
+}
+
+void vdpasim_iommu_fini(struct vdpasim *sim)
+{
+	if (sim->mapping != VDPA_MAPPING_PLATFORM)
+		for (uint32_t i = 0; i < VDPASIM_NAS_MAX; i++)
+			iotlb_destroy(sim->as[i].tlb);
+	iotlb_destroy(sim->one_to_one);
+	memory_space_put(sim->bound);
+	memset(sim->as, 0, sizeof(sim->as));
+	sim->one_to_one = NULL;
+	sim->bound = NULL;
+}
+
+struct iotlb *vdpasim_iommu_tlb(struct vdpasim *sim, uint32_t group)
+{
+	return sim->as[sim->group_asid[group]].tlb;
+}
+
+int vdpasim_iommu_set_map(struct vdpasim *sim, uint32_t asid, const struct iotlb_version *map)
+{
+	struct vdpasim_as *as = &sim->as[asid];
+	int err = iotlb_assign(as->tlb, map);
+
+	as->passthrough = false;
+	if (err) {
+		/* [7-3]: a map that cannot be taken leaves an empty one */
+		if (iotlb_unmap(as->tlb, 0, UINT64_MAX, NULL))
+			hf_err(sim->dev.name, "no memory to empty address space %u", asid);
+		refuse(err, "address space %u: a map of %zu entries was not taken (limit %zu)",
+		       asid, iotlb_version_nr_entries(map), sim->dev.max_iotlb_entries);
+	}
+	iotlb_synchronize(as->tlb);
+	vdpasim_map_changed(sim);
+	return err;
+}
+
+static int leave_one_to_one(struct vdpasim_as *as)
+{
+	int err;
+
+	if (!as->passthrough)
+		return 0;
+	err = iotlb_unmap(as->tlb, 0, UINT64_MAX, NULL);
+	if (err)
+		return err;
+	as->passthrough = false;
+	iotlb_synchronize(as->tlb);
+	return 0;
+}
+
+int vdpasim_iommu_map(struct vdpasim *sim, uint32_t asid, const struct iotlb_entry *entry)
+{
+	struct vdpasim_as *as = &sim->as[asid];
+	int err = leave_one_to_one(as);
+
+	if (!err)
+		err = iotlb_map(as->tlb, entry->first, entry->last, entry->mem, entry->off,
+				entry->perm);
+	if (!err)
+		vdpasim_map_changed(sim);
+	return err;
+}
+
+int vdpasim_iommu_unmap(struct vdpasim *sim, uint32_t asid, uint64_t first, uint64_t last)
+{
+	struct vdpasim_as *as = &sim->as[asid];
+	int err = leave_one_to_one(as);
+
+	if (err)
+		return err;
+	if (first > last)
+		return 0;
+	err = iotlb_unmap(as->tlb, first, last, NULL);
+	if (!err)
+		iotlb_synchronize(as->tlb);
+	return err;
+}
+
+int vdpasim_iommu_restore(struct vdpasim *sim, uint32_t asid)
+{
+	struct vdpasim_as *as = &sim->as[asid];
+	int err;
+
+	if (as->passthrough)
+		return 0;
+	err = install_one_to_one(sim, as);
+	if (err)
+		hf_err(sim->dev.name, "address space %u cannot go back to 1:1: no memory", asid);
+	return err;
+}
+
+int vdpasim_iommu_bind(struct vdpasim *sim, struct memory_space *space)
+{
+	struct memory_space *old = sim->bound;
+	struct iotlb *tlb, *old_tlb = sim->one_to_one;
+	int err = 0;
+
+	if (old == space)
+		return 0;
+	sim->bound = space ? memory_space_get(space) : NULL;
+	if (!old_tlb)
+		goto done; /* platform style: the bus's domain says what 1:1 is */
+	err = make_one_to_one(identity_space(sim), &tlb);
+	if (err) {
+		memory_space_put(sim->bound);
+		sim->bound = old;
+		return err;
+	}
+	sim->one_to_one = tlb;
+	for (uint32_t i = 0; i < sim->dev.nas; i++)
+		if (sim->as[i].passthrough && install_one_to_one(sim, &sim->as[i]))
+			hf_err(sim->dev.name, "address space %u keeps its former 1:1 map", i);
+	iotlb_destroy(old_tlb);
+done:
+	memory_space_put(old);
+	return 0;
+}

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * The backend that gives each transmitted frame back on the receive queue of the same pair: one copy, from guest
+ * buffer to guest buffer, with the rings published once a batch.
+ *
+ * The transmit header becomes the receive header, copied and checked on the way: what a driver may send (a
+ * partial checksum, a large TCP segment) it gets back only if it said that it takes such frames. Frames
+ * that cannot be delivered are dropped; a transmit queue never waits for receive buffers.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "base/refuse.h"
+#include "net.h"
+
+static uint16_t le16_at(const uint8_t *p)
+{
+	return (uint16_t)(p[0] | p[1] << 8);
+}
+
+/* May a frame of @len bytes with this header go to this driver? Headers are all zero in the usual case. */
+static bool header_fits(const struct simnet *net, uint8_t *hdr, size_t len)
+{
+	uint64_t offloads = __atomic_load_n(&net->guest_offloads, __ATOMIC_RELAXED);
+	uint8_t gso = hdr[1] & (uint8_t)~VIRTIO_NET_HDR_GSO_ECN;
+	size_t csum_at = (size_t)le16_at(hdr + 6) + le16_at(hdr + 8);
+
+	hdr[0] &= VIRTIO_NET_HDR_F_NEEDS_CSUM; /* the only flag with a meaning on the way out */
+	if (hdr[0] && (!(offloads & F(GUEST_CSUM)) || csum_at + 2 > len))
+		return false;
+	if (hdr[1] == VIRTIO_NET_HDR_GSO_NONE)
+		return true;
+	if ((hdr[1] & VIRTIO_NET_HDR_GSO_ECN) && !(offloads & F(GUEST_ECN)))
+		return false;
+	if (!hdr[0] || le16_at(hdr + 4) == 0)
+		return false;
+	return (gso == VIRTIO_NET_HDR_GSO_TCPV4 && (offloads & F(GUEST_TSO4))) ||
+	       (gso == VIRTIO_NET_HDR_GSO_TCPV6 && (offloads & F(GUEST_TSO6)));
+}
+
+/* Everything behind the header, to behind the header. */
+static void copy_payload(const struct ring_chain *tx, const struct iovec *in, unsigned int nr_in,
+			 size_t hdr_len)
+{
+	size_t skip = hdr_len, at = hdr_len;
+
+	for (uint32_t i = 0; i < tx->nr_out; i++) {
+		const char *base = tx->out[i].iov_base;
+		size_t part = tx->out[i].iov_len;
+
+		if (skip >= part) {
+			skip -= part;
+			continue;
+		}
+		base += skip;
+		part -= skip;
+		skip = 0;
+		if (likely(at + part <= in[0].iov_len))
+			memcpy((char *)in[0].iov_base + at, base, part);
+		else
+			(void)simnet_iov_write(in, nr_in, at, base, part);
+		at += part;
+	}
+}
+
+/* Find buffers for @len bytes. Return: their pieces, or NULL and it is counted */
+static const struct iovec *find_room(struct simnet_rx *rx, size_t len, unsigned int *nr_in)
+{
+	const struct ring_chain *chain;
+	size_t room;
+
+	if (unlikely(rx->head == rx->nr) && !simnet_rx_next(rx)) {
+		rx->stats.overruns++;
+		return NULL;
+	}
+	chain = &rx->chains[rx->head];
+	if (likely(chain->in_len >= len)) {
+		*nr_in = chain->nr_in;
+		return chain->in;
+	}
+	*nr_in = simnet_rx_gather(rx, len, &room);
+	if (room >= len)
+		return rx->pair->iov;
+	if (rx->pair->net->mergeable && rx->err == 0)
+		rx->stats.overruns++; /* the ring was empty before the frame had its room */
+	else
+		rx->stats.errors++;
+	return NULL;
+}
+
+static bool frame_wanted(const struct simnet_filter *f, const struct ring_chain *tx, size_t hdr_len)
+{
+	uint8_t head[SIMNET_ETH_LEN + SIMNET_VLAN_LEN];
+	size_t len;
+
+	if (likely(f->promisc))
+		return true;
+	len = ring_chain_read(tx, hdr_len, head, sizeof(head));
+	return simnet_filter_wants(f, head, len);
+}
+
+/* Return: bytes of the frame, 0 if it was not one */
+static size_t loop_one(struct simnet_rx *rx, const struct ring_chain *tx)
+{
+	const struct simnet *net = rx->pair->net;
+	size_t hdr_len = net->hdr_len, len = tx->out_len;
+	uint8_t hdr[SIMNET_HDR_MAX];
+	const struct iovec *in;
+	unsigned int nr_in;
+
+	if (tx->fault || len < hdr_len + SIMNET_ETH_LEN || len > hdr_len + SIMNET_FRAME_MAX)
+		return 0;
+	if (likely(tx->out[0].iov_len >= hdr_len))
+		memcpy(hdr, tx->out[0].iov_base, hdr_len);
+	else
+		(void)ring_chain_read(tx, 0, hdr, hdr_len);
+	if (!frame_wanted(simnet_filter_of(rx->pair), tx, hdr_len)) {
+		rx->stats.drops++;
+		return len - hdr_len;
+	}
+	if (unlikely(hdr[0] || hdr[1]) && !header_fits(net, hdr, len - hdr_len)) {
+		rx->stats.errors++;
+		return len - hdr_len;
+	}
+	in = find_room(rx, len, &nr_in);
+	if (!in)
+		return len - hdr_len;
+	(void)simnet_iov_write(in, nr_in, 0, hdr, hdr_len);
+	copy_payload(tx, in, nr_in, hdr_len);
+	simnet_rx_commit(rx, len);
+	return len - hdr_len;
+}
+
+bool simnet_loopback_batch(struct simnet_pair *pair)
+{
+	struct ring *ring = pair->tx->ring;
+	struct ring_chain chains[SIMNET_BATCH];
+	uint64_t packets = 0, bytes = 0;
+	struct simnet_rx rx;
+	unsigned int n;
+	int err;
+
+	if (!vdpasim_vq_runs(pair->rx)) {
+		pair->tx_waits = true;
+		return false;
+	}
+	simnet_busy(pair->tx);
+	simnet_busy(pair->rx); /* nothing ever waits for receive buffers */
+	n = simnet_pop(ring, chains, SIMNET_BATCH, &err);
+	simnet_rx_begin(&rx, pair);
+	for (unsigned int i = 0; i < n; i++) {
+		size_t len = loop_one(&rx, &chains[i]);
+
+		packets += len != 0;
+		bytes += len;
+		ring_push(ring, &chains[i], 0);
+	}
+	simnet_rx_end(&rx);
+	if (ring_flush(ring))
+		vdpasim_vq_call(pair->tx);
+	simnet_count(&pair->tx_stats.packets, packets);
+	simnet_count(&pair->tx_stats.bytes, bytes);
+	simnet_count(&pair->tx_stats.errors, n - packets);
+	return err > 0 || err == -ENOBUFS ? n > 0 : simnet_idle(pair->tx, err);
+}
+
+static int loopback_open(struct simnet *net, const char *args)
+{
+	if (*args)
+		return refuse(-EINVAL, "backend loopback takes no options, got '%s'", args);
+	return 0;
+}
+
+const struct simnet_backend_ops simnet_loopback = {
+	.name = "loopback",
+	.words = "loopback",
+	.offloads = SIMNET_OFFLOADS,
+	.max_pairs = UINT16_MAX,
+	.open = loopback_open,
+};

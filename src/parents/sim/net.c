@@ -1,0 +1,332 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * The network card as a device: its features, configuration space, groups, and which queue does what.
+ * Queues 2i and 2i+1 are receive and transmit of pair i. The control queue is the one behind the last pair
+ * that the driver may use: 2 without multiqueue, 2 * max_vqp with it.
+ */
+#include "net.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <linux/virtio_config.h>
+#include <linux/virtio_ring.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#include "base/refuse.h"
+
+#define MTU_DEFAULT 1500
+
+enum { GROUP_DATA, GROUP_CVQ, GROUP_DESC };
+
+/* [7-10] */
+#define FEATURES_STRICT                                                                            \
+	(F(MAC) | F(STATUS) | F(MTU) | F(CTRL_VQ) | F(CTRL_MAC_ADDR) |                             \
+	 1ULL << VIRTIO_F_ANY_LAYOUT | 1ULL << VIRTIO_F_VERSION_1 |                                \
+	 1ULL << VIRTIO_F_ACCESS_PLATFORM)
+#define FEATURES_RICH                                                                              \
+	(F(MRG_RXBUF) | F(CTRL_RX) | F(CTRL_VLAN) | F(CTRL_RX_EXTRA) |                             \
+	 1ULL << VIRTIO_RING_F_INDIRECT_DESC | 1ULL << VIRTIO_RING_F_EVENT_IDX |                   \
+	 1ULL << VIRTIO_F_RING_PACKED | 1ULL << VIRTIO_F_IN_ORDER)
+
+uint64_t simnet_features(const struct simnet *net, const struct vdpa_dev_config *config)
+{
+	uint64_t features = FEATURES_STRICT;
+
+	if (!config->strict) {
+		features |= FEATURES_RICH | (net->backend->offloads & SIMNET_OFFLOADS);
+		if (net->backend->offloads)
+			features |= F(CTRL_GUEST_OFFLOADS);
+		if (net->max_pairs > 1)
+			features |= F(MQ);
+	}
+	return features;
+}
+
+/* ---- configuration space ---- */
+
+static void net_get_config(struct vdpasim *sim, size_t off, void *buf, size_t len)
+{
+	struct simnet *net = simnet_of(sim);
+	struct virtio_net_config config;
+
+	mutex_lock(&net->lock);
+	config = net->config;
+	mutex_unlock(&net->lock);
+	config.status |= htole16(VIRTIO_NET_S_LINK_UP); /* whatever was written there */
+	memcpy(buf, (const char *)&config + off, len);
+}
+
+static void net_set_config(struct vdpasim *sim, size_t off, const void *buf, size_t len)
+{
+	struct simnet *net = simnet_of(sim);
+
+	mutex_lock(&net->lock);
+	memcpy((char *)&net->config + off, buf, len);
+	memcpy(net->filter.mac, net->config.mac, sizeof(net->filter.mac));
+	simnet_filter_changed(net);
+	mutex_unlock(&net->lock);
+}
+
+/* ---- queues ---- */
+
+static bool is_ctrl(const struct simnet *net, uint16_t idx)
+{
+	return idx == (net->cvq == SIMNET_NO_CVQ ? 2 * net->max_pairs : net->cvq);
+}
+
+static uint32_t net_vq_group(struct vdpasim *sim, uint16_t idx)
+{
+	return is_ctrl(simnet_of(sim), idx) ? GROUP_CVQ : GROUP_DATA;
+}
+
+static uint32_t net_vq_desc_group(struct vdpasim *sim, uint16_t idx)
+{
+	return is_ctrl(simnet_of(sim), idx) ? GROUP_CVQ : GROUP_DESC;
+}
+
+static uint16_t net_vq_worker(struct vdpasim *sim, uint16_t idx)
+{
+	return idx == sim->dev.nvqs - 1 ? 0 : (uint16_t)(idx / 2 % sim->nr_workers);
+}
+
+static void net_features_changed(struct vdpasim *sim)
+{
+	struct simnet *net = simnet_of(sim);
+	bool mq = vdpasim_acked(sim, VIRTIO_NET_F_MQ);
+
+	net->mergeable = vdpasim_acked(sim, VIRTIO_NET_F_MRG_RXBUF);
+	net->hdr_len = net->mergeable || vdpasim_acked(sim, VIRTIO_F_VERSION_1)
+			       ? sizeof(struct virtio_net_hdr_mrg_rxbuf)
+			       : sizeof(struct virtio_net_hdr);
+	net->nr_pairs = mq ? net->max_pairs : 1;
+	net->cvq = SIMNET_NO_CVQ;
+	if (vdpasim_acked(sim, VIRTIO_NET_F_CTRL_VQ))
+		net->cvq = 2 * net->nr_pairs;
+	__atomic_store_n(&net->guest_offloads, sim->driver_features & SIMNET_GUEST_OFFLOADS,
+			 __ATOMIC_RELAXED);
+	simnet_filter_reset(net);
+	if (net->backend->configure)
+		net->backend->configure(net);
+}
+
+static void net_reset(struct vdpasim *sim)
+{
+	struct simnet *net = simnet_of(sim);
+
+	for (uint16_t i = 0; i < net->max_pairs; i++) {
+		net->pairs[i].held_len = 0;
+		net->pairs[i].tx_blocked = net->pairs[i].tx_waits = false;
+	}
+	net->cur_pairs = 1;
+	if (net->backend->set_pairs)
+		net->backend->set_pairs(net);
+}
+
+static void net_vq_started(struct vdpasim_vq *vq)
+{
+	struct simnet *net = simnet_of(vq->sim);
+	struct simnet_pair *pair;
+
+	if (vq->idx >= 2 * net->nr_pairs)
+		return;
+	pair = &net->pairs[vq->idx / 2];
+	if (vq == pair->rx) {
+		pair->tx->pending |= pair->tx_waits;
+		pair->tx_waits = false;
+		vq->pending |= pair->readable || pair->held_len;
+	}
+}
+
+static bool net_process(struct vdpasim_vq *vq)
+{
+	struct simnet *net = simnet_of(vq->sim);
+	struct simnet_pair *pair;
+
+	if (net->strict)
+		return simnet_strict_process(net, vq);
+	if (vq->idx == net->cvq)
+		return simnet_ctrl_batch(net, vq);
+	if (vq->idx >= 2 * net->nr_pairs)
+		return false;
+	pair = &net->pairs[vq->idx / 2];
+	if (net->backend == &simnet_loopback)
+		return vq == pair->tx && simnet_loopback_batch(pair);
+	return vq == pair->tx ? simnet_tx_batch(pair) : simnet_rx_batch(pair);
+}
+
+void simnet_fd_ready(void *arg, uint32_t events)
+{
+	struct simnet_pair *pair = arg;
+
+	if (events & EPOLLIN) {
+		pair->readable = true;
+		if (simnet_pair_is_used(pair))
+			pair->rx->pending = true;
+	}
+	if ((events & EPOLLOUT) && pair->tx_blocked) {
+		pair->tx_blocked = false;
+		pair->tx->pending = true;
+	}
+}
+
+/* ---- life ---- */
+
+static int net_worker_started(struct vdpasim *sim, struct vdpasim_worker *sw)
+{
+	struct simnet *net = simnet_of(sim);
+
+	return net->backend->worker_started ? net->backend->worker_started(net, sw) : 0;
+}
+
+static void net_worker_stopping(struct vdpasim *sim, struct vdpasim_worker *sw)
+{
+	struct simnet *net = simnet_of(sim);
+
+	if (net->backend->worker_stopping)
+		net->backend->worker_stopping(net, sw);
+}
+
+static void net_batch_begin(struct vdpasim *sim, struct vdpasim_worker *sw)
+{
+	simnet_filter_refresh(simnet_of(sim), sw);
+}
+
+static void net_created(struct vdpasim *sim)
+{
+	struct simnet *net = simnet_of(sim);
+
+	net->sim = sim;
+	for (uint16_t i = 0; i < net->max_pairs; i++) {
+		net->pairs[i].rx = &sim->vqs[2 * i];
+		net->pairs[i].tx = &sim->vqs[2 * i + 1];
+	}
+	net_reset(sim);
+	net_features_changed(sim);
+}
+
+static void net_destroy(struct vdpasim *sim)
+{
+	simnet_destroy(simnet_of(sim));
+}
+
+const struct vdpasim_type simnet_type = {
+	.name = "vdpasim_net",
+	.device_id = 1,
+	.config_size = sizeof(struct virtio_net_config), /* 24, [1-18] */
+	.get_config = net_get_config,
+	.set_config = net_set_config,
+	.vq_group = net_vq_group,
+	.vq_desc_group = net_vq_desc_group,
+	.vq_worker = net_vq_worker,
+	.features_changed = net_features_changed,
+	.reset = net_reset,
+	.worker_started = net_worker_started,
+	.worker_stopping = net_worker_stopping,
+	.batch_begin = net_batch_begin,
+	.process = net_process,
+	.vq_started = net_vq_started,
+	.created = net_created,
+	.destroy = net_destroy,
+};
+
+static const struct simnet_backend_ops *const backends[] = {
+	&simnet_loopback,
+	&simnet_tap,
+	&simnet_stream,
+};
+
+/* "tap,ifname=tap0" is the backend tap with the arguments "ifname=tap0". */
+static int open_backend(struct simnet *net, const char *spec)
+{
+	size_t len = strcspn(spec, ",");
+	const char *args = spec[len] ? spec + len + 1 : "";
+
+	for (size_t i = 0; i < ARRAY_LEN(backends); i++) {
+		const struct simnet_backend_ops *b = backends[i];
+
+		if (strlen(b->name) != len || memcmp(b->name, spec, len) != 0)
+			continue;
+		if (net->max_pairs > b->max_pairs)
+			return refuse(-EINVAL, "backend %s has %u queue pair, max_vqp %u was asked",
+				      b->name, b->max_pairs, net->max_pairs);
+		net->backend = b;
+		return b->open(net, args);
+	}
+	return refuse(-EINVAL, "backend '%.*s' is not known (loopback, tap, stream)", (int)len,
+		      spec);
+}
+
+static int alloc_pairs(struct simnet *net, uint16_t workers)
+{
+	net->pairs = calloc(net->max_pairs, sizeof(*net->pairs));
+	net->copies = calloc(workers, sizeof(*net->copies));
+	if (!net->pairs || !net->copies)
+		return -ENOMEM;
+	for (uint16_t i = 0; i < net->max_pairs; i++) {
+		struct simnet_pair *pair = &net->pairs[i];
+
+		pair->net = net;
+		pair->idx = i;
+		pair->fd = -1;
+		pair->held = malloc(SIMNET_HELD_LEN);
+		pair->iov = calloc(SIMNET_IOV_MAX, sizeof(*pair->iov));
+		if (!pair->held || !pair->iov)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static void NO_TSA fill_config(struct simnet *net, const struct vdpa_dev_config *config)
+{
+	bool mtu_given = config->given & VDPA_KEY_MTU;
+
+	net->mtu = mtu_given ? config->mtu : MTU_DEFAULT;
+	if (config->given & VDPA_KEY_MAC)
+		memcpy(net->config.mac, config->mac, sizeof(net->config.mac));
+	net->config.mtu = htole16(net->mtu);
+	net->config.status = htole16(VIRTIO_NET_S_LINK_UP);
+	if (!config->strict)
+		net->config.max_virtqueue_pairs = htole16(net->max_pairs);
+}
+
+int simnet_create(const struct vdpa_dev_config *config, struct simnet **out)
+{
+	struct simnet *net = calloc(1, sizeof(*net));
+	const char *backend = config->given & VDPA_KEY_BACKEND ? config->backend : "loopback";
+	int err;
+
+	if (!net)
+		return -ENOMEM;
+	mutex_init(&net->lock);
+	memcpy(net->name, config->name, sizeof(net->name));
+	net->max_pairs = config->max_vqp;
+	net->cvq = SIMNET_NO_CVQ;
+	fill_config(net, config);
+	err = alloc_pairs(net, config->workers);
+	if (!err)
+		err = open_backend(net, backend);
+	if (err) {
+		net->backend = NULL; /* a failed open leaves nothing */
+		simnet_destroy(net);
+		return err;
+	}
+	net->strict = config->strict && net->backend == &simnet_loopback;
+	*out = net;
+	return 0;
+}
+
+void simnet_destroy(struct simnet *net)
+{
+	if (net->backend && net->backend->close)
+		net->backend->close(net);
+	for (uint16_t i = 0; net->pairs && i < net->max_pairs; i++) {
+		free(net->pairs[i].held);
+		free(net->pairs[i].iov);
+	}
+	free(net->pairs);
+	free(net->copies);
+	mutex_fini(&net->lock);
+	free(net);
+}

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * The simulated network card: receive and transmit queue pairs, a control queue, and a backend where the
+ * frames go to and come from. net.c answers the core's hooks; net_rx.c and net_tx.c move frames
+ * between rings and backends that have an fd; loopback.c moves them from ring to ring; net_ctrl.c
+ * takes the control queue's commands; net_filter.c decides what the driver wants to receive;
+ * net_strict.c is the kernel's simulator to the letter.
+ *
+ * Owns: the backend, configuration space, filter. Locks: a pair is under its worker's lock. Configuration
+ * space and the master copy of the filter are under @lock, a leaf that is never held over an
+ * access to client memory; each worker reads its own copy of the filter.
+ */
+#ifndef HOLDFAST_SIM_NET_H
+#define HOLDFAST_SIM_NET_H
+
+#include <linux/virtio_net.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#include "base/mutex.h"
+#include "sim.h"
+
+#define SIMNET_BATCH     64   /* chains a batch */
+#define SIMNET_RX_CHAINS 128  /* receive buffers held at once */
+#define SIMNET_IOV_MAX   1024 /* what readv(2) takes */
+#define SIMNET_HDR_MAX   12   /* bytes; 10 for a driver of old */
+#define SIMNET_ETH_LEN   14   /* bytes */
+#define SIMNET_VLAN_LEN  4    /* bytes */
+#define SIMNET_FRAME_MAX (65535 + SIMNET_ETH_LEN + SIMNET_VLAN_LEN)
+#define SIMNET_MACS_MAX  64 /* in each list; more means all are received */
+#define SIMNET_NO_CVQ    UINT16_MAX
+#define SIMNET_HELD_LEN  (SIMNET_HDR_MAX + SIMNET_FRAME_MAX + 16)
+
+#define F(name)               (1ULL << VIRTIO_NET_F_##name)
+#define SIMNET_GUEST_OFFLOADS (F(GUEST_CSUM) | F(GUEST_TSO4) | F(GUEST_TSO6) | F(GUEST_ECN))
+#define SIMNET_OFFLOADS                                                                            \
+	(SIMNET_GUEST_OFFLOADS | F(CSUM) | F(HOST_TSO4) | F(HOST_TSO6) | F(HOST_ECN))
+
+struct simnet;
+
+struct simnet_mac_list {
+	uint8_t mac[SIMNET_MACS_MAX][6];
+	uint32_t nr;
+	bool all; /* did not fit: receive all of the kind */
+};
+
+struct simnet_filter {
+	uint32_t
+		generation; /* of the master; a copy with another one is stale; atomic in the master */
+	bool promisc, allmulti, alluni, nomulti, nouni, nobcast;
+	bool vlan_on; /* CTRL_VLAN was negotiated */
+	uint8_t mac[6];
+	struct simnet_mac_list uni, multi;
+	uint8_t vlans[4096 / 8];
+};
+
+/* 64-bit counters of one queue, [7-11]; written by its worker, atomic. */
+struct simnet_stats {
+	uint64_t packets, bytes, errors, overruns, drops; /* overruns: rx only */
+};
+
+struct simnet_ctrl_stats {
+	uint64_t requests, successes, errors;
+};
+
+struct simnet_pair {
+	struct simnet *net;
+	struct vdpasim_vq *rx, *tx;
+	uint16_t idx;
+	struct simnet_stats rx_stats, tx_stats;
+
+	/* backends with an fd */
+	struct worker_fd *wfd;
+	int fd;          /* tap: this pair's queue; else -1 */
+	bool readable;   /* the fd may have a frame */
+	bool tx_blocked; /* the fd takes no more; cleared when it is writable */
+	bool tx_waits;   /* loopback: there were frames while the receive queue did not run */
+	char *held;      /* [SIMNET_HELD_LEN] room behind the guest's buffers, or one whole frame */
+	size_t held_len; /* bytes of the frame that waits for buffers, header included; 0: none */
+	struct iovec *iov; /* [SIMNET_IOV_MAX] */
+};
+
+/* Where frames go. A frame passed here begins with a virtio-net header of net->hdr_len bytes. */
+struct simnet_backend_ops {
+	const char *name;
+	const char *words;  /* its options, for messages */
+	uint64_t offloads;  /* offload features that it can carry */
+	uint16_t max_pairs; /* queue pairs */
+	/** @args: what followed the name and a comma, "" if nothing. Return: 0 or refuse() */
+	int (*open)(struct simnet *net, const char *args);
+	void (*close)(struct simnet *net);
+	/** (w) watch fds on this worker. Return: 0 or -errno */
+	int (*worker_started)(struct simnet *net, struct vdpasim_worker *sw);
+	void (*worker_stopping)(struct simnet *net, struct vdpasim_worker *sw);
+	/** (w) one frame. Return: 0 gone; -EAGAIN not now, tx_blocked is set; -EFAULT the client's memory is
+	 * gone; else lost */
+	int (*send)(struct simnet_pair *pair, const struct iovec *iov, unsigned int n);
+	/** (w) one frame. Return: its bytes; 0 none, readable is cleared; -EFAULT; else lost */
+	ssize_t (*recv)(struct simnet_pair *pair, const struct iovec *iov, unsigned int n);
+	/** net->hdr_len or net->guest_offloads changed; NULL: nothing to do */
+	void (*configure)(struct simnet *net);
+	/** net->cur_pairs changed */
+	void (*set_pairs)(struct simnet *net);
+};
+
+struct simnet {
+	struct vdpasim *sim; /* NULL until the device is made */
+	char name[VDPA_NAME_MAX + 1];
+	const struct simnet_backend_ops *backend;
+	void *backend_priv;
+	bool strict;        /* the whole kernel simulator: mode strict on a loopback */
+	uint16_t max_pairs; /* const */
+	struct simnet_pair *pairs;
+	uint16_t mtu;
+
+	/* set under all worker locks when features change */
+	uint16_t cvq;      /* index of the control queue or SIMNET_NO_CVQ */
+	uint16_t nr_pairs; /* data queue pairs that the driver may use */
+	uint8_t hdr_len;
+	bool mergeable;
+	uint64_t guest_offloads; /* atomic; GUEST_* feature bits in force */
+	uint16_t cur_pairs;      /* pairs in use, as the driver said */
+	struct simnet_ctrl_stats ctrl_stats;
+
+	struct mutex lock;
+	struct virtio_net_config config; /* @lock */
+	struct simnet_filter filter;     /* @lock, but for its generation */
+	struct simnet_filter *copies;    /* [nr_workers], under the worker's lock */
+};
+
+extern const struct simnet_backend_ops simnet_loopback, simnet_tap, simnet_stream;
+
+static inline struct simnet *simnet_of(const struct vdpasim *sim)
+{
+	return sim->priv;
+}
+
+static inline const struct simnet_filter *simnet_filter_of(const struct simnet_pair *pair)
+{
+	return &pair->net->copies[pair->rx->sw->idx];
+}
+
+static inline bool simnet_pair_is_used(const struct simnet_pair *pair)
+{
+	return pair->idx < pair->net->nr_pairs;
+}
+
+/** simnet_count() - counters have one writer */
+static inline void simnet_count(uint64_t *counter, uint64_t n)
+{
+	if (n)
+		__atomic_store_n(counter, *counter + n, __ATOMIC_RELAXED);
+}
+
+/* ---- net.c ---- */
+extern const struct vdpasim_type simnet_type;
+/** simnet_create() - @config as given; the backend is open. Return: 0 or refuse() */
+int simnet_create(const struct vdpa_dev_config *config, struct simnet **out) HF_MUST_CHECK;
+void simnet_destroy(struct simnet *net);
+uint64_t simnet_features(const struct simnet *net, const struct vdpa_dev_config *config);
+/** simnet_fd_ready() - worker_fd_fn of a pair's fd */
+void simnet_fd_ready(void *arg, uint32_t events);
+
+/* ---- net_filter.c ---- */
+void simnet_filter_reset(struct simnet *net);
+/** simnet_filter_changed() - the workers take a new copy at their next batch */
+void simnet_filter_changed(struct simnet *net) REQUIRES(net->lock);
+void simnet_filter_refresh(struct simnet *net, struct vdpasim_worker *sw);
+/** simnet_filter_wants() - @head: the frame's first @len bytes, 18 if it has as many */
+bool simnet_filter_wants(const struct simnet_filter *f, const uint8_t *head, size_t len);
+
+/* ---- net_rx.c ---- */
+
+/* Receive buffers taken out of the ring for the length of a batch. */
+struct simnet_rx {
+	struct simnet_pair *pair;
+	struct ring *ring;
+	unsigned int head, nr; /* chains[head..nr-1] are popped and not used */
+	int err;               /* why no more could be popped: 0, or ring_pop()'s error */
+	struct simnet_stats stats;
+	struct ring_chain chains[SIMNET_RX_CHAINS];
+};
+
+void simnet_rx_begin(struct simnet_rx *rx, struct simnet_pair *pair);
+/** simnet_rx_next() - one more buffer that can hold a header; it counts as unused until it is committed
+ * Return: false if there is none (rx->err) */
+bool simnet_rx_next(struct simnet_rx *rx);
+/** simnet_rx_gather() - room for @want bytes at most, all in pair->iov
+ * @capacity: [out] bytes, less than @want if buffers ran out. Return: pieces, 0 if there is none */
+unsigned int simnet_rx_gather(struct simnet_rx *rx, size_t want, size_t *capacity);
+/** simnet_rx_commit() - the first @len bytes of the unused buffers hold a frame with its header */
+void simnet_rx_commit(struct simnet_rx *rx, size_t len);
+/** simnet_rx_end() - give back what was not used, publish, notify, count */
+void simnet_rx_end(struct simnet_rx *rx);
+/** simnet_rx_batch() - from backend to ring. Return: more is there */
+bool simnet_rx_batch(struct simnet_pair *pair);
+/** simnet_copy_iov() - @src is plain memory; copies what fits behind @off. Return: bytes */
+size_t simnet_iov_write(const struct iovec *iov, unsigned int n, size_t off, const void *src,
+			size_t len);
+size_t simnet_iov_read(const struct iovec *iov, unsigned int n, size_t off, void *dst, size_t len);
+
+/* ---- net_tx.c ---- */
+/** simnet_pop() - up to @max chains; @err: [out] ring_pop()'s last answer. Return: how many */
+unsigned int simnet_pop(struct ring *ring, struct ring_chain *chains, unsigned int max, int *err);
+/** simnet_idle() - nothing is left to take: ask for kicks. @err: ring_pop()'s last answer. Return: more came */
+bool simnet_idle(struct vdpasim_vq *vq, int err);
+void simnet_busy(struct vdpasim_vq *vq);
+bool simnet_tx_batch(struct simnet_pair *pair);
+
+/* ---- loopback.c, net_ctrl.c, net_strict.c ---- */
+bool simnet_loopback_batch(struct simnet_pair *pair);
+bool simnet_ctrl_batch(struct simnet *net, struct vdpasim_vq *vq);
+bool simnet_strict_process(struct simnet *net, struct vdpasim_vq *vq);
+
+#endif

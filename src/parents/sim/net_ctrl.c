@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * The control queue. A command is {class, command, data...} readable and one writable byte for the answer.
+ * Every command is completed, with VIRTIO_NET_ERR whatever is wrong with it: unknown, not negotiated, too
+ * short, too long, values out of range. Each class is one row of a table. Commands are copied out of the
+ * client's memory before any lock is taken.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "net.h"
+
+/* One command under treatment. */
+struct ctrl {
+	struct simnet *net;
+	const struct ring_chain *chain;
+	size_t len; /* bytes of data behind class and command */
+	uint8_t class, cmd;
+};
+
+/* Copy @len bytes of the data. Return: false if it has fewer */
+static bool ctrl_read(const struct ctrl *c, size_t off, void *dst, size_t len)
+{
+	if (off > c->len || c->len - off < len)
+		return false;
+	return ring_chain_read(c->chain, 2 + off, dst, len) == len;
+}
+
+static uint32_t le_at(const uint8_t *p, unsigned int bytes)
+{
+	uint32_t v = 0;
+
+	for (unsigned int i = 0; i < bytes; i++)
+		v |= (uint32_t)p[i] << (8 * i);
+	return v;
+}
+
+static bool ctrl_rx_mode(const struct ctrl *c)
+{
+	struct simnet_filter *f = &c->net->filter;
+	bool ok = true;
+	uint8_t on;
+
+	if (c->len != 1 || !ctrl_read(c, 0, &on, 1))
+		return false;
+	if (c->cmd > VIRTIO_NET_CTRL_RX_ALLMULTI &&
+	    !vdpasim_acked(c->net->sim, VIRTIO_NET_F_CTRL_RX_EXTRA))
+		return false;
+	mutex_lock(&c->net->lock);
+	switch (c->cmd) {
+	case VIRTIO_NET_CTRL_RX_PROMISC:
+		f->promisc = on;
+		break;
+	case VIRTIO_NET_CTRL_RX_ALLMULTI:
+		f->allmulti = on;
+		break;
+	case VIRTIO_NET_CTRL_RX_ALLUNI:
+		f->alluni = on;
+		break;
+	case VIRTIO_NET_CTRL_RX_NOMULTI:
+		f->nomulti = on;
+		break;
+	case VIRTIO_NET_CTRL_RX_NOUNI:
+		f->nouni = on;
+		break;
+	case VIRTIO_NET_CTRL_RX_NOBCAST:
+		f->nobcast = on;
+		break;
+	default:
+		ok = false;
+	}
+	simnet_filter_changed(c->net);
+	mutex_unlock(&c->net->lock);
+	return ok;
+}
+
+/* One list: le32 count, then that many addresses. @off moves behind it. */
+static bool read_list(const struct ctrl *c, size_t *off, struct simnet_mac_list *list)
+{
+	uint8_t nr_bytes[4];
+	uint32_t nr;
+
+	memset(list, 0, sizeof(*list));
+	if (!ctrl_read(c, *off, nr_bytes, sizeof(nr_bytes)))
+		return false;
+	nr = le_at(nr_bytes, 4);
+	*off += sizeof(nr_bytes);
+	if (nr > (c->len - *off) / 6)
+		return false;
+	list->all = nr > SIMNET_MACS_MAX;
+	list->nr = list->all ? 0 : nr;
+	if (!ctrl_read(c, *off, list->mac, (size_t)list->nr * 6))
+		return false;
+	*off += (size_t)nr * 6;
+	return true;
+}
+
+static bool set_mac_table(const struct ctrl *c)
+{
+	struct simnet_mac_list uni, multi;
+	size_t off = 0;
+
+	if (!vdpasim_acked(c->net->sim, VIRTIO_NET_F_CTRL_RX) || !read_list(c, &off, &uni) ||
+	    !read_list(c, &off, &multi) || off != c->len)
+		return false;
+	mutex_lock(&c->net->lock);
+	c->net->filter.uni = uni;
+	c->net->filter.multi = multi;
+	simnet_filter_changed(c->net);
+	mutex_unlock(&c->net->lock);
+	return true;
+}
+
+static bool set_mac(const struct ctrl *c)
+{
+	uint8_t mac[6];
+
+	if (!vdpasim_acked(c->net->sim, VIRTIO_NET_F_CTRL_MAC_ADDR) || c->len != sizeof(mac) ||
+	    !ctrl_read(c, 0, mac, sizeof(mac)))
+		return false;
+	mutex_lock(&c->net->lock);
+	memcpy(c->net->config.mac, mac, sizeof(mac));
+	memcpy(c->net->filter.mac, mac, sizeof(mac));
+	simnet_filter_changed(c->net);
+	mutex_unlock(&c->net->lock);
+	return true;
+}
+
+static bool ctrl_mac(const struct ctrl *c)
+{
+	switch (c->cmd) {
+	case VIRTIO_NET_CTRL_MAC_TABLE_SET:
+		return set_mac_table(c);
+	case VIRTIO_NET_CTRL_MAC_ADDR_SET:
+		return set_mac(c);
+	default:
+		return false;
+	}
+}
+
+static bool ctrl_vlan(const struct ctrl *c)
+{
+	uint8_t id[2], *byte;
+	uint16_t vid;
+
+	if (c->len != sizeof(id) || !ctrl_read(c, 0, id, sizeof(id)))
+		return false;
+	vid = (uint16_t)le_at(id, 2);
+	if (vid >= 4096 || c->cmd > VIRTIO_NET_CTRL_VLAN_DEL)
+		return false;
+	mutex_lock(&c->net->lock);
+	byte = &c->net->filter.vlans[vid / 8];
+	if (c->cmd == VIRTIO_NET_CTRL_VLAN_ADD)
+		*byte |= (uint8_t)(1u << (vid % 8));
+	else
+		*byte &= (uint8_t) ~(1u << (vid % 8));
+	simnet_filter_changed(c->net);
+	mutex_unlock(&c->net->lock);
+	return true;
+}
+
+static bool ctrl_pairs(const struct ctrl *c)
+{
+	struct simnet *net = c->net;
+	uint8_t nr_bytes[2];
+	uint16_t nr;
+
+	if (c->cmd != VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET || c->len != sizeof(nr_bytes) ||
+	    !ctrl_read(c, 0, nr_bytes, sizeof(nr_bytes)))
+		return false;
+	nr = (uint16_t)le_at(nr_bytes, 2);
+	if (nr < 1 || nr > net->max_pairs)
+		return false;
+	net->cur_pairs = nr;
+	if (net->backend->set_pairs)
+		net->backend->set_pairs(net);
+	return true;
+}
+
+static bool ctrl_offloads(const struct ctrl *c)
+{
+	uint8_t bytes[8];
+	uint64_t want;
+
+	if (c->cmd != VIRTIO_NET_CTRL_GUEST_OFFLOADS_SET || c->len != sizeof(bytes) ||
+	    !ctrl_read(c, 0, bytes, sizeof(bytes)))
+		return false;
+	want = le_at(bytes, 4) | (uint64_t)le_at(bytes + 4, 4) << 32;
+	if (want & ~(c->net->sim->driver_features & SIMNET_GUEST_OFFLOADS))
+		return false;
+	__atomic_store_n(&c->net->guest_offloads, want, __ATOMIC_RELAXED);
+	if (c->net->backend->configure)
+		c->net->backend->configure(c->net);
+	return true;
+}
+
+static const struct {
+	uint8_t class;
+	uint8_t feature; /* bit that must be negotiated */
+	bool (*fn)(const struct ctrl *c);
+} classes[] = {
+	{VIRTIO_NET_CTRL_RX, VIRTIO_NET_F_CTRL_RX, ctrl_rx_mode},
+	{VIRTIO_NET_CTRL_MAC, VIRTIO_NET_F_CTRL_VQ, ctrl_mac},
+	{VIRTIO_NET_CTRL_VLAN, VIRTIO_NET_F_CTRL_VLAN, ctrl_vlan},
+	{VIRTIO_NET_CTRL_MQ, VIRTIO_NET_F_MQ, ctrl_pairs},
+	{VIRTIO_NET_CTRL_GUEST_OFFLOADS, VIRTIO_NET_F_CTRL_GUEST_OFFLOADS, ctrl_offloads},
+};
+
+static bool ctrl_execute(struct simnet *net, const struct ring_chain *chain)
+{
+	struct ctrl c = {.net = net, .chain = chain};
+	uint8_t head[2];
+
+	if (chain->fault || ring_chain_read(chain, 0, head, sizeof(head)) != sizeof(head))
+		return false;
+	c.class = head[0];
+	c.cmd = head[1];
+	c.len = chain->out_len - sizeof(head);
+	for (size_t i = 0; i < ARRAY_LEN(classes); i++)
+		if (classes[i].class == c.class)
+			return vdpasim_acked(net->sim, classes[i].feature) && classes[i].fn(&c);
+	return false;
+}
+
+bool simnet_ctrl_batch(struct simnet *net, struct vdpasim_vq *vq)
+{
+	struct ring_chain chain;
+	unsigned int n = 0;
+	int err = 1;
+
+	simnet_busy(vq);
+	while (n < SIMNET_BATCH && (err = ring_pop(vq->ring, &chain)) > 0) {
+		bool ok = ctrl_execute(net, &chain);
+		uint8_t ack = ok ? VIRTIO_NET_OK : VIRTIO_NET_ERR;
+
+		simnet_count(&net->ctrl_stats.requests, 1);
+		simnet_count(ok ? &net->ctrl_stats.successes : &net->ctrl_stats.errors, 1);
+		ring_push(vq->ring, &chain,
+			  (uint32_t)ring_chain_write(&chain, 0, &ack, sizeof(ack)));
+		n++;
+	}
+	if (ring_flush(vq->ring))
+		vdpasim_vq_call(vq);
+	return err > 0 ? true : simnet_idle(vq, err);
+}

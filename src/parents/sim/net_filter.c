@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Which received frames the driver wants. The control queue's worker edits the master copy under the lock
+ * and moves its generation on; every worker compares generations before a batch and copies if they
+ * differ, so the data path takes no lock and reads no shared line but one.
+ *
+ * A device starts promiscuous, as VMMs' devices do, until the driver sets a mode.
+ */
+#include <linux/if_ether.h>
+#include <string.h>
+
+#include "net.h"
+
+void simnet_filter_changed(struct simnet *net)
+{
+	__atomic_fetch_add(&net->filter.generation, 1, __ATOMIC_RELEASE);
+}
+
+void simnet_filter_reset(struct simnet *net)
+{
+	struct simnet_filter fresh = {.promisc = true};
+
+	mutex_lock(&net->lock);
+	fresh.generation = net->filter.generation;
+	memcpy(fresh.mac, net->config.mac, sizeof(fresh.mac));
+	fresh.vlan_on = vdpasim_acked(net->sim, VIRTIO_NET_F_CTRL_VLAN);
+	/* The generation is read without the lock: everything but it is replaced. */
+	memcpy((char *)&net->filter + sizeof(fresh.generation),
+	       (char *)&fresh + sizeof(fresh.generation), sizeof(fresh) - sizeof(fresh.generation));
+	simnet_filter_changed(net);
+	mutex_unlock(&net->lock);
+}
+
+static uint32_t NO_TSA master_generation(struct simnet *net)
+{
+	return __atomic_load_n(&net->filter.generation, __ATOMIC_ACQUIRE);
+}
+
+void simnet_filter_refresh(struct simnet *net, struct vdpasim_worker *sw)
+{
+	struct simnet_filter *copy = &net->copies[sw->idx];
+
+	if (likely(copy->generation == master_generation(net)))
+		return;
+	mutex_lock(&net->lock);
+	*copy = net->filter;
+	mutex_unlock(&net->lock);
+}
+
+static bool list_has(const struct simnet_mac_list *list, const uint8_t *mac)
+{
+	if (list->all)
+		return true;
+	for (uint32_t i = 0; i < list->nr; i++)
+		if (memcmp(list->mac[i], mac, 6) == 0)
+			return true;
+	return false;
+}
+
+static bool vlan_wanted(const struct simnet_filter *f, const uint8_t *head, size_t len)
+{
+	uint16_t vid;
+
+	if (!f->vlan_on || len < SIMNET_ETH_LEN + SIMNET_VLAN_LEN || head[12] != ETH_P_8021Q >> 8 ||
+	    head[13] != (ETH_P_8021Q & 0xff))
+		return true;
+	vid = (uint16_t)((head[14] & 0x0f) << 8 | head[15]);
+	return vid == 0 || (f->vlans[vid / 8] >> (vid % 8)) & 1;
+}
+
+bool simnet_filter_wants(const struct simnet_filter *f, const uint8_t *head, size_t len)
+{
+	static const uint8_t broadcast[6] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, none[6];
+
+	if (f->promisc)
+		return true;
+	if (len < SIMNET_ETH_LEN || !vlan_wanted(f, head, len))
+		return false;
+	if (memcmp(head, broadcast, 6) == 0)
+		return !f->nobcast;
+	if (head[0] & 1)
+		return !f->nomulti && (f->allmulti || list_has(&f->multi, head));
+	if (f->nouni)
+		return false;
+	/* An address of zero is one that this side never learned: VMMs give their guests their own. */
+	return f->alluni || memcmp(f->mac, none, 6) == 0 || memcmp(f->mac, head, 6) == 0 ||
+	       list_has(&f->uni, head);
+}

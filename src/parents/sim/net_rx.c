@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * From a backend with an fd to the receive ring.
+ *
+ * 1. A frame is read straight into the guest's buffers, as many as one frame may need, with room of our own
+ *    behind them; a frame that runs into that room was too long and is dropped whole.
+ * 2. Where the buffers at hand may not do for the largest frame, it is read into our own room and copied. If
+ *    it then does not fit, it waits there, the fd is left alone, and the next kick goes on with it.
+ * 3. With no buffer at all the fd is not read; the backend's own queue fills and drops. No loop ever spins
+ *    on either condition: one waits for the kick, the other for the fd's edge.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "net.h"
+
+size_t simnet_iov_write(const struct iovec *iov, unsigned int n, size_t off, const void *src,
+			size_t len)
+{
+	size_t done = 0;
+
+	for (unsigned int i = 0; i < n && done < len; i++) {
+		size_t part = iov[i].iov_len;
+
+		if (off >= part) {
+			off -= part;
+			continue;
+		}
+		part -= off;
+		if (part > len - done)
+			part = len - done;
+		memcpy((char *)iov[i].iov_base + off, (const char *)src + done, part);
+		done += part;
+		off = 0;
+	}
+	return done;
+}
+
+size_t simnet_iov_read(const struct iovec *iov, unsigned int n, size_t off, void *dst, size_t len)
+{
+	size_t done = 0;
+
+	for (unsigned int i = 0; i < n && done < len; i++) {
+		size_t part = iov[i].iov_len;
+
+		if (off >= part) {
+			off -= part;
+			continue;
+		}
+		part -= off;
+		if (part > len - done)
+			part = len - done;
+		memcpy((char *)dst + done, (const char *)iov[i].iov_base + off, part);
+		done += part;
+		off = 0;
+	}
+	return done;
+}
+
+void simnet_rx_begin(struct simnet_rx *rx, struct simnet_pair *pair)
+{
+	rx->pair = pair;
+	rx->ring = pair->rx->ring;
+	rx->head = rx->nr = 0;
+	rx->err = 1;
+	memset(&rx->stats, 0, sizeof(rx->stats));
+}
+
+bool simnet_rx_next(struct simnet_rx *rx)
+{
+	struct ring_chain *chain;
+
+	if (rx->nr == SIMNET_RX_CHAINS && rx->head > 0) {
+		rx->nr -= rx->head;
+		memmove(rx->chains, rx->chains + rx->head, rx->nr * sizeof(rx->chains[0]));
+		rx->head = 0;
+	}
+	while (rx->nr < SIMNET_RX_CHAINS) {
+		chain = &rx->chains[rx->nr];
+		rx->err = ring_pop(rx->ring, chain);
+		if (rx->err <= 0)
+			return false;
+		if (likely(!chain->fault && chain->in_len >= rx->pair->net->hdr_len)) {
+			rx->nr++;
+			return true;
+		}
+		if (rx->head < rx->nr) {
+			/* Its turn comes when those before it are used: only the newest can be given back. */
+			ring_unpop(rx->ring, chain, 1);
+			return false;
+		}
+		ring_push(rx->ring, chain, 0);
+		rx->stats.errors++;
+	}
+	return false;
+}
+
+unsigned int simnet_rx_gather(struct simnet_rx *rx, size_t want, size_t *capacity)
+{
+	struct iovec *iov = rx->pair->iov;
+	unsigned int used = 0, n = 0;
+	size_t room = 0;
+
+	while (room < want) {
+		const struct ring_chain *chain;
+
+		if (rx->head + used == rx->nr && !simnet_rx_next(rx))
+			break;
+		chain = &rx->chains[rx->head + used];
+		/* One piece is kept for the room behind. */
+		if (n + chain->nr_in > SIMNET_IOV_MAX - 1)
+			break;
+		memcpy(&iov[n], chain->in, chain->nr_in * sizeof(*iov));
+		n += chain->nr_in;
+		room += chain->in_len;
+		used++;
+		if (!rx->pair->net->mergeable)
+			break;
+	}
+	*capacity = room;
+	return n;
+}
+
+void simnet_rx_commit(struct simnet_rx *rx, size_t len)
+{
+	struct simnet *net = rx->pair->net;
+	uint8_t num_buffers[2];
+	unsigned int nr = 0;
+	size_t rest = len;
+
+	for (unsigned int i = rx->head; rest > 0; i++, nr++)
+		rest -= rx->chains[i].in_len < rest ? rx->chains[i].in_len : rest;
+	num_buffers[0] = (uint8_t)nr;
+	num_buffers[1] = (uint8_t)(nr >> 8);
+	if (net->hdr_len == sizeof(struct virtio_net_hdr_mrg_rxbuf))
+		(void)ring_chain_write(&rx->chains[rx->head],
+				       offsetof(struct virtio_net_hdr_mrg_rxbuf, num_buffers),
+				       num_buffers, sizeof(num_buffers));
+	for (rest = len; rest > 0; rx->head++) {
+		const struct ring_chain *chain = &rx->chains[rx->head];
+		size_t part = chain->in_len < rest ? chain->in_len : rest;
+
+		ring_push(rx->ring, chain, (uint32_t)part);
+		rest -= part;
+	}
+	rx->stats.packets++;
+	rx->stats.bytes += len - net->hdr_len;
+}
+
+void simnet_rx_end(struct simnet_rx *rx)
+{
+	struct simnet_stats *stats = &rx->pair->rx_stats;
+
+	ring_unpop(rx->ring, rx->chains + rx->head, rx->nr - rx->head);
+	if (ring_flush(rx->ring))
+		vdpasim_vq_call(rx->pair->rx);
+	simnet_count(&stats->packets, rx->stats.packets);
+	simnet_count(&stats->bytes, rx->stats.bytes);
+	simnet_count(&stats->errors, rx->stats.errors);
+	simnet_count(&stats->overruns, rx->stats.overruns);
+	simnet_count(&stats->drops, rx->stats.drops);
+}
+
+/* The most bytes that a frame for this driver may have, header included. */
+static size_t frame_want(const struct simnet *net)
+{
+	uint64_t tso = F(GUEST_TSO4) | F(GUEST_TSO6);
+
+	if (__atomic_load_n(&net->guest_offloads, __ATOMIC_RELAXED) & tso)
+		return (size_t)net->hdr_len + SIMNET_FRAME_MAX;
+	return (size_t)net->hdr_len + net->mtu + SIMNET_ETH_LEN + SIMNET_VLAN_LEN;
+}
+
+static bool frame_wanted(struct simnet_rx *rx, const struct iovec *iov, unsigned int n, size_t len)
+{
+	uint8_t head[SIMNET_ETH_LEN + SIMNET_VLAN_LEN];
+	const struct simnet_filter *f = simnet_filter_of(rx->pair);
+	size_t hdr_len = rx->pair->net->hdr_len, head_len;
+
+	if (f->promisc)
+		return true;
+	head_len = simnet_iov_read(iov, n, hdr_len, head,
+				   len - hdr_len < sizeof(head) ? len - hdr_len : sizeof(head));
+	return simnet_filter_wants(f, head, head_len);
+}
+
+enum rx_step { RX_FRAME, RX_NO_FRAME, RX_NO_BUFFER };
+
+/* Put the frame in pair->held into the guest's buffers. */
+static enum rx_step place_held(struct simnet_rx *rx)
+{
+	struct simnet_pair *pair = rx->pair;
+	size_t len = pair->held_len, room;
+	unsigned int n = simnet_rx_gather(rx, len, &room);
+
+	if (room >= len) {
+		(void)simnet_iov_write(pair->iov, n, 0, pair->held, len);
+		simnet_rx_commit(rx, len);
+	} else if (pair->net->mergeable && rx->err == 0 && rx->nr - rx->head < pair->rx->num) {
+		return RX_NO_BUFFER; /* more buffers may come */
+	} else if (n == 0) {
+		return RX_NO_BUFFER;
+	} else {
+		rx->stats.errors++; /* no number of this driver's buffers will do */
+	}
+	pair->held_len = 0;
+	return RX_FRAME;
+}
+
+/* Few buffers: read into our own room first, so that nothing is lost. */
+static enum rx_step rx_copied(struct simnet_rx *rx)
+{
+	struct simnet_pair *pair = rx->pair;
+	struct iovec iov = {pair->held, SIMNET_HELD_LEN};
+	ssize_t len = pair->net->backend->recv(pair, &iov, 1);
+
+	if (len <= 0) {
+		rx->stats.errors += len < 0;
+		return pair->readable ? RX_FRAME : RX_NO_FRAME;
+	}
+	if ((size_t)len == SIMNET_HELD_LEN || (size_t)len < (size_t)pair->net->hdr_len) {
+		rx->stats.errors++;
+		return RX_FRAME;
+	}
+	if (!frame_wanted(rx, &iov, 1, (size_t)len)) {
+		rx->stats.drops++;
+		return RX_FRAME;
+	}
+	pair->held_len = (size_t)len;
+	return place_held(rx);
+}
+
+static enum rx_step rx_one(struct simnet_rx *rx)
+{
+	struct simnet_pair *pair = rx->pair;
+	size_t want = frame_want(pair->net), room;
+	unsigned int n;
+	ssize_t len;
+
+	if (pair->held_len)
+		return place_held(rx);
+	if (!pair->readable)
+		return RX_NO_FRAME;
+	n = simnet_rx_gather(rx, want, &room);
+	if (n == 0)
+		return RX_NO_BUFFER;
+	if (room < want)
+		return rx_copied(rx);
+	pair->iov[n] = (struct iovec){pair->held, SIMNET_HELD_LEN};
+	len = pair->net->backend->recv(pair, pair->iov, n + 1);
+	if (len == -EFAULT)
+		ring_break(rx->ring, "memory vanished");
+	if (len <= 0) {
+		rx->stats.errors += len < 0;
+		return pair->readable && len != -EFAULT ? RX_FRAME : RX_NO_FRAME;
+	}
+	if ((size_t)len > room || (size_t)len < (size_t)pair->net->hdr_len)
+		rx->stats.errors++;
+	else if (!frame_wanted(rx, pair->iov, n, (size_t)len))
+		rx->stats.drops++;
+	else
+		simnet_rx_commit(rx, (size_t)len);
+	return RX_FRAME;
+}
+
+bool simnet_rx_batch(struct simnet_pair *pair)
+{
+	enum rx_step step = RX_FRAME;
+	struct simnet_rx rx;
+	bool more;
+
+	simnet_busy(pair->rx);
+	if (!pair->readable && !pair->held_len)
+		return false; /* nothing to put anywhere: buffers need no kick */
+	simnet_rx_begin(&rx, pair);
+	for (unsigned int i = 0; i < SIMNET_BATCH && step == RX_FRAME; i++)
+		step = rx_one(&rx);
+	/* Kicks are asked for while all buffers are still out: the next kick must be for a new one. */
+	more = step == RX_NO_BUFFER ? simnet_idle(pair->rx, rx.err) : step == RX_FRAME;
+	simnet_rx_end(&rx);
+	return more;
+}

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * From the transmit ring to a backend with an fd. A frame that the backend cannot take now is given back to the
+ * ring, untouched, and the queue sleeps until the fd is writable. A frame that it refuses is dropped
+ * and counted: headers come from the guest, and the backend is who validates them.
+ */
+#include <errno.h>
+
+#include "net.h"
+
+unsigned int simnet_pop(struct ring *ring, struct ring_chain *chains, unsigned int max, int *err)
+{
+	unsigned int n = 0;
+
+	*err = 1;
+	while (n < max) {
+		*err = ring_pop(ring, &chains[n]);
+		if (*err <= 0)
+			break;
+		n++;
+	}
+	return n;
+}
+
+void simnet_busy(struct vdpasim_vq *vq)
+{
+	if (!vq->sim->strict && !ring_kick_is_disabled(vq->ring))
+		ring_kick_disable(vq->ring);
+}
+
+bool simnet_idle(struct vdpasim_vq *vq, int err)
+{
+	bool suppressed = ring_kick_is_disabled(vq->ring), more;
+
+	if (vq->sim->strict)
+		return false;
+	more = ring_kick_enable(vq->ring);
+	if (err == 0)
+		return more;
+	/* Broken, or an area is not mapped: whatever is available cannot be had by trying again at once. */
+	if (err == -EFAULT && suppressed) {
+		vq->stalled = true;
+		__atomic_store_n(&vq->sim->map_waiters, true, __ATOMIC_RELEASE);
+	}
+	return false;
+}
+
+/* Return: 0 done, sent or not; -EAGAIN */
+static int send_one(struct simnet_pair *pair, const struct ring_chain *chain)
+{
+	struct simnet *net = pair->net;
+	struct simnet_stats *stats = &pair->tx_stats;
+	int err;
+
+	if (chain->fault || chain->out_len < (size_t)net->hdr_len + SIMNET_ETH_LEN ||
+	    chain->out_len > (size_t)net->hdr_len + SIMNET_FRAME_MAX) {
+		simnet_count(&stats->errors, 1);
+		return 0;
+	}
+	err = net->backend->send(pair, chain->out, chain->nr_out);
+	if (err == -EAGAIN)
+		return err;
+	if (err == -EFAULT)
+		ring_break(pair->tx->ring, "memory vanished");
+	if (err) {
+		simnet_count(&stats->drops, 1);
+		return 0;
+	}
+	simnet_count(&stats->packets, 1);
+	simnet_count(&stats->bytes, chain->out_len - net->hdr_len);
+	return 0;
+}
+
+bool simnet_tx_batch(struct simnet_pair *pair)
+{
+	struct ring *ring = pair->tx->ring;
+	struct ring_chain chains[SIMNET_BATCH];
+	unsigned int n, i;
+	int err;
+
+	if (pair->tx_blocked)
+		return false;
+	simnet_busy(pair->tx);
+	n = simnet_pop(ring, chains, SIMNET_BATCH, &err);
+	for (i = 0; i < n; i++) {
+		if (send_one(pair, &chains[i]))
+			break;
+		ring_push(ring, &chains[i], 0);
+	}
+	if (i < n)
+		ring_unpop(ring, &chains[i], n - i);
+	if (ring_flush(ring))
+		vdpasim_vq_call(pair->tx);
+	if (pair->tx_blocked)
+		return false;
+	return err > 0 || err == -ENOBUFS ? n > 0 : simnet_idle(pair->tx, err);
+}

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * A virtqueue between what the client has set and the running ring.
+ *
+ * 1. A ring runs while the queue is ready, the status has DRIVER_OK, and the device is not suspended; it is
+ *    started and stopped where one of these changes, nowhere else. Addresses count from the moment the
+ *    queue becomes ready.
+ * 2. Kicks of a queue that does not run are lost ([6-2]), but for suspension, which remembers ([6-1]).
+ * 3. The device asks the driver not to kick while it is busy. A ring that is stopped in that state owes its
+ *    driver a look: the start that follows at the same position goes on without a kick.
+ * 4. D1: after a reset the last position can still be read, until the client sets one. A queue that is started
+ *    without one starts fresh, as on the kernel.
+ */
+#include "sim.h"
+
+#include <linux/virtio_config.h>
+#include <linux/virtio_ring.h>
+#include <stdio.h>
+
+#include "base/log.h"
+#include "memory/guard.h"
+
+#define PACKED_FRESH 0x8000 /* slot 0, wrap counter 1 */
+
+/* The ring says why in its own words; what is left is to tell the driver. */
+static void vq_broken(void *arg, const char *reason)
+{
+	struct vdpasim_vq *vq = arg;
+
+	(void)reason;
+	vq->pending = false;
+	vdpasim_needs_reset(vq->sim);
+}
+
+int vdpasim_vq_init(struct vdpasim *sim, uint16_t idx)
+{
+	static const struct ring_ops ops = {.broken = vq_broken};
+	struct vdpasim_vq *vq = &sim->vqs[idx];
+	char name[VDPA_NAME_MAX + 16];
+	uint16_t w = sim->type->vq_worker(sim, idx);
+
+	vq->sim = sim;
+	vq->idx = idx;
+	vq->num = sim->vq_size;
+	vq->sw = &sim->workers[w];
+	vq->sw->vqs[vq->sw->nr_vqs++] = vq;
+	(void)snprintf(name, sizeof(name), "%s: queue %u", sim->dev.name, idx);
+	return ring_create(name, &ops, vq, &vq->ring);
+}
+
+static struct ring_config ring_config_of(const struct vdpasim_vq *vq)
+{
+	const struct vdpasim *sim = vq->sim;
+
+	return (struct ring_config){
+		.num = (uint16_t)vq->num,
+		.packed = vdpasim_acked(sim, VIRTIO_F_RING_PACKED),
+		.event_idx = vdpasim_acked(sim, VIRTIO_RING_F_EVENT_IDX),
+		.indirect = vdpasim_acked(sim, VIRTIO_RING_F_INDIRECT_DESC),
+		.in_order = vdpasim_acked(sim, VIRTIO_F_IN_ORDER),
+		.lax_indirect = sim->strict,
+		.desc_addr = vq->use_desc,
+		.driver_addr = vq->use_driver,
+		.device_addr = vq->use_device,
+	};
+}
+
+static struct ring_state start_position(const struct vdpasim_vq *vq)
+{
+	struct ring_state state = {vq->state.last_avail, vq->state.last_used};
+
+	if (!vq->state_set && vdpasim_acked(vq->sim, VIRTIO_F_RING_PACKED))
+		state.last_avail = state.last_used = PACKED_FRESH;
+	return state;
+}
+
+struct vdpa_vq_state vdpasim_vq_state(const struct vdpasim_vq *vq)
+{
+	struct ring_state state;
+
+	if (ring_is_started(vq->ring))
+		state = ring_get_state(vq->ring);
+	else if (!vq->state_set && !vq->ready && (vq->left.last_avail || vq->left.last_used))
+		return vq->left;
+	else
+		state = start_position(vq);
+	return (struct vdpa_vq_state){state.last_avail, state.last_used};
+}
+
+static void ring_tlbs(const struct vdpasim_vq *vq, struct iotlb **ring_tlb, struct iotlb **buf_tlb)
+{
+	struct vdpasim *sim = vq->sim;
+	uint32_t group = sim->type->vq_group(sim, vq->idx), desc_group = group;
+
+	if (sim->ops.get_vq_desc_group)
+		desc_group = sim->type->vq_desc_group(sim, vq->idx);
+	if (sim->mapping == VDPA_MAPPING_PLATFORM)
+		group = desc_group = 0;
+	*ring_tlb = vdpasim_iommu_tlb(sim, desc_group);
+	*buf_tlb = vdpasim_iommu_tlb(sim, group);
+}
+
+void vdpasim_vq_rebind(struct vdpasim_vq *vq)
+{
+	struct iotlb *ring_tlb, *buf_tlb;
+
+	if (!ring_is_started(vq->ring))
+		return;
+	ring_tlbs(vq, &ring_tlb, &buf_tlb);
+	ring_set_tlbs(vq->ring, ring_tlb, buf_tlb);
+}
+
+static int ring_start_at(struct vdpasim_vq *vq, struct ring_state state)
+{
+	struct ring_config config = ring_config_of(vq);
+	struct iotlb *ring_tlb, *buf_tlb;
+
+	ring_tlbs(vq, &ring_tlb, &buf_tlb);
+	return ring_start(vq->ring, &config, ring_tlb, buf_tlb, state);
+}
+
+void vdpasim_vq_start(struct vdpasim_vq *vq)
+{
+	struct vdpasim *sim = vq->sim;
+	uint8_t status = __atomic_load_n(&sim->status, __ATOMIC_RELAXED);
+	int err;
+
+	if (!vq->ready || !(status & VIRTIO_CONFIG_S_DRIVER_OK) || sim->suspended ||
+	    ring_is_started(vq->ring))
+		return;
+	err = ring_start_at(vq, start_position(vq));
+	if (err) {
+		hf_warn(sim->dev.name, "queue %u cannot start: %u entries, error %d", vq->idx,
+			vq->num, -err);
+		vdpasim_needs_reset(sim);
+		return;
+	}
+	vq->state_set = true;
+	vq->parked = vq->stalled = vq->worked = false;
+	vq->pending = vq->owed;
+	vq->owed = false;
+	__atomic_store_n(&vq->kicked, false, __ATOMIC_RELAXED);
+	__atomic_store_n(&vq->live, true, __ATOMIC_RELEASE);
+	if (sim->type->vq_started)
+		sim->type->vq_started(vq);
+	vdpasim_wake(vq->sw);
+}
+
+/* The driver must be able to kick the ring that it is left with. Client memory may be gone: then nothing is lost. */
+static __attribute__((noinline)) void allow_kicks(struct ring *ring)
+{
+	struct memory_guard guard;
+
+	if (memory_guard_enter(&guard) == 0) {
+		(void)ring_kick_enable(ring);
+		memory_guard_leave(&guard);
+	}
+}
+
+void vdpasim_vq_stop(struct vdpasim_vq *vq)
+{
+	bool kicked = __atomic_exchange_n(&vq->kicked, false, __ATOMIC_RELAXED);
+	struct ring_state state;
+
+	if (!ring_is_started(vq->ring))
+		return;
+	__atomic_store_n(&vq->live, false, __ATOMIC_RELEASE);
+	if (ring_broken_reason(vq->ring)) {
+		vq->owed = false;
+	} else if (!vq->sim->strict) {
+		vq->owed = kicked || vq->pending || (vq->worked && ring_kick_is_disabled(vq->ring));
+		if (vq->worked && ring_kick_is_disabled(vq->ring))
+			allow_kicks(vq->ring);
+	}
+	state = ring_stop(vq->ring);
+	vq->state = (struct vdpa_vq_state){state.last_avail, state.last_used};
+	vq->pending = vq->parked = vq->stalled = false;
+}
+
+void vdpasim_vq_reset(struct vdpasim_vq *vq)
+{
+	vdpasim_vq_stop(vq);
+	if (vq->state_set && vdpa_deviates(&vq->sim->dev, VDPA_D1_BASE_SURVIVES_RESET)) {
+		vq->left = vq->state;
+		vq->left_owed = vq->owed;
+	}
+	vq->ready = vq->state_set = vq->owed = false;
+	vq->state = (struct vdpa_vq_state){0, 0};
+	vq->desc = vq->driver = vq->device = 0;
+	vq->cb = (struct vdpa_callback){NULL, NULL}; /* but the size stays, [4-8] */
+}
+
+void vdpasim_vq_unpark(struct vdpasim_vq *vq)
+{
+	if (!vq->parked)
+		return;
+	vq->parked = false;
+	vq->pending = true;
+	vdpasim_wake(vq->sw);
+}
+
+void vdpasim_vq_restart(struct vdpasim_vq *vq)
+{
+	struct ring_state state;
+
+	if (ring_broken_reason(vq->ring))
+		return;
+	state = ring_stop(vq->ring);
+	if (ring_start_at(vq, state)) {
+		vq->state = (struct vdpa_vq_state){state.last_avail, state.last_used};
+		__atomic_store_n(&vq->live, false, __ATOMIC_RELEASE);
+		vdpasim_needs_reset(vq->sim);
+		return;
+	}
+	vq->pending = true;
+}
+
+void vdpasim_vq_kick(struct vdpasim_vq *vq)
+{
+	if (__atomic_load_n(&vq->live, __ATOMIC_ACQUIRE)) {
+		__atomic_store_n(&vq->kicked, true, __ATOMIC_RELEASE);
+		vdpasim_wake(vq->sw);
+	} else if (__atomic_load_n(&vq->sim->suspended, __ATOMIC_RELAXED)) {
+		__atomic_store_n(&vq->sim->kicked_suspended, true, __ATOMIC_RELAXED);
+	}
+}

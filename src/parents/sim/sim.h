@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * The simulator's core: a vDPA parent in software, whatever its device type. It keeps what a client sets,
+ * owns a software IOMMU per address space (iommu.c), the queues and their rings (queue.c), the
+ * workers, and answers the parent operations (ops.c). A device type (net, ...) gives a table of hooks.
+ *
+ * Owns: queues, rings, address spaces, workers. Embedded first: the bus's device. The type's own data hangs at
+ * @priv and is freed by its destroy hook.
+ *
+ * Locks: control operations run under the device lock. What a queue's worker touches is under that worker's
+ * lock; before the worker exists (it is made when first needed) nobody but control threads is there, and the
+ * lock is nothing. The worker lock is a leaf but for the type's own small mutexes.
+ *
+ * Invariant: no chain is in flight when a worker's lock is free. A batch pops, completes and publishes, or gives
+ * back; so whoever holds the lock may stop a ring and knows its exact position.
+ */
+#ifndef HOLDFAST_SIM_H
+#define HOLDFAST_SIM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/worker.h"
+#include "ring/ring.h"
+#include "vdpa/device.h"
+#include "vdpa/mgmt.h"
+
+#define VDPASIM_WORKERS_MAX 64
+#define VDPASIM_NAS_MAX     2
+#define VDPASIM_NGROUPS_MAX 3
+#define VDPASIM_VQ_SIZE     256 /* strict mode's ring size limit, [1-15] */
+
+struct vdpasim;
+struct vdpasim_worker;
+
+/* Split ring, fresh: both 0. */
+struct vdpasim_vq {
+	struct vdpasim *sim;
+	struct vdpasim_worker *sw; /* owner; const after creation */
+	struct ring *ring;         /* [owned] */
+	uint16_t idx;
+
+	/* as the client set them; device lock */
+	uint64_t desc, driver, device;
+	uint32_t num;
+	/* as they were when the queue became ready: what the ring uses; device lock */
+	uint64_t use_desc, use_driver, use_device;
+	bool ready;
+	bool state_set;             /* SET_VRING_BASE came since the last reset */
+	struct vdpa_vq_state state; /* position of the stopped ring */
+	struct vdpa_vq_state left;  /* D1: position when it was last reset */
+	bool left_owed;             /* ... and work was left at @left */
+
+	/* worker lock */
+	struct vdpa_callback cb;
+	bool pending; /* process at the next poll */
+	bool owed;    /* stopped ring: the driver may wait without a kick, so go on at once */
+	bool parked; /* D1: position was read while running; idle until a kick, ENABLE or DRIVER_OK */
+	bool worked; /* a batch ran since the ring was started */
+	bool stalled; /* an area was not mapped, and kicks were suppressed: try again when the map changes */
+
+	bool live;   /* atomic: started and running; kicks count */
+	bool kicked; /* atomic: kicked since the worker last looked */
+};
+
+struct vdpasim_worker {
+	struct vdpasim *sim;
+	struct worker *worker;   /* atomic pointer; NULL until needed; then const */
+	struct vdpasim_vq **vqs; /* nr_vqs queues that this worker owns */
+	uint32_t nr_vqs;
+	uint16_t idx;
+};
+
+struct vdpasim_as {
+	struct iotlb *tlb; /* [owned], but for the platform style: the device's domain */
+	bool passthrough;  /* 1:1 since creation or the last restore; device lock */
+};
+
+/* What a device type gives. Hooks marked (w) run with the worker lock held, on the worker or not. */
+struct vdpasim_type {
+	const char *name;
+	uint32_t device_id; /* virtio id */
+	size_t config_size; /* bytes */
+	void (*get_config)(struct vdpasim *sim, size_t off, void *buf, size_t len);
+	void (*set_config)(struct vdpasim *sim, size_t off, const void *buf, size_t len);
+	uint32_t (*vq_group)(struct vdpasim *sim, uint16_t idx);
+	uint32_t (*vq_desc_group)(struct vdpasim *sim, uint16_t idx); /* NULL: none */
+	/** which worker owns a queue; asked once */
+	uint16_t (*vq_worker)(struct vdpasim *sim, uint16_t idx);
+	/** driver features changed, or were reset to 0; all worker locks held */
+	void (*features_changed)(struct vdpasim *sim);
+	/** the device was reset: all rings are stopped; all worker locks held */
+	void (*reset)(struct vdpasim *sim);
+	/** (w) a worker was made: watch fds on it. Return: 0 or -errno */
+	int (*worker_started)(struct vdpasim *sim, struct vdpasim_worker *sw);
+	/** (w) the worker goes away: unwatch */
+	void (*worker_stopping)(struct vdpasim *sim, struct vdpasim_worker *sw);
+	/** (w) before the queues of a batch are processed, outside the memory guard; NULL: nothing */
+	void (*batch_begin)(struct vdpasim *sim, struct vdpasim_worker *sw);
+	/** (w) one bounded batch of a pending queue, inside the memory guard. Return: more is there */
+	bool (*process)(struct vdpasim_vq *vq);
+	/** (w) a ring has started; may set pending flags */
+	void (*vq_started)(struct vdpasim_vq *vq);
+	/** everything is there but the bus does not know the device yet */
+	void (*created)(struct vdpasim *sim);
+	void (*destroy)(struct vdpasim *sim);
+};
+
+struct vdpasim_params {
+	const struct vdpasim_type *type;
+	void *priv;                  /* consumed on success only */
+	uint64_t features;           /* offered */
+	uint32_t nvqs, ngroups, nas; /* of a parent with its own IOMMU; platform style has 1, 1 */
+};
+
+struct vdpasim {
+	struct vdpa_device dev; /* first */
+	struct vdpa_config_ops ops;
+	const struct vdpasim_type *type;
+	void *priv;
+	enum vdpa_mapping mapping;
+	bool strict;
+	uint16_t vq_size;         /* largest ring */
+	uint64_t features;        /* offered; const */
+	uint64_t driver_features; /* written under all worker locks */
+	uint32_t generation;      /* device lock */
+	uint8_t status;           /* atomic: a worker adds NEEDS_RESET */
+	bool suspended;           /* atomic; written under the device lock */
+	bool kicked_suspended;    /* atomic */
+
+	struct vdpa_callback config_cb; /* worker 0's lock */
+	bool config_irq;                /* atomic: one is owed */
+	bool map_waiters;               /* atomic: some queue is stalled */
+
+	struct vdpasim_as as[VDPASIM_NAS_MAX];
+	uint32_t group_asid[VDPASIM_NGROUPS_MAX]; /* device lock */
+	struct iotlb *one_to_one;   /* never used for translation: source of the 1:1 version */
+	struct memory_space *bound; /* [shared] bind_mm */
+
+	struct vdpasim_vq *vqs; /* dev.nvqs */
+	struct vdpasim_worker workers[VDPASIM_WORKERS_MAX];
+	uint16_t nr_workers;
+};
+
+/** vdpasim_create() - make a device and register it on @bus. Return: 0; -errno with refuse() in words */
+int vdpasim_create(struct vdpa_bus *bus, const struct vdpa_dev_config *config,
+		   const struct vdpasim_params *params) HF_MUST_CHECK;
+
+static inline struct vdpasim *vdpasim_of(struct vdpa_device *dev)
+{
+	return container_of(dev, struct vdpasim, dev);
+}
+
+static inline bool vdpasim_acked(const struct vdpasim *sim, unsigned int bit)
+{
+	return (sim->driver_features >> bit) & 1;
+}
+
+/* ---- ops.c ---- */
+/** vdpasim_ops_fill() - the operations that this combination of options has */
+void vdpasim_ops_fill(struct vdpasim *sim, const struct vdpa_dev_config *config);
+/** vdpasim_reset() - the virtio device as new; mappings stay */
+void vdpasim_reset(struct vdpasim *sim);
+/** vdpasim_needs_reset() - a queue is beyond help: status bit and config interrupt; any thread */
+void vdpasim_needs_reset(struct vdpasim *sim);
+/** vdpasim_free() - also of a half-made device; the last reference is gone */
+void vdpasim_free(struct vdpa_device *dev);
+
+/* ---- iommu.c: device lock held, no worker lock ---- */
+int vdpasim_iommu_init(struct vdpasim *sim) HF_MUST_CHECK;
+void vdpasim_iommu_fini(struct vdpasim *sim);
+struct iotlb *vdpasim_iommu_tlb(struct vdpasim *sim, uint32_t group);
+int vdpasim_iommu_set_map(struct vdpasim *sim, uint32_t asid, const struct iotlb_version *map);
+int vdpasim_iommu_map(struct vdpasim *sim, uint32_t asid, const struct iotlb_entry *entry);
+int vdpasim_iommu_unmap(struct vdpasim *sim, uint32_t asid, uint64_t first, uint64_t last);
+/** vdpasim_iommu_restore() - 1:1 again; a no-op while it is ([7-2]). Return: 0; -ENOMEM */
+int vdpasim_iommu_restore(struct vdpasim *sim, uint32_t asid);
+/** vdpasim_iommu_bind() - what 1:1 means from now on; NULL: the bus's own space */
+int vdpasim_iommu_bind(struct vdpasim *sim, struct memory_space *space);
+
+/* ---- worker.c ---- */
+/** vdpasim_worker_get() - make it if need be; device lock. Return: NULL if it cannot be made */
+struct worker *vdpasim_worker_get(struct vdpasim_worker *sw);
+/* Nothing if the worker was not made yet. */
+void vdpasim_lock(struct vdpasim_worker *sw);
+void vdpasim_unlock(struct vdpasim_worker *sw);
+void vdpasim_lock_all(struct vdpasim *sim);
+void vdpasim_unlock_all(struct vdpasim *sim);
+/** vdpasim_wake() - have the worker look at its queues */
+void vdpasim_wake(struct vdpasim_worker *sw);
+/** vdpasim_map_changed() - stalled queues try again */
+void vdpasim_map_changed(struct vdpasim *sim);
+
+/* ---- queue.c: worker lock held (or no worker yet), device lock held ---- */
+int vdpasim_vq_init(struct vdpasim *sim, uint16_t idx) HF_MUST_CHECK;
+/** vdpasim_vq_start() - start the ring if everything says so; no-op otherwise */
+void vdpasim_vq_start(struct vdpasim_vq *vq);
+void vdpasim_vq_stop(struct vdpasim_vq *vq);
+void vdpasim_vq_reset(struct vdpasim_vq *vq);
+/** vdpasim_vq_rebind() - its groups' address spaces may be others now */
+void vdpasim_vq_rebind(struct vdpasim_vq *vq);
+/** vdpasim_vq_state() - where it stands, running or not */
+struct vdpa_vq_state vdpasim_vq_state(const struct vdpasim_vq *vq);
+/** vdpasim_vq_unpark() - D1: go on after the position was read */
+void vdpasim_vq_unpark(struct vdpasim_vq *vq);
+/** vdpasim_vq_restart() - forget chains in flight, after a batch was cut off; worker */
+void vdpasim_vq_restart(struct vdpasim_vq *vq);
+/** vdpasim_vq_kick() - any thread */
+void vdpasim_vq_kick(struct vdpasim_vq *vq);
+/** vdpasim_vq_call() - tell the driver; worker lock held */
+static inline void vdpasim_vq_call(const struct vdpasim_vq *vq)
+{
+	if (vq->cb.fn)
+		vq->cb.fn(vq->cb.arg);
+}
+
+/** vdpasim_vq_runs() - may a batch work on it? worker lock held */
+static inline bool vdpasim_vq_runs(const struct vdpasim_vq *vq)
+{
+	return __atomic_load_n(&vq->live, __ATOMIC_RELAXED) && !vq->parked;
+}
+
+#endif

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "simnet.h"
+
+#include <errno.h>
+#include <linux/virtio_config.h>
+
+#include "base/refuse.h"
+#include "net.h"
+
+/* [9-3]: what is asked for must be something that the device offers. */
+static int check_features(const struct vdpa_dev_config *config, uint64_t supported,
+			  uint64_t *offered)
+{
+	static const struct {
+		uint32_t key;
+		uint64_t feature;
+		const char *name;
+	} needs[] = {
+		{VDPA_KEY_MAC, F(MAC), "mac"},
+		{VDPA_KEY_MTU, F(MTU), "mtu"},
+		{VDPA_KEY_MAX_VQP, F(MQ), "max_vqp"},
+	};
+
+	*offered = supported;
+	if (!(config->given & VDPA_KEY_FEATURES))
+		return 0;
+	if (config->features & ~supported)
+		return refuse(-EINVAL, "features 0x%llx are not among the device's 0x%llx",
+			      (unsigned long long)(config->features & ~supported),
+			      (unsigned long long)supported);
+	*offered = config->features;
+	for (size_t i = 0; i < ARRAY_LEN(needs); i++) {
+		if (needs[i].key == VDPA_KEY_MAX_VQP && config->max_vqp == 1)
+			continue;
+		if ((config->given & needs[i].key) && !(config->features & needs[i].feature))
+			return refuse(-EINVAL,
+				      "%s is given, but features 0x%llx lack its bit 0x%llx",
+				      needs[i].name, (unsigned long long)config->features,
+				      (unsigned long long)needs[i].feature);
+	}
+	return 0;
+}
+
+static int check_strict(const struct vdpa_dev_config *config)
+{
+	if (config->strict && config->max_vqp > 1)
+		return refuse(-EINVAL, "max_vqp %u: the kernel's simulator has one queue pair",
+			      config->max_vqp);
+	return 0;
+}
+
+static int net_dev_add(const struct vdpa_mgmt_dev *mgmt, struct vdpa_bus *bus,
+		       const struct vdpa_dev_config *config)
+{
+	struct vdpasim_params params = {.type = &simnet_type, .nas = 2};
+	struct simnet *net;
+	int err = check_strict(config);
+
+	(void)mgmt;
+	if (err)
+		return err;
+	if (config->max_vqp < 1 || config->max_vqp > 64 || config->workers < 1)
+		return refuse(-EINVAL, "max_vqp %u (1 to 64), workers %u (at least 1)",
+			      config->max_vqp, config->workers);
+	err = simnet_create(config, &net);
+	if (err)
+		return err;
+	params.priv = net;
+	params.nvqs = 2u * config->max_vqp + 1;
+	params.ngroups = config->strict ? 2 : 3;
+	err = check_features(config, simnet_features(net, config), &params.features);
+	if (!err)
+		err = vdpasim_create(bus, config, &params);
+	if (err)
+		simnet_destroy(net);
+	return err;
+}
+
+const struct vdpa_mgmt_dev simnet_mgmt_dev = {
+	.name = "vdpasim_net",
+	.device_id = 1,
+	.keys = VDPA_KEY_NAME | VDPA_KEY_MGMTDEV | VDPA_KEY_MAC | VDPA_KEY_MTU | VDPA_KEY_MAX_VQP |
+		VDPA_KEY_FEATURES | VDPA_KEY_BACKEND | VDPA_KEY_MEMORY | VDPA_KEY_MAPPING |
+		VDPA_KEY_QUIRKS | VDPA_KEY_COMPAT_RESET | VDPA_KEY_RESET_MAP |
+		VDPA_KEY_MAX_IOTLB_ENTRIES | VDPA_KEY_WORKERS | VDPA_KEY_VQ_SIZE,
+	.default_name = "net",
+	.dev_add = net_dev_add,
+};
+
+static uint64_t load(const uint64_t *counter)
+{
+	return __atomic_load_n(counter, __ATOMIC_RELAXED);
+}
+
+int simnet_counters(struct vdpa_device *dev, uint16_t idx, struct simnet_counter *counters)
+{
+	const struct simnet *net = simnet_of(vdpasim_of(dev));
+	uint16_t last = 2 * net->nr_pairs;
+	const struct simnet_pair *pair = &net->pairs[idx / 2 < net->nr_pairs ? idx / 2 : 0];
+	const struct simnet_stats *s;
+	int n = 0;
+
+	if (idx > last)
+		return -EINVAL;
+	if (idx == last) {
+		const struct simnet_ctrl_stats *c = &net->ctrl_stats;
+
+		counters[n++] = (struct simnet_counter){"cvq requests", load(&c->requests)};
+		counters[n++] = (struct simnet_counter){"cvq successes", load(&c->successes)};
+		counters[n++] = (struct simnet_counter){"cvq errors", load(&c->errors)};
+		return n;
+	}
+	s = idx % 2 == 0 ? &pair->rx_stats : &pair->tx_stats;
+	counters[n++] =
+		(struct simnet_counter){idx % 2 ? "tx packets" : "rx packets", load(&s->packets)};
+	counters[n++] = (struct simnet_counter){idx % 2 ? "tx bytes" : "rx bytes", load(&s->bytes)};
+	counters[n++] =
+		(struct simnet_counter){idx % 2 ? "tx errors" : "rx errors", load(&s->errors)};
+	if (idx % 2 == 0)
+		counters[n++] = (struct simnet_counter){"rx overruns", load(&s->overruns)};
+	counters[n++] = (struct simnet_counter){idx % 2 ? "tx drops" : "rx drops", load(&s->drops)};
+	return n;
+}

@@ -1,0 +1,451 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * The backend that is a Unix stream socket: each Ethernet frame behind its length in four big-endian bytes, as
+ * QEMU's "stream" netdev and passt speak it. We connect, or listen for one peer at a time.
+ *
+ * 1. Nothing blocks: a peer that is not there is tried again by a timer; one that went away is noticed by the
+ *    reader, the writer or the socket's hang-up, whichever comes first. Frames sent meanwhile are dropped.
+ * 2. Lengths are kept in step: the rest of a frame that the socket took in part is copied and goes first. If
+ *    the client's memory vanishes before it was copied, the connection is cut, for it cannot be put right.
+ * 3. Frames have no header on the wire: the receiver gets one of zeros. There are no offloads.
+ *
+ * Everything here runs on worker 0, which has the only queue pair.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/timerfd.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/refuse.h"
+#include "net.h"
+
+#define LEN_BYTES    4
+#define RX_BUF_LEN   (128 * 1024) /* holds the largest frame and then some */
+#define RETRY_MIN_MS 50
+#define RETRY_MAX_MS 1000
+
+struct stream {
+	struct simnet *net;
+	struct worker *worker;
+	struct sockaddr_un addr;
+	bool listens;
+	bool hung_up;                /* the peer has closed its end */
+	bool torn;                   /* guarantee 2 */
+	int listen_fd, timer_fd, fd; /* fd: the connection or -1 */
+	struct worker_fd *listen_wfd, *timer_wfd, *wfd;
+	unsigned int retry_ms;
+	uint8_t *rx;            /* [RX_BUF_LEN] */
+	size_t rx_head, rx_len; /* bytes rx[rx_head .. rx_head + rx_len - 1] are not yet taken */
+	uint8_t *tx;            /* [LEN_BYTES + SIMNET_FRAME_MAX] */
+	size_t tx_head, tx_len; /* rest of a frame */
+	struct iovec iov[SIMNET_IOV_MAX];
+};
+
+static struct simnet_pair *pair_of(struct stream *s)
+{
+	return &s->net->pairs[0];
+}
+
+static void retry_later(struct stream *s)
+{
+	struct itimerspec at = {
+		.it_value = {s->retry_ms / 1000, (long)(s->retry_ms % 1000) * 1000000L}};
+
+	if (s->listens)
+		return;
+	(void)timerfd_settime(s->timer_fd, 0, &at, NULL);
+	s->retry_ms = s->retry_ms * 2 < RETRY_MAX_MS ? s->retry_ms * 2 : RETRY_MAX_MS;
+}
+
+static void NO_TSA disconnect(struct stream *s, const char *why)
+{
+	struct simnet_pair *pair = pair_of(s);
+
+	if (s->fd < 0)
+		return;
+	hf_info(s->net->name, "stream '%s': disconnected: %s", s->addr.sun_path, why);
+	worker_unwatch(s->worker, s->wfd);
+	s->wfd = NULL;
+	fd_close(&s->fd);
+	s->rx_head = s->rx_len = s->tx_head = s->tx_len = 0;
+	s->torn = s->hung_up = false;
+	pair->readable = false;
+	pair->tx->pending |= pair->tx_blocked;
+	pair->tx_blocked = false;
+	retry_later(s);
+}
+
+/* Return: false if the socket is full */
+static bool flush_rest(struct stream *s)
+{
+	while (s->tx_len > 0) {
+		ssize_t n = send(s->fd, s->tx + s->tx_head, s->tx_len, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EAGAIN)
+			return false;
+		if (n < 0) {
+			disconnect(s, strerror(errno));
+			return true;
+		}
+		s->tx_head += (size_t)n;
+		s->tx_len -= (size_t)n;
+	}
+	return true;
+}
+
+static void conn_ready(void *arg, uint32_t events)
+{
+	struct stream *s = arg;
+	struct simnet_pair *pair = pair_of(s);
+
+	if ((events & EPOLLOUT) && !flush_rest(s))
+		events &= ~(uint32_t)EPOLLOUT;
+	if (s->fd < 0)
+		return;
+	s->hung_up |= (events & (EPOLLHUP | EPOLLERR)) != 0;
+	if (s->hung_up && !vdpasim_vq_runs(pair->rx)) {
+		disconnect(s, "the peer has closed"); /* nobody would read it to its end */
+		return;
+	}
+	simnet_fd_ready(pair, events | (s->hung_up ? EPOLLIN : 0));
+}
+
+/* Consumes @fd. */
+static void connected(struct stream *s, int fd)
+{
+	int err = worker_watch(s->worker, fd, EPOLLIN | EPOLLOUT | EPOLLET, conn_ready, s, &s->wfd);
+
+	if (err) {
+		hf_err(s->net->name, "stream '%s': %s", s->addr.sun_path, strerror(-err));
+		fd_close(&fd);
+		retry_later(s);
+		return;
+	}
+	s->fd = fd;
+	s->retry_ms = RETRY_MIN_MS;
+	hf_info(s->net->name, "stream '%s': connected", s->addr.sun_path);
+}
+
+static void try_connect(struct stream *s)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	if (fd >= 0 && connect(fd, (struct sockaddr *)&s->addr, sizeof(s->addr)) == 0) {
+		connected(s, fd);
+		return;
+	}
+	fd_close(&fd);
+	retry_later(s);
+}
+
+static void timer_ready(void *arg, uint32_t events)
+{
+	struct stream *s = arg;
+	uint64_t ticks;
+
+	(void)events;
+	if (read(s->timer_fd, &ticks, sizeof(ticks)) == sizeof(ticks) && s->fd < 0)
+		try_connect(s);
+}
+
+static void listen_ready(void *arg, uint32_t events)
+{
+	struct stream *s = arg;
+	int fd;
+
+	(void)events;
+	while ((fd = accept4(s->listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
+		if (s->fd >= 0 && s->hung_up)
+			disconnect(s, "another peer has come");
+		if (s->fd >= 0) {
+			hf_warn(s->net->name, "stream '%s': a second peer was turned away",
+				s->addr.sun_path);
+			fd_close(&fd);
+			continue;
+		}
+		connected(s, fd);
+	}
+}
+
+/* ---- opening ---- */
+
+/* A socket file that nobody listens on is left over from a process that died. */
+static bool is_stale(const struct sockaddr_un *addr)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	bool stale;
+
+	if (fd < 0)
+		return false;
+	stale = connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) < 0 &&
+		errno == ECONNREFUSED;
+	fd_close(&fd);
+	return stale;
+}
+
+static int start_listening(struct stream *s)
+{
+	const struct sockaddr *addr = (const struct sockaddr *)&s->addr;
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), err = 0;
+
+	if (fd < 0)
+		return refuse(-errno, "stream: no socket: %s", strerror(errno));
+	if (bind(fd, addr, sizeof(s->addr)) < 0) {
+		err = errno;
+		if (err == EADDRINUSE && is_stale(&s->addr) && unlink(s->addr.sun_path) == 0)
+			err = bind(fd, addr, sizeof(s->addr)) < 0 ? errno : 0;
+	}
+	if (!err && listen(fd, 4) < 0)
+		err = errno;
+	if (err) {
+		fd_close(&fd);
+		return refuse(-err, "stream '%s': cannot listen: %s", s->addr.sun_path,
+			      strerror(err));
+	}
+	s->listen_fd = fd;
+	return 0;
+}
+
+static int parse_args(struct stream *s, const char *args)
+{
+	static const char key[] = "path=";
+	size_t len = strcspn(args, ","), key_len = strlen(key);
+
+	if (strncmp(args, key, key_len) != 0 || (args[len] && strcmp(args + len, ",listen") != 0))
+		return refuse(-EINVAL, "backend stream takes path=SOCKET[,listen], got '%s'", args);
+	args += key_len;
+	len -= key_len;
+	if (len == 0 || len >= sizeof(s->addr.sun_path))
+		return refuse(-EINVAL, "stream '%.*s': a socket path has 1 to %zu bytes", (int)len,
+			      args, sizeof(s->addr.sun_path) - 1);
+	s->addr.sun_family = AF_UNIX;
+	memcpy(s->addr.sun_path, args, len);
+	s->listens = args[len] == ',';
+	return 0;
+}
+
+static void stream_free(struct stream *s)
+{
+	if (s->listen_fd >= 0)
+		(void)unlink(s->addr.sun_path);
+	fd_close(&s->listen_fd);
+	fd_close(&s->timer_fd);
+	fd_close(&s->fd);
+	free(s->rx);
+	free(s->tx);
+	free(s);
+}
+
+static int stream_open(struct simnet *net, const char *args)
+{
+	struct stream *s = calloc(1, sizeof(*s));
+	int err;
+
+	if (!s)
+		return -ENOMEM;
+	s->net = net;
+	s->listen_fd = s->timer_fd = s->fd = -1;
+	s->retry_ms = RETRY_MIN_MS;
+	s->rx = malloc(RX_BUF_LEN);
+	s->tx = malloc(LEN_BYTES + SIMNET_FRAME_MAX);
+	err = s->rx && s->tx ? parse_args(s, args) : -ENOMEM;
+	if (!err && s->listens) {
+		err = start_listening(s);
+	} else if (!err) {
+		s->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+		if (s->timer_fd < 0)
+			err = refuse(-errno, "stream: no timer: %s", strerror(errno));
+	}
+	if (err) {
+		stream_free(s);
+		return err;
+	}
+	net->backend_priv = s;
+	return 0;
+}
+
+static void stream_close(struct simnet *net)
+{
+	stream_free(net->backend_priv);
+}
+
+static int stream_worker_started(struct simnet *net, struct vdpasim_worker *sw)
+{
+	struct stream *s = net->backend_priv;
+	int err;
+
+	if (sw->idx != 0)
+		return 0;
+	s->worker = sw->worker;
+	if (s->listens)
+		return worker_watch(sw->worker, s->listen_fd, EPOLLIN | EPOLLET, listen_ready, s,
+				    &s->listen_wfd);
+	err = worker_watch(sw->worker, s->timer_fd, EPOLLIN | EPOLLET, timer_ready, s,
+			   &s->timer_wfd);
+	if (!err)
+		try_connect(s);
+	return err;
+}
+
+static void NO_TSA stream_worker_stopping(struct simnet *net, struct vdpasim_worker *sw)
+{
+	struct stream *s = net->backend_priv;
+
+	if (sw->idx != 0)
+		return;
+	worker_unwatch(sw->worker, s->listen_wfd);
+	worker_unwatch(sw->worker, s->timer_wfd);
+	worker_unwatch(sw->worker, s->wfd);
+	s->listen_wfd = s->timer_wfd = s->wfd = NULL;
+}
+
+/* ---- frames ---- */
+
+/* {length, payload behind the header} into s->iov. Return: pieces; 0 too many */
+static unsigned int frame_pieces(struct stream *s, const struct iovec *iov, unsigned int n,
+				 uint8_t *len_bytes, size_t *total)
+{
+	size_t skip = s->net->hdr_len, len = 0;
+	unsigned int nr = 1;
+
+	for (unsigned int i = 0; i < n; i++) {
+		size_t part = iov[i].iov_len;
+
+		if (skip >= part) {
+			skip -= part;
+			continue;
+		}
+		if (nr == SIMNET_IOV_MAX)
+			return 0;
+		s->iov[nr++] = (struct iovec){(char *)iov[i].iov_base + skip, part - skip};
+		len += part - skip;
+		skip = 0;
+	}
+	for (unsigned int i = 0; i < LEN_BYTES; i++)
+		len_bytes[i] = (uint8_t)(len >> (8 * (LEN_BYTES - 1 - i)));
+	s->iov[0] = (struct iovec){len_bytes, LEN_BYTES};
+	*total = LEN_BYTES + len;
+	return nr;
+}
+
+static int stream_send(struct simnet_pair *pair, const struct iovec *iov, unsigned int n)
+{
+	struct stream *s = pair->net->backend_priv;
+	uint8_t len_bytes[LEN_BYTES];
+	struct msghdr msg = {.msg_iov = s->iov};
+	ssize_t sent;
+	size_t total;
+
+	if (s->torn)
+		disconnect(s, "a frame could not be finished");
+	if (s->fd < 0)
+		return -ENOTCONN;
+	msg.msg_iovlen = frame_pieces(s, iov, n, len_bytes, &total);
+	if (msg.msg_iovlen == 0)
+		return -E2BIG;
+	sent = s->tx_len > 0 ? -1 : sendmsg(s->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+	if (sent < 0 && (s->tx_len > 0 || errno == EAGAIN || errno == EINTR)) {
+		pair->tx_blocked = true;
+		return -EAGAIN;
+	}
+	if (sent < 0 && errno == EFAULT)
+		return -EFAULT;
+	if (sent < 0) {
+		disconnect(s, strerror(errno));
+		return -EPIPE;
+	}
+	if ((size_t)sent < total) {
+		s->torn = true;
+		s->tx_head = 0;
+		s->tx_len = simnet_iov_read(s->iov, (unsigned int)msg.msg_iovlen, (size_t)sent,
+					    s->tx, total - (size_t)sent);
+		s->torn = false;
+	}
+	return 0;
+}
+
+/* More bytes into the buffer. Return: false if there are none now */
+static bool fill(struct stream *s)
+{
+	ssize_t n;
+
+	if (s->fd < 0)
+		return false;
+	if (s->rx_head > 0) {
+		memmove(s->rx, s->rx + s->rx_head, s->rx_len);
+		s->rx_head = 0;
+	}
+	do {
+		n = recv(s->fd, s->rx + s->rx_len, RX_BUF_LEN - s->rx_len, MSG_DONTWAIT);
+	} while (n < 0 && errno == EINTR);
+	if (n > 0) {
+		s->rx_len += (size_t)n;
+		return true;
+	}
+	if (n == 0 || errno != EAGAIN)
+		disconnect(s, n == 0 ? "the peer has closed" : strerror(errno));
+	return false;
+}
+
+/* A whole frame is at the buffer's head: hand it out. */
+static ssize_t take_frame(struct stream *s, const struct iovec *iov, unsigned int n, size_t len)
+{
+	static const uint8_t header[SIMNET_HDR_MAX];
+	size_t hdr_len = s->net->hdr_len;
+
+	/* Taken first: if the client's memory vanishes under the copy, the frame is gone with it. */
+	s->rx_head += LEN_BYTES + len;
+	s->rx_len -= LEN_BYTES + len;
+	if (len < SIMNET_ETH_LEN)
+		return -EINVAL;
+	(void)simnet_iov_write(iov, n, 0, header, hdr_len);
+	(void)simnet_iov_write(iov, n, hdr_len, s->rx + s->rx_head - len, len);
+	return (ssize_t)(hdr_len + len);
+}
+
+static ssize_t stream_recv(struct simnet_pair *pair, const struct iovec *iov, unsigned int n)
+{
+	struct stream *s = pair->net->backend_priv;
+
+	for (;;) {
+		const uint8_t *p = s->rx + s->rx_head;
+		size_t len;
+
+		if (s->rx_len >= LEN_BYTES) {
+			len = (size_t)p[0] << 24 | (size_t)p[1] << 16 | (size_t)p[2] << 8 | p[3];
+			if (len > SIMNET_FRAME_MAX) {
+				hf_warn(s->net->name, "stream '%s': a frame of %zu bytes",
+					s->addr.sun_path, len);
+				disconnect(s, "the peer does not speak this protocol");
+				return 0;
+			}
+			if (s->rx_len >= LEN_BYTES + len)
+				return take_frame(s, iov, n, len);
+		}
+		if (!fill(s)) {
+			pair->readable = false;
+			return 0;
+		}
+	}
+}
+
+const struct simnet_backend_ops simnet_stream = {
+	.name = "stream",
+	.words = "stream,path=SOCKET[,listen]",
+	.offloads = 0,
+	.max_pairs = 1,
+	.open = stream_open,
+	.close = stream_close,
+	.worker_started = stream_worker_started,
+	.worker_stopping = stream_worker_stopping,
+	.send = stream_send,
+	.recv = stream_recv,
+};

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * The simulator's workers: made when first needed, so that a process which merely has a device has no
+ * thread for it. One poll is: note what was kicked, let every pending queue do one batch, say whether
+ * anything is left. The batch runs inside a memory guard; a client that takes its memory away costs the
+ * queue that touched it, and the other queues of the worker take up their unfinished chains again.
+ */
+#include "sim.h"
+
+#include <stdio.h>
+
+#include "base/log.h"
+#include "memory/guard.h"
+
+static void take_kicks(struct vdpasim_worker *sw)
+{
+	for (uint32_t i = 0; i < sw->nr_vqs; i++) {
+		struct vdpasim_vq *vq = sw->vqs[i];
+
+		if (!__atomic_load_n(&vq->kicked, __ATOMIC_RELAXED) ||
+		    !__atomic_exchange_n(&vq->kicked, false, __ATOMIC_ACQUIRE))
+			continue;
+		if (!__atomic_load_n(&vq->live, __ATOMIC_RELAXED))
+			continue;
+		vq->parked = false;
+		vq->pending = true;
+	}
+}
+
+/* Strict mode: a kick of any queue has all of them looked at ([7-10]). */
+static void spread_kicks(struct vdpasim_worker *sw)
+{
+	bool any = false;
+
+	for (uint32_t i = 0; i < sw->nr_vqs; i++)
+		any |= sw->vqs[i]->pending;
+	for (uint32_t i = 0; any && i < sw->nr_vqs; i++)
+		sw->vqs[i]->pending = __atomic_load_n(&sw->vqs[i]->live, __ATOMIC_RELAXED);
+}
+
+static bool process_pending(struct vdpasim_worker *sw)
+{
+	const struct vdpasim_type *type = sw->sim->type;
+	bool more = false;
+
+	for (uint32_t i = 0; i < sw->nr_vqs; i++) {
+		struct vdpasim_vq *vq = sw->vqs[i];
+
+		if (!vq->pending)
+			continue;
+		if (!vdpasim_vq_runs(vq)) {
+			vq->pending = vq->parked && vq->pending;
+			continue;
+		}
+		vq->pending = false;
+		vq->worked = true;
+		if (type->process(vq))
+			vq->pending = true;
+		more |= vq->pending;
+	}
+	return more;
+}
+
+/* A load or store of client memory failed in the middle of a batch. */
+static void memory_vanished(struct vdpasim_worker *sw)
+{
+	struct ring *ring = ring_current();
+
+	if (ring)
+		ring_break(ring, "memory vanished");
+	for (uint32_t i = 0; i < sw->nr_vqs; i++)
+		if (__atomic_load_n(&sw->vqs[i]->live, __ATOMIC_RELAXED))
+			vdpasim_vq_restart(sw->vqs[i]);
+}
+
+static __attribute__((noinline)) bool guarded_batch(struct vdpasim_worker *sw)
+{
+	struct memory_guard guard;
+	bool more;
+
+	if (memory_guard_enter(&guard) == 0) {
+		more = process_pending(sw);
+		memory_guard_leave(&guard);
+		return more;
+	}
+	memory_vanished(sw);
+	return true;
+}
+
+static void config_interrupt(struct vdpasim *sim)
+{
+	if (__atomic_load_n(&sim->config_irq, __ATOMIC_RELAXED) &&
+	    __atomic_exchange_n(&sim->config_irq, false, __ATOMIC_ACQUIRE) && sim->config_cb.fn)
+		sim->config_cb.fn(sim->config_cb.arg);
+}
+
+static bool worker_poll(void *arg)
+{
+	struct vdpasim_worker *sw = arg;
+	struct vdpasim *sim = sw->sim;
+	bool more;
+
+	take_kicks(sw);
+	if (sim->strict)
+		spread_kicks(sw);
+	if (sim->type->batch_begin)
+		sim->type->batch_begin(sim, sw);
+	more = guarded_batch(sw);
+	if (sw->idx == 0)
+		config_interrupt(sim);
+	return more;
+}
+
+struct worker *vdpasim_worker_get(struct vdpasim_worker *sw)
+{
+	struct vdpasim *sim = sw->sim;
+	struct worker *w = sw->worker;
+	char name[16];
+	int err;
+
+	if (w)
+		return w;
+	(void)snprintf(name, sizeof(name), "%.9s/%u", sim->dev.name, sw->idx);
+	err = memory_guard_install();
+	if (!err)
+		err = worker_create(name, worker_poll, sw, &w);
+	if (err) {
+		hf_err(sim->dev.name, "worker %u cannot be made: error %d", sw->idx, -err);
+		return NULL;
+	}
+	__atomic_store_n(&sw->worker, w, __ATOMIC_RELEASE);
+	if (sim->type->worker_started) {
+		vdpasim_lock(sw);
+		err = sim->type->worker_started(sim, sw);
+		vdpasim_unlock(sw);
+		if (err)
+			hf_err(sim->dev.name, "worker %u cannot watch its backend: error %d",
+			       sw->idx, -err);
+	}
+	return w;
+}
+
+/* Control threads make workers and lock them, all under the device lock: no worker appears between the two. */
+void vdpasim_lock(struct vdpasim_worker *sw) NO_TSA
+{
+	if (sw->worker)
+		worker_lock(sw->worker);
+}
+
+void vdpasim_unlock(struct vdpasim_worker *sw) NO_TSA
+{
+	if (sw->worker)
+		worker_unlock(sw->worker);
+}
+
+/* In order of number; no worker ever waits for another's lock. */
+void vdpasim_lock_all(struct vdpasim *sim)
+{
+	for (uint16_t i = 0; i < sim->nr_workers; i++)
+		vdpasim_lock(&sim->workers[i]);
+}
+
+void vdpasim_unlock_all(struct vdpasim *sim)
+{
+	for (uint16_t i = sim->nr_workers; i-- > 0;)
+		vdpasim_unlock(&sim->workers[i]);
+}
+
+void vdpasim_wake(struct vdpasim_worker *sw)
+{
+	struct worker *w = __atomic_load_n(&sw->worker, __ATOMIC_ACQUIRE);
+
+	if (w && !worker_is_current(w))
+		worker_wake(w);
+}
+
+void vdpasim_map_changed(struct vdpasim *sim)
+{
+	if (!__atomic_exchange_n(&sim->map_waiters, false, __ATOMIC_ACQ_REL))
+		return;
+	for (uint16_t i = 0; i < sim->nr_workers; i++) {
+		struct vdpasim_worker *sw = &sim->workers[i];
+
+		vdpasim_lock(sw);
+		for (uint32_t j = 0; j < sw->nr_vqs; j++) {
+			sw->vqs[j]->pending |= sw->vqs[j]->stalled;
+			sw->vqs[j]->stalled = false;
+		}
+		vdpasim_unlock(sw);
+		vdpasim_wake(sw);
+	}
+}
