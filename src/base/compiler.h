@@ -5,18 +5,17 @@
 
 #include <stddef.h>
 
-#define HF_MUST_CHECK	   __attribute__((warn_unused_result))
+#define HF_MUST_CHECK      __attribute__((warn_unused_result))
 #define HF_PRINTF(fmt, va) __attribute__((format(printf, fmt, va)))
-#define HF_EXPORT	   __attribute__((visibility("default")))
-#define HF_COLD		   __attribute__((cold, noinline))
-#define HF_UNUSED	   __attribute__((unused))
-#define likely(x)	   __builtin_expect(!!(x), 1)
-#define unlikely(x)	   __builtin_expect(!!(x), 0)
+#define HF_EXPORT          __attribute__((visibility("default")))
+#define HF_COLD            __attribute__((cold, noinline))
+#define HF_UNUSED          __attribute__((unused))
+#define likely(x)          __builtin_expect(!!(x), 1)
+#define unlikely(x)        __builtin_expect(!!(x), 0)
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 
-#define container_of(ptr, type, member)                                                            \
-	((type *)((char *)(ptr) - offsetof(type, member)))
+#define container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
 
 /* Clang's thread-safety analysis; empty elsewhere. */
 #if defined(__clang__)
@@ -26,11 +25,11 @@
 #endif
 #define CAPABILITY(name)  HF_TSA(capability(name))
 #define GUARDED_BY(lock)  HF_TSA(guarded_by(lock))
-#define REQUIRES(...)	  HF_TSA(requires_capability(__VA_ARGS__))
-#define EXCLUDES(...)	  HF_TSA(locks_excluded(__VA_ARGS__))
-#define ACQUIRES(...)	  HF_TSA(acquire_capability(__VA_ARGS__))
-#define RELEASES(...)	  HF_TSA(release_capability(__VA_ARGS__))
+#define REQUIRES(...)     HF_TSA(requires_capability(__VA_ARGS__))
+#define EXCLUDES(...)     HF_TSA(locks_excluded(__VA_ARGS__))
+#define ACQUIRES(...)     HF_TSA(acquire_capability(__VA_ARGS__))
+#define RELEASES(...)     HF_TSA(release_capability(__VA_ARGS__))
 #define TRY_ACQUIRES(...) HF_TSA(try_acquire_capability(__VA_ARGS__))
-#define NO_TSA		  HF_TSA(no_thread_safety_analysis)
+#define NO_TSA            HF_TSA(no_thread_safety_analysis)
 
 #endif

@@ -28,6 +28,6 @@ void rcu_synchronize_readers(void);
 
 /* Publish and read a pointer. rcu_publish()'s release pairs with rcu_load()'s acquire. */
 #define rcu_publish(pp, p) __atomic_store_n((pp), (p), __ATOMIC_RELEASE)
-#define rcu_load(pp)	   __atomic_load_n((pp), __ATOMIC_ACQUIRE)
+#define rcu_load(pp)       __atomic_load_n((pp), __ATOMIC_ACQUIRE)
 
 #endif

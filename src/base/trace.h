@@ -8,13 +8,13 @@
 
 #ifdef HF_HAVE_SDT
 #include <sys/sdt.h>
-#define HF_TRACE1(name, a)	    STAP_PROBE1(holdfast, name, a)
-#define HF_TRACE2(name, a, b)	    STAP_PROBE2(holdfast, name, a, b)
+#define HF_TRACE1(name, a)          STAP_PROBE1(holdfast, name, a)
+#define HF_TRACE2(name, a, b)       STAP_PROBE2(holdfast, name, a, b)
 #define HF_TRACE3(name, a, b, c)    STAP_PROBE3(holdfast, name, a, b, c)
 #define HF_TRACE4(name, a, b, c, d) STAP_PROBE4(holdfast, name, a, b, c, d)
 #else
-#define HF_TRACE1(name, a)	    ((void)(a))
-#define HF_TRACE2(name, a, b)	    ((void)(a), (void)(b))
+#define HF_TRACE1(name, a)          ((void)(a))
+#define HF_TRACE2(name, a, b)       ((void)(a), (void)(b))
 #define HF_TRACE3(name, a, b, c)    ((void)(a), (void)(b), (void)(c))
 #define HF_TRACE4(name, a, b, c, d) ((void)(a), (void)(b), (void)(c), (void)(d))
 #endif

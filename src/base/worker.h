@@ -43,8 +43,8 @@ typedef bool (*worker_poll_fn)(void *arg);
  * @poll: called after each wake-up, and again while it returns true; may be NULL
  * Return: 0; -ENOMEM; -EAGAIN or the errno of epoll_create1, negated. @out written on success only.
  */
-int worker_create(const char *name, worker_poll_fn poll, void *arg, struct worker **out)
-	HF_MUST_CHECK;
+int worker_create(const char *name, worker_poll_fn poll, void *arg,
+		  struct worker **out) HF_MUST_CHECK;
 
 /** worker_destroy() - stop the thread and join it; NULL is fine; not by the worker itself */
 void worker_destroy(struct worker *w);

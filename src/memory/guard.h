@@ -31,7 +31,7 @@
 
 struct memory_guard {
 	jmp_buf env;
-	uintptr_t fault_addr;	   /* written before the jump */
+	uintptr_t fault_addr;      /* written before the jump */
 	struct memory_guard *prev; /* the enclosing guard of this thread */
 };
 
@@ -43,8 +43,8 @@ int memory_guard_install(void) HF_MUST_CHECK;
  * @sig: SIGSEGV or SIGBUS; @act: new action or NULL; @old: [out] previous one or NULL
  * Return: 0, or -EINVAL for another signal. The semantics are sigaction(2)'s, seen by the client.
  */
-int memory_guard_set_next(int sig, const struct sigaction *act, struct sigaction *old)
-	HF_MUST_CHECK;
+int memory_guard_set_next(int sig, const struct sigaction *act,
+			  struct sigaction *old) HF_MUST_CHECK;
 
 void memory_guard_push(struct memory_guard *guard);
 void memory_guard_pop(struct memory_guard *guard);

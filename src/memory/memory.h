@@ -33,12 +33,12 @@ struct memory_space;
 
 /* One run of client bytes. Everything but @refs is const after creation. */
 struct memory_region {
-	char *host;		    /* @len bytes; host[0] is client byte @uaddr */
-	uint64_t len;		    /* bytes; 0 means 2^64, the identity region alone */
-	uaddr_t uaddr;		    /* client's address of the first byte */
+	char *host;                 /* @len bytes; host[0] is client byte @uaddr */
+	uint64_t len;               /* bytes; 0 means 2^64, the identity region alone */
+	uaddr_t uaddr;              /* client's address of the first byte */
 	struct memory_space *space; /* [shared] one reference held */
-	unsigned int refs;	    /* atomic */
-	bool pinned;		    /* pages are locked until the last put */
+	unsigned int refs;          /* atomic */
+	bool pinned;                /* pages are locked until the last put */
 };
 
 /** memory_space_create_own() - this process's address space. Return: 0; -ENOMEM */
@@ -104,7 +104,7 @@ uint64_t memory_charged_pages(struct memory_space *space);
  * Return: 0; -EFAULT if any byte is not accessible (part may have been copied).
  */
 int memory_copy_from(struct memory_space *space, void *dst, uaddr_t src, size_t len) HF_MUST_CHECK;
-int memory_copy_to(struct memory_space *space, uaddr_t dst, const void *src, size_t len)
-	HF_MUST_CHECK;
+int memory_copy_to(struct memory_space *space, uaddr_t dst, const void *src,
+		   size_t len) HF_MUST_CHECK;
 
 #endif
