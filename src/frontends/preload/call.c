@@ -25,7 +25,8 @@
 #include "frontends/preload/call.h"
 #include "frontends/preload/node.h"
 
-#define US_PER_S 1000000
+#define US_PER_S       1000000
+#define ERRNO_ENOTSUPP 524 /* the kernel's own, which leaks ([1-41]); libc has no name for it */
 
 static struct mutex log_lock = MUTEX_INIT;
 static int log_fd GUARDED_BY(log_lock) = -1;
@@ -130,7 +131,7 @@ static void begin_line(struct call *call, unsigned int minor)
 
 static void print_refusal(FILE *f, int err)
 {
-	const char *name = strerrorname_np(err);
+	const char *name = err == ERRNO_ENOTSUPP ? "ENOTSUPP" : strerrorname_np(err);
 	const char *reason = refuse_reason();
 
 	if (name)

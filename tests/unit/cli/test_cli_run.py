@@ -1,0 +1,181 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""What `holdfast` says and returns: usage: test_cli_run.py HOLDFAST"""
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import unittest
+
+HOLDFAST = os.path.abspath(sys.argv[1])
+
+
+def holdfast(*args, **kwargs):
+    return subprocess.run([HOLDFAST, *args], capture_output=True, text=True, timeout=60, **kwargs)
+
+
+def run(*args, **kwargs):
+    return holdfast("run", *args, **kwargs)
+
+
+class Case(unittest.TestCase):
+    def assert_wrong_use(self, done, *words):
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assert_one_line(done, *words)
+
+    def assert_one_line(self, done, *words):
+        self.assertEqual(done.stdout, "")
+        self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
+        for word in words:
+            self.assertIn(word, done.stderr)
+
+
+class WrongUse(Case):
+    def test_no_command(self):
+        self.assert_wrong_use(holdfast(), "no command", "run", "bench", "help")
+
+    def test_unknown_command(self):
+        self.assert_wrong_use(holdfast("rum"), "'rum'", "run", "bench", "help")
+
+    def test_unknown_bench(self):
+        self.assert_wrong_use(holdfast("bench", "rest"), "'rest'")
+
+    def test_run_without_command(self):
+        self.assert_wrong_use(run(), "no COMMAND")
+        self.assert_wrong_use(run("-d", "name a", "--"), "no COMMAND")
+
+    def test_unknown_option(self):
+        self.assert_wrong_use(run("--lag", "x", "--", "true"), "'--lag'", "--log", "--device")
+        self.assert_wrong_use(run("-x", "--", "true"), "'-x'", "-d")
+
+    def test_option_without_value(self):
+        self.assert_wrong_use(run("-d"), "'-d'", "needs a value")
+        self.assert_wrong_use(run("--log"), "'--log'", "needs a value")
+
+    def test_unknown_key(self):
+        self.assert_wrong_use(run("-d", "nane a", "--", "true"), "'nane'", "name", "mgmtdev")
+
+    def test_unknown_mgmtdev(self):
+        self.assert_wrong_use(run("-d", "mgmtdev foo", "--", "true"), "'foo'", "vdpasim_net")
+
+    def test_bad_values(self):
+        for spec, word in (("mtu 67", "67"), ("mac 1:2", "1:2"), ("memory heap", "heap"),
+                           ("max_vqp", "max_vqp"), ("backend", "backend")):
+            self.assert_wrong_use(run("-d", spec, "--", "true"), word)
+
+    def test_second_device_is_checked_too(self):
+        self.assert_wrong_use(run("-d", "name a", "-d", "name b color red", "--", "true"), "'color'")
+
+    def test_too_many_devices(self):
+        devices = [word for i in range(65) for word in ("-d", "name d%d" % i)]
+        self.assert_wrong_use(run(*devices, "--", "true"), "64")
+
+
+class CannotDo(Case):
+    def test_missing_tap_is_said_before_the_command_runs(self):
+        done = run("-d", "backend tap,ifname=hf-not-there", "--", "echo", "ran")
+        self.assertEqual(done.returncode, 1)
+        self.assert_one_line(done, "hf-not-there")
+
+    def test_same_name_twice(self):
+        done = run("-d", "name a", "-d", "name a", "--", "true")
+        self.assertEqual(done.returncode, 1)
+        self.assert_one_line(done, "a")
+
+    def test_log_that_cannot_be_written(self):
+        done = run("--log", "/nowhere/log", "--", "true")
+        self.assertEqual(done.returncode, 1)
+        self.assert_one_line(done, "/nowhere/log")
+
+    def test_library_missing(self):
+        with tempfile.TemporaryDirectory() as folder:
+            copy = shutil.copy(HOLDFAST, folder)
+            done = subprocess.run([copy, "run", "--", "true"], capture_output=True, text=True,
+                                  timeout=60)
+        if done.returncode == 0:
+            self.skipTest("an installed library was found")
+        self.assertEqual(done.returncode, 1)
+        self.assert_one_line(done, "libholdfast-preload.so")
+
+    def test_library_path_that_ld_preload_cannot_name(self):
+        with tempfile.TemporaryDirectory(prefix="with blank ") as folder:
+            copy = shutil.copy(HOLDFAST, folder)
+            shutil.copy(os.path.join(os.path.dirname(HOLDFAST), "libholdfast-preload.so"), folder)
+            done = subprocess.run([copy, "run", "--", "true"], capture_output=True, text=True,
+                                  timeout=60)
+        self.assertEqual(done.returncode, 1)
+        self.assert_one_line(done, "with blank")
+
+
+class Command(Case):
+    def test_exit_status_is_the_commands(self):
+        for status in (0, 3, 77):
+            self.assertEqual(run("--", "sh", "-c", "exit %d" % status).returncode, status)
+
+    def test_death_by_signal_is_the_commands(self):
+        self.assertEqual(run("--", "sh", "-c", "kill -9 $$").returncode, -signal.SIGKILL)
+        self.assertEqual(run("--", "sh", "-c", "kill -TERM $$").returncode, -signal.SIGTERM)
+
+    def test_missing_command_is_127(self):
+        done = run("--", "hf-no-such-command")
+        self.assertEqual(done.returncode, 127)
+        self.assert_one_line(done, "'hf-no-such-command'")
+
+    def test_command_that_cannot_run_is_126(self):
+        done = run("--", "/etc/passwd")
+        self.assertEqual(done.returncode, 126)
+        self.assert_one_line(done, "'/etc/passwd'")
+
+    def test_arguments_and_input_pass_through(self):
+        done = run("-d", "name a", "cat", "-", "--", "/dev/null", input="text")
+        self.assertEqual((done.returncode, done.stdout), (0, "text"))
+
+    def test_existing_preload_stays(self):
+        env = dict(os.environ, LD_PRELOAD="libc.so.6")
+        done = run("--", "printenv", "LD_PRELOAD", env=env)
+        library, rest = done.stdout.strip().split(":", 1)
+        self.assertTrue(library.endswith("/libholdfast-preload.so"))
+        self.assertEqual(rest, "libc.so.6")
+
+    def test_nested_run_replaces_the_devices(self):
+        done = run("-d", "name a", "--", HOLDFAST, "run", "-d", "name b", "-d", "name c", "--",
+                   "printenv", "HOLDFAST_DEVICES", "LD_PRELOAD")
+        lines = done.stdout.splitlines()
+        self.assertEqual(lines[:2], ["name b", "name c"])
+        self.assertEqual(lines[2].count("libholdfast-preload"), 1)
+
+    def test_log_path_is_absolute_and_the_file_fresh(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(os.path.realpath(folder), "log")
+            with open(path, "w") as f:
+                f.write("old\n")
+            done = run("--log", "log", "--", "printenv", "HOLDFAST_LOG", cwd=folder)
+            self.assertEqual(done.stdout.strip(), path)
+            self.assertEqual(os.path.getsize(path), 0)
+
+    def test_log_of_an_outer_run_is_not_inherited(self):
+        done = run("--", "printenv", "HOLDFAST_LOG", env=dict(os.environ, HOLDFAST_LOG="/tmp/x"))
+        self.assertEqual(done.stdout, "")
+
+    def test_shell_without_a_client_makes_no_threads(self):
+        done = run("--", "sh", "-c", "ls /proc/$$/task | wc -l")
+        self.assertEqual(done.stdout.strip(), "1")
+
+
+class Help(Case):
+    def test_help_goes_to_stdout(self):
+        for args in (["--help"], ["help"], ["run", "--help"], ["bench", "--help"]):
+            done = holdfast(*args)
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+            self.assertTrue(done.stdout.startswith("usage: holdfast"))
+
+    def test_version(self):
+        done = holdfast("--version")
+        self.assertEqual(done.returncode, 0)
+        self.assertRegex(done.stdout, r"^holdfast \d+\.\d+\.\d+\n$")
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1], verbosity=2)

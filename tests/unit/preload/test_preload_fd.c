@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/* Which descriptor is the device, and until when: copies, closes of all kinds, numbers that change hands. */
+#include "client.h"
+
+static void preload_dup_keeps_the_session_until_the_last_close(void **state)
+{
+	int fd = open_node();
+	int copy = dup(fd);
+
+	set_status(fd, 1);
+	assert_int_equal(close(fd), 0);
+	assert_int_equal(get_status(copy), 1);
+	assert_errno(EBUSY, open(NODE, O_RDWR));
+	assert_int_equal(close(copy), 0);
+	assert_closed();
+}
+
+static void preload_fcntl_dup_is_the_device(void **state)
+{
+	int fd = open_node();
+	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 100);
+
+	assert_true(copy >= 100);
+	assert_int_equal(fcntl(copy, F_GETFD), FD_CLOEXEC);
+	set_status(copy, 1);
+	assert_int_equal(get_status(fd), 1);
+	close(fd);
+	assert_int_equal(get_status(copy), 1);
+	close(copy);
+	assert_closed();
+}
+
+static void preload_dup2_over_the_device_closes_it(void **state)
+{
+	int null = open("/dev/null", O_RDWR);
+	int fd = open_node();
+
+	assert_int_equal(dup2(null, fd), fd);
+	assert_int_equal(get_status(fd), -ENOTTY);
+	assert_int_equal(write(fd, "x", 1), 1);
+	assert_closed();
+	close(fd);
+	close(null);
+}
+
+static void preload_dup2_of_the_device_is_the_device(void **state)
+{
+	int null = open("/dev/null", O_RDWR);
+	int fd = open_node();
+
+	set_status(fd, 1);
+	assert_int_equal(dup2(fd, fd), fd);
+	assert_int_equal(get_status(fd), 1);
+	assert_int_equal(dup3(fd, null, O_CLOEXEC), null);
+	close(fd);
+	assert_int_equal(get_status(null), 1);
+	assert_errno(EBADF, dup2(1000, null));
+	assert_int_equal(get_status(null), 1);
+	close(null);
+	assert_closed();
+}
+
+static void preload_close_range_and_closefrom_close_the_device(void **state)
+{
+	int high = fcntl(open_node(), F_DUPFD, 500);
+
+	assert_int_equal(close_range(3, 499, CLOSE_RANGE_CLOEXEC), 0);
+	assert_int_equal(get_status(high), 0);
+	assert_int_equal(close_range(3, 499, 0), 0);
+	assert_int_equal(get_status(high), 0);
+	assert_errno(EBUSY, open(NODE, O_RDWR));
+	assert_int_equal(close_range(500, 500, 0), 0);
+	assert_closed();
+}
+
+static void preload_fclose_closes_the_device(void **state)
+{
+	FILE *f = fdopen(open_node(), "r+");
+
+	assert_non_null(f);
+	assert_int_equal(get_status(fileno(f)), 0);
+	assert_int_equal(fclose(f), 0);
+	assert_closed();
+}
+
+/* The number is closed behind the library's back and becomes a pipe. */
+static void preload_number_reused_by_a_pipe_is_a_pipe(void **state)
+{
+	int fd = open_node();
+	int ends[2];
+	char buf[4] = "";
+
+	set_status(fd, 1);
+	assert_int_equal(syscall(SYS_close, fd), 0);
+	assert_int_equal(pipe(ends), 0);
+	assert_int_equal(ends[0], fd);
+	assert_int_equal(write(ends[1], "abc", 3), 3);
+	assert_int_equal(read(ends[0], buf, 3), 3);
+	assert_string_equal(buf, "abc");
+	assert_errno(ENOTTY, ioctl(ends[0], VHOST_SET_OWNER));
+	close(ends[0]);
+	close(ends[1]);
+	assert_closed();
+}
+
+static void preload_raw_close_frees_the_node(void **state)
+{
+	int fd = open_node();
+
+	set_status(fd, 1);
+	assert_int_equal(syscall(SYS_close, fd), 0);
+	assert_closed();
+}
+
+static void preload_closed_descriptor_is_ebadf(void **state)
+{
+	int fd = open_node();
+
+	close(fd);
+	assert_int_equal(get_status(fd), -EBADF);
+	assert_errno(EBADF, close(fd));
+	assert_errno(EBADF, ioctl(-1, VHOST_SET_OWNER));
+	assert_errno(EBADF, close(0x7fffffff));
+}
+
+/* [2-2], [2-3] */
+static void preload_writev_pieces_are_one_message(void **state)
+{
+	void *page = shared_page();
+	struct vhost_msg_v2 msg = update_message(page);
+	struct iovec pieces[3] = {{&msg, 8}, {(char *)&msg + 8, 20}, {(char *)&msg + 28, 44}};
+	struct iovec wild[2] = {{&msg, 8}, {(void *)8, 64}};
+	int fd = open_node();
+
+	assert_int_equal(ioctl(fd, VHOST_SET_OWNER), 0);
+	assert_int_equal(writev(fd, pieces, 3), 72);
+	assert_errno(EFAULT, writev(fd, pieces, 3)); /* overlaps now: it was mapped */
+	assert_errno(EFAULT, writev(fd, wild, 2));
+	assert_errno(EINVAL, writev(fd, pieces, 2));
+	msg.iotlb.type = VHOST_IOTLB_INVALIDATE;
+	assert_int_equal(pwrite(fd, &msg, sizeof(msg), 12345), 72);
+	close(fd);
+	munmap(page, 4096);
+}
+
+static void preload_generic_ioctls_work_as_on_any_file(void **state)
+{
+	int fd = open_node();
+	int on = 1;
+
+	assert_int_equal(ioctl(fd, FIOCLEX), 0);
+	assert_int_equal(fcntl(fd, F_GETFD), FD_CLOEXEC);
+	assert_int_equal(ioctl(fd, FIONBIO, &on), 0);
+	assert_true(fcntl(fd, F_GETFL) & O_NONBLOCK);
+	close(fd);
+}
+
+static void preload_many_opens_leak_no_descriptor(void **state)
+{
+	int first, last;
+
+	assert_closed();
+	first = dup(1);
+	close(first);
+	for (int i = 0; i < 200; i++)
+		assert_closed();
+	last = dup(1);
+	close(last);
+	assert_int_equal(first, last);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(preload_dup_keeps_the_session_until_the_last_close),
+		cmocka_unit_test(preload_fcntl_dup_is_the_device),
+		cmocka_unit_test(preload_dup2_over_the_device_closes_it),
+		cmocka_unit_test(preload_dup2_of_the_device_is_the_device),
+		cmocka_unit_test(preload_close_range_and_closefrom_close_the_device),
+		cmocka_unit_test(preload_fclose_closes_the_device),
+		cmocka_unit_test(preload_number_reused_by_a_pipe_is_a_pipe),
+		cmocka_unit_test(preload_raw_close_frees_the_node),
+		cmocka_unit_test(preload_closed_descriptor_is_ebadf),
+		cmocka_unit_test(preload_writev_pieces_are_one_message),
+		cmocka_unit_test(preload_generic_ioctls_work_as_on_any_file),
+		cmocka_unit_test(preload_many_opens_leak_no_descriptor),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/* Children: forked ones have the descriptors and not the device; others start afresh. */
+#include "client.h"
+
+#include <spawn.h>
+
+extern char **environ;
+
+/* First of all cases: nothing was ever open. */
+static void preload_child_of_an_idle_process_has_its_own_device(void **state)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		int fd = open(NODE, O_RDWR);
+		uint8_t status = 1;
+
+		_exit(fd >= 0 && ioctl(fd, VHOST_VDPA_SET_STATUS, &status) == 0 ? 0 : 1);
+	}
+	assert_int_equal(child_status(pid), 0);
+	assert_closed();
+	pid = fork(); /* and after the devices were made */
+	if (pid == 0) {
+		int fd = open(NODE, O_RDWR);
+
+		_exit(fd >= 0 && get_status(fd) == 0 ? 0 : 1);
+	}
+	assert_int_equal(child_status(pid), 0);
+	assert_closed();
+}
+
+static int calls_of_a_child(int fd)
+{
+	void *page = shared_page();
+	struct vhost_msg_v2 msg = update_message(page);
+	char buf[4];
+
+	if (get_status(fd) != -EPERM)
+		return 1;
+	if (ioctl(fd, VHOST_SET_OWNER) != -1 || errno != EBUSY)
+		return 2;
+	if (write(fd, &msg, sizeof(msg)) != -1 || errno != EFAULT)
+		return 3;
+	if (read(fd, buf, sizeof(buf)) != -1 || errno != EINVAL)
+		return 4;
+	if (open(NODE, O_RDWR) != -1 || errno != EBUSY)
+		return 5;
+	fd = dup(fd);
+	if (fd < 0 || get_status(fd) != -EPERM)
+		return 6;
+	return 0;
+}
+
+static void preload_forked_child_is_not_the_owner(void **state)
+{
+	int fd = open_node();
+	pid_t pid;
+
+	assert_int_equal(ioctl(fd, VHOST_SET_OWNER), 0);
+	pid = fork();
+	if (pid == 0)
+		_exit(calls_of_a_child(fd));
+	assert_int_equal(child_status(pid), 0);
+	assert_int_equal(get_status(fd), 0);
+	close(fd);
+}
+
+static void preload_close_in_a_child_is_harmless(void **state)
+{
+	int fd = open_node();
+	pid_t pid;
+
+	set_status(fd, 1);
+	pid = fork();
+	if (pid == 0) {
+		close(fd);
+		_exit(get_status(fd) == -EBADF ? 0 : 1);
+	}
+	assert_int_equal(child_status(pid), 0);
+	assert_int_equal(get_status(fd), 1);
+	close(fd);
+	assert_closed();
+}
+
+/* [4-1] counts descriptions: the child's copy keeps the node busy. */
+static void preload_node_is_busy_while_a_child_has_the_descriptor(void **state)
+{
+	int fd = open_node();
+	int hold[2];
+	char byte;
+	pid_t pid;
+
+	assert_int_equal(pipe(hold), 0);
+	pid = fork();
+	if (pid == 0) {
+		close(hold[1]);
+		_exit(read(hold[0], &byte, 1) == 0 ? 0 : 1); /* until the parent lets go */
+	}
+	close(hold[0]);
+	close(fd);
+	assert_errno(EBUSY, open(NODE, O_RDWR));
+	close(hold[1]);
+	assert_int_equal(child_status(pid), 0);
+	assert_closed();
+}
+
+static void preload_vfork_child_changes_nothing(void **state)
+{
+	int fd = open_node();
+	pid_t pid;
+
+	set_status(fd, 1);
+	pid = vfork();
+	if (pid == 0) {
+		close(fd);
+		_exit(0);
+	}
+	assert_int_equal(child_status(pid), 0);
+	assert_int_equal(get_status(fd), 1);
+	assert_errno(EBUSY, open(NODE, O_RDWR));
+	close(fd);
+	assert_closed();
+}
+
+static void preload_spawned_program_has_its_own_devices(void **state)
+{
+	char *argv[] = {"/proc/self/exe", "--open", NULL};
+	int fd = open_node();
+	pid_t pid;
+
+	set_status(fd, 1);
+	assert_int_equal(posix_spawn(&pid, argv[0], NULL, NULL, argv, environ), 0);
+	assert_int_equal(child_status(pid), 0);
+	assert_int_equal(get_status(fd), 1);
+	close(fd);
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(preload_child_of_an_idle_process_has_its_own_device),
+		cmocka_unit_test(preload_forked_child_is_not_the_owner),
+		cmocka_unit_test(preload_close_in_a_child_is_harmless),
+		cmocka_unit_test(preload_node_is_busy_while_a_child_has_the_descriptor),
+		cmocka_unit_test(preload_vfork_child_changes_nothing),
+		cmocka_unit_test(preload_spawned_program_has_its_own_devices),
+	};
+
+	if (argc > 1) { /* what posix_spawn started: a client of its own */
+		int fd = open(argv[1][0] ? NODE : "", O_RDWR);
+
+		return fd >= 0 && get_status(fd) == 0 ? 0 : 1;
+	}
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

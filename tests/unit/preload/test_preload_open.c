@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/* A node as a client sees it: detection, opening, and what a descriptor does besides ioctl and write. */
+#include "client.h"
+
+#include <sys/epoll.h>
+#include <sys/sysmacros.h>
+
+/* Return: major of "vhost-vdpa" among the character devices of @f, 0 if it is not there. */
+static unsigned int listed_major(FILE *f)
+{
+	char line[128], name[64];
+	unsigned int major, found = 0;
+	bool in_chars = false;
+
+	while (fgets(line, sizeof(line), f)) {
+		if (strstr(line, "devices:"))
+			in_chars = strncmp(line, "Character", 9) == 0;
+		else if (in_chars && sscanf(line, "%u %63s", &major, name) == 2 &&
+			 strcmp(name, "vhost-vdpa") == 0)
+			found = major;
+	}
+	return found;
+}
+
+static void preload_stat_node_matches_proc_devices(void **state)
+{
+	FILE *f = fopen("/proc/devices", "re");
+	struct stat st, by_fd;
+	struct stat64 st64;
+	int fd;
+
+	assert_non_null(f);
+	assert_int_equal(stat(NODE, &st), 0);
+	assert_true(S_ISCHR(st.st_mode));
+	assert_int_equal(minor(st.st_rdev), 0);
+	assert_int_equal(major(st.st_rdev), listed_major(f));
+	assert_int_not_equal(major(st.st_rdev), 0);
+	fclose(f);
+
+	assert_int_equal(stat64(NODE, &st64), 0);
+	assert_int_equal(st64.st_rdev, st.st_rdev);
+	fd = open_node();
+	assert_int_equal(fstat(fd, &by_fd), 0);
+	assert_memory_equal(&by_fd, &st, sizeof(st));
+	memset(&by_fd, 0, sizeof(by_fd));
+	assert_int_equal(fstatat(fd, "", &by_fd, AT_EMPTY_PATH), 0);
+	assert_memory_equal(&by_fd, &st, sizeof(st));
+	close(fd);
+}
+
+static void preload_statx_node_is_character_device(void **state)
+{
+	struct statx stx;
+	struct stat st;
+
+	assert_int_equal(statx(AT_FDCWD, NODE, 0, STATX_BASIC_STATS, &stx), 0);
+	assert_int_equal(stat(NODE, &st), 0);
+	assert_true(S_ISCHR(stx.stx_mode));
+	assert_int_equal(stx.stx_rdev_major, major(st.st_rdev));
+	assert_int_equal(stx.stx_ino, st.st_ino);
+}
+
+static void preload_proc_devices_keeps_the_kernels_lines(void **state)
+{
+	static char ours[65536], kernels[65536];
+	int fd = open("/proc/devices", O_RDONLY);
+	ssize_t nr = read(fd, ours, sizeof(ours) - 1);
+	FILE *raw;
+	char *line;
+
+	assert_true(nr > 0);
+	close(fd);
+	/* another program reads the kernel's own, without the library */
+	raw = popen("LD_PRELOAD= cat /proc/devices", "r");
+	assert_non_null(raw);
+	assert_true(fread(kernels, 1, sizeof(kernels) - 1, raw) > 0);
+	pclose(raw);
+	assert_null(strstr(kernels, "vhost-vdpa"));
+	for (line = strtok(kernels, "\n"); line; line = strtok(NULL, "\n"))
+		assert_non_null(strstr(ours, line));
+}
+
+static void preload_missing_node_is_enoent(void **state)
+{
+	struct stat st;
+
+	assert_errno(ENOENT, stat("/dev/vhost-vdpa-1", &st));
+	assert_errno(ENOENT, open("/dev/vhost-vdpa-1", O_RDWR));
+	assert_errno(ENOENT, open("/dev/vhost-vdpa-00", O_RDWR));
+	assert_errno(ENOENT, open("/dev/vhost-vdpa-", O_RDWR));
+	assert_errno(ENOENT, open("/dev/vhost-vdpa-99999999999999999999", O_RDWR));
+}
+
+static void preload_access_reads_and_writes_but_does_not_execute(void **state)
+{
+	assert_int_equal(access(NODE, F_OK), 0);
+	assert_int_equal(access(NODE, R_OK | W_OK), 0);
+	assert_int_equal(faccessat(AT_FDCWD, NODE, R_OK, 0), 0);
+	assert_errno(EACCES, access(NODE, X_OK));
+}
+
+/* [4-1] */
+static void preload_open_twice_is_ebusy(void **state)
+{
+	int fd = open_node();
+
+	assert_errno(EBUSY, open(NODE, O_RDWR));
+	assert_errno(EBUSY, openat(AT_FDCWD, NODE, O_RDONLY));
+	close(fd);
+	assert_closed();
+}
+
+static void preload_open_flags_are_honoured(void **state)
+{
+	int fd = open64(NODE, O_RDWR);
+
+	assert_true(fd >= 0);
+	assert_int_equal(fcntl(fd, F_GETFD), 0);
+	assert_int_equal(fcntl(fd, F_GETFL) & O_ACCMODE, O_RDWR);
+	close(fd);
+	fd = openat64(AT_FDCWD, NODE, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+	assert_true(fd >= 0);
+	assert_int_equal(fcntl(fd, F_GETFD), FD_CLOEXEC);
+	assert_true(fcntl(fd, F_GETFL) & O_NONBLOCK);
+	close(fd);
+	assert_errno(EEXIST, open(NODE, O_RDWR | O_CREAT | O_EXCL, 0600));
+	assert_errno(ENOTDIR, open(NODE, O_RDONLY | O_DIRECTORY));
+	assert_closed();
+}
+
+/* [1-1] */
+static void preload_read_only_node_takes_ioctls_and_no_writes(void **state)
+{
+	void *page = shared_page();
+	struct vhost_msg_v2 msg = update_message(page);
+	int fd = open(NODE, O_RDONLY);
+
+	assert_int_equal(get_status(fd), 0);
+	assert_int_equal(ioctl(fd, VHOST_SET_OWNER), 0);
+	assert_errno(EBADF, write(fd, &msg, sizeof(msg)));
+	close(fd);
+	fd = open_node();
+	assert_int_equal(ioctl(fd, VHOST_SET_OWNER), 0);
+	assert_int_equal(write(fd, &msg, sizeof(msg)), sizeof(msg));
+	close(fd);
+	munmap(page, 4096);
+}
+
+/* [1-1] */
+static void preload_read_is_einval(void **state)
+{
+	char buf[8];
+	struct iovec iov = {buf, sizeof(buf)};
+	int fd = open_node();
+
+	assert_errno(EINVAL, read(fd, buf, sizeof(buf)));
+	assert_errno(EINVAL, readv(fd, &iov, 1));
+	assert_errno(EINVAL, pread(fd, buf, sizeof(buf), 0));
+	close(fd);
+	fd = open(NODE, O_WRONLY);
+	assert_true(fd >= 0);
+	assert_errno(EBADF, read(fd, buf, sizeof(buf)));
+	close(fd);
+}
+
+/* [1-1] */
+static void preload_poll_is_always_ready_and_epoll_refused(void **state)
+{
+	int fd = open_node();
+	struct pollfd pfd = {.fd = fd, .events = POLLIN | POLLOUT};
+	struct epoll_event event = {.events = EPOLLIN};
+	int ep = epoll_create1(EPOLL_CLOEXEC);
+
+	assert_int_equal(poll(&pfd, 1, 0), 1);
+	assert_int_equal(pfd.revents, POLLIN | POLLOUT);
+	assert_errno(EPERM, epoll_ctl(ep, EPOLL_CTL_ADD, fd, &event));
+	close(ep);
+	close(fd);
+}
+
+/* [1-41] */
+static void preload_mmap_is_refused(void **state)
+{
+	int fd = open_node();
+	void *anon;
+
+	errno = 0;
+	assert_true(mmap(NULL, 4096, PROT_WRITE, MAP_SHARED, fd, 0) == MAP_FAILED);
+	assert_int_equal(errno, 524);
+	assert_true(mmap64(NULL, 4096, PROT_WRITE, MAP_PRIVATE, fd, 0) == MAP_FAILED);
+	assert_int_equal(errno, EINVAL);
+	anon = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, fd, 0);
+	assert_true(anon != MAP_FAILED);
+	munmap(anon, 4096);
+	close(fd);
+}
+
+static void preload_success_keeps_errno(void **state)
+{
+	struct stat st;
+	int fd;
+
+	errno = ENOTNAM;
+	fd = open(NODE, O_RDWR);
+	assert_int_equal(errno, ENOTNAM);
+	assert_int_equal(get_status(fd), 0);
+	assert_int_equal(errno, ENOTNAM);
+	assert_int_equal(fstat(fd, &st), 0);
+	assert_int_equal(errno, ENOTNAM);
+	assert_int_equal(close(fd), 0);
+	assert_int_equal(errno, ENOTNAM);
+	fclose(fopen("/proc/devices", "r"));
+	assert_int_equal(errno, ENOTNAM);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(preload_missing_node_is_enoent),
+		cmocka_unit_test(preload_stat_node_matches_proc_devices),
+		cmocka_unit_test(preload_statx_node_is_character_device),
+		cmocka_unit_test(preload_proc_devices_keeps_the_kernels_lines),
+		cmocka_unit_test(preload_access_reads_and_writes_but_does_not_execute),
+		cmocka_unit_test(preload_open_twice_is_ebusy),
+		cmocka_unit_test(preload_open_flags_are_honoured),
+		cmocka_unit_test(preload_read_only_node_takes_ioctls_and_no_writes),
+		cmocka_unit_test(preload_read_is_einval),
+		cmocka_unit_test(preload_poll_is_always_ready_and_epoll_refused),
+		cmocka_unit_test(preload_mmap_is_refused),
+		cmocka_unit_test(preload_success_keeps_errno),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
