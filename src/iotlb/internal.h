@@ -22,10 +22,10 @@
 
 /*
  * Node sizes, header included, stay 8 bytes (malloc's own header) short of a power of two.
- * A leaf comes in four sizes so that a leaf is never less than half full by size.
+ * A leaf has room for 3, 7, 15 or 31 entries, so that it is never less than half full by size.
  */
 #define LEAF_MAX   31U /* entries: 16 + 31 * 32 = 1008 bytes */
-#define INNER_MAX  30U /* children: 16 + 30 * 16 = 496 bytes */
+#define INNER_MAX  30U /* children: 16 + 31 * 8 + 30 * 8 = 504 bytes; node_search() reads 31 keys */
 #define LEAF_MIN   8U  /* fewer: joined with a neighbour by the next removal nearby */
 #define INNER_MIN  8U
 #define LEAF_JOIN  23U /* join two leaves if the result has no more than this */
@@ -42,7 +42,8 @@ struct slot {
 
 /*
  * key[i] is the first address of entry i (leaf) or of the first entry below child i (inner); exact,
- * ascending. Behind the keys: struct slot[cap] in a leaf, struct node *[cap] in an inner node.
+ * ascending; the unused ones are all ones. Behind the keys: struct slot[cap] in a leaf, one more unused
+ * key and struct node *[cap] in an inner node.
  * Everything but @refs is const once @gen is not the editing tree's any more.
  */
 struct node {
@@ -76,7 +77,7 @@ static inline struct slot *node_slots(const struct node *n)
 
 static inline struct node **node_children(const struct node *n)
 {
-	return (struct node **)&n->key[n->cap];
+	return (struct node **)&n->key[INNER_MAX + 1];
 }
 
 static inline struct memory_region *slot_mem(const struct slot *s)
@@ -89,19 +90,25 @@ static inline uint8_t slot_perm(const struct slot *s)
 	return s->mem_perm & IOTLB_RW;
 }
 
-/* Number of keys <= @x. Without branches on the keys: a random address is not predictable. */
+/*
+ * Number of keys <= @x. Every eighth key decides on a block of seven, which are then counted. The
+ * comparisons of each step do not wait for one another and nothing branches on a key: a random address
+ * is not predictable. Unused keys are all ones; for an @x that is too, the count is cut to @nr.
+ */
 static inline unsigned node_search(const struct node *n, uint64_t x)
 {
-	const uint64_t *base = n->key;
-	unsigned len = n->nr;
+	const uint64_t *k = n->key;
+	unsigned base = 0, nr;
 
-	while (len > 1) {
-		unsigned half = len / 2;
-
-		base += (base[half] <= x) * half;
-		len -= half;
-	}
-	return (unsigned)(base - n->key) + (*base <= x);
+	if (n->cap > 15)
+		base = 8U * ((k[7] <= x) + (k[15] <= x) + (k[23] <= x));
+	else if (n->cap > 7)
+		base = 8U * (k[7] <= x);
+	k += base;
+	nr = base + (k[0] <= x) + (k[1] <= x) + (k[2] <= x);
+	if (n->cap > 3)
+		nr += ((k[3] <= x) + (k[4] <= x)) + ((k[5] <= x) + (k[6] <= x));
+	return nr < n->nr ? nr : n->nr;
 }
 
 /* The child or entry whose range of keys holds @x; 0 if @x lies before all of them. */

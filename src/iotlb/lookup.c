@@ -14,16 +14,6 @@
 
 #include "base/overflow.h"
 
-/* A leaf's keys are fetched at once: the search would wait for one cache line after another. */
-static inline const struct node *child_at(const struct node *n, unsigned idx)
-{
-	const struct node *child = node_children(n)[idx];
-
-	for (unsigned i = 0; i < 4; i++)
-		__builtin_prefetch((const char *)child + (size_t)i * CACHE_LINE);
-	return child;
-}
-
 /* The leaf and position of the last entry that starts at or before @iova. */
 static inline const struct node *find_entry(const struct node *n, iova_t iova, unsigned *idx)
 {
@@ -37,7 +27,7 @@ static inline const struct node *find_entry(const struct node *n, iova_t iova, u
 			return NULL;
 		if (n->level == 0)
 			break;
-		n = child_at(n, nr - 1);
+		n = node_children(n)[nr - 1];
 	}
 	*idx = nr - 1;
 	return n;

@@ -19,7 +19,7 @@ static size_t item_bytes(unsigned level)
 
 static char *items(const struct node *n)
 {
-	return (char *)&n->key[n->cap];
+	return n->level ? (char *)node_children(n) : (char *)node_slots(n);
 }
 
 /* Leaf sizes are 3, 7, 15 and 31 entries: 128, 256, 512 and 1024 bytes of heap. */
@@ -37,13 +37,14 @@ static unsigned cap_for(unsigned level, unsigned want)
 struct node *node_alloc(unsigned level, unsigned want, uint64_t gen)
 {
 	unsigned cap = cap_for(level, want);
+	size_t key_bytes = (cap + (level ? 1 : 0)) * sizeof(uint64_t);
 	struct node *n;
 	void *mem;
 
-	if (posix_memalign(&mem, CACHE_LINE,
-			   sizeof(*n) + cap * (sizeof(n->key[0]) + item_bytes(level))) != 0)
+	if (posix_memalign(&mem, CACHE_LINE, sizeof(*n) + key_bytes + cap * item_bytes(level)) != 0)
 		return NULL;
 	n = mem;
+	memset(n->key, 0xff, key_bytes);
 	n->gen = gen;
 	n->refs = 1;
 	n->nr = 0;
@@ -126,6 +127,8 @@ static void shift_items(struct node *n, unsigned from, unsigned to)
 
 	memmove(&n->key[to], &n->key[from], count * sizeof(n->key[0]));
 	memmove(items(n) + to * size, items(n) + from * size, count * size);
+	if (to < from)
+		memset(&n->key[to + count], 0xff, (from - to) * sizeof(n->key[0]));
 	n->nr = (uint8_t)(n->nr + to - from);
 }
 

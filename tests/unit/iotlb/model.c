@@ -165,6 +165,8 @@ static size_t assert_node_sound(const struct node *n, iova_t *last, bool *seen)
 
 	assert_true(n->nr >= 1 && n->nr <= n->cap && n->refs >= 1);
 	assert_true(n->cap <= (n->level ? INNER_MAX : LEAF_MAX));
+	for (unsigned i = n->nr; i < n->cap; i++)
+		assert_true(n->key[i] == UINT64_MAX);
 	for (unsigned i = 0; i < n->nr; i++) {
 		if (n->level) {
 			const struct node *child = node_children(n)[i];
