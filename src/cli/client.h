@@ -37,34 +37,34 @@
 #define VHOST_GET_FORK_FROM_OWNER _IOR(VHOST_VIRTIO, 0x85, __u8)
 #endif
 #ifndef VHOST_NEW_WORKER
-#define VHOST_NEW_WORKER _IOR(VHOST_VIRTIO, 0x8, unsigned int)
-#define VHOST_FREE_WORKER _IOW(VHOST_VIRTIO, 0x9, unsigned int)
+#define VHOST_NEW_WORKER          _IOR(VHOST_VIRTIO, 0x8, unsigned int)
+#define VHOST_FREE_WORKER         _IOW(VHOST_VIRTIO, 0x9, unsigned int)
 #define VHOST_ATTACH_VRING_WORKER _IOW(VHOST_VIRTIO, 0x15, uint64_t)
-#define VHOST_GET_VRING_WORKER _IOWR(VHOST_VIRTIO, 0x16, uint64_t)
+#define VHOST_GET_VRING_WORKER    _IOWR(VHOST_VIRTIO, 0x16, uint64_t)
 #endif
 
 #define CLIENT_BIT(n) (1ULL << (n))
 
 /** Backend feature bits, as masks. */
 enum client_backend {
-    CLIENT_BACKEND_MSG_V2 = 1 << 1,
-    CLIENT_BACKEND_BATCH = 1 << 2,
-    CLIENT_BACKEND_ASID = 1 << 3,
-    CLIENT_BACKEND_SUSPEND = 1 << 4,
-    CLIENT_BACKEND_RESUME = 1 << 5,
-    CLIENT_BACKEND_ENABLE_AFTER_OK = 1 << 6,
-    CLIENT_BACKEND_DESC_ASID = 1 << 7,
-    CLIENT_BACKEND_PERSIST = 1 << 8,
+	CLIENT_BACKEND_MSG_V2 = 1 << 1,
+	CLIENT_BACKEND_BATCH = 1 << 2,
+	CLIENT_BACKEND_ASID = 1 << 3,
+	CLIENT_BACKEND_SUSPEND = 1 << 4,
+	CLIENT_BACKEND_RESUME = 1 << 5,
+	CLIENT_BACKEND_ENABLE_AFTER_OK = 1 << 6,
+	CLIENT_BACKEND_DESC_ASID = 1 << 7,
+	CLIENT_BACKEND_PERSIST = 1 << 8,
 };
 
-#define CLIENT_FEATURE_LOG_ALL CLIENT_BIT(26)
-#define CLIENT_FEATURE_VERSION_1 CLIENT_BIT(VIRTIO_F_VERSION_1)
+#define CLIENT_FEATURE_LOG_ALL         CLIENT_BIT(26)
+#define CLIENT_FEATURE_VERSION_1       CLIENT_BIT(VIRTIO_F_VERSION_1)
 #define CLIENT_FEATURE_ACCESS_PLATFORM CLIENT_BIT(VIRTIO_F_ACCESS_PLATFORM)
 
 /** The two status values a bring-up passes through. */
-#define CLIENT_STATUS_DRIVER (VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER)
+#define CLIENT_STATUS_DRIVER   (VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER)
 #define CLIENT_STATUS_FEATURES (CLIENT_STATUS_DRIVER | VIRTIO_CONFIG_S_FEATURES_OK)
-#define CLIENT_STATUS_RUNNING (CLIENT_STATUS_FEATURES | VIRTIO_CONFIG_S_DRIVER_OK)
+#define CLIENT_STATUS_RUNNING  (CLIENT_STATUS_FEATURES | VIRTIO_CONFIG_S_DRIVER_OK)
 
 /* ---- descriptor ---- */
 
@@ -119,7 +119,7 @@ int client_iotlb_send(int fd, uint32_t asid, uint8_t type, const struct vhost_io
 
 /** client_iotlb_map() - UPDATE [iova, iova + size) to @uaddr with @perm. */
 int client_iotlb_map(int fd, uint32_t asid, uint64_t iova, uint64_t size, const void *uaddr,
-                     uint8_t perm);
+		     uint8_t perm);
 
 /** client_iotlb_unmap() - INVALIDATE every entry that touches [iova, iova + size). */
 int client_iotlb_unmap(int fd, uint32_t asid, uint64_t iova, uint64_t size);
@@ -130,16 +130,16 @@ int client_iotlb_batch(int fd, uint32_t asid, bool begin);
 /* ---- memory ---- */
 
 enum client_mem_kind {
-    CLIENT_MEM_MEMFD,       /* shared memfd, as a VMM's share=on backend */
-    CLIENT_MEM_SHARED_ANON, /* MAP_SHARED | MAP_ANONYMOUS */
-    CLIENT_MEM_PRIVATE,     /* private anonymous, as a VMM's default RAM */
+	CLIENT_MEM_MEMFD,       /* shared memfd, as a VMM's share=on backend */
+	CLIENT_MEM_SHARED_ANON, /* MAP_SHARED | MAP_ANONYMOUS */
+	CLIENT_MEM_PRIVATE,     /* private anonymous, as a VMM's default RAM */
 };
 
 /** A piece of client memory, page aligned, zeroed and faulted in. */
 struct client_mem {
-    void *addr;
-    size_t size; /* bytes, whole pages */
-    int memfd;   /* -1 unless CLIENT_MEM_MEMFD */
+	void *addr;
+	size_t size; /* bytes, whole pages */
+	int memfd;   /* -1 unless CLIENT_MEM_MEMFD */
 };
 
 /** client_mem_create() - map @size bytes of @kind. Return: 0 or -errno. */
@@ -157,28 +157,28 @@ void client_mem_destroy(struct client_mem *mem);
  * descriptors, available ring, used ring; the device sees them at @iova.
  */
 struct client_ring {
-    uint32_t idx;  /* device's vq index */
-    uint32_t num;  /* power of two, at most CLIENT_RING_MAX */
-    uint64_t iova; /* of @base */
-    uint8_t *base;
-    struct vring_desc *desc;
-    struct vring_avail *avail;
-    struct vring_used *used;
-    uint16_t avail_idx; /* next available index to publish */
-    uint16_t used_idx;  /* next used index to read */
-    uint16_t free_head;
-    uint16_t nr_free;
-    int kick_fd; /* eventfds, owned; -1 until client_ring_attach() */
-    int call_fd;
-    uint16_t next[CLIENT_RING_MAX];     /* free list and chain order, private copy */
-    uint16_t chain_len[CLIENT_RING_MAX]; /* descriptors of the chain at this head */
+	uint32_t idx;  /* device's vq index */
+	uint32_t num;  /* power of two, at most CLIENT_RING_MAX */
+	uint64_t iova; /* of @base */
+	uint8_t *base;
+	struct vring_desc *desc;
+	struct vring_avail *avail;
+	struct vring_used *used;
+	uint16_t avail_idx; /* next available index to publish */
+	uint16_t used_idx;  /* next used index to read */
+	uint16_t free_head;
+	uint16_t nr_free;
+	int kick_fd; /* eventfds, owned; -1 until client_ring_attach() */
+	int call_fd;
+	uint16_t next[CLIENT_RING_MAX];      /* free list and chain order, private copy */
+	uint16_t chain_len[CLIENT_RING_MAX]; /* descriptors of the chain at this head */
 };
 
 /** One piece of a buffer chain. */
 struct client_buf {
-    uint64_t iova;
-    uint32_t len;
-    bool device_writes;
+	uint64_t iova;
+	uint32_t len;
+	bool device_writes;
 };
 
 /** client_ring_size() - bytes that a ring of @num entries takes, a multiple of 64. */
@@ -190,13 +190,14 @@ size_t client_ring_size(uint32_t num);
  * @start: avail and used index to start from
  */
 void client_ring_init(struct client_ring *ring, uint32_t idx, uint32_t num, void *base,
-                      uint64_t iova, uint16_t start);
+		      uint64_t iova, uint16_t start);
 
 /** client_ring_fini() - close the eventfds; the memory stays the caller's. */
 void client_ring_fini(struct client_ring *ring);
 
 /**
  * client_ring_attach() - give the ring to the device: NUM, BASE, ADDR, KICK, CALL
+ * The device starts at the first chain that was not popped, so chains added before count.
  * Creates the eventfds on first use. ENABLE is the caller's. Return: 0 or -errno.
  */
 int client_ring_attach(struct client_ring *ring, int fd);
@@ -207,7 +208,7 @@ int client_ring_attach(struct client_ring *ring, int fd);
  * Return: 0; -ENOSPC without enough free descriptors; -EINVAL for an empty chain.
  */
 int client_ring_add(struct client_ring *ring, const struct client_buf *bufs, unsigned nr,
-                    uint16_t *head);
+		    uint16_t *head);
 
 /** client_ring_kick() - signal the kick eventfd. */
 int client_ring_kick(struct client_ring *ring);
@@ -230,25 +231,25 @@ int client_ring_wait(struct client_ring *ring, int timeout_ms);
 /* ---- a whole network device ---- */
 
 struct client_net_opts {
-    uint64_t features;         /* 0: VERSION_1 | ACCESS_PLATFORM | what is needed for @ctrl */
-    uint64_t backend_features; /* 0: MSG_V2 | BATCH */
-    uint32_t ring_size;        /* 0: 256, or the device's maximum if smaller */
-    size_t data_size;          /* bytes of buffer space behind the rings, 0: 1 MiB */
-    uint64_t iova;             /* where client memory starts for the device */
-    enum client_mem_kind kind;
-    bool ctrl; /* set up the control queue (index 2) too */
+	uint64_t features;         /* 0: VERSION_1 | ACCESS_PLATFORM | what is needed for @ctrl */
+	uint64_t backend_features; /* 0: MSG_V2 | BATCH */
+	uint32_t ring_size;        /* 0: 256, or the device's maximum if smaller */
+	size_t data_size;          /* bytes of buffer space behind the rings, 0: 1 MiB */
+	uint64_t iova;             /* where client memory starts for the device */
+	enum client_mem_kind kind;
+	bool ctrl; /* set up the control queue (index 2) too */
 };
 
 enum { CLIENT_NET_RX, CLIENT_NET_TX, CLIENT_NET_CTRL, CLIENT_NET_NR };
 
 /** A network device that one client drives; everything in it is owned. */
 struct client_net {
-    int fd;
-    struct client_mem mem; /* rings, then data */
-    uint64_t iova;         /* of @mem */
-    size_t data_off;       /* first byte behind the rings */
-    unsigned nr_rings;     /* 2, or 3 with the control queue */
-    struct client_ring ring[CLIENT_NET_NR];
+	int fd;
+	struct client_mem mem; /* rings, then data */
+	uint64_t iova;         /* of @mem */
+	size_t data_off;       /* first byte behind the rings */
+	unsigned nr_rings;     /* 2, or 3 with the control queue */
+	struct client_ring ring[CLIENT_NET_NR];
 };
 
 /**

@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * holdfast check: run the conformance suite against one vhost-vdpa node.
+ *
+ * Output is TAP, with a summary by section of the specification at the end, and JUnit XML
+ * on request. The exit status is 0 if everything passed, 1 if a check failed, 2 if the suite could
+ * not run at all.
+ */
+#include "cli/check/check.h"
+
+#include <fnmatch.h>
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+
+int cmd_check(int argc, char **argv);
+
+enum { SECTIONS = 13 };
+
+static const char *const section_names[SECTIONS] = {
+	[1] = "character device and ioctls",
+	[2] = "IOTLB protocol",
+	[3] = "address spaces and groups",
+	[4] = "open, release, reset",
+	[5] = "backend features",
+	[6] = "suspend, resume, kicks",
+	[7] = "network device",
+};
+
+struct tally {
+	unsigned ok, failed, skipped;
+};
+
+struct check_options {
+	const char *match;
+	const char *junit;
+	bool list;
+	int strict;                  /* -1: by what the device is */
+	int mapping, memory, compat; /* -1: probe */
+};
+
+/* Memory that a check's child fills. */
+struct shared {
+	struct check_result res;
+	struct check_device dev;
+};
+
+static struct shared *shared;
+static struct check_device *probe_target;
+
+static void usage(FILE *to)
+{
+	fputs("usage: holdfast check [options] PATH\n"
+	      "  PATH              a vhost-vdpa node, such as /dev/vhost-vdpa-0\n"
+	      "  --strict          expect the kernel's behaviour bit for bit\n"
+	      "  --default         expect it with Holdfast's documented deviations\n"
+	      "  --device HINTS    what probing need not find out:\n"
+	      "                    \"mapping=set_map|dma_map memory=pinned|va "
+	      "compat_reset=on|off\"\n"
+	      "  --match GLOB      only checks whose name matches\n"
+	      "  --list            print the checks and exit\n"
+	      "  --junit FILE      write a JUnit report too\n",
+	      to);
+}
+
+static int parse_hint(struct check_options *opts, const char *word)
+{
+	static const struct {
+		const char *word;
+		size_t field;
+		int value;
+	} hints[] = {
+		{"mapping=set_map", offsetof(struct check_options, mapping), 1},
+		{"mapping=dma_map", offsetof(struct check_options, mapping), 0},
+		{"memory=pinned", offsetof(struct check_options, memory), 1},
+		{"memory=va", offsetof(struct check_options, memory), 0},
+		{"compat_reset=on", offsetof(struct check_options, compat), 1},
+		{"compat_reset=off", offsetof(struct check_options, compat), 0},
+	};
+
+	for (size_t i = 0; i < sizeof(hints) / sizeof(hints[0]); i++)
+		if (!strcmp(word, hints[i].word)) {
+			*(int *)((char *)opts + hints[i].field) = hints[i].value;
+			return 0;
+		}
+	fprintf(stderr, "holdfast check: unknown hint '%s'; see --help\n", word);
+	return -EINVAL;
+}
+
+static int parse_hints(struct check_options *opts, char *text)
+{
+	char *save = NULL;
+	int rc = 0;
+
+	for (char *w = strtok_r(text, " ,", &save); w && !rc; w = strtok_r(NULL, " ,", &save))
+		rc = parse_hint(opts, w);
+	return rc;
+}
+
+static void list_checks(const struct check_options *opts)
+{
+	for (size_t s = 0; s < check_nr_sets; s++)
+		for (size_t i = 0; i < check_sets[s]->nr; i++) {
+			const struct check *c = &check_sets[s]->rows[i];
+
+			if (!opts->match || !fnmatch(opts->match, c->name, 0))
+				printf("%s [%s]\n", c->name, c->clause);
+		}
+}
+
+static void probe_static(struct check_ctx *t)
+{
+	check_probe(t, probe_target);
+}
+
+static void probe_behaviour(struct check_ctx *t)
+{
+	check_probe_behaviour(t, probe_target);
+}
+
+static int run_probe(struct check_device *dev, void (*fn)(struct check_ctx *t), long which)
+{
+	const struct check probe = {.name = "probe", .clause = "1-1", .fn = fn, .a = which};
+
+	shared->dev = *dev;
+	probe_target = &shared->dev;
+	if (check_run(dev, &probe, &shared->res))
+		return -EBUSY;
+	if (shared->res.outcome != CHECK_OK) {
+		fprintf(stderr, "holdfast check: cannot probe %s: %s\n", dev->path,
+			shared->res.outcome == CHECK_DIED ? "the probe died" : shared->res.text);
+		return -EIO;
+	}
+	*dev = shared->dev;
+	return 0;
+}
+
+static int probe(struct check_device *dev, const struct check_options *opts)
+{
+	long which = 0;
+	int rc = run_probe(dev, probe_static, 0);
+
+	if (rc)
+		return rc;
+	if (dev->device_id != VIRTIO_ID_NET) {
+		fprintf(stderr, "holdfast check: %s is device type %u; give a network device (1)\n",
+			dev->path, dev->device_id);
+		return -ENOTSUP;
+	}
+	dev->pinned = opts->memory > 0;
+	dev->set_map = opts->mapping > 0;
+	dev->compat_reset = opts->compat > 0;
+	which |= opts->memory < 0 ? 1 : 0;
+	if (which && (rc = run_probe(dev, probe_behaviour, which)))
+		return rc;
+	which = (opts->mapping < 0 ? 2 : 0) | (opts->compat < 0 ? 4 : 0);
+	return which ? run_probe(dev, probe_behaviour, which) : 0;
+}
+
+static void xml_escape(FILE *f, const char *s)
+{
+	for (; *s; s++) {
+		if (*s == '<')
+			fputs("&lt;", f);
+		else if (*s == '>')
+			fputs("&gt;", f);
+		else if (*s == '&')
+			fputs("&amp;", f);
+		else if (*s == '"')
+			fputs("&quot;", f);
+		else
+			fputc((unsigned char)*s < 32 ? ' ' : *s, f);
+	}
+}
+
+static void junit_case(FILE *f, const struct check *c, const struct check_result *res)
+{
+	int section = atoi(c->clause);
+
+	fprintf(f, "  <testcase classname=\"%d\" name=\"%s\" time=\"%u.%03u\">", section, c->name,
+		res->ms / 1000, res->ms % 1000);
+	if (res->outcome == CHECK_SKIPPED || res->outcome != CHECK_OK) {
+		fprintf(f, "<%s message=\"", res->outcome == CHECK_SKIPPED ? "skipped" : "failure");
+		xml_escape(f, res->text);
+		fputs("\"/>", f);
+	}
+	fputs("</testcase>\n", f);
+}
+
+static void tap_line(unsigned nr, const struct check *c, struct check_result *res)
+{
+	if (res->outcome == CHECK_DIED)
+		snprintf(res->text, sizeof(res->text), "check ended with wait status %#x",
+			 (unsigned)res->status);
+	if (res->outcome == CHECK_TIMED_OUT)
+		snprintf(res->text, sizeof(res->text), "no end after %u ms", res->ms);
+	if (res->outcome == CHECK_OK)
+		printf("ok %u - %s # [%s]\n", nr, c->name, c->clause);
+	else if (res->outcome == CHECK_SKIPPED)
+		printf("ok %u - %s # SKIP %s\n", nr, c->name, res->text);
+	else
+		printf("not ok %u - %s # [%s]\n# %s\n", nr, c->name, c->clause, res->text);
+	fflush(stdout);
+}
+
+static void count(struct tally *tally, const struct check *c, const struct check_result *res)
+{
+	int section = atoi(c->clause);
+	struct tally *at = &tally[section < SECTIONS ? section : 0];
+
+	if (res->outcome == CHECK_OK)
+		at->ok++;
+	else if (res->outcome == CHECK_SKIPPED)
+		at->skipped++;
+	else
+		at->failed++;
+}
+
+static unsigned summary(const struct check_device *dev, const struct tally *tally)
+{
+	struct tally all = {0};
+
+	printf("#\n# %s: %s mode, %s, %s, compat_reset %s, features %#llx, backend %#llx\n",
+	       dev->path, dev->strict ? "strict" : "default", dev->set_map ? "set_map" : "dma_map",
+	       dev->pinned ? "pinned" : "va", dev->compat_reset ? "on" : "off",
+	       (unsigned long long)dev->features, (unsigned long long)dev->backend);
+	printf("# %-34s %6s %6s %6s\n", "section", "ok", "failed", "skip");
+	for (unsigned i = 0; i < SECTIONS; i++) {
+		if (tally[i].ok + tally[i].failed + tally[i].skipped)
+			printf("# %2u %-31s %6u %6u %6u\n", i,
+			       section_names[i] ? section_names[i] : "", tally[i].ok,
+			       tally[i].failed, tally[i].skipped);
+		all.ok += tally[i].ok;
+		all.failed += tally[i].failed;
+		all.skipped += tally[i].skipped;
+	}
+	printf("# %-34s %6u %6u %6u\n", "all", all.ok, all.failed, all.skipped);
+	return all.failed;
+}
+
+static bool selected(const struct check_options *opts, const struct check *c)
+{
+	return !opts->match || !fnmatch(opts->match, c->name, 0);
+}
+
+static unsigned count_selected(const struct check_options *opts)
+{
+	unsigned nr = 0;
+
+	for (size_t s = 0; s < check_nr_sets; s++)
+		for (size_t i = 0; i < check_sets[s]->nr; i++)
+			nr += selected(opts, &check_sets[s]->rows[i]);
+	return nr;
+}
+
+static int run_row(const struct check_device *dev, const struct check *c)
+{
+	const char *missing = check_missing(dev, c->needs);
+
+	if (!missing)
+		return check_run(dev, c, &shared->res);
+	shared->res = (struct check_result){.outcome = CHECK_SKIPPED};
+	snprintf(shared->res.text, sizeof(shared->res.text), "%s", missing);
+	return 0;
+}
+
+static int run_all(const struct check_device *dev, const struct check_options *opts, FILE *junit)
+{
+	struct tally tally[SECTIONS] = {0};
+	unsigned nr = 0;
+
+	printf("TAP version 13\n1..%u\n", count_selected(opts));
+	for (size_t s = 0; s < check_nr_sets; s++)
+		for (size_t i = 0; i < check_sets[s]->nr; i++) {
+			const struct check *c = &check_sets[s]->rows[i];
+			int rc;
+
+			if (!selected(opts, c))
+				continue;
+			rc = run_row(dev, c);
+			tap_line(++nr, c, &shared->res);
+			count(tally, c, &shared->res);
+			if (junit)
+				junit_case(junit, c, &shared->res);
+			if (rc) {
+				printf("Bail out! %s: the device holds its client: %s\n", c->name,
+				       strerror(-rc));
+				return 2;
+			}
+		}
+	return summary(dev, tally) ? 1 : 0;
+}
+
+static int parse(int argc, char **argv, struct check_options *opts)
+{
+	static const struct option longs[] = {
+		{"strict", no_argument, NULL, 's'},      {"default", no_argument, NULL, 'd'},
+		{"list", no_argument, NULL, 'l'},        {"match", required_argument, NULL, 'm'},
+		{"junit", required_argument, NULL, 'j'}, {"device", required_argument, NULL, 'D'},
+		{"help", no_argument, NULL, 'h'},        {0},
+	};
+	int c;
+
+	optind = 1;
+	while ((c = getopt_long(argc, argv, "h", longs, NULL)) >= 0) {
+		if (c == 's' || c == 'd')
+			opts->strict = c == 's';
+		else if (c == 'l')
+			opts->list = true;
+		else if (c == 'm')
+			opts->match = optarg;
+		else if (c == 'j')
+			opts->junit = optarg;
+		else if (c == 'D' && parse_hints(opts, optarg) == 0)
+			continue;
+		else {
+			usage(c == 'h' ? stdout : stderr);
+			return c == 'h' ? 1 : -EINVAL;
+		}
+	}
+	return 0;
+}
+
+static int open_junit(const char *path, FILE **file)
+{
+	*file = fopen(path, "we");
+	if (!*file) {
+		fprintf(stderr, "holdfast check: cannot write %s: %s\n", path, strerror(errno));
+		return -EIO;
+	}
+	fputs("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuite name=\"vhost-vdpa\">\n",
+	      *file);
+	return 0;
+}
+
+static int check_node(struct check_device *dev, const struct check_options *opts)
+{
+	FILE *junit = NULL;
+	int status;
+
+	if (opts->junit && open_junit(opts->junit, &junit))
+		return 2;
+	status = probe(dev, opts) ? 2 : run_all(dev, opts, junit);
+	if (junit) {
+		fputs("</testsuite>\n", junit);
+		if (fclose(junit))
+			status = 2;
+	}
+	return status;
+}
+
+int cmd_check(int argc, char **argv)
+{
+	struct check_options opts = {.strict = -1, .mapping = -1, .memory = -1, .compat = -1};
+	const char *devices = getenv("HOLDFAST_DEVICES");
+	struct check_device dev = {.holdfast = devices != NULL};
+	int rc = parse(argc, argv, &opts);
+
+	if (rc)
+		return rc > 0 ? 0 : 2;
+	if (opts.list) {
+		list_checks(&opts);
+		return 0;
+	}
+	if (optind + 1 != argc) {
+		usage(stderr);
+		return 2;
+	}
+	dev.strict = opts.strict >= 0 ? opts.strict : !devices || strstr(devices, "linux-6.12");
+	snprintf(dev.path, sizeof(dev.path), "%s", argv[optind]);
+	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+		      0);
+	if (shared == MAP_FAILED) {
+		fprintf(stderr, "holdfast check: no memory: %s\n", strerror(errno));
+		return 2;
+	}
+	return check_node(&dev, &opts);
+}

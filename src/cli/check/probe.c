@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Learns what the device is, by asking and, where no call tells, by watching.
+ *
+ * Three properties decide which expectations hold and cannot be asked for: whether memory is
+ * pinned, whether the parent takes whole maps or single ranges, and whether its reset drops
+ * the translation. Each has one visible sign, used here and nowhere else:
+ * 1. A locked-memory limit of 0 refuses a mapping on a device that pins.
+ * 2. Inside a batch, a set_map device still translates as before the batch.
+ * 3. After a reset without IOTLB_PERSIST, a compat_reset parent is back at 1:1.
+ */
+#include "cli/check/check.h"
+
+#include <sys/resource.h>
+
+static uint32_t get_u32(struct check_ctx *t, int fd, unsigned long req)
+{
+	uint32_t v = 0;
+
+	EXPECT_RC(t, 0, client_ioctl(fd, req, &v));
+	return v;
+}
+
+void check_probe(struct check_ctx *t, struct check_device *dev)
+{
+	struct vhost_vdpa_iova_range range = {0};
+	uint16_t ring_max = 0;
+	int fd = check_open_owned(t);
+
+	EXPECT_RC(t, 0, client_get_u64(fd, VHOST_GET_FEATURES, &dev->features));
+	EXPECT_RC(t, 0, client_get_u64(fd, VHOST_GET_BACKEND_FEATURES, &dev->backend));
+	EXPECT_RC(t, 0, client_ioctl(fd, VHOST_VDPA_GET_VRING_NUM, &ring_max));
+	EXPECT_RC(t, 0, client_ioctl(fd, VHOST_VDPA_GET_IOVA_RANGE, &range));
+	dev->device_id = get_u32(t, fd, VHOST_VDPA_GET_DEVICE_ID);
+	dev->config_size = get_u32(t, fd, VHOST_VDPA_GET_CONFIG_SIZE);
+	dev->nr_vqs = get_u32(t, fd, VHOST_VDPA_GET_VQS_COUNT);
+	dev->nr_groups = get_u32(t, fd, VHOST_VDPA_GET_GROUP_NUM);
+	dev->nr_as = get_u32(t, fd, VHOST_VDPA_GET_AS_NUM);
+	dev->ring_max = ring_max;
+	dev->iova_first = range.first;
+	dev->iova_last = range.last;
+	if (dev->nr_vqs > 2)
+		(void)client_vring_get(fd, VHOST_VDPA_GET_VRING_GROUP, 2, &dev->ctrl_group);
+	check_close(t, fd);
+}
+
+static bool probe_pinned(struct check_ctx *t)
+{
+	const struct rlimit none = {0, 0};
+	uint8_t *page = check_pages(t, 1);
+	int fd = check_open_owned(t);
+	struct rlimit old;
+	int rc;
+
+	EXPECT(t, getrlimit(RLIMIT_MEMLOCK, &old) == 0);
+	EXPECT(t, setrlimit(RLIMIT_MEMLOCK, &(struct rlimit){none.rlim_cur, old.rlim_max}) == 0);
+	rc = check_map(fd, 0, 0x100000, CHECK_PAGE, page);
+	EXPECT(t, setrlimit(RLIMIT_MEMLOCK, &old) == 0);
+	EXPECT(t, rc == 0 || rc == -EFAULT);
+	check_close(t, fd);
+	return rc != 0;
+}
+
+static bool probe_set_map(struct check_ctx *t)
+{
+	int fd = check_open_owned(t);
+	struct check_pair pair;
+	enum check_where where;
+
+	check_pair_init(t, &pair);
+	EXPECT_RC(t, 0, client_iotlb_batch(fd, 0, true));
+	check_pair_map(t, fd, &pair, 0);
+	check_pair_start(t, fd, &pair);
+	where = check_pair_where(t, &pair, CLIENT_NET_TX);
+	EXPECT(t, where == WHERE_MAPPED || where == WHERE_IDENTITY);
+	check_close(t, fd);
+	return where == WHERE_IDENTITY;
+}
+
+static bool probe_compat_reset(struct check_ctx *t)
+{
+	int fd = check_open_owned(t);
+	struct check_pair pair;
+	enum check_where where;
+
+	check_pair_init(t, &pair);
+	check_pair_map(t, fd, &pair, 0);
+	EXPECT_RC(t, 0, client_set_status(fd, 0));
+	check_pair_start(t, fd, &pair);
+	where = check_pair_where(t, &pair, CLIENT_NET_TX);
+	EXPECT(t, where == WHERE_MAPPED || where == WHERE_IDENTITY);
+	check_close(t, fd);
+	return where == WHERE_IDENTITY;
+}
+
+void check_probe_behaviour(struct check_ctx *t, struct check_device *dev)
+{
+	if (t->check->a & 1)
+		dev->pinned = probe_pinned(t);
+	if (t->check->a & 2)
+		dev->set_map = probe_set_map(t);
+	if (t->check->a & 4)
+		dev->compat_reset = probe_compat_reset(t);
+}

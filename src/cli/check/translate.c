@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What the device translates with while it is open: 1:1 at first, maps afterwards, batches,
+ * permissions. Method of clause 4-17: see struct check_pair.
+ */
+#include "cli/check/check.h"
+
+#include <string.h>
+#include <sys/mman.h>
+
+#define P         CHECK_PAGE
+#define TX        CLIENT_NET_TX
+#define ELSEWHERE 0x10000UL /* an iova where no check looks */
+
+static void fresh_identity(struct check_ctx *t)
+{
+	int fd = check_open_owned(t);
+	struct check_pair pair;
+
+	check_pair_init(t, &pair);
+	check_pair_start(t, fd, &pair);
+	EXPECT_WHERE(t, WHERE_IDENTITY, &pair, TX);
+}
+
+static void update_maps(struct check_ctx *t)
+{
+	int fd = check_open_owned(t);
+	struct check_pair pair;
+
+	check_pair_init(t, &pair);
+	check_pair_map(t, fd, &pair, 0);
+	check_pair_start(t, fd, &pair);
+	EXPECT_WHERE(t, WHERE_MAPPED, &pair, TX);
+}
+
+/* Rings are set up and enabled before there is any mapping. */
+static void mapped_after_setup(struct check_ctx *t)
+{
+	int fd = check_open_owned(t);
+	struct check_pair pair;
+
+	check_pair_init(t, &pair);
+	check_kit_init(&pair.kit, pair.mapped, pair.iova, 0);
+	memcpy(pair.identity, pair.mapped, P);
+	check_kit_ready(t, fd);
+	check_kit_attach(t, fd, &pair.kit);
+	check_pair_map(t, fd, &pair, 0);
+	EXPECT_RC(t, 0, client_set_status(fd, CLIENT_STATUS_RUNNING));
+	EXPECT_WHERE(t, WHERE_MAPPED, &pair, TX);
+}
+
+static void mapped_while_running(struct check_ctx *t)
+{
+	int fd = check_open_owned(t);
+	struct check_pair pair;
+
+	check_pair_init(t, &pair);
+	check_pair_start(t, fd, &pair);
+	EXPECT_WHERE(t, WHERE_IDENTITY, &pair, TX);
+	check_pair_map(t, fd, &pair, 0);
+	check_pair_refill(&pair, TX);
+	EXPECT_WHERE(t, WHERE_MAPPED, &pair, TX);
+}
+
+static void other_map_ends_identity(struct check_ctx *t)
+{
+	int fd = check_open_owned(t);
+	struct check_pair pair;
+
+	check_pair_init(t, &pair);
+	EXPECT_RC(t, 0, check_map(fd, 0, ELSEWHERE, P, check_pages(t, 1)));
+	check_pair_start(t, fd, &pair);
+	EXPECT_WHERE(t, WHERE_NOWHERE, &pair, TX);
+}
+
+static void last_invalidate_leaves_nothing(struct check_ctx *t)
+{
+	int fd = check_open_owned(t);
+	struct check_pair pair;
+
+	check_pair_init(t, &pair);
+	check_pair_map(t, fd, &pair, 0);
+	EXPECT_RC(t, 0, client_iotlb_unmap(fd, 0, pair.iova, P));
+	check_pair_start(t, fd, &pair);
+	EXPECT_WHERE(t, WHERE_NOWHERE, &pair, TX);
+}
+
+static void remap_after_invalidate(struct check_ctx *t)
+{
+	int fd = check_open_owned(t);
+	struct check_pair pair;
+
+	check_pair_init(t, &pair);
+	EXPECT_RC(t, 0, check_map(fd, 0, pair.iova, P, check_pages(t, 1)));
+	EXPECT_RC(t, 0, client_iotlb_unmap(fd, 0, pair.iova, P));
+	check_pair_map(t, fd, &pair, 0);
+	check_pair_start(t, fd, &pair);
+	EXPECT_WHERE(t, WHERE_MAPPED, &pair, TX);
+}
+
+/* Once INVALIDATE is through, the device cannot reach the range any more. */
+static void invalidate_while_running(struct check_ctx *t)
+{
+	int fd = check_open_owned(t);
+	struct check_pair pair;
+
+	check_pair_init(t, &pair);
+	check_pair_map(t, fd, &pair, 0);
+	check_pair_start(t, fd, &pair);
+	EXPECT_WHERE(t, WHERE_MAPPED, &pair, TX);
+	EXPECT_RC(t, 0, client_iotlb_unmap(fd, 0, pair.iova, P));
+	check_pair_refill(&pair, TX);
+	EXPECT_WHERE(t, WHERE_NOWHERE, &pair, TX);
+}
+
+/* One byte at the end of the page kills the whole entry for the device too. */
+static void invalidate_byte(struct check_ctx *t)
+{
+	int fd = check_open_owned(t);
+	struct check_pair pair;
+
+	check_pair_init(t, &pair);
+	check_pair_map(t, fd, &pair, 0);
+	EXPECT_RC(t, 0, client_iotlb_unmap(fd, 0, pair.iova + P - 1, 1));
+	check_pair_start(t, fd, &pair);
+	EXPECT_WHERE(t, WHERE_NOWHERE, &pair, TX);
+}
+
+/* ---- batches as the device sees them ---- */
+
+static void batch_map(struct check_ctx *t)
+{
+	int fd = check_open_owned(t);
+	struct check_pair pair;
+
+	check_pair_init(t, &pair);
+	EXPECT_RC(t, 0, client_iotlb_batch(fd, 0, true));
+	check_pair_map(t, fd, &pair, 0);
+	check_pair_start(t, fd, &pair);
+	EXPECT_WHERE(t, t->dev->set_map ? WHERE_IDENTITY : WHERE_MAPPED, &pair, TX);
+	EXPECT_RC(t, 0, client_iotlb_batch(fd, 0, false));
+	check_pair_refill(&pair, TX);
+	EXPECT_WHERE(t, WHERE_MAPPED, &pair, TX);
+}
+
+static void batch_unmap(struct check_ctx *t)
+{
+	int fd = check_open_owned(t);
+	struct check_pair pair;
+
+	check_pair_init(t, &pair);
+	check_pair_map(t, fd, &pair, 0);
+	check_pair_start(t, fd, &pair);
+	EXPECT_RC(t, 0, client_iotlb_batch(fd, 0, true));
+	EXPECT_RC(t, 0, client_iotlb_unmap(fd, 0, pair.iova, P));
+	EXPECT_WHERE(t, t->dev->set_map ? WHERE_MAPPED : WHERE_NOWHERE, &pair, TX);
+	EXPECT_RC(t, 0, client_iotlb_batch(fd, 0, false));
+	check_pair_refill(&pair, TX);
+	EXPECT_WHERE(t, WHERE_NOWHERE, &pair, TX);
+}
+
+/* BEGIN twice, END once: the batch is over. */
+static void batch_nested(struct check_ctx *t)
+{
+	int fd = check_open_owned(t);
+	struct check_pair pair;
+
+	check_pair_init(t, &pair);
+	EXPECT_RC(t, 0, client_iotlb_batch(fd, 0, true));
+	EXPECT_RC(t, 0, client_iotlb_batch(fd, 0, true));
+	check_pair_map(t, fd, &pair, 0);
+	EXPECT_RC(t, 0, client_iotlb_batch(fd, 0, false));
+	check_pair_start(t, fd, &pair);
+	EXPECT_WHERE(t, WHERE_MAPPED, &pair, TX);
+}
+
+static void batch_exchange(struct check_ctx *t)
+{
+	int fd = check_open_owned(t);
+	struct check_pair pair;
+
+	check_pair_init(t, &pair);
+	EXPECT_RC(t, 0, check_map(fd, 0, pair.iova, P, pair.identity));
+	check_pair_start(t, fd, &pair);
+	EXPECT_WHERE(t, WHERE_IDENTITY, &pair, TX);
+	EXPECT_RC(t, 0, client_iotlb_batch(fd, 0, true));
+	EXPECT_RC(t, 0, client_iotlb_unmap(fd, 0, pair.iova, P));
+	check_pair_map(t, fd, &pair, 0);
+	EXPECT_RC(t, 0, client_iotlb_batch(fd, 0, false));
+	check_pair_refill(&pair, TX);
+	EXPECT_WHERE(t, WHERE_MAPPED, &pair, TX);
+}
+
+static void batch_empty(struct check_ctx *t)
+{
+	int fd = check_open_owned(t);
+	struct check_pair pair;
+
+	check_pair_init(t, &pair);
+	EXPECT_RC(t, 0, client_iotlb_batch(fd, 0, true));
+	EXPECT_RC(t, 0, client_iotlb_batch(fd, 0, false));
+	check_pair_start(t, fd, &pair);
+	EXPECT_WHERE(t, t->dev->set_map ? WHERE_NOWHERE : WHERE_IDENTITY, &pair, TX);
+}
+
+/* A refused UPDATE creates the address space and nothing else. */
+static void end_without_begin(struct check_ctx *t)
+{
+	int fd = check_open_owned(t);
+	struct check_pair pair;
+
+	check_pair_init(t, &pair);
+	EXPECT_RC(t, -EFAULT, check_map(fd, 0, UINT64_MAX, 2, pair.mapped));
+	EXPECT_RC(t, 0, client_iotlb_batch(fd, 0, false));
+	check_pair_start(t, fd, &pair);
+	EXPECT_WHERE(t, WHERE_IDENTITY, &pair, TX);
+}
+
+static void invalidate_nothing(struct check_ctx *t)
+{
+	int fd = check_open_owned(t);
+	struct check_pair pair;
+
+	check_pair_init(t, &pair);
+	EXPECT_RC(t, -EFAULT, check_map(fd, 0, UINT64_MAX, 2, pair.mapped));
+	EXPECT_RC(t, 0, client_iotlb_unmap(fd, 0, ELSEWHERE, P));
+	check_pair_start(t, fd, &pair);
+	EXPECT_WHERE(t, t->dev->set_map ? WHERE_NOWHERE : WHERE_IDENTITY, &pair, TX);
+}
+
+/* ---- permissions: row's a is the permission of the page, b who must move ---- */
+
+static void permission(struct check_ctx *t)
+{
+	int fd = check_open_owned(t);
+	struct check_pair pair;
+
+	check_pair_init(t, &pair);
+	EXPECT_RC(t, 0, client_iotlb_map(fd, 0, pair.iova, P, pair.mapped, (uint8_t)t->check->a));
+	check_pair_start(t, fd, &pair);
+	EXPECT_WHERE(t, (enum check_where)t->check->b, &pair, TX);
+}
+
+/* Byte-exact pieces of one page with permissions of their own: transmit buffer read-only. */
+static void permission_pieces(struct check_ctx *t)
+{
+	int fd = check_open_owned(t);
+	struct check_pair pair;
+
+	check_pair_init(t, &pair);
+	EXPECT_RC(t, 0, check_map(fd, 0, pair.iova, KIT_TX_FRAME, pair.mapped));
+	EXPECT_RC(t, 0,
+		  client_iotlb_map(fd, 0, pair.iova + KIT_TX_FRAME, KIT_RX_BUF - KIT_TX_FRAME,
+				   pair.mapped + KIT_TX_FRAME, VHOST_ACCESS_RO));
+	EXPECT_RC(t, 0,
+		  client_iotlb_map(fd, 0, pair.iova + KIT_RX_BUF, P - KIT_RX_BUF,
+				   pair.mapped + KIT_RX_BUF, VHOST_ACCESS_WO));
+	check_pair_start(t, fd, &pair);
+	EXPECT_WHERE(t, WHERE_MAPPED, &pair, TX);
+	check_kit_expect_used(t, &pair.kit, pair.mapped, CLIENT_NET_RX, 1);
+}
+
+/* A pinned page starts at its start, whatever offset the client gave. */
+static void unaligned_uaddr(struct check_ctx *t)
+{
+	int fd = check_open_owned(t);
+	struct check_pair pair;
+
+	check_pair_init(t, &pair);
+	EXPECT_RC(t, 0, check_map(fd, 0, pair.iova, P, pair.mapped + 0x300));
+	check_pair_start(t, fd, &pair);
+	EXPECT_WHERE(t, WHERE_MAPPED, &pair, TX);
+}
+
+/* Pinned memory stays the device's, also when the client drops its mapping. */
+static void client_unmaps(struct check_ctx *t)
+{
+	int fd = check_open_owned(t);
+	struct client_mem mem;
+	struct check_pair pair;
+	void *second;
+
+	check_pair_init(t, &pair);
+	EXPECT_RC(t, 0, client_mem_create(&mem, P, CLIENT_MEM_MEMFD));
+	second = mmap(NULL, P, PROT_READ | PROT_WRITE, MAP_SHARED, mem.memfd, 0);
+	EXPECT(t, second != MAP_FAILED);
+	EXPECT_RC(t, 0, check_map(fd, 0, pair.iova, P, second));
+	EXPECT(t, munmap(second, P) == 0);
+	pair.mapped = mem.addr;
+	check_pair_start(t, fd, &pair);
+	EXPECT_WHERE(t, WHERE_MAPPED, &pair, TX);
+}
+
+static void private_memory(struct check_ctx *t)
+{
+	int fd = check_open_owned(t);
+	struct check_pair pair;
+	struct client_mem mem;
+
+	check_pair_init(t, &pair);
+	EXPECT_RC(t, 0, client_mem_create(&mem, P, CLIENT_MEM_PRIVATE));
+	pair.mapped = mem.addr;
+	check_pair_map(t, fd, &pair, 0);
+	check_pair_start(t, fd, &pair);
+	EXPECT_WHERE(t, (enum check_where)t->check->a, &pair, TX);
+}
+
+/* A page of a larger entry, not its first. */
+static void inside_large_entry(struct check_ctx *t)
+{
+	int fd = check_open_owned(t);
+	uint8_t *pages = check_pages(t, 16);
+	struct check_pair pair;
+
+	check_pair_init(t, &pair);
+	pair.mapped = pages + 9 * P;
+	EXPECT_RC(t, 0, check_map(fd, 0, pair.iova - 9 * P, 16 * P, pages));
+	check_pair_start(t, fd, &pair);
+	EXPECT_WHERE(t, WHERE_MAPPED, &pair, TX);
+}
+
+/* The kit's page in two halves, two entries over two places: rings cross no border, buffers do. */
+static void across_entries(struct check_ctx *t)
+{
+	int fd = check_open_owned(t);
+	struct check_pair pair;
+
+	check_pair_init(t, &pair);
+	EXPECT_RC(t, 0, check_map(fd, 0, pair.iova, KIT_TX_FRAME + 20, pair.mapped));
+	EXPECT_RC(t, 0,
+		  check_map(fd, 0, pair.iova + KIT_TX_FRAME + 20, P - KIT_TX_FRAME - 20,
+			    pair.mapped + KIT_TX_FRAME + 20));
+	check_pair_start(t, fd, &pair);
+	EXPECT_WHERE(t, WHERE_MAPPED, &pair, TX);
+	check_kit_expect_used(t, &pair.kit, pair.mapped, CLIENT_NET_RX, 1);
+	EXPECT(t, memcmp(pair.mapped + KIT_RX_BUF + 12, pair.mapped + KIT_TX_FRAME + 12,
+			 KIT_TX_LEN - 12) == 0);
+}
+
+static const struct check rows[] = {
+	{"iotlb.device.fresh_open_is_identity", "4-11", fresh_identity, 0, 0, 0, 0},
+	{"iotlb.device.update_maps", "4-12", update_maps, 0, 0, 0, 0},
+	{"iotlb.device.mapping_after_ring_setup_ok", "4-12", mapped_after_setup, 0, 0, 0, 0},
+	{"iotlb.device.update_while_running_takes_effect", "4-12", mapped_while_running, 0, 0, 0,
+	 0},
+	{"iotlb.device.first_map_ends_identity", "7-2", other_map_ends_identity, 0, 0, 0, 0},
+	{"iotlb.device.last_invalidate_leaves_nothing", "7-2", last_invalidate_leaves_nothing, 0, 0,
+	 0, 0},
+	{"iotlb.device.remap_after_invalidate_new_memory", "4-12", remap_after_invalidate, 0, 0, 0,
+	 0},
+	{"iotlb.device.invalidate_while_running_cuts_off", "2-17", invalidate_while_running, 0, 0,
+	 0, 0},
+	{"iotlb.device.invalidate_byte_cuts_off_entry", "2-17", invalidate_byte, 0, 0, 0, 0},
+	{"iotlb.device.batch_map_visible_as_style", "2-20", batch_map, 0, 0, 0, 0},
+	{"iotlb.device.batch_unmap_visible_as_style", "2-20", batch_unmap, 0, 0, 0, 0},
+	{"iotlb.device.batch_nested_ends_once", "2-19", batch_nested, 0, 0, 0, 0},
+	{"iotlb.device.batch_exchanges_memory", "2-19", batch_exchange, 0, 0, 0, 0},
+	{"iotlb.device.empty_batch_as_style", "7-2", batch_empty, 0, 0, 0, 0},
+	{"iotlb.device.end_without_begin_changes_nothing", "2-19", end_without_begin, 0, 0, 0, 0},
+	{"iotlb.device.invalidate_of_nothing_as_style", "2-17", invalidate_nothing, 0, 0, 0, 0},
+	{"iotlb.device.perm_rw_works", "2-7", permission, 0, 0, VHOST_ACCESS_RW, WHERE_MAPPED},
+	{"iotlb.device.perm_255_works", "2-7", permission, 0, 0, 255, WHERE_MAPPED},
+	{"iotlb.device.perm_ro_ring_stalls", "7-8", permission, 0, 0, VHOST_ACCESS_RO,
+	 WHERE_NOWHERE},
+	{"iotlb.device.perm_wo_ring_stalls", "7-8", permission, 0, 0, VHOST_ACCESS_WO,
+	 WHERE_NOWHERE},
+	{"iotlb.device.perm_0_useless", "2-7", permission, 0, 0, 0, WHERE_NOWHERE},
+	{"iotlb.device.perm_per_piece_of_page", "2-13", permission_pieces, CHECK_VA, 0, 0, 0},
+	{"iotlb.device.unaligned_uaddr_is_page_start", "2-8", unaligned_uaddr, CHECK_PINNED, 0, 0,
+	 0},
+	{"iotlb.device.client_unmap_keeps_pinned_memory", "2-8", client_unmaps, CHECK_PINNED, 0, 0,
+	 0},
+	{"iotlb.device.private_memory_works_pinned", "2-8", private_memory, CHECK_PINNED, 0,
+	 WHERE_MAPPED, 0},
+	{"iotlb.device.private_memory_va_maps_nothing", "2-13", private_memory,
+	 CHECK_VA | CHECK_STRICT, 0, WHERE_IDENTITY, 0},
+	{"iotlb.device.private_memory_va_works", "2-13", private_memory, CHECK_VA | CHECK_RELAXED,
+	 0, WHERE_MAPPED, 0},
+	{"iotlb.device.inside_large_entry", "4-12", inside_large_entry, 0, 0, 0, 0},
+	{"iotlb.device.buffer_across_entries", "4-12", across_entries, CHECK_VA, 0, 0, 0},
+};
+
+const struct check_set check_set_translate = CHECK_SET(rows);
