@@ -131,6 +131,14 @@ class Lab:
         netdev = "vhost-vdpa,id=n0,vhostdev=/dev/vhost-vdpa-0"
         return wrap, netdev + (",queues=%d" % queues if queues > 1 else "")
 
+    @staticmethod
+    def netdev_arguments():
+        """Return the arguments of netdev_add that attach the same backend again."""
+        if CONTROL:
+            return {"type": "tap", "id": "n0", "ifname": "tap0", "script": "no",
+                    "downscript": "no", "vhost": False}
+        return {"type": "vhost-vdpa", "id": "n0", "vhostdev": "/dev/vhost-vdpa-0"}
+
     def configure_guest(self):
         """Give the guest's NIC its address; it must be there with the MAC we asked for."""
         self.guest.run("ip address add %s/24 dev eth0 && ip link set eth0 up" % GUEST_IP)
@@ -142,11 +150,16 @@ class Lab:
     def frames_to_guest(self, count=300, send=(), during=None, ifname="tap0", timeout=20):
         """Send numbered frames host -> guest; call @during meanwhile; return the Tally."""
         receive = self.start_guest_receiver(count, timeout)
-        sender = self.spawn([self.image.nic, "send", ifname, "--count", str(count)] + list(send), stdout=subprocess.DEVNULL)
+        sender = self.send_frames(count, send, ifname)
         if during:
             during()
         check(sender.wait(60) == 0, "the sender on the host failed")
         return receive()
+
+    def send_frames(self, count, options=(), ifname="tap0"):
+        """Start to send numbered frames on a host interface; return the process."""
+        command = [self.image.nic, "send", ifname, "--count", str(count)] + list(options)
+        return self.spawn(command, stdout=subprocess.DEVNULL)
 
     def start_guest_receiver(self, count, timeout=20):
         """Listen in the guest; the returned function waits for the Tally."""
@@ -222,9 +235,9 @@ def _qemu_netdev(backend, queues):
     if kind == "tap":
         many = ",queues=%d" % queues if queues > 1 else ""
         return "tap,id=n0,script=no,downscript=no,vhost=off,%s%s" % (options, many)
-    way, _, path = options.partition("=")
-    return "stream,id=n0,addr.type=unix,server=%s,addr.path=%s" % (
-        "on" if way == "listen" else "off", path)
+    words = options.split(",")
+    return "stream,id=n0,addr.type=unix,server=%s,addr.%s" % (
+        "on" if "listen" in words else "off", words[0])
 
 
 def enter_namespaces():

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A file server for the guest: the TCP traffic of the tests and the demo.
 
-GET /file returns random bytes that are new each run, /damaged the same with one bit flipped.
+GET /file returns random bytes that are new each run, /small the first 8 MiB of them, /damaged all
+of them with one bit flipped.
 What is sent to the upload port is answered with its checksum once the sender has shut down its side.
 """
 
@@ -29,8 +30,12 @@ class FileServer:
     UPLOAD_PORT = 8001
 
     def __init__(self, address, size=SIZE):
-        self.content = os.urandom(size)
-        self.sum = hashlib.sha256(self.content).hexdigest()
+        content = os.urandom(size)
+        middle = size // 2
+        damaged = content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1:]
+        self._files = {"/file": content, "/small": content[:8 << 20], "/damaged": damaged}
+        self.sums = {path: hashlib.sha256(self._files[path]).hexdigest()
+                     for path in ("/file", "/small")}
         for port, handler in ((self.PORT, self._file_handler()), (self.UPLOAD_PORT, _Upload)):
             server = http.server.ThreadingHTTPServer((address, port), handler)
             threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -40,13 +45,10 @@ class FileServer:
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self):
-                body = outer.content
-                if self.path == "/damaged":
-                    middle = len(body) // 2
-                    body = body[:middle] + bytes([body[middle] ^ 1]) + body[middle + 1:]
-                self._answer(body)
-
-            def _answer(self, body):
+                body = outer._files.get(self.path)
+                if body is None:
+                    self.send_error(404)
+                    return
                 self.send_response(200)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()

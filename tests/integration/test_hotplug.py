@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""One guest whose memory grows and whose NIC goes away and comes back."""
+
+import re
+
+from lab import HOST_IP, MAC, check, run_scenarios
+from qmp import QmpError
+from scenarios import URL, frames, reboot, upload
+from server import FileServer
+
+
+def boot(lab):
+    """the guest boots with empty memory slots"""
+    lab.add_tap()
+    lab.server = FileServer(HOST_IP)
+    lab.boot(memory="256,slots=2,maxmem=1G")
+    lab.check_ping()
+
+
+def normal_zone_free(lab):
+    """Return the free pages above 4 GiB, where all the plugged memory is and no other."""
+    zones = lab.guest.run("cat /proc/zoneinfo").split("Node ")
+    for zone in zones:
+        if re.match(r"0, zone +Normal", zone):
+            return int(re.search(r"pages free +(\d+)", zone).group(1))
+    return 0
+
+
+def plug_memory(lab):
+    """128 MiB are plugged in and a 64 MiB file moves through them, both ways"""
+    qmp = lab.guest.qmp
+    check(normal_zone_free(lab) == 0, "there is memory above 4 GiB already")
+    qmp.command("object-add", qom_type="memory-backend-ram", id="mem1", size=128 << 20)
+    qmp.command("device_add", driver="pc-dimm", id="dimm1", memdev="mem1")
+    lab.guest.run("cd /sys/devices/system/memory; "
+                  "until grep -q offline memory*/state; do usleep 20000; done; "
+                  "for m in $(grep -l offline memory*/state); do echo online_kernel >$m; done")
+    before = normal_zone_free(lab)
+    check(before > 16 << 10, "only %d pages came online", before)
+    lab.check_ping()
+    got = lab.guest.run("wget -q -O /tmp/file %s/file && sha256sum </tmp/file" % URL, timeout=60)
+    check(got.split()[0] == lab.server.sums["/file"], "received %s", got)
+    used = before - normal_zone_free(lab)
+    check(used > 8 << 10, "only %d pages of the new memory were used", used)
+    upload(lab, "/tmp/file")
+    lab.guest.run("rm /tmp/file")
+
+
+def replug_nic(lab):
+    """the NIC and its netdev are deleted and added again, twice"""
+    qmp = lab.guest.qmp
+    for _ in range(2):
+        qmp.command("device_del", id="nic0")
+        qmp.wait_event("DEVICE_DELETED")
+        lab.guest.run("[ ! -e /sys/class/net/eth0 ]")
+        qmp.command("netdev_del", id="n0")
+        try:
+            qmp.command("netdev_add", **lab.netdev_arguments())
+        except QmpError as error:
+            check(False, "%s", error)
+        qmp.command("device_add", driver="virtio-net-pci", id="nic0", netdev="n0", bus="port0",
+                    mac=MAC, romfile="")
+        lab.guest.run("until [ -e /sys/class/net/eth0 ]; do usleep 20000; done", timeout=20)
+        lab.configure_guest()
+        lab.check_ping()
+        lab.exchange_frames()
+
+
+if __name__ == "__main__":
+    run_scenarios("hotplug", [boot, frames, plug_memory, replug_nic, reboot])
