@@ -156,11 +156,11 @@ bool simnet_loopback_batch(struct simnet_pair *pair)
 		ring_push(ring, &chains[i], 0);
 	}
 	simnet_rx_end(&rx);
-	if (ring_flush(ring))
-		vdpasim_vq_call(pair->tx);
 	simnet_count(&pair->tx_stats.packets, packets);
 	simnet_count(&pair->tx_stats.bytes, bytes);
 	simnet_count(&pair->tx_stats.errors, n - packets);
+	if (ring_flush(ring))
+		vdpasim_vq_call(pair->tx);
 	return err > 0 || err == -ENOBUFS ? n > 0 : simnet_idle(pair->tx, err);
 }
 

@@ -152,13 +152,13 @@ void simnet_rx_end(struct simnet_rx *rx)
 	struct simnet_stats *stats = &rx->pair->rx_stats;
 
 	ring_unpop(rx->ring, rx->chains + rx->head, rx->nr - rx->head);
-	if (ring_flush(rx->ring))
-		vdpasim_vq_call(rx->pair->rx);
 	simnet_count(&stats->packets, rx->stats.packets);
 	simnet_count(&stats->bytes, rx->stats.bytes);
 	simnet_count(&stats->errors, rx->stats.errors);
 	simnet_count(&stats->overruns, rx->stats.overruns);
 	simnet_count(&stats->drops, rx->stats.drops);
+	if (ring_flush(rx->ring))
+		vdpasim_vq_call(rx->pair->rx);
 }
 
 /* The most bytes that a frame for this driver may have, header included. */
