@@ -9,13 +9,10 @@
 
 void world_init(struct world *w, unsigned int nr_lanes)
 {
-	void *mem = NULL;
-
 	memset(w, 0, sizeof(*w));
 	w->len = (size_t)nr_lanes * LANE_LEN;
-	assert_int_equal(posix_memalign(&mem, 4096, w->len), 0);
-	w->mem = mem;
-	memset(w->mem, 0, w->len);
+	w->mem = calloc(1, w->len);
+	assert_non_null(w->mem);
 	w->dirty = calloc(1, w->len);
 	assert_non_null(w->dirty);
 	assert_int_equal(memory_space_create_own(&w->space), 0);
@@ -50,27 +47,26 @@ void world_unmap(struct world *w, uint32_t off, uint32_t len)
 	iotlb_synchronize(w->tlb);
 }
 
-void world_dirty_clear(struct world *w)
-{
-	memset(w->dirty, 0, w->len);
-}
-
 bool world_dirty_take(struct world *w, uint32_t off, uint32_t len)
 {
 	for (uint32_t i = 0; i < len; i++) {
 		if (!w->dirty[off + i])
 			return false;
 		w->dirty[off + i] = 0;
+		w->nr_dirty--;
 	}
 	return true;
 }
 
+void world_dirty_clear(struct world *w)
+{
+	memset(w->dirty, 0, w->len);
+	w->nr_dirty = 0;
+}
+
 bool world_dirty_none(const struct world *w)
 {
-	for (size_t i = 0; i < w->len; i++)
-		if (w->dirty[i])
-			return false;
-	return true;
+	return w->nr_dirty == 0;
 }
 
 static void on_dirty(void *arg, iova_t first, uint64_t len)
@@ -79,7 +75,10 @@ static void on_dirty(void *arg, iova_t first, uint64_t len)
 
 	assert_true(first >= WORLD_IOVA && len > 0);
 	assert_true(first - WORLD_IOVA + len <= l->world->len);
-	memset(l->world->dirty + (first - WORLD_IOVA), 1, len);
+	for (uint64_t off = first - WORLD_IOVA; len > 0; off++, len--) {
+		l->world->nr_dirty += !l->world->dirty[off];
+		l->world->dirty[off] = 1;
+	}
 }
 
 static void on_broken(void *arg, const char *reason)

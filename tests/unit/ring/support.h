@@ -31,7 +31,8 @@
 struct world {
 	char *mem; /* len bytes */
 	size_t len;
-	uint8_t *dirty; /* one a byte: marked by the hook */
+	uint8_t *dirty;  /* one a byte: marked by the hook */
+	size_t nr_dirty; /* bytes marked */
 	struct memory_space *space;
 	struct memory_region *region;
 	struct iotlb *tlb;
@@ -61,7 +62,7 @@ void world_fini(struct world *w);
 void world_map(struct world *w, uint32_t off, uint32_t len, uint8_t perm);
 void world_unmap(struct world *w, uint32_t off, uint32_t len);
 void world_dirty_clear(struct world *w);
-/* Is exactly [off, off+len) of a set of ranges marked? Consumes the marks; see world_dirty_none(). */
+/* Is all of [off, off+len) marked? Takes the marks away, so that world_dirty_none() tells the rest. */
 bool world_dirty_take(struct world *w, uint32_t off, uint32_t len);
 bool world_dirty_none(const struct world *w);
 
