@@ -1,0 +1,387 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * The tap backend against the host's own stack, in a user and a network namespace of the test's: frames out of
+ * the transmit queue are seen by a packet socket on the interface, frames sent by that socket arrive in
+ * the receive queue. Skipped where namespaces or taps are not to be had.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <linux/if_tun.h>
+#include <net/if.h>
+#include <poll.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "support.h"
+
+#define TAP       "hftap0"
+#define TAP_MQ    "hftap1"
+#define ETHERTYPE 0x88b5
+#define BUF_LEN   2048
+
+static void write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	(void)!write(fd, text, strlen(text));
+	close(fd);
+}
+
+/* Return: NULL, or why not */
+static const char *make_tap(const char *name, short flags)
+{
+	struct ifreq req = {.ifr_flags = (short)(IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | flags)};
+	int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC), s;
+
+	if (fd < 0)
+		return "/dev/net/tun cannot be opened";
+	strcpy(req.ifr_name, name);
+	if (ioctl(fd, TUNSETIFF, &req) < 0 || ioctl(fd, TUNSETPERSIST, 1) < 0) {
+		close(fd);
+		return "no tap can be made";
+	}
+	close(fd);
+	s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	req.ifr_flags = IFF_UP;
+	(void)ioctl(s, SIOCSIFFLAGS, &req);
+	close(s);
+	return NULL;
+}
+
+static const char *enter_namespaces(void)
+{
+	unsigned int uid = getuid(), gid = getgid();
+	char map[64];
+	const char *why;
+
+	if (unshare(CLONE_NEWUSER | CLONE_NEWNET) < 0)
+		return "no user and network namespaces";
+	write_file("/proc/self/setgroups", "deny");
+	(void)snprintf(map, sizeof(map), "0 %u 1", uid);
+	write_file("/proc/self/uid_map", map);
+	(void)snprintf(map, sizeof(map), "0 %u 1", gid);
+	write_file("/proc/self/gid_map", map);
+	/* Nothing but our own frames on these interfaces. */
+	write_file("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1");
+	why = make_tap(TAP, 0);
+	return why ? why : make_tap(TAP_MQ, IFF_MULTI_QUEUE);
+}
+
+static int packet_socket(const char *ifname)
+{
+	struct sockaddr_ll addr = {.sll_family = AF_PACKET,
+				   .sll_protocol = htons(ETHERTYPE),
+				   .sll_ifindex = (int)if_nametoindex(ifname)};
+	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, htons(ETHERTYPE));
+
+	assert_true(fd >= 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	return fd;
+}
+
+static ssize_t receive(int fd, uint8_t *buf, size_t len)
+{
+	struct pollfd p = {fd, POLLIN, 0};
+
+	return poll(&p, 1, DEADLINE_MS) > 0 ? recv(fd, buf, len, 0) : -1;
+}
+
+static struct vdpa_dev_config tap_config(const char *ifname)
+{
+	struct vdpa_dev_config config = rig_config();
+
+	config.given |= VDPA_KEY_BACKEND;
+	(void)snprintf(config.backend, sizeof(config.backend), "tap,ifname=%s", ifname);
+	return config;
+}
+
+static void tap_transmitted_frame_reaches_host(void **state)
+{
+	struct vdpa_dev_config config = tap_config(TAP);
+	int fd = packet_socket(TAP);
+	uint8_t frame[HDR + 300], got[BUF_LEN];
+	struct rig rig;
+
+	(void)state;
+	rig_make(&rig, &config);
+	rig_start(&rig, BASE_FEATURES, 2, 16);
+	for (uint32_t i = 0; i < 50; i++) {
+		frame_make(frame, sizeof(frame), i);
+		rig_send(&rig, 1, frame, sizeof(frame));
+		assert_int_equal(receive(fd, got, sizeof(got)), sizeof(frame) - HDR);
+		assert_memory_equal(got, frame + HDR, sizeof(frame) - HDR);
+	}
+	assert_int_equal(rig_counter(&rig, 1, "tx packets"), 50);
+	rig_destroy(&rig);
+	close(fd);
+}
+
+static void tap_hostile_headers_drop(void **state)
+{
+	struct vdpa_dev_config config = tap_config(TAP);
+	uint8_t frame[HDR + 100];
+	struct rig rig;
+
+	(void)state;
+	rig_make(&rig, &config);
+	rig_start(&rig, BASE_FEATURES, 2, 16);
+	frame_make(frame, sizeof(frame), 1);
+	frame[1] = VIRTIO_NET_HDR_GSO_TCPV4; /* gso_size 0 */
+	rig_send(&rig, 1, frame, sizeof(frame));
+	frame[1] = 0x77;
+	rig_send(&rig, 1, frame, sizeof(frame));
+	frame[1] = 0;
+	frame[0] = VIRTIO_NET_HDR_F_NEEDS_CSUM;
+	frame[6] = frame[7] = 0xff; /* csum_start beyond the frame */
+	rig_send(&rig, 1, frame, sizeof(frame));
+	assert_int_equal(rig_counter(&rig, 1, "tx drops"), 3);
+	assert_int_equal(rig_op(&rig, get_status), 0xf);
+	rig_destroy(&rig);
+}
+
+/* Send @nr frames of @len into the interface; expect them in the receive queue. */
+static void host_to_guest(struct rig *rig, int fd, uint32_t nr, size_t len, size_t buf_len)
+{
+	uint8_t frame[HDR + 9000], *got;
+	uint32_t n;
+
+	for (uint32_t i = 0; i < nr; i++) {
+		size_t at = 0, off = HDR;
+		uint16_t left = 1;
+
+		frame_make(frame, HDR + len, i);
+		assert_int_equal(send(fd, frame + HDR, len, 0), len);
+		while (at < HDR + len) {
+			got = rig_get(rig, 0, &n);
+			assert_non_null(got);
+			if (at == 0)
+				left = (uint16_t)(got[10] | got[11] << 8);
+			assert_int_not_equal(left--, 0);
+			assert_memory_equal(got + off, frame + at + off, n - off);
+			at += n;
+			off = 0;
+			rig_add(rig, 0, got, buf_len, true);
+			rig_publish(rig, 0);
+		}
+		assert_int_equal(at, HDR + len);
+		assert_int_equal(left, 0);
+	}
+}
+
+static void run_receive(uint64_t features, size_t len, size_t buf_len)
+{
+	struct vdpa_dev_config config = tap_config(TAP);
+	uint8_t *bufs = malloc(32 * buf_len);
+	int fd = packet_socket(TAP);
+	struct rig rig;
+
+	config.given |= VDPA_KEY_MTU;
+	config.mtu = 1500;
+	rig_make(&rig, &config);
+	rig_start(&rig, BASE_FEATURES | features, 2, 32);
+	for (size_t i = 0; i < 32; i++)
+		rig_add(&rig, 0, bufs + i * buf_len, buf_len, true);
+	rig_publish(&rig, 0);
+	host_to_guest(&rig, fd, 200, len, buf_len);
+	assert_int_equal(rig_counter(&rig, 0, "rx packets"), 200);
+	rig_destroy(&rig);
+	close(fd);
+	free(bufs);
+}
+
+static void tap_host_frame_arrives_any_ring(void **state)
+{
+	const uint64_t mrg = BIT(VIRTIO_NET_F_MRG_RXBUF), event = BIT(VIRTIO_RING_F_EVENT_IDX),
+		       packed = BIT(VIRTIO_F_RING_PACKED),
+		       tso = BIT(VIRTIO_NET_F_GUEST_CSUM) | BIT(VIRTIO_NET_F_GUEST_TSO4);
+
+	(void)state;
+	run_receive(0, 1000, 1530);
+	run_receive(event, 1514, 2048);
+	run_receive(mrg | event, 1514, 256);
+	run_receive(mrg | packed, 1200, 2048);
+	run_receive(mrg | tso | event, 1514, 2048); /* 32 buffers are just enough for a segment */
+	run_receive(mrg | tso | event, 1514, 512);  /* they are not: frames are copied */
+	run_receive(packed | event | tso, 900, 65562);
+}
+
+static void tap_no_buffers_waits_for_kick_without_spinning(void **state)
+{
+	struct vdpa_dev_config config = tap_config(TAP);
+	int fd = packet_socket(TAP);
+	uint8_t frame[HDR + 64], buf[3][BUF_LEN];
+	struct rig rig;
+	uint32_t n;
+
+	(void)state;
+	rig_make(&rig, &config);
+	rig_start(&rig, BASE_FEATURES | BIT(VIRTIO_RING_F_EVENT_IDX), 2, 4);
+	for (uint32_t i = 0; i < 3; i++) {
+		frame_make(frame, sizeof(frame), i);
+		assert_int_equal(send(fd, frame + HDR, sizeof(frame) - HDR, 0),
+				 sizeof(frame) - HDR);
+	}
+	rig_quiet(&rig); /* would never be if the worker span */
+	assert_int_equal(rig_counter(&rig, 0, "rx packets"), 0);
+	for (uint32_t i = 0; i < 3; i++) {
+		rig_add(&rig, 0, buf[i], BUF_LEN, true);
+		rig_publish(&rig, 0);
+		assert_ptr_equal(rig_get(&rig, 0, &n), buf[i]);
+		frame_make(frame, sizeof(frame), i);
+		assert_memory_equal(buf[i] + HDR, frame + HDR, n - HDR);
+	}
+	rig_destroy(&rig);
+	close(fd);
+}
+
+static void tap_few_buffers_large_frame_waits_and_arrives(void **state)
+{
+	struct vdpa_dev_config config = tap_config(TAP);
+	int fd = packet_socket(TAP);
+	uint8_t frame[HDR + 1000], buf[8][256];
+	struct rig rig;
+	uint32_t n;
+
+	(void)state;
+	rig_make(&rig, &config);
+	rig_start(&rig, BASE_FEATURES | BIT(VIRTIO_NET_F_MRG_RXBUF) | BIT(VIRTIO_RING_F_EVENT_IDX),
+		  2, 8);
+	for (int i = 0; i < 2; i++)
+		rig_add(&rig, 0, buf[i], sizeof(buf[i]), true);
+	rig_publish(&rig, 0);
+	frame_make(frame, sizeof(frame), 3);
+	assert_int_equal(send(fd, frame + HDR, sizeof(frame) - HDR, 0), sizeof(frame) - HDR);
+	rig_quiet(&rig);
+	assert_null(rig_poll(&rig, 0, &n));
+	for (int i = 2; i < 4; i++) {
+		rig_add(&rig, 0, buf[i], sizeof(buf[i]), true);
+		rig_publish(&rig, 0);
+	}
+	for (int i = 0; i < 4; i++)
+		assert_ptr_equal(rig_get(&rig, 0, &n), buf[i]);
+	assert_int_equal(buf[0][10], 4);
+	assert_memory_equal(buf[0] + HDR, frame + HDR, sizeof(buf[0]) - HDR);
+	assert_memory_equal(buf[3], frame + 3 * 256, sizeof(frame) - 3 * 256);
+	rig_destroy(&rig);
+	close(fd);
+}
+
+static void tap_filter_unwanted_frames_stay_out(void **state)
+{
+	const uint8_t mine[6] = {2, 0, 0, 0, 0, 9}, off = 0;
+	struct vdpa_dev_config config = tap_config(TAP);
+	int fd = packet_socket(TAP);
+	uint8_t frame[HDR + 64], buf[BUF_LEN];
+	struct rig rig;
+	uint32_t n;
+
+	(void)state;
+	rig_make(&rig, &config);
+	rig_start(&rig,
+		  BASE_FEATURES | BIT(VIRTIO_NET_F_CTRL_VQ) | BIT(VIRTIO_NET_F_CTRL_RX) |
+			  BIT(VIRTIO_NET_F_CTRL_MAC_ADDR),
+		  3, 8);
+	assert_int_equal(
+		rig_ctrl(&rig, 2, VIRTIO_NET_CTRL_MAC, VIRTIO_NET_CTRL_MAC_ADDR_SET, mine, 6),
+		VIRTIO_NET_OK);
+	assert_int_equal(rig_ctrl(&rig, 2, VIRTIO_NET_CTRL_RX, VIRTIO_NET_CTRL_RX_PROMISC, &off, 1),
+			 VIRTIO_NET_OK);
+	rig_add(&rig, 0, buf, sizeof(buf), true);
+	rig_publish(&rig, 0);
+	frame_make(frame, sizeof(frame), 1);
+	assert_int_equal(send(fd, frame + HDR, sizeof(frame) - HDR, 0), sizeof(frame) - HDR);
+	memcpy(frame + HDR, mine, 6);
+	assert_int_equal(send(fd, frame + HDR, sizeof(frame) - HDR, 0), sizeof(frame) - HDR);
+	assert_ptr_equal(rig_get(&rig, 0, &n), buf);
+	assert_memory_equal(buf + HDR, frame + HDR, sizeof(frame) - HDR);
+	assert_int_equal(rig_counter(&rig, 0, "rx drops"), 1);
+	rig_destroy(&rig);
+	close(fd);
+}
+
+static void tap_several_queues_transmit_on_each(void **state)
+{
+	const uint8_t two[2] = {2, 0};
+	struct vdpa_dev_config config = tap_config(TAP_MQ);
+	int fd = packet_socket(TAP_MQ);
+	uint8_t frame[HDR + 80], got[BUF_LEN];
+	struct rig rig;
+
+	(void)state;
+	config.max_vqp = 2;
+	config.workers = 2;
+	rig_make(&rig, &config);
+	rig_start(&rig, BASE_FEATURES | BIT(VIRTIO_NET_F_MQ) | BIT(VIRTIO_NET_F_CTRL_VQ), 5, 16);
+	assert_int_equal(
+		rig_ctrl(&rig, 4, VIRTIO_NET_CTRL_MQ, VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET, two, 2),
+		VIRTIO_NET_OK);
+	for (uint16_t q = 1; q < 4; q += 2) {
+		frame_make(frame, sizeof(frame), q);
+		rig_send(&rig, q, frame, sizeof(frame));
+		assert_int_equal(receive(fd, got, sizeof(got)), sizeof(frame) - HDR);
+		assert_memory_equal(got, frame + HDR, sizeof(frame) - HDR);
+	}
+	rig_destroy(&rig);
+	close(fd);
+}
+
+static void refused(const char *backend, uint16_t max_vqp, int err, const char *words)
+{
+	struct vdpa_dev_config config = rig_config();
+	struct memory_space *space;
+	struct vdpa_bus *bus;
+
+	config.given |= VDPA_KEY_BACKEND;
+	config.max_vqp = max_vqp;
+	strcpy(config.backend, backend);
+	assert_int_equal(memory_space_create_own(&space), 0);
+	assert_int_equal(vdpa_bus_create(space, &bus), 0);
+	assert_int_equal(simnet_mgmt_dev.dev_add(&simnet_mgmt_dev, bus, &config), err);
+	if (!strstr(refuse_reason(), words))
+		fail_msg("'%s' lacks '%s'", refuse_reason(), words);
+	vdpa_bus_destroy(bus);
+	memory_space_put(space);
+}
+
+static void tap_bad_options_are_refused_in_words(void **state)
+{
+	(void)state;
+	refused("tap,ifname=hftap9", 1, -ENODEV, "ip tuntap add dev hftap9 mode tap)");
+	refused("tap,ifname=hftap9", 2, -ENODEV, "multi_queue");
+	refused("tap,name=x", 1, -EINVAL, "ifname=NAME");
+	refused("tap", 1, -EINVAL, "ifname=NAME");
+	refused("tap,ifname=abcdefghijklmnopqrst", 1, -EINVAL, "1 to 15");
+	refused("tap,ifname=" TAP, 2, -EINVAL, "multi_queue");
+	refused("tap,ifname=lo", 1, -EINVAL, "lo");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(tap_transmitted_frame_reaches_host),
+		cmocka_unit_test(tap_hostile_headers_drop),
+		cmocka_unit_test(tap_host_frame_arrives_any_ring),
+		cmocka_unit_test(tap_no_buffers_waits_for_kick_without_spinning),
+		cmocka_unit_test(tap_few_buffers_large_frame_waits_and_arrives),
+		cmocka_unit_test(tap_filter_unwanted_frames_stay_out),
+		cmocka_unit_test(tap_several_queues_transmit_on_each),
+		cmocka_unit_test(tap_bad_options_are_refused_in_words),
+	};
+	const char *why = enter_namespaces();
+
+	if (why) {
+		fprintf(stderr, "skipped: %s\n", why);
+		return 77;
+	}
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
