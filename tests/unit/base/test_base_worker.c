@@ -110,8 +110,8 @@ static void worker_watch_bad_fd_reports_errno(void **state)
 /* Two fds are collected by one look; whichever callback runs first unwatches the other one. */
 struct pair {
 	struct worker *w;
-	struct worker_fd *wfds[2], *fresh;
-	int fds[2], fresh_fd;
+	struct worker_fd *wfds[2], *fresh[2];
+	int fds[2], fresh_fds[2];
 	int entered, gate, done;
 	int nr_calls, nr_fresh_calls;
 };
@@ -138,9 +138,11 @@ static void pair_call(void *arg, uint32_t events) NO_TSA
 		worker_unwatch(p->w, p->wfds[i]); /* one of them is the caller itself */
 		p->wfds[i] = NULL;
 	}
-	/* Takes the slot that an event collected before still names; it is not ready itself. */
-	if (worker_watch(p->w, p->fresh_fd, EPOLLIN, pair_fresh, p, &p->fresh) != 0)
-		abort();
+	/* These take the slots that an event collected before still names; they are not ready. */
+	for (int i = 0; i < 2; i++) {
+		if (worker_watch(p->w, p->fresh_fds[i], EPOLLIN, pair_fresh, p, &p->fresh[i]) != 0)
+			abort();
+	}
 }
 
 static bool pair_poll(void *arg)
@@ -157,7 +159,7 @@ static void worker_unwatch_collected_event_is_dropped(void **state)
 	struct pair p = {.entered = event_new(),
 			 .gate = event_new(),
 			 .done = event_new(),
-			 .fresh_fd = event_new(),
+			 .fresh_fds = {event_new(), event_new()},
 			 .fds = {event_new(), event_new()}};
 	int gate_kick = event_new();
 	struct worker_fd *gate;
@@ -178,10 +180,11 @@ static void worker_unwatch_collected_event_is_dropped(void **state)
 	assert_int_equal(p.nr_fresh_calls, 0);
 	unlock(p.w);
 	worker_destroy(p.w);
-	for (int i = 0; i < 2; i++)
+	for (int i = 0; i < 2; i++) {
 		close(p.fds[i]);
+		close(p.fresh_fds[i]);
+	}
 	close(gate_kick);
-	close(p.fresh_fd);
 	close(p.entered);
 	close(p.gate);
 	close(p.done);
@@ -304,6 +307,22 @@ static void worker_lock_held_grace_period_ends(void **state)
 	}
 	worker_destroy(w);
 	close(busy.started);
+}
+
+static void worker_idle_does_not_hold_up_grace_periods(void **state)
+{
+	int done = event_new();
+	struct worker *w;
+
+	assert_int_equal(worker_create("idle", poll_gives_event, &done, &w), 0);
+	rcu_synchronize_readers(); /* before its first wake-up, and after each */
+	for (int i = 0; i < 20; i++) {
+		worker_wake(w);
+		assert_int_not_equal(wait_event(done), 0);
+		rcu_synchronize_readers();
+	}
+	worker_destroy(w);
+	close(done);
 }
 
 struct facts {
@@ -450,6 +469,7 @@ int main(void)
 		cmocka_unit_test(worker_lock_busy_is_handed_over),
 		cmocka_unit_test(worker_poll_busy_does_not_starve_fds),
 		cmocka_unit_test(worker_lock_held_grace_period_ends),
+		cmocka_unit_test(worker_idle_does_not_hold_up_grace_periods),
 		cmocka_unit_test(worker_create_pinned_creator_gets_all_cpus),
 		cmocka_unit_test(worker_create_destroy_1000_leaves_no_fd),
 		cmocka_unit_test(worker_destroy_in_forked_child_returns),
