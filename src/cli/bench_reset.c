@@ -518,19 +518,32 @@ static int parse(int argc, char **argv, struct options *opt)
 	return 0;
 }
 
-/* Pinned memory is accounted against RLIMIT_MEMLOCK, root's too ([2-9]). Raise it as far as we may. */
-static bool memlock_allows(uint64_t bytes)
+/*
+ * May this process lock @bytes? Asked of the kernel by locking address space that has no pages: an
+ * unpopulated MLOCK_ONFAULT range counts against the limit like any other and costs nothing.
+ */
+static bool may_lock(uint64_t bytes)
+{
+	void *range =
+		mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	bool may;
+
+	if (range == MAP_FAILED)
+		return false;
+	may = mlock2(range, bytes, MLOCK_ONFAULT) == 0;
+	munmap(range, bytes);
+	return may;
+}
+
+/* The limit as far up as we may. */
+static void raise_memlock(void)
 {
 	struct rlimit limit;
 
-	if (setrlimit(RLIMIT_MEMLOCK, &(struct rlimit){RLIM_INFINITY, RLIM_INFINITY}) == 0)
-		return true;
 	if (getrlimit(RLIMIT_MEMLOCK, &limit) < 0)
-		return false;
+		return;
 	limit.rlim_cur = limit.rlim_max;
-	if (setrlimit(RLIMIT_MEMLOCK, &limit) < 0)
-		return false;
-	return limit.rlim_max == RLIM_INFINITY || limit.rlim_max >= bytes;
+	(void)setrlimit(RLIMIT_MEMLOCK, &limit);
 }
 
 static void choose_device(struct options *opt)
@@ -539,14 +552,15 @@ static void choose_device(struct options *opt)
 
 	for (size_t i = 0; i < opt->nr_sizes; i++)
 		most = opt->sizes[i] > most ? opt->sizes[i] : most;
-	opt->spec = "name net0 mgmtdev vdpasim_net memory pinned";
-	if (memlock_allows(most + MEMLOCK_HEADROOM))
+	opt->spec = "name net0 mgmtdev vdpasim_net memory pinned memlock unlimited";
+	raise_memlock();
+	if (may_lock(most + MEMLOCK_HEADROOM))
 		return;
 	opt->spec = "name net0 mgmtdev vdpasim_net memory va";
 	if (!getenv("HOLDFAST_DEVICES"))
 		fprintf(stderr,
-			"holdfast bench reset: RLIMIT_MEMLOCK cannot be raised to %" PRIu64
-			" MiB: memory stays unpinned (memory va)\n",
+			"holdfast bench reset: this process may not lock %" PRIu64
+			" MiB (RLIMIT_MEMLOCK): memory stays unpinned (memory va)\n",
 			(most + MEMLOCK_HEADROOM) >> 20);
 }
 
@@ -561,8 +575,6 @@ int bench_reset(int argc, char **argv)
 		return run(&opt);
 	if (!opt.spec)
 		choose_device(&opt);
-	else
-		(void)memlock_allows(0);
 	ret = cli_reexec_with_devices(&opt.spec, 1);
 	if (ret)
 		return ret;

@@ -18,23 +18,14 @@ static int cmd_help(int argc, char **argv);
 static const struct command commands[] = {
 	{"run", cmd_run, "run a program with vDPA devices of its own"},
 	{"bench", cmd_bench, "measure: bench reset, bench iotlb"},
-#ifdef HAVE_CHECK
 	{"check", cmd_check, "check that a vhost-vdpa device behaves as specified"},
-#endif
 	{"help", cmd_help, "this text"},
 };
 
 static const struct command benches[] = {
-#ifdef HAVE_BENCH_RESET
 	{"reset", bench_reset, "what a device reset costs against mapped memory"},
-#endif
-#ifdef HAVE_BENCH_IOTLB
 	{"iotlb", bench_iotlb, "the IOTLB's operations"},
-#endif
-	{NULL, NULL, NULL},
 };
-
-static const size_t nr_benches = ARRAY_LEN(benches) - 1;
 
 static void list(FILE *f, const struct command *table, size_t nr)
 {
@@ -81,10 +72,10 @@ static int cmd_bench(int argc, char **argv)
 {
 	if (argc > 1 && is_help(argv[1])) {
 		printf("usage: holdfast bench WHAT [ARG...]\n\n");
-		list(stdout, benches, nr_benches);
+		list(stdout, benches, ARRAY_LEN(benches));
 		return CLI_EXIT_OK;
 	}
-	return dispatch("holdfast bench", "bench", benches, nr_benches, argc - 1, argv + 1);
+	return dispatch("holdfast bench", "bench", benches, ARRAY_LEN(benches), argc - 1, argv + 1);
 }
 
 int main(int argc, char **argv)

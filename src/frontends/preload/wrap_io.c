@@ -223,17 +223,36 @@ WRAP_READ(preadv64, (int fd, const struct iovec *iov, int nr, off64_t off), (fd,
 
 /* ---- mmap ---- */
 
+#define PAGE_LEN 4096u
+
+/* What mmap(2) checks before it asks a driver: 0, or -errno. The length is in whole pages afterwards. */
+static int check_mmap(const struct preload_file *file, size_t *len, int prot, int flags,
+		      uint64_t off)
+{
+	bool shared = (flags & MAP_TYPE) == MAP_SHARED || (flags & MAP_TYPE) == MAP_SHARED_VALIDATE;
+
+	if (*len == 0 || off % PAGE_LEN != 0 || (!shared && (flags & MAP_TYPE) != MAP_PRIVATE))
+		return -EINVAL;
+	if (*len > SIZE_MAX - PAGE_LEN)
+		return -ENOMEM;
+	if (file->access == O_WRONLY || (shared && (prot & PROT_WRITE) && file->access == O_RDONLY))
+		return -EACCES;
+	*len = (*len + PAGE_LEN - 1) / PAGE_LEN * PAGE_LEN;
+	return files_is_foreign(file) ? -EPERM : 0;
+}
+
 static void *mmap_ours(struct preload_file *file, int fd, size_t len, int prot, int flags,
 		       uint64_t off)
 {
 	struct call call;
-	int rc = -EPERM;
+	int rc;
 
 	call_enter(&call, file->minor);
 	if (call.log)
 		fprintf(call.log, "mmap(%zu, %#x, %#x, %d, %#llx)", len, (unsigned int)prot,
 			(unsigned int)flags, fd, (unsigned long long)off);
-	if (!files_is_foreign(file))
+	rc = check_mmap(file, &len, prot, flags, off);
+	if (!rc)
 		rc = vhost_vdpa_mmap(file->session, len, prot, flags, off);
 	files_put(file);
 	(void)call_leave(&call, rc < 0 ? rc : -EINVAL);

@@ -8,7 +8,7 @@ import sys
 import tempfile
 import unittest
 
-HOLDFAST, CLIENT = sys.argv[1:3]
+HOLDFAST, CLIENT = map(os.path.abspath, sys.argv[1:3])
 LINE = re.compile(r"^(\d\d):(\d\d):(\d\d)\.\d{6} (\d+) (\[vhost-vdpa-\d+\] )?"
                   r"(\w+)\((.*)\) = (-?\d+)(?: \((\w+): (.+)\))? <(\d+) us>$")
 

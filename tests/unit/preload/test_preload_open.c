@@ -189,9 +189,17 @@ static void preload_mmap_is_refused(void **state)
 	assert_int_equal(errno, 524);
 	assert_true(mmap64(NULL, 4096, PROT_WRITE, MAP_PRIVATE, fd, 0) == MAP_FAILED);
 	assert_int_equal(errno, EINVAL);
+	assert_true(mmap(NULL, 1, PROT_WRITE, MAP_SHARED, fd, 0) == MAP_FAILED);
+	assert_int_equal(errno, 524); /* a page */
+	assert_true(mmap(NULL, 4096, PROT_WRITE, MAP_SHARED, fd, 512) == MAP_FAILED);
+	assert_int_equal(errno, EINVAL);
 	anon = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, fd, 0);
 	assert_true(anon != MAP_FAILED);
 	munmap(anon, 4096);
+	close(fd);
+	fd = open(NODE, O_RDONLY);
+	assert_true(mmap(NULL, 4096, PROT_WRITE, MAP_SHARED, fd, 0) == MAP_FAILED);
+	assert_int_equal(errno, EACCES);
 	close(fd);
 }
 

@@ -96,11 +96,12 @@ static void preload_fault_without_a_handler_kills(void **state)
 	int status;
 
 	if (pid == 0) {
+		volatile char *volatile nothing = NULL;
 		int fd = open(NODE, O_RDWR);
 
 		signal(SIGSEGV, SIG_DFL);
 		if (fd >= 0)
-			*(volatile char *)8 = 1;
+			*nothing = 1;
 		_exit(0);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
