@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/* Eventfds: kicks reach the parent, calls reach the client, and neither outlives its replacement. */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/worker.h"
+#include "env.h"
+
+static int new_eventfd(void)
+{
+	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+	assert_true(fd >= 0);
+	return fd;
+}
+
+static void signal_fd(int fd)
+{
+	uint64_t one = 1;
+
+	assert_int_equal(write(fd, &one, sizeof(one)), sizeof(one));
+}
+
+static int nr_open_fds(void)
+{
+	int n = 0;
+
+	for (int fd = 0; fd < 1024; fd++)
+		n += fcntl(fd, F_GETFD) >= 0;
+	return n;
+}
+
+static void fds_are_checked_alike(void **state)
+{
+	static const unsigned int cmds[] = {VHOST_SET_VRING_KICK, VHOST_SET_VRING_CALL,
+					    VHOST_SET_VRING_ERR};
+	int pipes[2], bad, before;
+	struct env env;
+
+	assert_int_equal(pipe(pipes), 0);
+	env_open(&env, &(struct recorder_options){0});
+	before = nr_open_fds();
+	for (size_t i = 0; i < ARRAY_LEN(cmds); i++) {
+		assert_int_equal(env_file(&env, cmds[i], 0, 999), -EBADF);
+		assert_int_equal(env_file(&env, cmds[i], 0, -2), -EBADF);
+		assert_int_equal(env_file(&env, cmds[i], 0, INT32_MIN), -EBADF);
+		assert_int_equal(env_file(&env, cmds[i], 0, pipes[0]), -EINVAL);
+		assert_int_equal(env_file(&env, cmds[i], 0, -1), 0);
+	}
+	recorder_clear(env.rec);
+	bad = 999;
+	assert_int_equal(env_ioctl(&env, VHOST_VDPA_SET_CONFIG_CALL, &bad), -EBADF);
+	assert_int_equal(env_ioctl(&env, VHOST_VDPA_SET_CONFIG_CALL, &pipes[1]), -EINVAL);
+	recorder_reads(env.rec, ""); /* on error nothing changes */
+	assert_int_equal(nr_open_fds(), before);
+	env_fini(&env);
+	close(pipes[0]);
+	close(pipes[1]);
+}
+
+static void kick_reaches_the_parent(struct worker *worker)
+{
+	int fd = new_eventfd(), second = new_eventfd();
+	struct env env;
+
+	env_open(&env, &(struct recorder_options){.worker = worker});
+	signal_fd(fd); /* signalled already: kicks at once */
+	assert_int_equal(env_file(&env, VHOST_SET_VRING_KICK, 1, fd), 0);
+	assert_true(fd_wait(env.rec->kick_fd[1]));
+	fd_take(env.rec->kick_fd[1]);
+	for (int i = 0; i < 100; i++) {
+		signal_fd(fd);
+		assert_true(fd_wait(env.rec->kick_fd[1]));
+		fd_take(env.rec->kick_fd[1]);
+	}
+	/* replaced: the old one kicks no more */
+	assert_int_equal(env_file(&env, VHOST_SET_VRING_KICK, 1, second), 0);
+	signal_fd(fd);
+	signal_fd(second);
+	assert_true(fd_wait(env.rec->kick_fd[1]));
+	assert_int_equal(fd_take(env.rec->kick_fd[1]), 1);
+	/* a reset keeps it, [4-7] */
+	assert_int_equal(env_status(&env, 0), 0);
+	signal_fd(second);
+	assert_true(fd_wait(env.rec->kick_fd[1]));
+	fd_take(env.rec->kick_fd[1]);
+	/* never consumed: 100 and two before it */
+	assert_int_equal(fd_take(fd), 102);
+	/* unbound; a kick of another queue shows that the worker went past it */
+	assert_int_equal(env_file(&env, VHOST_SET_VRING_KICK, 1, -1), 0);
+	assert_int_equal(env_file(&env, VHOST_SET_VRING_KICK, 0, fd), 0);
+	signal_fd(second);
+	signal_fd(fd);
+	assert_true(fd_wait(env.rec->kick_fd[0]));
+	assert_int_equal(fd_take(env.rec->kick_fd[1]), 0);
+	env_fini(&env);
+	close(fd);
+	close(second);
+}
+
+static void kick_reaches_the_parent_by_the_sessions_worker(void **state)
+{
+	kick_reaches_the_parent(NULL);
+}
+
+static void kick_reaches_the_parent_by_its_own_worker(void **state)
+{
+	struct worker *worker;
+
+	assert_int_equal(worker_create("own", NULL, NULL, &worker), 0);
+	kick_reaches_the_parent(worker);
+	worker_destroy(worker);
+}
+
+static void kick_of_an_almost_full_counter_is_polled(void **state)
+{
+	uint64_t full = UINT64_MAX - 1;
+	int fd = new_eventfd();
+	struct env env;
+
+	env_open(&env, &(struct recorder_options){0});
+	/* at the largest count that write allows it is readable, not in error */
+	assert_int_equal(write(fd, &full, sizeof(full)), sizeof(full));
+	assert_int_equal(env_file(&env, VHOST_SET_VRING_KICK, 0, fd), 0);
+	assert_true(fd_wait(env.rec->kick_fd[0]));
+	env_fini(&env);
+	close(fd);
+}
+
+static void kicks_end_with_the_session(void **state)
+{
+	int fd = new_eventfd(), before = nr_open_fds();
+	struct env env;
+
+	env_open(&env, &(struct recorder_options){0});
+	assert_int_equal(env_file(&env, VHOST_SET_VRING_KICK, 0, fd), 0);
+	assert_int_equal(env_file(&env, VHOST_SET_VRING_CALL, 0, fd), 0);
+	assert_int_equal(env_file(&env, VHOST_SET_VRING_ERR, 0, fd), 0);
+	assert_int_equal(env_ioctl(&env, VHOST_VDPA_SET_CONFIG_CALL, &fd), 0);
+	vhost_vdpa_release(env.s);
+	env.s = NULL;
+	signal_fd(fd);
+	assert_int_equal(fd_take(env.rec->kick_fd[0]), 0);
+	env_fini(&env);
+	assert_int_equal(nr_open_fds(), before); /* no descriptor is left */
+	close(fd);
+}
+
+static void call_reaches_the_client_until_replaced(void **state)
+{
+	int first = new_eventfd(), second = new_eventfd();
+	struct vdpa_callback cb;
+	struct env env;
+
+	env_open(&env, &(struct recorder_options){.deviations = STRICT});
+	assert_int_equal(env_file(&env, VHOST_SET_VRING_CALL, 2, first), 0);
+	cb = env.rec->vqs[2].cb;
+	cb.fn(cb.arg);
+	assert_int_equal(fd_take(first), 1);
+	assert_int_equal(env_file(&env, VHOST_SET_VRING_CALL, 2, second), 0);
+	cb = env.rec->vqs[2].cb;
+	cb.fn(cb.arg);
+	cb.fn(cb.arg);
+	assert_int_equal(fd_take(first), 0);
+	assert_int_equal(fd_take(second), 2);
+	recorder_clear(env.rec);
+	assert_int_equal(env_status(&env, 0), 0);
+	recorder_reads(env.rec, "reset()\n"); /* [4-8]: the client must set it again */
+	assert_null(env.rec->vqs[2].cb.fn);
+	assert_int_equal(env_file(&env, VHOST_SET_VRING_CALL, 2, second), 0);
+	assert_int_equal(env_file(&env, VHOST_SET_VRING_CALL, 2, -1), 0);
+	recorder_reads(env.rec, "set_vq_cb(2, fn)\nset_vq_cb(2, none)\n");
+	env_fini(&env);
+	close(first);
+	close(second);
+}
+
+static void config_call_reaches_the_client(void **state)
+{
+	int fd = new_eventfd(), none = -1;
+	struct env env;
+
+	env_open(&env, &(struct recorder_options){0});
+	assert_int_equal(env_ioctl(&env, VHOST_VDPA_SET_CONFIG_CALL, &fd), 0);
+	env.rec->config_cb.fn(env.rec->config_cb.arg);
+	assert_int_equal(fd_take(fd), 1);
+	assert_int_equal(env_ioctl(&env, VHOST_VDPA_SET_CONFIG_CALL, &none), 0);
+	recorder_reads(env.rec, "set_config_cb(fn)\nset_config_cb(none)\n");
+	env_fini(&env);
+	close(fd);
+}
+
+/* The client may close its own descriptor: the session has a duplicate. */
+static void call_survives_the_clients_close(void **state)
+{
+	int fd = new_eventfd(), kept = dup(fd);
+	struct vdpa_callback cb;
+	struct env env;
+
+	env_open(&env, &(struct recorder_options){0});
+	assert_int_equal(env_file(&env, VHOST_SET_VRING_CALL, 0, fd), 0);
+	close(fd);
+	cb = env.rec->vqs[0].cb;
+	cb.fn(cb.arg);
+	assert_int_equal(fd_take(kept), 1);
+	close(kept);
+	env_fini(&env);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(fds_are_checked_alike),
+		cmocka_unit_test(kick_reaches_the_parent_by_the_sessions_worker),
+		cmocka_unit_test(kick_reaches_the_parent_by_its_own_worker),
+		cmocka_unit_test(kick_of_an_almost_full_counter_is_polled),
+		cmocka_unit_test(kicks_end_with_the_session),
+		cmocka_unit_test(call_reaches_the_client_until_replaced),
+		cmocka_unit_test(config_call_reaches_the_client),
+		cmocka_unit_test(call_survives_the_clients_close),
+	};
+
+	return cmocka_run_group_tests_name("vhost_vdpa-notify", tests, NULL, NULL);
+}
