@@ -57,6 +57,8 @@ struct ring {
 	uint16_t used_pos;          /* next to publish; split: free-running index, packed: slot */
 	bool avail_wrap, used_wrap; /* packed */
 	bool kicks_off;             /* kicks may be suppressed */
+	bool kicks_told;            /* the driver was told so since the start */
+	uint16_t kick_event;        /* split, event_idx: avail event last written */
 	bool notify_once;     /* event_idx: nothing is known about the driver's last notification */
 	uint32_t nr_desc_out; /* packed: slots popped and not yet published */
 	uint32_t generation;  /* of this start; chains of an earlier one are ignored */

@@ -136,6 +136,7 @@ int ring_start(struct ring *ring, const struct ring_config *config, struct iotlb
 	ring_set_position(ring, state);
 	ring->broken = NULL;
 	ring->kicks_off = true;
+	ring->kicks_told = false;
 	ring->notify_once = true;
 	ring->generation++;
 	ring->started = true;
@@ -269,6 +270,7 @@ void ring_unpop(struct ring *ring, const struct ring_chain *chains, unsigned int
 
 		if (!ring->started || chain->generation != ring->generation)
 			continue;
+		assert(chain->seq + 1 == ring->pop_seq); /* the newest one that is out */
 		scratch_give(&ring->scratch, chain->scratch);
 		ring->pop_seq--;
 		if (ring->packed) {
@@ -343,7 +345,7 @@ void ring_kick_disable(struct ring *ring)
 {
 	struct ring_view view;
 
-	if (ring->kicks_off || !ring_is_live(ring))
+	if ((ring->kicks_off && ring->kicks_told) || !ring_is_live(ring))
 		return;
 	if (!ring_enter(ring, &view))
 		return;
@@ -352,6 +354,7 @@ void ring_kick_disable(struct ring *ring)
 	else
 		split_kick_disable(ring);
 	ring->kicks_off = true;
+	ring->kicks_told = true;
 }
 
 bool ring_kick_enable(struct ring *ring)
@@ -365,6 +368,7 @@ bool ring_kick_enable(struct ring *ring)
 	else
 		split_kick_enable(ring);
 	ring->kicks_off = false;
+	ring->kicks_told = true;
 	access_full_fence(); /* R4 */
 	return ring->packed ? packed_has_avail(ring) : split_has_avail(ring);
 }

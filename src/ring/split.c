@@ -148,23 +148,32 @@ static void split_set_used_flags(struct ring *ring, uint16_t flags)
 	ring_mark_dirty(ring, ring->config.device_addr, sizeof(le16));
 }
 
-void split_kick_disable(struct ring *ring)
-{
-	/* With the event index the one that stands there has been passed: no kick for a long time. */
-	if (!ring->event_idx)
-		split_set_used_flags(ring, SPLIT_F_NO_NOTIFY);
-}
-
-void split_kick_enable(struct ring *ring)
+static void split_set_avail_event(struct ring *ring, uint16_t idx)
 {
 	struct split_used *used = ring->device;
 	le16 *event = split_avail_event(used, ring->num);
 
+	le16_store(event, idx);
+	ring->kick_event = idx;
+	ring_mark_dirty(ring, ring->config.device_addr + (uint64_t)((char *)event - (char *)used),
+			sizeof(le16));
+}
+
+void split_kick_disable(struct ring *ring)
+{
+	const struct split_avail *avail = ring->driver;
+
+	/* An event that the driver has passed is the farthest away: most often there is one. */
+	if (!ring->event_idx)
+		split_set_used_flags(ring, SPLIT_F_NO_NOTIFY);
+	else if (!ring->kicks_told || le16_load(&avail->idx) == ring->kick_event)
+		split_set_avail_event(ring, (uint16_t)(ring->avail_pos - 1));
+}
+
+void split_kick_enable(struct ring *ring)
+{
 	if (ring->event_idx) {
-		le16_store(event, ring->avail_pos);
-		ring_mark_dirty(ring,
-				ring->config.device_addr + (uint64_t)((char *)event - (char *)used),
-				sizeof(le16));
+		split_set_avail_event(ring, ring->avail_pos);
 	} else if (ring->kicks_off) {
 		split_set_used_flags(ring, 0);
 	}
