@@ -151,7 +151,7 @@ HF_EXPORT int dup3(int from, int to, int flags)
 			file = source(fd);                                                         \
 		rc = real()->name(fd, cmd, arg);                                                   \
 		if (file && rc >= 0)                                                               \
-			note_copy(#name, file, fd, rc);                                            \
+			note_copy("fcntl", file, fd, rc);                                          \
 		else if (file)                                                                     \
 			files_put(file);                                                           \
 		return rc;                                                                         \

@@ -164,29 +164,29 @@ HF_EXPORT ssize_t writev(int fd, const struct iovec *iov, int nr)
 }
 
 /* A device has no position, so the offset counts for nothing. */
-#define WRAP_PWRITE(name, off_type)                                                                \
+#define WRAP_PWRITE(name, shown, off_type)                                                         \
 	HF_EXPORT ssize_t name(int fd, const void *buf, size_t len, off_type off)                  \
 	{                                                                                          \
 		struct preload_file *file;                                                         \
                                                                                                    \
 		if (!files_maybe(fd) || !(file = files_get(fd)))                                   \
 			return real()->name(fd, buf, len, off);                                    \
-		return write_ours(#name, file, fd, buf, len);                                      \
+		return write_ours(shown, file, fd, buf, len);                                      \
 	}
-WRAP_PWRITE(pwrite, off_t)
-WRAP_PWRITE(pwrite64, off64_t)
+WRAP_PWRITE(pwrite, "pwrite", off_t)
+WRAP_PWRITE(pwrite64, "pwrite", off64_t)
 
-#define WRAP_PWRITEV(name, off_type)                                                               \
+#define WRAP_PWRITEV(name, shown, off_type)                                                        \
 	HF_EXPORT ssize_t name(int fd, const struct iovec *iov, int nr, off_type off)              \
 	{                                                                                          \
 		struct preload_file *file;                                                         \
                                                                                                    \
 		if (!files_maybe(fd) || !(file = files_get(fd)))                                   \
 			return real()->name(fd, iov, nr, off);                                     \
-		return writev_ours(#name, file, fd, iov, nr);                                      \
+		return writev_ours(shown, file, fd, iov, nr);                                      \
 	}
-WRAP_PWRITEV(pwritev, off_t)
-WRAP_PWRITEV(pwritev64, off64_t)
+WRAP_PWRITEV(pwritev, "pwritev", off_t)
+WRAP_PWRITEV(pwritev64, "pwritev", off64_t)
 
 /* ---- read: there is none ---- */
 
@@ -202,24 +202,26 @@ static ssize_t read_ours(const char *name, struct preload_file *file, int fd)
 	return call_leave(&call, rc);
 }
 
-#define WRAP_READ(name, params, args)                                                              \
+#define WRAP_READ(name, shown, params, args)                                                       \
 	HF_EXPORT ssize_t name params                                                              \
 	{                                                                                          \
 		struct preload_file *file;                                                         \
                                                                                                    \
 		if (!files_maybe(fd) || !(file = files_get(fd)))                                   \
 			return real()->name args;                                                  \
-		return read_ours(#name, file, fd);                                                 \
+		return read_ours(shown, file, fd);                                                 \
 	}
 ssize_t __read_chk(int fd, void *buf, size_t len, size_t room);
 
-WRAP_READ(read, (int fd, void *buf, size_t len), (fd, buf, len))
-WRAP_READ(__read_chk, (int fd, void *buf, size_t len, size_t room), (fd, buf, len, room))
-WRAP_READ(readv, (int fd, const struct iovec *iov, int nr), (fd, iov, nr))
-WRAP_READ(pread, (int fd, void *buf, size_t len, off_t off), (fd, buf, len, off))
-WRAP_READ(pread64, (int fd, void *buf, size_t len, off64_t off), (fd, buf, len, off))
-WRAP_READ(preadv, (int fd, const struct iovec *iov, int nr, off_t off), (fd, iov, nr, off))
-WRAP_READ(preadv64, (int fd, const struct iovec *iov, int nr, off64_t off), (fd, iov, nr, off))
+WRAP_READ(read, "read", (int fd, void *buf, size_t len), (fd, buf, len))
+WRAP_READ(__read_chk, "read", (int fd, void *buf, size_t len, size_t room), (fd, buf, len, room))
+WRAP_READ(readv, "readv", (int fd, const struct iovec *iov, int nr), (fd, iov, nr))
+WRAP_READ(pread, "pread", (int fd, void *buf, size_t len, off_t off), (fd, buf, len, off))
+WRAP_READ(pread64, "pread", (int fd, void *buf, size_t len, off64_t off), (fd, buf, len, off))
+WRAP_READ(preadv, "preadv", (int fd, const struct iovec *iov, int nr, off_t off),
+	  (fd, iov, nr, off))
+WRAP_READ(preadv64, "preadv", (int fd, const struct iovec *iov, int nr, off64_t off),
+	  (fd, iov, nr, off))
 
 /* ---- mmap ---- */
 

@@ -61,14 +61,14 @@ static bool open_ours(const char *name, const char *path, int flags, int *fd)
 	return true;
 }
 
-#define WRAP_OPEN(name)                                                                            \
+#define WRAP_OPEN(name, shown)                                                                     \
 	HF_EXPORT int name(const char *path, int flags, ...)                                       \
 	{                                                                                          \
 		mode_t mode = 0;                                                                   \
 		va_list ap;                                                                        \
 		int fd;                                                                            \
                                                                                                    \
-		if (open_ours(#name, path, flags, &fd))                                            \
+		if (open_ours(shown, path, flags, &fd))                                            \
 			return fd;                                                                 \
 		va_start(ap, flags);                                                               \
 		if (NEEDS_MODE(flags))                                                             \
@@ -76,17 +76,17 @@ static bool open_ours(const char *name, const char *path, int flags, int *fd)
 		va_end(ap);                                                                        \
 		return real()->name(path, flags, mode);                                            \
 	}
-WRAP_OPEN(open)
-WRAP_OPEN(open64)
+WRAP_OPEN(open, "open")
+WRAP_OPEN(open64, "open")
 
-#define WRAP_OPENAT(name)                                                                          \
+#define WRAP_OPENAT(name, shown)                                                                   \
 	HF_EXPORT int name(int dirfd, const char *path, int flags, ...)                            \
 	{                                                                                          \
 		mode_t mode = 0;                                                                   \
 		va_list ap;                                                                        \
 		int fd;                                                                            \
                                                                                                    \
-		if (open_ours(#name, path, flags, &fd))                                            \
+		if (open_ours(shown, path, flags, &fd))                                            \
 			return fd;                                                                 \
 		va_start(ap, flags);                                                               \
 		if (NEEDS_MODE(flags))                                                             \
@@ -94,8 +94,8 @@ WRAP_OPEN(open64)
 		va_end(ap);                                                                        \
 		return real()->name(dirfd, path, flags, mode);                                     \
 	}
-WRAP_OPENAT(openat)
-WRAP_OPENAT(openat64)
+WRAP_OPENAT(openat, "openat")
+WRAP_OPENAT(openat64, "openat")
 
 /* What fortified clients call; libc checks that no mode is missing. */
 int __open_2(const char *path, int flags);
@@ -114,7 +114,7 @@ HF_EXPORT int __open64_2(const char *path, int flags)
 {
 	int fd;
 
-	return open_ours("open64", path, flags, &fd) ? fd : real()->__open64_2(path, flags);
+	return open_ours("open", path, flags, &fd) ? fd : real()->__open64_2(path, flags);
 }
 
 HF_EXPORT int __openat_2(int dirfd, const char *path, int flags)
@@ -128,8 +128,8 @@ HF_EXPORT int __openat64_2(int dirfd, const char *path, int flags)
 {
 	int fd;
 
-	return open_ours("openat64", path, flags, &fd) ? fd
-						       : real()->__openat64_2(dirfd, path, flags);
+	return open_ours("openat", path, flags, &fd) ? fd
+						     : real()->__openat64_2(dirfd, path, flags);
 }
 
 #define WRAP_CREAT(name)                                                                           \
@@ -137,7 +137,7 @@ HF_EXPORT int __openat64_2(int dirfd, const char *path, int flags)
 	{                                                                                          \
 		int fd;                                                                            \
                                                                                                    \
-		if (open_ours(#name, path, O_CREAT | O_WRONLY | O_TRUNC, &fd))                     \
+		if (open_ours("creat", path, O_CREAT | O_WRONLY | O_TRUNC, &fd))                   \
 			return fd;                                                                 \
 		return real()->name(path, mode);                                                   \
 	}
