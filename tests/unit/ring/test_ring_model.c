@@ -24,6 +24,8 @@
 #define NR_PIECES (SLOTS * SLOT_LEN / PIECE)
 #define BUF_LEN   (NR_PIECES * PIECE)
 #define UNTOUCHED 0xee
+#define ROUNDS    6
+#define OPS       3000
 
 enum chain_state { FREE, ADDED, PUBLISHED, POPPED, PUSHED, FLUSHED };
 
@@ -209,15 +211,16 @@ static void op_publish(struct model *m)
 
 static void check_buffers(struct model *m, const struct model_chain *c)
 {
-	uint32_t n = 0;
+	uint32_t n = 0, nr_wrong = 0;
 
 	for (unsigned int i = c->nr_out; i < c->nr_out + c->nr_in && !c->fault; i++) {
 		for (uint32_t b = 0; b < c->segs[i].len; b++, n++) {
-			uint8_t got = (uint8_t)*buf_byte(m, c->segs[i].iova + b);
+			uint8_t want = n < c->written ? content(~c->seed, n) : UNTOUCHED;
 
-			assert_int_equal(got, n < c->written ? content(~c->seed, n) : UNTOUCHED);
+			nr_wrong += (uint8_t)*buf_byte(m, c->segs[i].iova + b) != want;
 		}
 	}
+	assert_int_equal(nr_wrong, 0);
 }
 
 static void op_get(struct model *m)
@@ -254,9 +257,9 @@ static void op_interrupts(struct model *m)
 
 /* ---- device ---- */
 
-static void check_popped(struct model *m, const struct ring_chain *chain,
-			 const struct model_chain *c)
+static void check_popped(const struct ring_chain *chain, const struct model_chain *c)
 {
+	uint32_t nr_wrong = 0;
 	static uint8_t got[SEGS_MAX * SEG_LEN + 1];
 
 	assert_int_equal(chain->fault, c->fault);
@@ -266,8 +269,8 @@ static void check_popped(struct model *m, const struct ring_chain *chain,
 	assert_int_equal(chain->in_len, c->in_len);
 	assert_int_equal(ring_chain_read(chain, 0, got, sizeof(got)), c->out_len);
 	for (uint32_t i = 0; i < c->out_len; i++)
-		assert_int_equal(got[i], content(c->seed, i));
-	(void)m;
+		nr_wrong += got[i] != content(c->seed, i);
+	assert_int_equal(nr_wrong, 0);
 }
 
 static void op_pop(struct model *m)
@@ -282,7 +285,7 @@ static void op_pop(struct model *m)
 	}
 	assert_int_equal(rc, 1);
 	slot = fifo_take(&m->published);
-	check_popped(m, &chain, &m->chains[slot]);
+	check_popped(&chain, &m->chains[slot]);
 	m->chains[slot].state = POPPED;
 	m->held[slot] = chain;
 	m->pop_seq[slot] = m->next_seq++;
@@ -529,7 +532,7 @@ static void ring_random_operations_match_the_model(void **state)
 	const struct lane_opts *base = *state;
 	uint64_t seed = random_seed();
 
-	for (unsigned int round = 0; round < 12; round++) {
+	for (unsigned int round = 0; round < ROUNDS; round++) {
 		memset(&m, 0, sizeof(m));
 		m.rnd = seed + round;
 		m.opts = *base;
@@ -543,7 +546,7 @@ static void ring_random_operations_match_the_model(void **state)
 		lane_init(&m.l, &m.w, 0, &m.opts);
 		m.first_flush = true;
 		map_all(&m);
-		for (unsigned int i = 0; i < 4000; i++)
+		for (unsigned int i = 0; i < OPS; i++)
 			model_op(&m);
 		model_drain(&m);
 		assert_true(m.nr_done > 20);
