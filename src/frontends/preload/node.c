@@ -13,9 +13,11 @@
  * descriptor of it is closed in the last process. An open asks first, through the control descriptor, whether such
  * a lock is left.
  *
- * Forks. A child in which nothing was open at the fork starts afresh: its own bus, its own devices, at its
- * first open. Where something was open, threads of the parent may have been inside the bus, whose
- * locks are then in an unknown state: such a child gets EBUSY for every open, until it calls execve(2).
+ * Forks. A child starts afresh, with its own bus and devices at its first open, if the parent had
+ * only looked at its devices and has none open. If it has one open, threads may have been inside the bus,
+ * whose locks are then in an unknown state. If it has ever owned one, there were workers, which the RCU library
+ * still knows by memory that is no longer theirs. Such a child gets EBUSY for every open, until it
+ * calls execve(2).
  */
 #include "real.h"
 
@@ -86,6 +88,11 @@ const struct vhost_vdpa_client *node_client(void)
 	return &client;
 }
 
+void node_note_owned(void)
+{
+	__atomic_store_n(&was_owned, true, __ATOMIC_RELAXED);
+}
+
 int node_fd_high(int fd)
 {
 	int high = real()->fcntl(fd, F_DUPFD_CLOEXEC, FD_HIGH_FROM);
@@ -113,6 +120,7 @@ static int borrow_fd(const struct vhost_vdpa_client *c, int fd)
 /* The child has one thread, so nothing else runs here; the parent's threads may have held the lock. */
 static void after_fork(void) NO_TSA
 {
+	is_orphan |= was_owned;
 	for (unsigned int i = 0; i < PRELOAD_NR_NODES_MAX; i++) {
 		is_orphan |= nodes[i].busy;
 		nodes[i].busy = false;
@@ -284,7 +292,7 @@ static int __open_node(unsigned int minor, int flags) REQUIRES(node_lock)
 	int rc;
 
 	if (is_orphan)
-		return refuse(-EBUSY, "this process is a fork of a client that had a device open");
+		return refuse(-EBUSY, "this process is a fork of one that has used its devices");
 	rc = start_bus();
 	if (!rc)
 		rc = start_control(node, minor);

@@ -28,6 +28,9 @@ int node_open(unsigned int minor, int flags) HF_MUST_CHECK;
 /** node_client() - who calls, for the session: this process */
 const struct vhost_vdpa_client *node_client(void);
 
+/** node_note_owned() - a client owns a device now: from then on forked children cannot open any */
+void node_note_owned(void);
+
 /** node_count() - how many nodes there are */
 unsigned int node_count(void);
 

@@ -54,9 +54,14 @@ static void log_ioctl_after(FILE *f, unsigned int cmd, uaddr_t arg, int rc)
 
 static int call_ioctl(struct preload_file *file, unsigned int cmd, uaddr_t arg)
 {
+	int rc;
+
 	if (files_is_foreign(file))
 		return cmd == VHOST_SET_OWNER ? -EBUSY : -EPERM;
-	return vhost_vdpa_ioctl(file->session, node_client(), cmd, arg);
+	rc = vhost_vdpa_ioctl(file->session, node_client(), cmd, arg);
+	if (cmd == VHOST_SET_OWNER && rc == 0)
+		node_note_owned();
+	return rc;
 }
 
 static int ioctl_ours(struct preload_file *file, int fd, unsigned int cmd, uaddr_t arg)

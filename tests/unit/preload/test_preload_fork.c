@@ -65,6 +65,24 @@ static void preload_forked_child_is_not_the_owner(void **state)
 	close(fd);
 }
 
+static void preload_child_of_a_former_owner_needs_exec_to_open(void **state)
+{
+	int fd = open_node();
+	pid_t pid;
+
+	assert_int_equal(ioctl(fd, VHOST_SET_OWNER), 0);
+	close(fd);
+	pid = fork();
+	if (pid == 0) {
+		if (open(NODE, O_RDWR) != -1 || errno != EBUSY)
+			_exit(1);
+		execl("/proc/self/exe", "client", "--open", NULL);
+		_exit(2);
+	}
+	assert_int_equal(child_status(pid), 0);
+	assert_closed();
+}
+
 static void preload_close_in_a_child_is_harmless(void **state)
 {
 	int fd = open_node();
@@ -140,6 +158,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(preload_child_of_an_idle_process_has_its_own_device),
 		cmocka_unit_test(preload_forked_child_is_not_the_owner),
+		cmocka_unit_test(preload_child_of_a_former_owner_needs_exec_to_open),
 		cmocka_unit_test(preload_close_in_a_child_is_harmless),
 		cmocka_unit_test(preload_node_is_busy_while_a_child_has_the_descriptor),
 		cmocka_unit_test(preload_vfork_child_changes_nothing),
