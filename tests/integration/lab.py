@@ -5,7 +5,7 @@ A test program enters its own user, network and process namespaces first: it nee
 touches nothing of the machine, and leaves nothing behind however it ends. A scenario is a
 function that takes the lab and raises when something is wrong; the rest still run.
 
-HOLDFAST             the holdfast program under test
+HOLDFAST             the holdfast program under test (default: build/holdfast)
 HOLDFAST_CONTROL=1   a control run with QEMU's own tap and stream instead of Holdfast: what fails
                      there too is not the stack's doing. Scenarios that need Holdfast are skipped.
 MESON_BUILD_ROOT     logs go to integration-logs/TEST below it (else to a new folder in /tmp)
@@ -23,6 +23,7 @@ import traceback
 
 from guest import Guest, Image
 
+ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", ".."))
 SKIP = 77
 MAC = "52:54:00:12:34:56"
 HOST_IP = "10.77.0.1"
@@ -61,19 +62,24 @@ class Lab:
 
     def __init__(self, name):
         self.name = name
-        self.holdfast = os.environ.get("HOLDFAST", "holdfast")
+        self.holdfast = os.environ.get("HOLDFAST") or os.path.join(ROOT, "build", "holdfast")
         self.image = Image()
         self.logs = _log_dir(name)
         self.guest = None
         self._processes = []
         self._boots = 0
+        self._stream = 0  # seed of the numbered frames under way
 
     # -- the host side
 
     def add_tap(self, ifname="tap0", address=HOST_IP + "/24", queues=1):
-        """Create a TAP interface that is up and quiet (no IPv6 chatter)."""
+        """Create a TAP interface and bring it up."""
         multi = ["multi_queue"] if queues > 1 else []
         self.ip("tuntap", "add", "dev", ifname, "mode", "tap", *multi)
+        self.setup_interface(ifname, address)
+
+    def setup_interface(self, ifname, address=HOST_IP + "/24"):
+        """Bring an interface up, with an address and without IPv6 chatter."""
         with open("/proc/sys/net/ipv6/conf/%s/disable_ipv6" % ifname, "w") as knob:
             knob.write("1")
         self.ip("address", "add", address, "dev", ifname)
@@ -158,27 +164,32 @@ class Lab:
 
     def send_frames(self, count, options=(), ifname="tap0"):
         """Start to send numbered frames on a host interface; return the process."""
-        command = [self.image.nic, "send", ifname, "--count", str(count)] + list(options)
+        command = [self.image.nic, "send", ifname, "--count", str(count),
+                   "--seed", str(self._stream)] + list(options)
         return self.spawn(command, stdout=subprocess.DEVNULL)
 
     def start_guest_receiver(self, count, timeout=20):
         """Listen in the guest; the returned function waits for the Tally."""
-        self.guest.run("rm -f /tmp/rx; mkfifo /tmp/rx; nic recv eth0 --count %d --timeout %d "
-                       "--result /tmp/rx" % (count, timeout))
+        self._stream += 1
+        self.guest.run("rm -f /tmp/rx; mkfifo /tmp/rx; nic recv eth0 --count %d --seed %d "
+                       "--timeout %d --result /tmp/rx" % (count, self._stream, timeout))
         return lambda: Tally(self.guest.run("cat /tmp/rx", timeout=timeout + 10))
 
     def frames_from_guest(self, count=300, send="", during=None, ifname="tap0"):
         """Send numbered frames guest -> host; call @during meanwhile; return the Tally."""
         receive = self.start_host_receiver(count, ifname)
-        self.guest.run("nic send eth0 --count %d %s >/tmp/tx 2>&1 &" % (count, send))
+        self.guest.run("nic send eth0 --count %d --seed %d %s >/tmp/tx 2>&1 &" % (
+            count, self._stream, send))
         if during:
             during()
         return receive()
 
     def start_host_receiver(self, count, ifname="tap0", timeout=20):
         """Listen on the host; the returned function waits for the Tally."""
+        self._stream += 1
         receiver = self.spawn([self.image.nic, "recv", ifname, "--count", str(count),
-                               "--timeout", str(timeout)], stdout=subprocess.PIPE, text=True)
+                               "--seed", str(self._stream), "--timeout", str(timeout)],
+                              stdout=subprocess.PIPE, text=True)
         check(receiver.stdout.readline() == "listening\n", "cannot listen on %s", ifname)
         return lambda: Tally(receiver.communicate(timeout=timeout + 10)[0])
 

@@ -79,11 +79,11 @@ def link(lab):
     """the link goes down (no traffic) and up again (traffic)"""
     qmp = lab.guest.qmp
     qmp.command("set_link", name="n0", up=False)
-    carrier = "until [ $(cat /sys/class/net/eth0/carrier) = %d ]; do usleep 20000; done"
-    lab.guest.run(carrier % 0, timeout=10)
+    # With vhost-vdpa the guest's carrier does not change: QEMU takes the link's state from the
+    # device and stops the device instead.
     check(lab.frames_to_guest(5, timeout=2).received == 0, "frames passed a link that is down")
+    check(lab.ping(1) == 0, "a ping passed a link that is down")
     qmp.command("set_link", name="n0", up=True)
-    lab.guest.run(carrier % 1, timeout=10)
     lab.check_ping()
     lab.exchange_frames()
 
