@@ -95,6 +95,9 @@ int memory_space_walk(struct memory_space *space, uaddr_t first, uaddr_t last, m
  * Return: 0; -ENOMEM if the sum would exceed RLIMIT_MEMLOCK (privileges do not matter, [2-9]).
  */
 int memory_charge(struct memory_space *space, uint64_t nr_pages) HF_MUST_CHECK;
+/** memory_charge_beyond_limit() - account without looking at the limit, for devices made so: what the
+ * system itself lets this process lock is then the only limit. Return: 0; -ENOMEM the sum overflows. */
+int memory_charge_beyond_limit(struct memory_space *space, uint64_t nr_pages) HF_MUST_CHECK;
 void memory_uncharge(struct memory_space *space, uint64_t nr_pages);
 /** memory_charged_pages() - what is accounted now, in pages; the counterpart of VmPin */
 uint64_t memory_charged_pages(struct memory_space *space);

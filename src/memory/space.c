@@ -38,14 +38,10 @@ struct memory_region *memory_space_identity(struct memory_space *space)
 	return &space->identity;
 }
 
-int memory_charge(struct memory_space *space, uint64_t nr_pages)
+static int charge_up_to(struct memory_space *space, uint64_t nr_pages, uint64_t nr_max)
 {
 	uint64_t charged = __atomic_load_n(&space->nr_charged, __ATOMIC_RELAXED), sum;
-	struct rlimit limit;
-	uint64_t nr_max = UINT64_MAX;
 
-	if (getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
-		nr_max = limit.rlim_cur / MEMORY_PAGE_SIZE;
 	do {
 		if (__builtin_add_overflow(charged, nr_pages, &sum) || sum > nr_max)
 			return refuse(-ENOMEM,
@@ -55,6 +51,21 @@ int memory_charge(struct memory_space *space, uint64_t nr_pages)
 	} while (!__atomic_compare_exchange_n(&space->nr_charged, &charged, sum, true,
 					      __ATOMIC_RELAXED, __ATOMIC_RELAXED));
 	return 0;
+}
+
+int memory_charge(struct memory_space *space, uint64_t nr_pages)
+{
+	struct rlimit limit;
+	uint64_t nr_max = UINT64_MAX;
+
+	if (getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
+		nr_max = limit.rlim_cur / MEMORY_PAGE_SIZE;
+	return charge_up_to(space, nr_pages, nr_max);
+}
+
+int memory_charge_beyond_limit(struct memory_space *space, uint64_t nr_pages)
+{
+	return charge_up_to(space, nr_pages, UINT64_MAX);
 }
 
 void memory_uncharge(struct memory_space *space, uint64_t nr_pages)

@@ -34,6 +34,7 @@ enum vdpa_key {
 	VDPA_KEY_MAX_IOTLB_ENTRIES = 1u << 12,
 	VDPA_KEY_WORKERS = 1u << 13,
 	VDPA_KEY_VQ_SIZE = 1u << 14, /* max ring entries */
+	VDPA_KEY_MEMLOCK = 1u << 15, /* rlimit | unlimited */
 };
 
 struct vdpa_dev_config {
@@ -46,6 +47,7 @@ struct vdpa_dev_config {
 	uint64_t features; /* default: all ones */
 	char backend[256]; /* default "loopback" */
 	enum memory_mode memory;
+	bool memlock_unlimited; /* default: false, pins are limited by RLIMIT_MEMLOCK */
 	enum vdpa_mapping mapping;
 	bool strict;
 	bool compat_reset;          /* default: strict */

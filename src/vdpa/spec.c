@@ -37,6 +37,7 @@ struct key {
 
 static const struct choice on_off[] = {{"on", true}, {"off", false}, {NULL, 0}};
 static const struct choice memories[] = {{"va", MEMORY_VA}, {"pinned", MEMORY_PINNED}, {NULL, 0}};
+static const struct choice memlocks[] = {{"rlimit", false}, {"unlimited", true}, {NULL, 0}};
 static const struct choice mappings[] = {{"set_map", VDPA_MAPPING_SET_MAP},
 					 {"dma_map", VDPA_MAPPING_DMA_MAP},
 					 {"platform", VDPA_MAPPING_PLATFORM},
@@ -55,6 +56,7 @@ static const struct key keys[] = {
 	 NULL},
 	{"backend", VDPA_KEY_BACKEND, KIND_TEXT, FIELD(backend), 0, 0, 0, 0, NULL},
 	{"memory", VDPA_KEY_MEMORY, KIND_CHOICE, FIELD(memory), 0, 0, 0, 0, memories},
+	{"memlock", VDPA_KEY_MEMLOCK, KIND_CHOICE, FIELD(memlock_unlimited), 0, 0, 0, 0, memlocks},
 	{"mapping", VDPA_KEY_MAPPING, KIND_CHOICE, FIELD(mapping), 0, 0, 0, 0, mappings},
 	{"quirks", VDPA_KEY_QUIRKS, KIND_CHOICE, FIELD(strict), 0, 0, 0, 0, quirks},
 	{"compat_reset", VDPA_KEY_COMPAT_RESET, KIND_CHOICE, FIELD(compat_reset), 0, 0, 0, 0,

@@ -53,7 +53,8 @@ static int collect_pinned(struct vhost_vdpa *s, const struct vhost_iotlb_msg *ms
 	struct memory_region *mem;
 	int ret;
 
-	ret = memory_charge(s->owner_space, pages);
+	ret = s->dev->memlock_unlimited ? memory_charge_beyond_limit(s->owner_space, pages)
+					: memory_charge(s->owner_space, pages);
 	if (ret)
 		return ret;
 	out->charged_pages = pages;
