@@ -16,6 +16,10 @@ int fd_dup(int fd) HF_MUST_CHECK;
 /** fd_is_eventfd() - Return: 1 yes, 0 no, -EBADF not an open fd */
 int fd_is_eventfd(int fd) HF_MUST_CHECK;
 
+/** fd_is_same_file() - do two descriptors of this process share one open file description? False also
+ * where the system cannot tell (no kcmp(2), or a sandbox forbids it). errno is kept. */
+bool fd_is_same_file(int a, int b);
+
 /** fd_set_nonblock() - Return: 0 or -errno */
 int fd_set_nonblock(int fd) HF_MUST_CHECK;
 

@@ -163,7 +163,7 @@ int do_set_config_call(struct vhost_vdpa *s, struct ioctl_call *c)
 	struct notifier *n, *old;
 	int ret;
 
-	ret = notifier_from_client(c->client, c->u.fd, &n);
+	ret = notifier_from_client(c->client, c->u.fd, s->config_call, &n);
 	if (ret)
 		return ret;
 	old = s->config_call;
@@ -171,7 +171,8 @@ int do_set_config_call(struct vhost_vdpa *s, struct ioctl_call *c)
 	cb = notifier_callback(n);
 	VDPA_CALL(s->dev, set_config_cb, &cb);
 	/* The parent calls the old one no more. */
-	notifier_destroy(old);
+	if (old != n)
+		notifier_destroy(old);
 	return 0;
 }
 

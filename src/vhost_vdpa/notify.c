@@ -21,14 +21,23 @@
 #include "base/refuse.h"
 #include "vhost_vdpa/session.h"
 
-/* A duplicate of the client's eventfd. Return: fd >= 0; -EBADF; -EINVAL */
-static int eventfd_from_client(const struct vhost_vdpa_client *client, int fd)
+/*
+ * A duplicate of the client's eventfd, or @held again if that is the same file: clients set the
+ * same eventfds at every start, and making sure of a new one costs more than all the rest of a reset.
+ * @held: [owned by the caller] the eventfd in use now, or -1
+ * Return: fd >= 0; -EBADF; -EINVAL
+ */
+static int eventfd_from_client(const struct vhost_vdpa_client *client, int fd, int held)
 {
 	int own, ret;
 
 	own = fd < 0 ? -EBADF : client->get_fd(client, fd);
 	if (own < 0)
 		return refuse(-EBADF, "%d is not an open file descriptor", fd);
+	if (held >= 0 && fd_is_same_file(own, held)) {
+		fd_close(&own);
+		return held;
+	}
 	ret = fd_is_eventfd(own);
 	if (ret == 1)
 		return own;
@@ -39,7 +48,8 @@ static int eventfd_from_client(const struct vhost_vdpa_client *client, int fd)
 
 /* ---- device to client ---- */
 
-int notifier_from_client(const struct vhost_vdpa_client *client, int fd, struct notifier **out)
+int notifier_from_client(const struct vhost_vdpa_client *client, int fd, struct notifier *held,
+			 struct notifier **out)
 {
 	struct notifier *n;
 	int own, flags;
@@ -48,9 +58,13 @@ int notifier_from_client(const struct vhost_vdpa_client *client, int fd, struct 
 		*out = NULL;
 		return 0;
 	}
-	own = eventfd_from_client(client, fd);
+	own = eventfd_from_client(client, fd, held ? held->fd : -1);
 	if (own < 0)
 		return own;
+	if (held && own == held->fd) {
+		*out = held;
+		return 0;
+	}
 	n = malloc(sizeof(*n));
 	if (!n) {
 		fd_close(&own);
@@ -89,14 +103,15 @@ int do_set_vring_call(struct vhost_vdpa *s, struct ioctl_call *c)
 	struct notifier *n, *old;
 	int ret;
 
-	ret = notifier_from_client(c->client, c->u.file.fd, &n);
+	ret = notifier_from_client(c->client, c->u.file.fd, vr->call, &n);
 	if (ret)
 		return ret;
 	old = vr->call;
 	vr->call = n;
 	cb = notifier_callback(n);
 	VDPA_CALL(s->dev, set_vq_cb, (uint16_t)c->idx, &cb);
-	notifier_destroy(old);
+	if (old != n)
+		notifier_destroy(old);
 	return 0;
 }
 
@@ -107,7 +122,7 @@ int do_set_vring_err(struct vhost_vdpa *s, struct ioctl_call *c)
 	int own = -1;
 
 	if (c->u.file.fd != VHOST_FILE_UNBIND) {
-		own = eventfd_from_client(c->client, c->u.file.fd);
+		own = eventfd_from_client(c->client, c->u.file.fd, -1);
 		if (own < 0)
 			return own;
 	}
@@ -163,13 +178,8 @@ static int kick_worker(struct vhost_vdpa *s, uint16_t idx, struct worker **out)
 
 static int kick_start(struct vhost_vdpa *s, struct kick *k) REQUIRES(s->dev->lock)
 {
-	struct pollfd pfd = {.fd = k->fd};
-	int ret;
+	int ret = kick_worker(s, k->idx, &k->worker);
 
-	/* An eventfd whose counter is at its maximum shows an error for ever and never an edge. */
-	if (poll(&pfd, 1, 0) > 0 && (pfd.revents & POLLERR))
-		return refuse(-EINVAL, "the kick eventfd of ring %u is in error", k->idx);
-	ret = kick_worker(s, k->idx, &k->worker);
 	if (ret)
 		return ret;
 	ret = worker_watch(k->worker, k->fd, EPOLLIN | EPOLLET, kick_ready, k, &k->watch);
@@ -181,19 +191,43 @@ static int kick_start(struct vhost_vdpa *s, struct kick *k) REQUIRES(s->dev->loc
 	return 0;
 }
 
+/* What poll(2) says of an eventfd now: POLLIN it was signalled, POLLERR its counter is at its maximum. */
+static short eventfd_state(int fd)
+{
+	struct pollfd pfd = {.fd = fd, .events = POLLIN};
+
+	return poll(&pfd, 1, 0) > 0 ? pfd.revents : 0;
+}
+
 int do_set_vring_kick(struct vhost_vdpa *s, struct ioctl_call *c)
 {
 	struct kick *k = &s->vrings[c->idx].kick;
-	int own = -1;
+	bool held;
+	int own;
 
-	if (c->u.file.fd != VHOST_FILE_UNBIND) {
-		own = eventfd_from_client(c->client, c->u.file.fd);
-		if (own < 0)
-			return own;
+	if (c->u.file.fd == VHOST_FILE_UNBIND) {
+		kick_drop(k);
+		return 0;
 	}
-	kick_drop(k);
-	k->fd = own;
-	return own < 0 ? 0 : kick_start(s, k);
+	own = eventfd_from_client(c->client, c->u.file.fd, k->watch ? k->fd : -1);
+	if (own < 0)
+		return own;
+	held = own == k->fd;
+	if (!held) {
+		kick_drop(k);
+		k->fd = own;
+	}
+	/* An eventfd whose counter is at its maximum shows an error for ever and never an edge. */
+	if (eventfd_state(own) & POLLERR) {
+		kick_drop(k);
+		return refuse(-EINVAL, "the kick eventfd of ring %u is in error", c->idx);
+	}
+	if (!held)
+		return kick_start(s, k);
+	/* Watched already; a fresh watch would report a signal that is there ([1-32]). */
+	if (eventfd_state(own) & POLLIN)
+		s->dev->ops->kick_vq(s->dev, k->idx);
+	return 0;
 }
 
 /* ---- the end ---- */

@@ -208,10 +208,11 @@ void vrings_restore_bases(struct vhost_vdpa *s) REQUIRES(s->dev->lock);
 
 /**
  * notifier_from_client() - the client's eventfd as a notifier
- * @fd:  the client's number; -1 gives NULL
+ * @fd:   the client's number; -1 gives NULL
+ * @held: notifier in use now, or NULL; given again if @fd is the same file
  * Return: 0; -EBADF; -EINVAL not an eventfd; -ENOMEM
  */
-int notifier_from_client(const struct vhost_vdpa_client *client, int fd,
+int notifier_from_client(const struct vhost_vdpa_client *client, int fd, struct notifier *held,
 			 struct notifier **out) HF_MUST_CHECK;
 void notifier_destroy(struct notifier *n);
 /** notifier_callback() - what to give to the parent; nothing if @n is NULL */
