@@ -1,0 +1,423 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/* Status, kicks, positions, suspend and resume, and a client that takes its memory away. */
+#include <dlfcn.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "memory/guard.h"
+#include "support.h"
+
+#define PAGE 4096UL
+
+static uint8_t frame[HDR + 64], buf[16][256];
+
+/* cmocka puts its own handlers in place around each test; the guard's are put back inside. */
+static struct sigaction guard_segv, guard_bus;
+
+/* The C library's own: a sanitizer's wrapper does not know what the guard has installed. */
+static int libc_sigaction(int sig, const struct sigaction *act, struct sigaction *old)
+{
+	int (*fn)(int, const struct sigaction *, struct sigaction *);
+	void *symbol = dlsym(RTLD_NEXT, "sigaction");
+
+	memcpy(&fn, &symbol, sizeof(fn));
+	return fn(sig, act, old);
+}
+
+static void take_signals(void)
+{
+	assert_int_equal(libc_sigaction(SIGSEGV, &guard_segv, NULL), 0);
+	assert_int_equal(libc_sigaction(SIGBUS, &guard_bus, NULL), 0);
+}
+
+static void make(struct rig *rig, bool strict)
+{
+	struct vdpa_dev_config config = rig_config();
+
+	config.strict = strict;
+	config.given |= VDPA_KEY_MAC;
+	memcpy(config.mac, (const uint8_t[]){0x52, 0x54, 0, 1, 2, 3}, 6);
+	rig_make(rig, &config);
+	frame_make(frame, sizeof(frame), 1);
+}
+
+static void add_buffers(struct rig *rig, int n)
+{
+	for (int i = 0; i < n; i++)
+		rig_add(rig, 0, buf[i], sizeof(buf[i]), true);
+	rig_publish(rig, 0);
+}
+
+/* A frame that is available, without a kick. */
+static void offer(struct rig *rig)
+{
+	rig_add(rig, 1, frame, sizeof(frame), false);
+	(void)ring_driver_publish(rig->vq[1].drv);
+}
+
+static void kick(struct rig *rig, uint16_t idx)
+{
+	rig->ops->kick_vq(rig->dev, idx);
+	rig_quiet(rig);
+}
+
+static uint16_t position(struct rig *rig, uint16_t idx)
+{
+	struct vdpa_vq_state s;
+
+	assert_int_equal(rig_op(rig, get_vq_state, idx, &s), 0);
+	return s.last_avail;
+}
+
+static uint64_t sent(struct rig *rig)
+{
+	return rig_counter(rig, 1, "tx packets");
+}
+
+/* [6-2] */
+static void kick_before_driver_ok_or_enable_is_lost(void **state)
+{
+	struct rig rig;
+
+	(void)state;
+	for (int strict = 0; strict < 2; strict++) {
+		make(&rig, strict);
+		rig_negotiate(&rig, BASE_FEATURES);
+		rig_vq_new(&rig, 0, 16);
+		rig_vq_new(&rig, 1, 16);
+		rig_vq_setup(&rig, 0);
+		offer(&rig);
+		kick(&rig, 1);
+		rig_driver_ok(&rig);
+		rig_quiet(&rig);
+		assert_int_equal(sent(&rig), 0);
+		kick(&rig, 1);
+		rig_vq_setup(&rig, 1);
+		rig_quiet(&rig);
+		assert_int_equal(sent(&rig), 0);
+		kick(&rig, 1);
+		assert_int_equal(sent(&rig), 1);
+		rig_destroy(&rig);
+	}
+}
+
+/* DPDK: ENABLE 0, ENABLE 1 under traffic, no new address and no kick by us. */
+static void disable_enable_under_traffic_goes_on(void **state)
+{
+	struct rig rig;
+	uint32_t len;
+	int got = 0;
+
+	(void)state;
+	make(&rig, false);
+	rig_start(&rig, BASE_FEATURES | BIT(VIRTIO_RING_F_EVENT_IDX), 2, 16);
+	add_buffers(&rig, 8);
+	for (int round = 0; round < 400; round++) {
+		rig_add(&rig, 1, frame, sizeof(frame), false);
+		rig_publish(&rig, 1);
+		rig_do(&rig, set_vq_ready, 1, false);
+		assert_false(rig_op(&rig, get_vq_ready, 1));
+		rig_do(&rig, set_vq_ready, 1, true);
+		assert_ptr_equal(rig_get(&rig, 1, &len), frame);
+		while (rig_poll(&rig, 0, &len)) {
+			rig_add(&rig, 0, buf[got++ % 8], 256, true);
+			rig_publish(&rig, 0);
+		}
+	}
+	assert_int_equal(sent(&rig), 400);
+	rig_destroy(&rig);
+}
+
+/* D1: the position can be read after the reset, until the next one is set; strict mode has 0. */
+static void position_after_reset_survives_in_default_mode(void **state)
+{
+	struct vdpa_vq_state at = {100, 0};
+	struct rig rig;
+
+	(void)state;
+	for (int strict = 0; strict < 2; strict++) {
+		make(&rig, strict);
+		rig_start(&rig, BASE_FEATURES, 2, 16);
+		add_buffers(&rig, 5);
+		for (int i = 0; i < 3; i++)
+			rig_send(&rig, 1, frame, sizeof(frame));
+		rig_reset(&rig);
+		assert_int_equal(position(&rig, 1), strict ? 0 : 3);
+		assert_int_equal(position(&rig, 0), strict ? 0 : 3);
+		rig_reset(&rig); /* again: nothing happened in between */
+		assert_int_equal(position(&rig, 1), strict ? 0 : 3);
+		assert_int_equal(rig_op(&rig, set_vq_state, 1, &at), 0);
+		assert_int_equal(position(&rig, 1), 100);
+		/* started without a position, a ring starts fresh */
+		rig_reset(&rig);
+		rig_start(&rig, BASE_FEATURES, 2, 16);
+		assert_int_equal(position(&rig, 1), 0);
+		rig_destroy(&rig);
+	}
+}
+
+/* QEMU's stop and cont: reset, the position read and set again, same rings; the frame left over is sent. */
+static void reset_and_start_at_position_goes_on(void **state)
+{
+	struct vdpa_vq_state at[2];
+	struct rig rig;
+	uint32_t len;
+
+	(void)state;
+	make(&rig, false);
+	rig_start(&rig, BASE_FEATURES | BIT(VIRTIO_RING_F_EVENT_IDX), 2, 16);
+	add_buffers(&rig, 12);
+	for (int round = 0; round < 10; round++) {
+		rig_send(&rig, 1, frame, sizeof(frame));
+		assert_ptr_equal(rig_get(&rig, 0, &len), buf[round]);
+		rig_reset(&rig);
+		for (uint16_t i = 0; i < 2; i++)
+			assert_int_equal(rig_op(&rig, get_vq_state, i, &at[i]), 0);
+		rig_negotiate(&rig, BASE_FEATURES | BIT(VIRTIO_RING_F_EVENT_IDX));
+		for (uint16_t i = 0; i < 2; i++) {
+			assert_int_equal(rig_op(&rig, set_vq_state, i, &at[i]), 0);
+			rig_vq_setup(&rig, i);
+		}
+		rig_driver_ok(&rig);
+	}
+	rig_destroy(&rig);
+}
+
+/* QEMU's multiqueue teardown: reading a running ring's position stops that ring (D1). */
+static void position_of_running_ring_parks_it(void **state)
+{
+	struct rig rig;
+
+	(void)state;
+	make(&rig, false);
+	rig_start(&rig, BASE_FEATURES, 2, 16);
+	add_buffers(&rig, 8);
+	rig_send(&rig, 1, frame, sizeof(frame));
+	assert_int_equal(position(&rig, 0), 1); /* parks the receive queue */
+	offer(&rig);
+	kick(&rig, 1);
+	assert_int_equal(sent(&rig), 1);
+	assert_int_equal(position(&rig, 0), 1);
+	kick(&rig, 0);
+	kick(&rig, 1);
+	assert_int_equal(sent(&rig), 2);
+	rig_destroy(&rig);
+}
+
+/* [6-1] */
+static void suspend_stops_and_resume_replays_kick(void **state)
+{
+	struct vdpa_vq_state at = {0};
+	struct rig rig;
+	uint32_t len;
+
+	(void)state;
+	for (int strict = 0; strict < 2; strict++) {
+		make(&rig, strict);
+		rig_start(&rig, BASE_FEATURES, 2, 16);
+		add_buffers(&rig, 8);
+		rig_send(&rig, 1, frame, sizeof(frame));
+		assert_int_equal(rig_op(&rig, suspend), 0);
+		assert_int_equal(rig_op(&rig, suspend), 0);
+		assert_int_equal(rig_op(&rig, get_status), 0xf);
+		offer(&rig);
+		kick(&rig, 1);
+		assert_int_equal(sent(&rig), 1);
+		assert_int_equal(position(&rig, 1), 1);
+		at.last_avail = 1;
+		assert_int_equal(rig_op(&rig, set_vq_state, 1, &at), 0);
+		assert_int_equal(rig_op(&rig, resume), 0);
+		assert_ptr_equal(rig_get(&rig, 1, &len), frame);
+		assert_int_equal(rig_op(&rig, resume), 0);
+		rig_destroy(&rig);
+	}
+}
+
+/* [6-1], the quirk, and D6 without it */
+static void driver_ok_again_wakes_suspended_strict_only(void **state)
+{
+	struct rig rig;
+
+	(void)state;
+	for (int strict = 0; strict < 2; strict++) {
+		make(&rig, strict);
+		rig_start(&rig, BASE_FEATURES, 2, 16);
+		add_buffers(&rig, 8);
+		assert_int_equal(rig_op(&rig, suspend), 0);
+		rig_do(&rig, set_status, 0xf);
+		offer(&rig);
+		kick(&rig, 1);
+		assert_int_equal(sent(&rig), strict);
+		rig_destroy(&rig);
+	}
+}
+
+static void running_ring_refuses_new_position(void **state)
+{
+	struct vdpa_vq_state at = {5, 0};
+	struct rig rig;
+
+	(void)state;
+	make(&rig, false);
+	rig_start(&rig, BASE_FEATURES, 2, 16);
+	assert_int_equal(rig_op(&rig, set_vq_state, 1, &at), -16);
+	rig_destroy(&rig);
+}
+
+static void start_all(struct rig *rig)
+{
+	rig_negotiate(rig, BASE_FEATURES);
+	for (uint16_t i = 0; i < 2; i++) {
+		rig_vq_new(rig, i, 16);
+		rig_vq_setup(rig, i);
+	}
+	rig_driver_ok(rig);
+}
+
+static void expect_needs_reset(struct rig *rig)
+{
+	assert_true(rig_wait_fd(rig->config_fd, DEADLINE_MS));
+	assert_int_equal(rig_op(rig, get_status), 0xf | VIRTIO_CONFIG_S_NEEDS_RESET);
+}
+
+static void broken_ring_sets_needs_reset_and_reset_heals(void **state)
+{
+	struct rig rig;
+	uint16_t *avail;
+
+	(void)state;
+	make(&rig, false);
+	start_all(&rig);
+	avail = rig.vq[1].area[1];
+	__atomic_store_n(&avail[1], 1000, __ATOMIC_RELEASE); /* far more than the ring holds */
+	kick(&rig, 1);
+	expect_needs_reset(&rig);
+	rig_do(&rig, set_status, 0xf); /* the bit stays until the reset */
+	assert_int_equal(rig_op(&rig, get_status), 0xf | VIRTIO_CONFIG_S_NEEDS_RESET);
+	rig_reset(&rig);
+	start_all(&rig);
+	add_buffers(&rig, 2);
+	rig_send(&rig, 1, frame, sizeof(frame));
+	rig_destroy(&rig);
+}
+
+static void buffer_memory_vanished_sets_needs_reset_and_reset_heals(void **state)
+{
+	struct rig rig;
+
+	(void)state;
+	take_signals();
+	for (int side = 0; side < 2; side++) {
+		uint8_t *p =
+			mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+		make(&rig, false);
+		start_all(&rig);
+		assert_ptr_not_equal(p, MAP_FAILED);
+		memcpy(p, frame, sizeof(frame));
+		rig_add(&rig, 0, side ? p : buf[0], 256, true);
+		rig_publish(&rig, 0);
+		rig_add(&rig, 1, side ? frame : p, sizeof(frame), false);
+		munmap(p, PAGE); /* still in the (1:1) map */
+		rig_publish(&rig, 1);
+		expect_needs_reset(&rig);
+		rig_reset(&rig);
+		start_all(&rig);
+		add_buffers(&rig, 2);
+		rig_send(&rig, 1, frame, sizeof(frame));
+		rig_destroy(&rig);
+	}
+}
+
+static void ring_memory_vanished_device_can_be_reset(void **state)
+{
+	struct rig rig;
+
+	(void)state;
+	take_signals();
+	make(&rig, false);
+	start_all(&rig);
+	add_buffers(&rig, 2);
+	rig_send(&rig, 1, frame, sizeof(frame));
+	munmap(rig.vq[1].mem, rig.vq[1].mem_len);
+	rig.vq[1].mem = NULL;
+	kick(&rig, 1);
+	expect_needs_reset(&rig);
+	munmap(rig.vq[0].mem, rig.vq[0].mem_len);
+	rig.vq[0].mem = NULL;
+	rig_reset(&rig); /* in this thread, which is guarded too */
+	start_all(&rig);
+	add_buffers(&rig, 2);
+	rig_send(&rig, 1, frame, sizeof(frame));
+	rig_destroy(&rig);
+}
+
+/* [4-8]: callbacks go with a reset; the size of a ring stays. */
+static void reset_forgets_callbacks_not_sizes(void **state)
+{
+	struct rig rig;
+
+	(void)state;
+	make(&rig, false);
+	start_all(&rig);
+	rig_reset(&rig);
+	rig_negotiate(&rig, BASE_FEATURES);
+	for (uint16_t i = 0; i < 2; i++) {
+		rig_vq_new(&rig, i, 16);
+		assert_int_equal(rig_op(&rig, set_vq_address, i, rig_iova(&rig, rig.vq[i].area[0]),
+					rig_iova(&rig, rig.vq[i].area[1]),
+					rig_iova(&rig, rig.vq[i].area[2])),
+				 0);
+		rig_do(&rig, set_vq_ready, i, true);
+	}
+	rig_driver_ok(&rig);
+	assert_int_equal(rig_op(&rig, get_vq_size, 1), 16);
+	offer(&rig);
+	kick(&rig, 1);
+	assert_int_equal(sent(&rig), 1);
+	assert_false(rig_wait_fd(rig.vq[1].call_fd, 0));
+	rig_destroy(&rig);
+}
+
+static void config_writes_survive_reset(void **state)
+{
+	const uint8_t mac[6] = {2, 3, 4, 5, 6, 7};
+	uint8_t got[6];
+	struct rig rig;
+	uint32_t generation;
+
+	(void)state;
+	make(&rig, false);
+	generation = rig_op(&rig, get_generation);
+	rig_do(&rig, set_config, 0, mac, sizeof(mac));
+	rig_reset(&rig);
+	rig_do(&rig, get_config, 0, got, sizeof(got));
+	assert_memory_equal(got, mac, 6);
+	assert_int_equal(rig_op(&rig, get_generation), generation + 1);
+	rig_destroy(&rig);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(kick_before_driver_ok_or_enable_is_lost),
+		cmocka_unit_test(disable_enable_under_traffic_goes_on),
+		cmocka_unit_test(position_after_reset_survives_in_default_mode),
+		cmocka_unit_test(reset_and_start_at_position_goes_on),
+		cmocka_unit_test(position_of_running_ring_parks_it),
+		cmocka_unit_test(suspend_stops_and_resume_replays_kick),
+		cmocka_unit_test(driver_ok_again_wakes_suspended_strict_only),
+		cmocka_unit_test(running_ring_refuses_new_position),
+		cmocka_unit_test(broken_ring_sets_needs_reset_and_reset_heals),
+		cmocka_unit_test(buffer_memory_vanished_sets_needs_reset_and_reset_heals),
+		cmocka_unit_test(ring_memory_vanished_device_can_be_reset),
+		cmocka_unit_test(reset_forgets_callbacks_not_sizes),
+		cmocka_unit_test(config_writes_survive_reset),
+	};
+
+	if (memory_guard_install() || libc_sigaction(SIGSEGV, NULL, &guard_segv) ||
+	    libc_sigaction(SIGBUS, NULL, &guard_bus))
+		return 1;
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
