@@ -1,0 +1,351 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/* The stream backend with a real peer on the other end of a Unix socket, also one that misbehaves or dies. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "support.h"
+
+static char dir[] = "/tmp/hf-sim-XXXXXX";
+static struct sockaddr_un address;
+
+static void make(struct rig *rig, bool listens)
+{
+	struct vdpa_dev_config config = rig_config();
+
+	config.given |= VDPA_KEY_BACKEND;
+	(void)snprintf(config.backend, sizeof(config.backend), "stream,path=%s%s", address.sun_path,
+		       listens ? ",listen" : "");
+	rig_make(rig, &config);
+	rig_start(rig, BASE_FEATURES, 2, 16);
+}
+
+static int peer_listen(void)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	(void)unlink(address.sun_path);
+	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	assert_int_equal(listen(fd, 4), 0);
+	return fd;
+}
+
+static int peer_accept(int listen_fd)
+{
+	int fd;
+
+	assert_true(rig_wait_fd(listen_fd, DEADLINE_MS));
+	fd = accept(listen_fd, NULL, NULL);
+	assert_true(fd >= 0);
+	return fd;
+}
+
+static int peer_connect(void)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	return fd;
+}
+
+static void read_all(int fd, void *buf, size_t len)
+{
+	for (size_t at = 0; at < len;) {
+		struct pollfd p = {fd, POLLIN, 0};
+		ssize_t n;
+
+		assert_int_equal(poll(&p, 1, DEADLINE_MS), 1);
+		n = read(fd, (char *)buf + at, len - at);
+		assert_true(n > 0);
+		at += (size_t)n;
+	}
+}
+
+static void write_all(int fd, const void *buf, size_t len)
+{
+	for (size_t at = 0; at < len;) {
+		ssize_t n = send(fd, (const char *)buf + at, len - at, MSG_NOSIGNAL);
+
+		assert_true(n > 0);
+		at += (size_t)n;
+	}
+}
+
+static void peer_send(int fd, const uint8_t *payload, uint32_t len)
+{
+	uint32_t be = htonl(len);
+
+	write_all(fd, &be, 4);
+	write_all(fd, payload, len);
+}
+
+static void expect_at_peer(int fd, const uint8_t *payload, size_t len)
+{
+	static uint8_t got[16384];
+	uint32_t be;
+
+	read_all(fd, &be, 4);
+	assert_int_equal(ntohl(be), len);
+	read_all(fd, got, len);
+	assert_memory_equal(got, payload, len);
+}
+
+/* Both directions once. */
+static void exchange(struct rig *rig, int fd, uint32_t seed)
+{
+	uint8_t frame[HDR + 500], buf[2048];
+	uint32_t len;
+
+	frame_make(frame, sizeof(frame), seed);
+	rig_send(rig, 1, frame, sizeof(frame));
+	expect_at_peer(fd, frame + HDR, sizeof(frame) - HDR);
+	rig_add(rig, 0, buf, sizeof(buf), true);
+	rig_publish(rig, 0);
+	peer_send(fd, frame + HDR, sizeof(frame) - HDR);
+	assert_ptr_equal(rig_get(rig, 0, &len), buf);
+	assert_int_equal(len, sizeof(frame));
+	assert_memory_equal(buf + HDR, frame + HDR, len - HDR);
+	assert_int_equal(buf[10], 1);
+}
+
+static void stream_connects_and_carries_both_ways(void **state)
+{
+	int listen_fd = peer_listen(), fd;
+	struct rig rig;
+
+	(void)state;
+	make(&rig, false);
+	fd = peer_accept(listen_fd);
+	for (uint32_t i = 0; i < 50; i++)
+		exchange(&rig, fd, i);
+	rig_destroy(&rig);
+	close(fd);
+	close(listen_fd);
+}
+
+static void stream_peer_dies_frames_drop_then_reconnects(void **state)
+{
+	int listen_fd = peer_listen(), fd;
+	uint8_t frame[HDR + 60];
+	struct rig rig;
+
+	(void)state;
+	make(&rig, false);
+	fd = peer_accept(listen_fd);
+	exchange(&rig, fd, 1);
+	close(fd);
+	close(listen_fd);
+	frame_make(frame, sizeof(frame), 1);
+	rig_quiet(&rig);
+	for (int i = 0; i < 5; i++)
+		rig_send(&rig, 1, frame, sizeof(frame)); /* completes: nothing waits for a peer */
+	assert_int_equal(rig_counter(&rig, 1, "tx drops"), 5);
+	listen_fd = peer_listen();
+	fd = peer_accept(listen_fd); /* the timer tried again */
+	rig_quiet(&rig);
+	exchange(&rig, fd, 2);
+	rig_destroy(&rig);
+	close(fd);
+	close(listen_fd);
+}
+
+static void stream_listens_and_takes_next_peer(void **state)
+{
+	struct rig rig;
+	int fd;
+
+	(void)state;
+	make(&rig, true);
+	for (uint32_t i = 0; i < 5; i++) {
+		fd = peer_connect();
+		rig_quiet(&rig);
+		exchange(&rig, fd, i);
+		close(fd);
+		rig_quiet(&rig);
+	}
+	rig_destroy(&rig);
+	assert_int_equal(access(address.sun_path, F_OK), -1);
+}
+
+static void stream_second_peer_is_turned_away(void **state)
+{
+	struct rig rig;
+	int fd, second;
+	char c;
+
+	(void)state;
+	make(&rig, true);
+	fd = peer_connect();
+	rig_quiet(&rig);
+	second = peer_connect();
+	assert_true(rig_wait_fd(second, DEADLINE_MS));
+	assert_int_equal(read(second, &c, 1), 0);
+	exchange(&rig, fd, 1);
+	rig_destroy(&rig);
+	close(fd);
+	close(second);
+}
+
+static void stream_bytes_in_dribs_make_whole_frames(void **state)
+{
+	uint8_t frame[HDR + 100], wire[2 * (4 + 100)], buf[2][2048];
+	uint32_t be = htonl(100), len;
+	struct rig rig;
+	int fd;
+
+	(void)state;
+	make(&rig, true);
+	fd = peer_connect();
+	rig_quiet(&rig);
+	frame_make(frame, sizeof(frame), 9);
+	for (int i = 0; i < 2; i++) {
+		memcpy(wire + i * 104, &be, 4);
+		memcpy(wire + i * 104 + 4, frame + HDR, 100);
+		rig_add(&rig, 0, buf[i], sizeof(buf[i]), true);
+	}
+	rig_publish(&rig, 0);
+	for (size_t i = 0; i < sizeof(wire); i += 3) {
+		write_all(fd, wire + i, sizeof(wire) - i < 3 ? sizeof(wire) - i : 3);
+		if (i % 30 == 0)
+			rig_quiet(&rig);
+	}
+	for (int i = 0; i < 2; i++) {
+		assert_ptr_equal(rig_get(&rig, 0, &len), buf[i]);
+		assert_int_equal(len, sizeof(frame));
+		assert_memory_equal(buf[i] + HDR, frame + HDR, 100);
+	}
+	rig_destroy(&rig);
+	close(fd);
+}
+
+/* The peer reads nothing until the socket is full: frames wait in the ring, none is lost or torn. */
+static void stream_full_socket_blocks_and_loses_nothing(void **state)
+{
+	enum { NR = 300, LEN = HDR + 9000 };
+	uint8_t *frames = malloc((size_t)NR * LEN);
+	int sent = 0, done = 0, fd;
+	struct rig rig;
+	uint32_t len;
+
+	(void)state;
+	make(&rig, true);
+	fd = peer_connect();
+	rig_quiet(&rig);
+	for (int i = 0; i < NR; i++)
+		frame_make(frames + (size_t)i * LEN, LEN, (uint32_t)i);
+	while (sent < NR) {
+		rig_add(&rig, 1, frames + (size_t)sent++ * LEN, LEN, false);
+		rig_publish(&rig, 1);
+		rig_quiet(&rig);
+		while (rig_poll(&rig, 1, &len))
+			done++;
+		if (ring_driver_nr_free(rig.vq[1].drv) == 0)
+			break;
+	}
+	assert_true(sent < NR); /* the socket did fill */
+	for (int i = 0; i < sent; i++)
+		expect_at_peer(fd, frames + (size_t)i * LEN + HDR, LEN - HDR);
+	for (; done < sent; done++)
+		assert_non_null(rig_get(&rig, 1, &len));
+	assert_int_equal(rig_counter(&rig, 1, "tx packets"), sent);
+	assert_int_equal(rig_counter(&rig, 1, "tx drops"), 0);
+	rig_destroy(&rig);
+	close(fd);
+	free(frames);
+}
+
+static void stream_absurd_length_cuts_connection(void **state)
+{
+	uint8_t buf[2048];
+	struct rig rig;
+	int fd;
+	char c;
+
+	(void)state;
+	make(&rig, true);
+	fd = peer_connect();
+	rig_quiet(&rig);
+	rig_add(&rig, 0, buf, sizeof(buf), true);
+	rig_publish(&rig, 0);
+	write_all(fd, "\xff\xff\xff\xff", 4);
+	assert_true(rig_wait_fd(fd, DEADLINE_MS));
+	assert_int_equal(read(fd, &c, 1), 0);
+	close(fd);
+	fd = peer_connect();
+	rig_quiet(&rig);
+	peer_send(fd, (const uint8_t *)"runt", 4); /* skipped and counted */
+	peer_send(fd, buf, 0);
+	rig_quiet(&rig);
+	assert_int_equal(rig_counter(&rig, 0, "rx errors"), 2);
+	rig_destroy(&rig);
+	close(fd);
+}
+
+static void expect_refused(const char *backend, uint16_t max_vqp, int err, const char *words)
+{
+	struct vdpa_dev_config config = rig_config();
+	struct memory_space *space;
+	struct vdpa_bus *bus;
+
+	config.given |= VDPA_KEY_BACKEND;
+	config.max_vqp = max_vqp;
+	(void)snprintf(config.backend, sizeof(config.backend), "%s", backend);
+	assert_int_equal(memory_space_create_own(&space), 0);
+	assert_int_equal(vdpa_bus_create(space, &bus), 0);
+	assert_int_equal(simnet_mgmt_dev.dev_add(&simnet_mgmt_dev, bus, &config), err);
+	if (!strstr(refuse_reason(), words))
+		fail_msg("'%s' lacks '%s'", refuse_reason(), words);
+	vdpa_bus_destroy(bus);
+	memory_space_put(space);
+}
+
+static void backend_bad_words_are_refused_in_words(void **state)
+{
+	(void)state;
+	expect_refused("tup", 1, -EINVAL, "'tup' is not known (loopback, tap, stream)");
+	expect_refused("loopback,fast", 1, -EINVAL, "'fast'");
+	expect_refused("stream", 1, -EINVAL, "path=SOCKET");
+	expect_refused("stream,path=", 1, -EINVAL, "1 to 107");
+	expect_refused("stream,path=/x,lissen", 1, -EINVAL, "path=/x,lissen");
+	expect_refused("stream,path=/nonexistent/x,listen", 1, -ENOENT, "cannot listen");
+	expect_refused("stream,path=/tmp/x", 2, -EINVAL, "1 queue pair");
+}
+
+static int make_dir(void **state)
+{
+	(void)state;
+	if (!mkdtemp(dir))
+		return -1;
+	address.sun_family = AF_UNIX;
+	(void)snprintf(address.sun_path, sizeof(address.sun_path), "%s/s", dir);
+	return 0;
+}
+
+static int remove_dir(void **state)
+{
+	(void)state;
+	(void)unlink(address.sun_path);
+	return rmdir(dir);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(stream_connects_and_carries_both_ways),
+		cmocka_unit_test(stream_peer_dies_frames_drop_then_reconnects),
+		cmocka_unit_test(stream_listens_and_takes_next_peer),
+		cmocka_unit_test(stream_second_peer_is_turned_away),
+		cmocka_unit_test(stream_bytes_in_dribs_make_whole_frames),
+		cmocka_unit_test(stream_full_socket_blocks_and_loses_nothing),
+		cmocka_unit_test(stream_absurd_length_cuts_connection),
+		cmocka_unit_test(backend_bad_words_are_refused_in_words),
+	};
+
+	return cmocka_run_group_tests(tests, make_dir, remove_dir);
+}
