@@ -43,8 +43,9 @@ void ring_driver_destroy(struct ring_driver *drv);
 /**
  * ring_driver_add() - make a chain available: @nr_out device-readable segments, then @nr_in writable
  * @cookie: handed back by ring_driver_get(); not NULL
- * @indirect: NULL, or a table of at least 16*(nr_out+nr_in) bytes that the device sees at @indirect_iova
- * Return: 0; -ENOSPC ring full; -EINVAL no segments.
+ * @indirect: NULL, or an 8-aligned table of 16*(nr_out+nr_in) bytes that the device sees
+ * at @indirect_iova; the caller keeps it until the chain is completed
+ * Return: 0; -ENOSPC ring full; -EINVAL no segments, too many, or no cookie. On error nothing changed.
  */
 int ring_driver_add(struct ring_driver *drv, const struct ring_driver_seg *segs,
 		    unsigned int nr_out, unsigned int nr_in, void *cookie, void *indirect,

@@ -19,7 +19,10 @@
  * notification setting is read; (R4) after notifications are enabled the available index is
  * looked at again, so no kick is lost.
  *
- * Owns: scratch memory for one batch of chains. Does not own the guest's memory nor the iotlbs.
+ * Limits: an area must lie in one run of host memory (entries that touch are one run), aligned for its
+ * fields; else it counts as not mapped. docs/ring.md has the rules of validation and the sizes.
+ *
+ * Owns: scratch memory for the chains that are out. Does not own the guest's memory nor the iotlbs.
  * Used by parents; driver side in ring/driver.h. Thread rule: one thread at a time (its worker, or a
  * control thread holding the worker's lock); data functions only while RCU online or so locked.
  */
@@ -45,7 +48,7 @@ struct ring_config {
 	bool packed;    /* VIRTIO_F_RING_PACKED */
 	bool event_idx; /* VIRTIO_F_EVENT_IDX */
 	bool indirect; /* VIRTIO_F_INDIRECT_DESC; a set flag without it breaks the ring, but see lax */
-	bool in_order;     /* VIRTIO_F_IN_ORDER: used in the order made available, batched */
+	bool in_order;     /* VIRTIO_F_IN_ORDER: used in the order made available */
 	bool lax_indirect; /* accept indirect descriptors without negotiation ([7-7], strict mode) */
 	iova_t desc_addr;  /* descriptor table: 16 * num bytes */
 	iova_t driver_addr; /* split: 2*(3+num) bytes (avail); packed: 4 bytes */
@@ -61,7 +64,8 @@ struct ring_state {
 
 /* Called by the ring on its user's behalf; all may be NULL. Worker context, no lock added. */
 struct ring_ops {
-	/** used-ring writes and buffer writes, by IOVA, after the bytes were written: the dirty log */
+	/** @len bytes from @first on were written: used elements, indices, suppression fields, buffers.
+	 * Buffers are marked by ring_push(), the rest by the call that wrote it. */
 	void (*dirty)(void *arg, iova_t first, uint64_t len);
 	/** the ring broke; @reason is a constant string; called once per break */
 	void (*broken)(void *arg, const char *reason);
@@ -73,14 +77,20 @@ int ring_create(const char *name, const struct ring_ops *ops, void *arg,
 void ring_destroy(struct ring *ring);
 
 /**
- * ring_start() - make the ring usable from @state on
+ * ring_start() - make the ring usable from @state on; a broken ring lives again
  * @ring_tlb, @buf_tlb: [borrowed] until ring_stop()
- * Return: 0; -EINVAL num is 0, too big, or (split) not a power of two; -ENOMEM. No guest memory is touched.
+ * @state: split: last_avail alone counts
+ * Return: 0; -EINVAL num is 0, too big, or (split) not a power of two, or (packed) @state is outside the
+ * ring; -ENOMEM. No guest memory is touched, so the driver may not kick yet: poll once, and let
+ * ring_kick_enable() say whether to wait. The first ring_flush() that publishes may ask for a
+ * notification that the event index would not.
  */
 int ring_start(struct ring *ring, const struct ring_config *config, struct iotlb *ring_tlb,
 	       struct iotlb *buf_tlb, struct ring_state state) HF_MUST_CHECK;
-/** ring_stop() - no guest memory is touched any more; in-flight chains are forgotten. Return: position:
- * the first chain not yet completed if completion is in order, so that it can be started from there */
+/** ring_stop() - no guest memory is touched any more; chains popped or pushed and not yet published by
+ * ring_flush() are forgotten, and a push of one is ignored. Return: position of the first
+ * chain not yet published if completion is in order, so that it can be started from there. A user that
+ * completes out of order completes everything, and flushes, first. */
 struct ring_state ring_stop(struct ring *ring);
 /** ring_set_tlbs() - other address spaces from now on (SET_GROUP_ASID); started or not */
 void ring_set_tlbs(struct ring *ring, struct iotlb *ring_tlb, struct iotlb *buf_tlb);
@@ -89,9 +99,10 @@ struct ring_state ring_get_state(const struct ring *ring);
 
 /** ring_break() - the ring is dead until the next ring_start(); calls ops->broken once */
 void ring_break(struct ring *ring, const char *reason) HF_COLD;
-/** ring_is_broken() - Return: the reason, or NULL */
+/** ring_broken_reason() - Return: the reason, or NULL */
 const char *ring_broken_reason(const struct ring *ring);
-/** ring_current() - the ring of this thread that last touched guest memory, for memory_guard faults */
+/** ring_current() - the ring of this thread that last touched guest memory, for memory_guard faults.
+ * May name a ring that another thread has destroyed since: compare it with your own before use. */
 struct ring *ring_current(void);
 
 /* One request. The iovecs point to the ring's scratch memory: valid until the chain is pushed. */
@@ -109,16 +120,18 @@ struct ring_chain {
 
 /**
  * ring_pop() - take the next available chain
- * Return: 1 a chain; 0 none; -EFAULT an area is not mapped (nothing consumed, try at the next kick);
+ * @chain: [out] written when 1 is returned
+ * Return: 1 a chain; 0 none, or the ring is stopped; -EFAULT an area is not mapped (nothing consumed, try at the next kick);
  * -EPROTO broken now or before; -ENOBUFS as many chains are out as scratch memory allows (push some).
  */
 int ring_pop(struct ring *ring, struct ring_chain *chain) HF_MUST_CHECK;
 
-/** ring_unpop() - give back the last @n chains popped, newest first, as if never popped */
+/** ring_unpop() - give back the last @n chains popped, as if never popped
+ * @chains: in the order they were popped; none of them, and no chain popped later, was pushed */
 void ring_unpop(struct ring *ring, const struct ring_chain *chains, unsigned int n);
 
 /**
- * ring_push() - complete a chain; in any order unless in_order was negotiated
+ * ring_push() - complete a chain, in any order; with in_order it is published when those before it are
  * @written: bytes written to the in pieces from their start; marked dirty through the hook
  * The driver sees it after ring_flush(). Writing @written beyond in_len is an own invariant.
  */
@@ -133,9 +146,10 @@ bool ring_flush(struct ring *ring);
 
 /** ring_kick_disable() - tell the driver not to kick (a hint; nothing for an unmapped ring) */
 void ring_kick_disable(struct ring *ring);
-/** ring_kick_enable() - ask for kicks again. Return: true if chains are available already (R4) */
+/** ring_kick_enable() - ask for kicks again; with the event index, for one. Return: true if chains are
+ * available already (R4); false also if the ring is broken, stopped or not mapped */
 bool ring_kick_enable(struct ring *ring);
-/** ring_kick_is_disabled() - kicks may have been suppressed since the last enable */
+/** ring_kick_is_disabled() - kicks may be suppressed: disabled, or not enabled yet since the start */
 bool ring_kick_is_disabled(const struct ring *ring);
 
 /** Copy between a chain's pieces and plain memory. Return: bytes copied, at most what the pieces hold past @off */
