@@ -48,7 +48,8 @@ struct node {
 static struct mutex node_lock = MUTEX_INIT; /* opening */
 static struct node nodes[PRELOAD_NR_NODES_MAX] GUARDED_BY(node_lock);
 static struct vdpa_bus *bus GUARDED_BY(node_lock);
-static bool is_orphan;                  /* forked while a node was open; const between forks */
+static bool was_owned; /* atomic: a client has owned a device, so there may be workers */
+static bool is_orphan; /* may not open anything; const between forks */
 static struct vhost_vdpa_client client; /* const once the bus is there */
 
 bool node_find(const char *path, unsigned int *minor)
