@@ -252,14 +252,20 @@ def _qemu_netdev(backend, queues):
 
 
 def enter_namespaces():
-    """Re-execute this program in its own user, network and process namespaces."""
+    """Run this program again in its own user, network and process namespaces, and exit as it does.
+
+    However this process or that one ends, the kernel ends all that was started in there.
+    """
     if os.environ.get("HOLDFAST_LAB") == "inside":
         return
-    os.environ["HOLDFAST_LAB"] = "inside"
     Image()  # built, or downloaded, while there is still a network
-    command = ["unshare", "--user", "--map-root-user", "--net", "--pid", "--fork", "--kill-child",
-               sys.executable] + sys.argv
-    os.execvp(command[0], command)
+    command = ["setpriv", "--pdeathsig", "KILL", "unshare", "--user", "--map-root-user", "--net",
+               "--pid", "--fork", "--kill-child", sys.executable] + sys.argv
+    inside = subprocess.Popen(command, env=dict(os.environ, HOLDFAST_LAB="inside"))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the one inside gets it too
+    signal.signal(signal.SIGTERM, lambda *_: inside.kill())
+    status = inside.wait()
+    sys.exit(status if status >= 0 else 128 - status)
 
 
 def _on_alarm(_signal, _frame):
