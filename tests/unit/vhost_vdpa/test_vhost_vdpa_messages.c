@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -356,6 +357,25 @@ static void update_is_limited_by_memlock_exactly(void **state)
 	}
 }
 
+static void update_beyond_memlock_when_the_device_says_so(void **state)
+{
+	struct rlimit old, limit;
+	struct env env;
+
+	if (geteuid() != 0)
+		skip(); /* mlock(2) itself holds others to the limit */
+	assert_int_equal(getrlimit(RLIMIT_MEMLOCK, &old), 0);
+	limit = old;
+	limit.rlim_cur = 4 * PAGE;
+	env_open(&env, &(struct recorder_options){.memory = MEMORY_PINNED});
+	env.rec->dev.memlock_unlimited = true;
+	assert_int_equal(setrlimit(RLIMIT_MEMLOCK, &limit), 0);
+	assert_int_equal(env_map(&env, 0, 16 * PAGE, env.shared), 72);
+	assert_int_equal(memory_charged_pages(env.space), 16); /* accounted all the same */
+	assert_int_equal(setrlimit(RLIMIT_MEMLOCK, &old), 0);
+	env_fini(&env);
+}
+
 static void update_entry_limit_is_exact(void **state)
 {
 	struct env env;
@@ -579,6 +599,7 @@ int main(void)
 		cmocka_unit_test(update_of_a_pinned_device_rounds_each_address_down),
 		cmocka_unit_test(update_of_a_pinned_device_wants_real_pages),
 		cmocka_unit_test(update_is_limited_by_memlock_exactly),
+		cmocka_unit_test(update_beyond_memlock_when_the_device_says_so),
 		cmocka_unit_test(update_entry_limit_is_exact),
 		cmocka_unit_test(update_makes_an_entry_a_mapping),
 		cmocka_unit_test(update_without_pages_to_write_is_fine_on_a_va_device),

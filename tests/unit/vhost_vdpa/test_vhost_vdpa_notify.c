@@ -198,6 +198,45 @@ static void config_call_reaches_the_client(void **state)
 	close(fd);
 }
 
+/* Clients set the same eventfds at every start: nothing is lost, doubled or leaked by that. */
+static void eventfds_set_again_stay_as_they_are(void **state)
+{
+	int fd = new_eventfd(), call = new_eventfd(), before;
+	struct vdpa_callback cb;
+	struct env env;
+
+	env_open(&env, &(struct recorder_options){.deviations = STRICT});
+	assert_int_equal(env_file(&env, VHOST_SET_VRING_KICK, 0, fd), 0);
+	assert_int_equal(env_file(&env, VHOST_SET_VRING_CALL, 0, call), 0);
+	assert_int_equal(env_ioctl(&env, VHOST_VDPA_SET_CONFIG_CALL, &call), 0);
+	before = nr_open_fds();
+	for (int i = 0; i < 100; i++) {
+		assert_int_equal(env_status(&env, 0), 0);
+		recorder_clear(env.rec);
+		assert_int_equal(env_file(&env, VHOST_SET_VRING_KICK, 0, fd), 0);
+		assert_int_equal(env_file(&env, VHOST_SET_VRING_CALL, 0, call), 0);
+		assert_int_equal(env_ioctl(&env, VHOST_VDPA_SET_CONFIG_CALL, &call), 0);
+		/* the parent forgot its callbacks at the reset and gets them each time */
+		recorder_reads(env.rec, "set_vq_cb(0, fn)\nset_config_cb(fn)\n");
+		cb = env.rec->vqs[0].cb;
+		cb.fn(cb.arg);
+		assert_int_equal(fd_take(call), 1);
+		signal_fd(fd);
+		assert_true(fd_wait(env.rec->kick_fd[0]));
+		fd_take(env.rec->kick_fd[0]);
+		assert_int_equal(fd_take(fd), 1);
+	}
+	assert_int_equal(nr_open_fds(), before);
+	/* one that is signalled kicks, also when it is set again */
+	assert_int_equal(env_file(&env, VHOST_SET_VRING_KICK, 0, -1), 0);
+	signal_fd(fd);
+	assert_int_equal(env_file(&env, VHOST_SET_VRING_KICK, 0, fd), 0);
+	assert_true(fd_wait(env.rec->kick_fd[0]));
+	env_fini(&env);
+	close(fd);
+	close(call);
+}
+
 /* The client may close its own descriptor: the session has a duplicate. */
 static void call_survives_the_clients_close(void **state)
 {
@@ -225,6 +264,7 @@ int main(void)
 		cmocka_unit_test(kicks_end_with_the_session),
 		cmocka_unit_test(call_reaches_the_client_until_replaced),
 		cmocka_unit_test(config_call_reaches_the_client),
+		cmocka_unit_test(eventfds_set_again_stay_as_they_are),
 		cmocka_unit_test(call_survives_the_clients_close),
 	};
 
