@@ -201,7 +201,7 @@ static const struct check rows[] = {
 	{"backend.set.desc_asid_with_asid_as_offered", "5-7", desc_asid_with_asid, 0, 0, 0, 0},
 	{"backend.set.everything_offered_ok", "5-9", everything, 0, 0, 0, 0},
 	{"backend.set.without_owner_ok", "1-2", without_owner, 0, 0, 0, 0},
-	{"backend.set.foreign_process_ok", "1-2", foreign, 0, 0, 0, 0},
+	{"backend.set.foreign_process_ok", "1-2", foreign, CHECK_FORK, 0, 0, 0},
 	{"backend.set.at_any_time_ok", "5-9", at_any_time, 0, 0, 0, 0},
 	{"backend.set.replaces_whole_mask", "5-9", replaces, 0, 0, 0, 0},
 	{"backend.set.refusal_keeps_old_mask", "5-9", kept_by_refusal, 0, 0, 0, 0},

@@ -32,6 +32,7 @@ struct check_device {
 	bool pinned;       /* memory is pinned and accounted */
 	bool set_map;      /* the parent takes whole maps; else single ranges */
 	bool compat_reset; /* a reset without IOTLB_PERSIST drops the translation */
+	bool forks;        /* a forked child reaches the device */
 	uint64_t features;
 	uint64_t backend;
 	uint64_t iova_first;
@@ -65,7 +66,9 @@ enum check_needs {
 	CHECK_SLOW = 1 << 15,    /* a longer time limit */
 	CHECK_LOG = 1 << 16,     /* VHOST_F_LOG_ALL offered */
 	CHECK_NO_LOG = 1 << 17,
-	CHECK_CONFIG_LOW = 1 << 18, /* full 64-bit iova range */
+	CHECK_FULL_RANGE = 1 << 18, /* full 64-bit iova range */
+	CHECK_FORK = 1 << 19,       /* a forked child is a client of the device, too */
+	CHECK_PACKED = 1 << 20,     /* packed rings offered */
 };
 
 struct check_ctx;

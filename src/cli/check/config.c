@@ -260,7 +260,7 @@ static const struct check rows[] = {
 	BOTH("bad_buffer_efault", bad_buffer, 0, 0),
 	BOTH("range_checked_before_buffer", range_before_buffer, 0, 0),
 	{"ioctl.config.without_owner_ok", "1-3", unowned, 0, 0, 0, 0},
-	{"ioctl.config.foreign_process_ok", "1-3", foreign, 0, 0, 0, 0},
+	{"ioctl.config.foreign_process_ok", "1-3", foreign, CHECK_FORK, 0, 0, 0},
 	{"ioctl.get_config.bytes_agree_with_whole", "1-13", parts_agree, 0, 0, 0, 0},
 	{"ioctl.get_config.writes_exact_length", "1-13", read_keeps_neighbours, 0, 0, 0, 0},
 	{"ioctl.get_config.before_features_ok", "1-13", read_before_features, 0, 0, 0, 0},

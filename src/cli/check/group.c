@@ -18,9 +18,26 @@ static int open_pair(struct check_ctx *t, struct check_pair *pair, uint64_t back
 	return fd;
 }
 
+/* Binds ring @idx: its group, and the group of its descriptors where that is another. */
+static void bind_ring(struct check_ctx *t, int fd, uint32_t idx, uint32_t asid)
+{
+	uint32_t group = 0;
+
+	EXPECT_RC(t, 0, client_vring_get(fd, VHOST_VDPA_GET_VRING_GROUP, idx, &group));
+	EXPECT_RC(t, 0, client_vring_set(fd, VHOST_VDPA_SET_GROUP_ASID, group, asid));
+	if (client_vring_get(fd, VHOST_VDPA_GET_VRING_DESC_GROUP, idx, &group) == 0)
+		EXPECT_RC(t, 0, client_vring_set(fd, VHOST_VDPA_SET_GROUP_ASID, group, asid));
+}
+
 static void bind_ctrl(struct check_ctx *t, int fd, uint32_t asid)
 {
-	EXPECT_RC(t, 0, client_vring_set(fd, VHOST_VDPA_SET_GROUP_ASID, t->dev->ctrl_group, asid));
+	bind_ring(t, fd, CTRL, asid);
+}
+
+static void bind_data(struct check_ctx *t, int fd, uint32_t asid)
+{
+	bind_ring(t, fd, CLIENT_NET_RX, asid);
+	bind_ring(t, fd, TX, asid);
 }
 
 static void ctrl_in_second(struct check_ctx *t)
@@ -53,7 +70,7 @@ static void data_in_second(struct check_ctx *t)
 	int fd = open_pair(t, &pair, 0);
 
 	check_pair_map(t, fd, &pair, 1);
-	EXPECT_RC(t, 0, client_vring_set(fd, VHOST_VDPA_SET_GROUP_ASID, 0, 1));
+	bind_data(t, fd, 1);
 	check_pair_start(t, fd, &pair);
 	EXPECT_WHERE(t, WHERE_MAPPED, &pair, TX);
 }
@@ -64,7 +81,7 @@ static void both_in_second(struct check_ctx *t)
 	int fd = open_pair(t, &pair, 0);
 
 	check_pair_map(t, fd, &pair, 1);
-	EXPECT_RC(t, 0, client_vring_set(fd, VHOST_VDPA_SET_GROUP_ASID, 0, 1));
+	bind_data(t, fd, 1);
 	bind_ctrl(t, fd, 1);
 	check_pair_start(t, fd, &pair);
 	EXPECT_WHERE(t, WHERE_MAPPED, &pair, TX);

@@ -221,7 +221,13 @@ static void set_features_retry(struct check_ctx *t)
 
 #define GETTER(name_, clause_, req_, len_)                                                         \
 	{"ioctl." name_ ".without_owner_ok", clause_, unowned_ok, 0, req_, len_, 0},               \
-		{"ioctl." name_ ".foreign_process_ok", "1-3", foreign_ok, 0, req_, len_, 0},       \
+		{"ioctl." name_ ".foreign_process_ok",                                             \
+		 "1-3",                                                                            \
+		 foreign_ok,                                                                       \
+		 CHECK_FORK,                                                                       \
+		 req_,                                                                             \
+		 len_,                                                                             \
+		 0},                                                                               \
 		{"ioctl." name_ ".null_pointer_efault", clause_, null_efault, 0, req_, len_, 0},   \
 		{"ioctl." name_ ".unmapped_pointer_efault",                                        \
 		 clause_,                                                                          \

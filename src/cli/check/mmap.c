@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define ERRNO_NOTSUPP 524 /* the kernel's internal ENOTSUPP, which leaks here */
@@ -105,6 +106,17 @@ static void write_only_open(struct check_ctx *t)
 	EXPECT_RC(t, 0, check_map(fd, 0, 0x100000, CHECK_PAGE, page));
 }
 
+static void char_device(struct check_ctx *t)
+{
+	struct stat by_path, by_fd;
+
+	EXPECT(t, stat(t->dev->path, &by_path) == 0);
+	EXPECT(t, fstat(check_open(t), &by_fd) == 0);
+	EXPECT(t, S_ISCHR(by_path.st_mode));
+	if (!t->dev->holdfast)
+		EXPECT_EQ(t, by_path.st_rdev, by_fd.st_rdev);
+}
+
 #define MAP(what_, a_)                                                                             \
 	{                                                                                          \
 		"ioctl.mmap." what_, "1-41", map_value, 0, 0, a_, 0                                \
@@ -120,6 +132,7 @@ static const struct check rows[] = {
 	MAP("zero_length_einval", 6),
 	MAP("unaligned_offset_einval", 7),
 	{"ioctl.mmap.each_ring_524", "1-41", map_each_ring, 0, 0, 0, 0},
+	{"ioctl.file.is_character_device", "1-1", char_device, 0, 0, 0, 0},
 	{"ioctl.file.read_einval", "1-1", read_einval, 0, 0, 0, 0},
 	{"ioctl.file.poll_always_ready", "1-1", poll_ready, 0, 0, 0, 0},
 	{"ioctl.file.read_only_open_ioctls_ok", "1-1", read_only_ioctl, 0, 0, 0, 0},

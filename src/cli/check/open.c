@@ -310,7 +310,7 @@ static const struct check rows[] = {
 	{"lifecycle.death.while_running", "4-4", client_dies, 0, 0, DIE_RUNNING, 0},
 	{"lifecycle.death.while_running_with_persist", "4-5", client_dies, CHECK_PERSIST, 0,
 	 DIE_PERSIST, 0},
-	{"lifecycle.death.owner_before_descriptor", "4-3", owner_ends_first, 0, 0, 0, 0},
+	{"lifecycle.death.owner_before_descriptor", "4-3", owner_ends_first, CHECK_FORK, 0, 0, 0},
 };
 
 const struct check_set check_set_open = CHECK_SET(rows);

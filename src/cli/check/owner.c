@@ -5,6 +5,7 @@
 #include "cli/check/check.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -158,6 +159,41 @@ static void owner_through_dup(struct check_ctx *t)
 	EXPECT_RC(t, 0, client_get_status(copy));
 }
 
+struct thread_call {
+	int fd;
+	int rc;
+};
+
+static void *thread_main(void *arg)
+{
+	struct thread_call *call = arg;
+
+	call->rc = client_vring_set(call->fd, VHOST_SET_VRING_NUM, 0, 16);
+	return NULL;
+}
+
+/* The owner is an address space, not a thread. */
+static void owner_in_thread(struct check_ctx *t)
+{
+	struct thread_call call = {.fd = check_open_owned(t), .rc = -1};
+	pthread_t thread;
+
+	EXPECT_RC(t, 0, pthread_create(&thread, NULL, thread_main, &call));
+	EXPECT_RC(t, 0, pthread_join(thread, NULL));
+	EXPECT_RC(t, 0, call.rc);
+}
+
+/* A request that came through an int: the upper half repeats the sign bit and means nothing. */
+static void sign_extended(struct check_ctx *t)
+{
+	uint64_t features = 0;
+	int fd = check_open(t);
+
+	EXPECT_RC(t, 0, client_ioctl(fd, (unsigned long)(long)(int)VHOST_GET_FEATURES, &features));
+	EXPECT_EQ(t, t->dev->features, features);
+	EXPECT_RC(t, 0, client_ioctl(fd, VHOST_SET_OWNER | 0xabcd00000000UL, NULL));
+}
+
 /* ---- FORK_FROM_OWNER ---- */
 
 static void fork_default(struct check_ctx *t)
@@ -244,11 +280,13 @@ static const struct check rows[] = {
 	{"ioctl.set_owner.first_ok", "1-24", owner_ok, 0, 0, 0, 0},
 	{"ioctl.set_owner.twice_ebusy", "1-24", owner_twice, 0, 0, 0, 0},
 	{"ioctl.set_owner.from_forked_child_ebusy", "1-24", owner_from_child, 0, 0, 0, 0},
-	{"ioctl.set_owner.taken_by_child_parent_eperm", "1-4", owner_is_child, 0, 0, 0, 0},
+	{"ioctl.set_owner.taken_by_child_parent_eperm", "1-4", owner_is_child, CHECK_FORK, 0, 0, 0},
 	{"ioctl.set_owner.survives_reset", "4-7", owner_kept_by_reset, 0, 0, 0, 0},
 	{"ioctl.set_owner.lost_by_close", "4-4", owner_lost_by_close, 0, 0, 0, 0},
 	{"ioctl.set_owner.ignores_argument", "1-24", owner_ignores_argument, 0, 0, 0, 0},
 	{"ioctl.set_owner.valid_through_dup", "1-4", owner_through_dup, 0, 0, 0, 0},
+	{"ioctl.set_owner.other_thread_ok", "1-4", owner_in_thread, 0, 0, 0, 0},
+	{"ioctl.dispatch.upper_half_of_request_ignored", "1-5", sign_extended, 0, 0, 0, 0},
 	{"ioctl.fork_from_owner.default_one", "1-27", fork_default, 0, 0, 0, 0},
 	{"ioctl.fork_from_owner.set_before_owner_ok", "1-27", fork_set, 0, 0, 0, 0},
 	{"ioctl.fork_from_owner.value_two_einval", "1-27", fork_bad_value, 0, 0, 0, 0},

@@ -41,6 +41,9 @@ void check_probe(struct check_ctx *t, struct check_device *dev)
 	dev->iova_last = range.last;
 	if (dev->nr_vqs > 2)
 		(void)client_vring_get(fd, VHOST_VDPA_GET_VRING_GROUP, 2, &dev->ctrl_group);
+	/* A kernel serves every process; what runs inside one process may serve that alone. */
+	dev->forks = !dev->holdfast ||
+		     check_child_ioctl(t, fd, VHOST_VDPA_GET_DEVICE_ID, &dev->device_id) == 0;
 	check_close(t, fd);
 }
 

@@ -232,7 +232,7 @@ static int running(struct check_ctx *t, struct check_kit *kit)
 	return fd;
 }
 
-/* Starts again with addresses and enable alone; with @call, the call eventfds too. */
+/* Starts again with base, address and enable alone; with @call, the call eventfds too. */
 static void restart(struct check_ctx *t, int fd, struct check_kit *kit, bool call)
 {
 	check_kit_init(kit, kit->page, IOVA, 0);
@@ -253,7 +253,6 @@ static void restart(struct check_ctx *t, int fd, struct check_kit *kit, bool cal
 		if (call)
 			EXPECT_RC(t, 0,
 				  client_vring_file(fd, VHOST_SET_VRING_CALL, i, ring->call_fd));
-		EXPECT_RC(t, 0, client_vring_set(fd, VHOST_SET_VRING_NUM, i, KIT_NUM));
 		EXPECT_RC(t, 0, client_vring_set(fd, VHOST_VDPA_SET_VRING_ENABLE, i, 1));
 	}
 	EXPECT_RC(t, 0, client_set_status(fd, CLIENT_STATUS_RUNNING));
@@ -375,12 +374,12 @@ static const struct check rows[] = {
 	{"lifecycle.reset.entries_kept", "4-7", entries_kept, 0, 0, 0, 0},
 	{"lifecycle.reset.entries_kept_with_persist", "4-7", entries_kept, CHECK_PERSIST, 0,
 	 PERSIST, 0},
-	{"lifecycle.reset.kick_eventfd_kept", "4-8", kick_kept, 0, 0, 0, 0},
+	{"lifecycle.reset.kick_eventfd_and_ring_size_kept", "4-8", kick_kept, 0, 0, 0, 0},
 	{"lifecycle.reset.call_eventfd_lost", "4-8", call_lost, 0, 0, 0, 0},
 	{"lifecycle.reset.rings_stop", "4-8", rings_stop, 0, 0, 0, 0},
 	{"lifecycle.reset.enable_lost", "4-8", ready_lost, 0, 0, 0, 0},
 	{"lifecycle.reset.many_cycles_with_persist", "4-13", many_cycles, CHECK_PERSIST, 0, 0, 0},
-	{"lifecycle.reset.from_foreign_process", "1-3", foreign, 0, 0, 0, 0},
+	{"lifecycle.reset.from_foreign_process", "1-3", foreign, CHECK_FORK, 0, 0, 0},
 };
 
 const struct check_set check_set_reset = CHECK_SET(rows);

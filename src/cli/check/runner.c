@@ -43,7 +43,9 @@ static const struct {
 	{CHECK_KERNEL, "has no counterpart in userspace"},
 	{CHECK_LOG, "device does not offer VHOST_F_LOG_ALL"},
 	{CHECK_NO_LOG, "device offers VHOST_F_LOG_ALL"},
-	{CHECK_CONFIG_LOW, "iova range is not the full 64 bits"},
+	{CHECK_FULL_RANGE, "iova range is not the full 64 bits"},
+	{CHECK_FORK, "a device inside its client's process has no client in a forked child"},
+	{CHECK_PACKED, "device does not offer packed rings"},
 };
 
 static unsigned provided(const struct check_device *dev)
@@ -61,8 +63,9 @@ static unsigned provided(const struct check_device *dev)
 	       (dev->backend & CLIENT_BACKEND_SUSPEND ? CHECK_SUSPEND : 0) |
 	       (dev->backend & CLIENT_BACKEND_RESUME ? CHECK_RESUME : 0) |
 	       (dev->backend & CLIENT_BACKEND_PERSIST ? CHECK_PERSIST : 0) |
-	       (dev->holdfast ? 0 : CHECK_KERNEL) |
-	       (dev->iova_first == 0 && dev->iova_last == UINT64_MAX ? CHECK_CONFIG_LOW : 0) |
+	       (dev->holdfast ? 0 : CHECK_KERNEL) | (dev->forks ? CHECK_FORK : 0) |
+	       (dev->features & CLIENT_BIT(VIRTIO_F_RING_PACKED) ? CHECK_PACKED : 0) |
+	       (dev->iova_first == 0 && dev->iova_last == UINT64_MAX ? CHECK_FULL_RANGE : 0) |
 	       CHECK_SLOW;
 }
 

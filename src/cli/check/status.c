@@ -175,7 +175,7 @@ static const struct check rows[] = {
 	{"ioctl.status.unknown_bits_ok", "1-12", odd_bits, CHECK_STRICT, 0, 0, 0},
 	{"ioctl.status.failed_bit_ok", "1-12", failed_bit, 0, 0, 0, 0},
 	{"ioctl.status.zero_resets", "1-12", zero_resets, 0, 0, 0, 0},
-	{"ioctl.status.foreign_process_ok", "1-3", foreign, 0, 0, 0, 0},
+	{"ioctl.status.foreign_process_ok", "1-3", foreign, CHECK_FORK, 0, 0, 0},
 	{"ioctl.status.takes_one_byte", "1-12", wide_argument, 0, 0, 0, 0},
 	{"ioctl.config_call.eventfd_ok", "1-16", config_call, 0, 0, FILE_EVENTFD, 0},
 	{"ioctl.config_call.unbind_ok", "1-16", config_call, 0, 0, -1, 0},

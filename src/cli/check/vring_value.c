@@ -223,6 +223,23 @@ static void base_survives_reset(struct check_ctx *t)
 	EXPECT_EQ(t, 9, base);
 }
 
+/* Packed: the low half is the available position, the high half the used one, bit 15 their wraps. */
+static void base_packed(struct check_ctx *t)
+{
+	uint64_t features = check_features(t) | CLIENT_BIT(VIRTIO_F_RING_PACKED);
+	static const uint32_t bases[] = {0x80008000, 0x80058003, 0x00070007, 0x00098009};
+	int fd = check_open_owned(t);
+	uint32_t base = 0;
+
+	EXPECT_RC(t, 0, client_set_status(fd, CLIENT_STATUS_DRIVER));
+	EXPECT_RC(t, 0, client_set_u64(fd, VHOST_SET_FEATURES, features));
+	for (size_t i = 0; i < sizeof(bases) / sizeof(bases[0]); i++) {
+		EXPECT_RC(t, 0, client_vring_set(fd, VHOST_SET_VRING_BASE, 0, bases[i]));
+		EXPECT_RC(t, 0, client_vring_get(fd, VHOST_GET_VRING_BASE, 0, &base));
+		EXPECT_EQ(t, bases[i], base);
+	}
+}
+
 static void base_lost_by_close(struct check_ctx *t)
 {
 	int fd = check_open_owned(t);
@@ -473,6 +490,7 @@ static const struct check rows[] = {
 	 0},
 	{"ioctl.get_vring_base.survives_reset_until_set", "4-8", base_survives_reset, CHECK_RELAXED,
 	 0, 0, 0},
+	{"ioctl.get_vring_base.packed_composed", "1-31", base_packed, CHECK_PACKED, 0, 0, 0},
 	{"ioctl.get_vring_base.lost_by_close", "4-4", base_lost_by_close, 0, 0, 0, 0},
 	FILES("set_vring_kick", "1-32", VHOST_SET_VRING_KICK),
 	FILES("set_vring_call", "1-33", VHOST_SET_VRING_CALL),
