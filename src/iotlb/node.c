@@ -38,12 +38,10 @@ struct node *node_alloc(unsigned level, unsigned want, uint64_t gen)
 {
 	unsigned cap = cap_for(level, want);
 	size_t key_bytes = (cap + (level ? 1 : 0)) * sizeof(uint64_t);
-	struct node *n;
-	void *mem;
+	struct node *n = malloc(sizeof(*n) + key_bytes + cap * item_bytes(level));
 
-	if (posix_memalign(&mem, CACHE_LINE, sizeof(*n) + key_bytes + cap * item_bytes(level)) != 0)
+	if (!n)
 		return NULL;
-	n = mem;
 	memset(n->key, 0xff, key_bytes);
 	n->gen = gen;
 	n->refs = 1;
@@ -164,9 +162,10 @@ int node_own(struct node **slot, uint64_t gen, unsigned room)
 	return 0;
 }
 
+/* With room for two more, lest a range that comes and goes resizes its leaf each time. */
 void node_shrink(struct node **slot)
 {
-	if (cap_for((*slot)->level, (*slot)->nr) < (*slot)->cap)
+	if (cap_for((*slot)->level, (*slot)->nr + 2U) < (*slot)->cap)
 		(void)!resize(slot, (*slot)->nr);
 }
 

@@ -269,17 +269,17 @@ static void run_world(uint64_t span, size_t max_entries, unsigned long nr_steps)
 
 static void iotlb_random_edits_small_match_model(void **state)
 {
-	run_world(400, 40, 60000);
+	run_world(400, 40, 40000);
 }
 
 static void iotlb_random_edits_dense_match_model(void **state)
 {
-	run_world(16000, 4000, 40000);
+	run_world(16000, 4000, 20000);
 }
 
 static void iotlb_random_edits_sparse_match_model(void **state)
 {
-	run_world(1ULL << 40, 3000, 30000);
+	run_world(1ULL << 40, 3000, 20000);
 }
 
 int main(void)
