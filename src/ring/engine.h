@@ -134,20 +134,23 @@ int build_indirect(struct build *b, const struct desc *d) HF_MUST_CHECK;
 /* build_break() - the driver's fault. Return: -EPROTO */
 int build_break(struct build *b, const char *reason) HF_COLD;
 
-static inline void build_begin(struct build *b, struct ring *ring, const struct ring_view *view)
+/* build_begin() - Return: false if all scratch memory is in use */
+static inline bool build_begin(struct build *b, struct ring *ring, const struct ring_view *view)
 {
+	if (unlikely(!scratch_take(&ring->scratch, &b->block)))
+		return false;
 	b->ring = ring;
 	b->ring_view = *view;
 	b->buf_view = *view;
 	if (unlikely(ring->buf_tlb != ring->ring_tlb))
 		b->buf_view = ring_view_of(ring->buf_tlb);
-	scratch_take(&ring->scratch, &b->block);
 	b->nr = 0;
 	b->nr_out = 0;
 	b->total = 0;
 	b->out_len = 0;
 	b->writing = false;
 	b->fault = false;
+	return true;
 }
 
 /* build_add() - one buffer. Return: 0; -EPROTO; -ENOBUFS */

@@ -73,7 +73,8 @@ int packed_pop(struct ring *ring, const struct ring_view *view, struct ring_chai
 		ring_break(ring, "more descriptors than entries");
 		return -EPROTO;
 	}
-	build_begin(&b, ring, view);
+	if (unlikely(!build_begin(&b, ring, view)))
+		return -ENOBUFS;
 	rc = packed_walk(&b, flags, &id, &nr_desc);
 	if (unlikely(rc)) {
 		build_abort(&b);

@@ -11,6 +11,7 @@
 #define HOLDFAST_RING_SCRATCH_H
 
 #include <assert.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/uio.h>
 
@@ -59,13 +60,18 @@ static inline void scratch_block_at(struct scratch_class *c, uint32_t class, uin
 	b->handle = class << 16 | i;
 }
 
-/* scratch_take() - the smallest block; there are as many as chains can be out */
-static inline void scratch_take(struct scratch *s, struct scratch_block *b)
+/*
+ * scratch_take() - the smallest block. There are as many as chains can be out, so none is missing unless a
+ * fault in guest memory tore a pop off and nobody broke the ring. Return: false if there is none.
+ */
+static inline bool scratch_take(struct scratch *s, struct scratch_block *b)
 {
 	struct scratch_class *c = &s->class[0];
 
-	assert(c->nr_free > 0);
+	if (unlikely(c->nr_free == 0))
+		return false;
 	scratch_block_at(c, 0, c->free[--c->nr_free], b);
+	return true;
 }
 
 static inline void scratch_give(struct scratch *s, uint32_t handle)

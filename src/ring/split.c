@@ -70,7 +70,8 @@ int split_pop(struct ring *ring, const struct ring_view *view, struct ring_chain
 
 		__builtin_prefetch(ring->desc + (size_t)(next & ring->mask) * DESC_SIZE);
 	}
-	build_begin(&b, ring, view);
+	if (unlikely(!build_begin(&b, ring, view)))
+		return -ENOBUFS;
 	rc = split_walk(&b, head);
 	if (unlikely(rc)) {
 		build_abort(&b);
