@@ -161,7 +161,7 @@ bool simnet_loopback_batch(struct simnet_pair *pair)
 	simnet_count(&pair->tx_stats.errors, n - packets);
 	if (ring_flush(ring))
 		vdpasim_vq_call(pair->tx);
-	return err > 0 || err == -ENOBUFS ? n > 0 : simnet_idle(pair->tx, err);
+	return simnet_tx_again(pair, n, err);
 }
 
 static int loopback_open(struct simnet *net, const char *args)
