@@ -32,34 +32,28 @@ static struct mutex log_lock = MUTEX_INIT;
 static int log_fd GUARDED_BY(log_lock) = -1;
 static dev_t log_dev GUARDED_BY(log_lock);
 static ino_t log_ino GUARDED_BY(log_lock);
+static char *log_path;  /* NULL: no log; const after the first call */
 static long gmt_offset; /* seconds; const after the first line was begun */
 static bool log_failed; /* atomic: said once */
 
-static const char *log_path(void)
-{
-	const char *path = getenv("HOLDFAST_LOG");
-
-	return path && *path ? path : NULL;
-}
-
-static void complain(const char *path)
+static void complain(void)
 {
 	int err = errno;
 
 	if (!__atomic_exchange_n(&log_failed, true, __ATOMIC_RELAXED))
-		hf_err("preload", "cannot write the call log %s: %s", path, strerror(err));
+		hf_err("preload", "cannot write the call log %s: %s", log_path, strerror(err));
 }
 
 /* Return: a descriptor of the log, or -1. */
-static int open_log(const char *path) REQUIRES(log_lock)
+static int open_log(void) REQUIRES(log_lock)
 {
 	struct stat st;
 
 	if (node_fd_is(log_fd, log_dev, log_ino))
 		return log_fd;
-	log_fd = real()->open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0644);
+	log_fd = real()->open(log_path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0644);
 	if (log_fd < 0) {
-		complain(path);
+		complain();
 		return -1;
 	}
 	log_fd = node_fd_high(log_fd);
@@ -74,32 +68,34 @@ static int open_log(const char *path) REQUIRES(log_lock)
  * one line. So may a thread that waits for another's write; both are rare. */
 static void write_line(const char *line, size_t len)
 {
-	const char *path = log_path();
 	int fd;
 
-	if (!path)
-		return;
 	if (mutex_trylock(&log_lock)) {
-		fd = open_log(path);
+		fd = open_log();
 		if (fd >= 0 && real()->write(fd, line, len) < 0)
-			complain(path);
+			complain();
 		mutex_unlock(&log_lock);
 		return;
 	}
-	fd = real()->open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0644);
+	fd = real()->open(log_path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0644);
 	if (fd < 0 || real()->write(fd, line, len) < 0)
-		complain(path);
+		complain();
 	if (fd >= 0)
 		real()->close(fd);
 }
 
-static void find_offset(void)
+/* The client may change its environment at any time, so it is read once. */
+static void start_log(void)
 {
+	const char *path = getenv("HOLDFAST_LOG");
 	time_t now = time(NULL);
 	struct tm tm;
 
+	if (!path || !*path)
+		return;
 	if (localtime_r(&now, &tm))
 		gmt_offset = tm.tm_gmtoff;
+	log_path = strdup(path);
 }
 
 static int64_t now_ns(clockid_t clock)
@@ -112,11 +108,9 @@ static int64_t now_ns(clockid_t clock)
 
 static void begin_line(struct call *call, unsigned int minor)
 {
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	int64_t us = now_ns(CLOCK_REALTIME) / 1000;
 	int64_t s;
 
-	pthread_once(&once, find_offset);
 	s = us / US_PER_S + gmt_offset;
 	call->log = open_memstream(&call->text, &call->text_len);
 	if (!call->log)
@@ -158,11 +152,14 @@ static void end_line(struct call *call, long rc)
 
 void call_enter(struct call *call, unsigned int minor)
 {
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
 	call->saved_errno = errno;
 	call->log = NULL;
 	call->text = NULL;
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &call->cancel_state);
-	if (minor != CALL_NO_LOG && unlikely(log_path() != NULL))
+	pthread_once(&once, start_log);
+	if (minor != CALL_NO_LOG && unlikely(log_path != NULL))
 		begin_line(call, minor);
 }
 

@@ -164,6 +164,24 @@ class Command(Case):
         self.assertEqual(done.stdout.strip(), "1")
 
 
+class Reexec(Case):
+    def test_bench_runs_itself_under_the_library(self):
+        done = holdfast("bench", "reset", "--sizes", "16M", "--repeat", "2", "--remap-repeat", "1",
+                        "-d", "name b0")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("persist", done.stdout)
+
+    def test_bench_says_what_is_wrong_with_its_device(self):
+        done = holdfast("bench", "reset", "-d", "nane b0")
+        self.assert_wrong_use(done, "'nane'")
+
+    def test_children_of_a_reexecuted_program_are_prepared_anew(self):
+        env = dict(os.environ, HOLDFAST_REEXEC="1")
+        done = holdfast("bench", "reset", "--sizes", "16M", "--repeat", "1", "--remap-repeat", "1",
+                        env=env)
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+
 class Help(Case):
     def test_help_goes_to_stdout(self):
         for args in (["--help"], ["help"], ["run", "--help"], ["bench", "--help"]):
