@@ -61,7 +61,7 @@ int do_set_status(struct vhost_vdpa *s, struct ioctl_call *c)
 	if (status != 0 && (old & ~status) != 0)
 		return refuse(-EINVAL, "status 0x%02x clears bits of 0x%02x: only 0 does that",
 			      status, old);
-	HF_TRACE3(status, s->dev->name, old, status);
+	HF_TRACE3(set_status, s->dev->name, old, status);
 	if (status == 0) {
 		ret = status_zero(s);
 		return ret;
