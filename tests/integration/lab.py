@@ -54,6 +54,7 @@ class Tally:
         check("received" in counts, "no result from the receiver: %s", text)
         self.received = int(counts["received"])
         self.corrupt = int(counts["corrupt"])
+        self.duplicate = int(counts["duplicate"])
         self.clean = counts["missing"] == counts["corrupt"] == counts["duplicate"] == "0"
 
 
@@ -209,8 +210,8 @@ class Lab:
         check(answers == count, "%d of %d pings answered", answers, count)
 
     def can_go_on(self):
-        """Return whether scenarios that share this boot still make sense."""
-        return self.guest is not None and self.guest.process.poll() is None and self.guest.ready
+        """Return whether scenarios that share a boot still make sense after a failure."""
+        return self._boots == 0 or self.guest is not None and self.guest.process.poll() is None and self.guest.ready
 
     def close(self):
         """End what is still running."""
