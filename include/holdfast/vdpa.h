@@ -45,7 +45,7 @@ struct vdpa_iova_range {
 
 /* get_backend_features bits, beside those that follow from the operations present */
 #define VDPA_BACKEND_F_ENABLE_AFTER_DRIVER_OK (1ULL << 6)
-#define VDPA_BACKEND_F_IOTLB_PERSIST	      (1ULL << 8)
+#define VDPA_BACKEND_F_IOTLB_PERSIST          (1ULL << 8)
 
 /**
  * struct vdpa_config_ops - what a parent can do
@@ -61,44 +61,49 @@ struct vdpa_config_ops {
 	int (*set_vq_address)(struct vdpa_device *dev, uint16_t idx, uint64_t desc, uint64_t driver,
 			      uint64_t device);
 	void (*set_vq_num)(struct vdpa_device *dev, uint16_t idx, uint32_t num); /* [m] */
-	void (*kick_vq)(struct vdpa_device *dev, uint16_t idx);			 /* [m] any thread */
+	void (*kick_vq)(struct vdpa_device *dev, uint16_t idx); /* [m] any thread */
 	/** [m] how to tell the driver of used buffers */
 	void (*set_vq_cb)(struct vdpa_device *dev, uint16_t idx, const struct vdpa_callback *cb);
 	void (*set_vq_ready)(struct vdpa_device *dev, uint16_t idx, bool ready); /* [m] */
-	bool (*get_vq_ready)(struct vdpa_device *dev, uint16_t idx);		 /* [m] */
+	bool (*get_vq_ready)(struct vdpa_device *dev, uint16_t idx);             /* [m] */
 	/** [m] position to start from; refused (-EBUSY) where it cannot be changed now */
-	int (*set_vq_state)(struct vdpa_device *dev, uint16_t idx, const struct vdpa_vq_state *state);
-	int (*get_vq_state)(struct vdpa_device *dev, uint16_t idx, struct vdpa_vq_state *state); /* [m] */
+	int (*set_vq_state)(struct vdpa_device *dev, uint16_t idx,
+			    const struct vdpa_vq_state *state);
+	int (*get_vq_state)(struct vdpa_device *dev, uint16_t idx,
+			    struct vdpa_vq_state *state); /* [m] */
 	/** [o] the worker on which kicks of this virtqueue are best delivered (ours; the kernel has no
 	 * such operation); NULL: the caller polls by itself and calls kick_vq */
 	struct worker *(*get_vq_worker)(struct vdpa_device *dev, uint16_t idx);
-	uint32_t (*get_vq_group)(struct vdpa_device *dev, uint16_t idx);      /* [o] */
-	uint32_t (*get_vq_desc_group)(struct vdpa_device *dev, uint16_t idx); /* [o] rings' own group */
+	uint32_t (*get_vq_group)(struct vdpa_device *dev, uint16_t idx); /* [o] */
+	uint32_t (*get_vq_desc_group)(struct vdpa_device *dev,
+				      uint16_t idx); /* [o] rings' own group */
 
 	/* ---- device ---- */
 	uint64_t (*get_device_features)(struct vdpa_device *dev);  /* [m] */
 	uint64_t (*get_backend_features)(struct vdpa_device *dev); /* [o] VDPA_BACKEND_F_* */
-	int (*set_driver_features)(struct vdpa_device *dev, uint64_t features); /* [m] -EINVAL: refused */
-	uint64_t (*get_driver_features)(struct vdpa_device *dev);  /* [m] what was really taken */
+	int (*set_driver_features)(struct vdpa_device *dev,
+				   uint64_t features);            /* [m] -EINVAL: refused */
+	uint64_t (*get_driver_features)(struct vdpa_device *dev); /* [m] what was really taken */
 	void (*set_config_cb)(struct vdpa_device *dev, const struct vdpa_callback *cb); /* [m] */
-	uint16_t (*get_vq_num_max)(struct vdpa_device *dev);			 /* [m] entries */
-	uint16_t (*get_vq_num_min)(struct vdpa_device *dev);			 /* [o] entries */
-	uint16_t (*get_vq_size)(struct vdpa_device *dev, uint16_t idx);		 /* [o] entries in use */
-	uint32_t (*get_device_id)(struct vdpa_device *dev);			 /* [m] virtio id */
-	uint32_t (*get_vendor_id)(struct vdpa_device *dev);			 /* [m] */
-	uint8_t (*get_status)(struct vdpa_device *dev);				 /* [m] */
+	uint16_t (*get_vq_num_max)(struct vdpa_device *dev);            /* [m] entries */
+	uint16_t (*get_vq_num_min)(struct vdpa_device *dev);            /* [o] entries */
+	uint16_t (*get_vq_size)(struct vdpa_device *dev, uint16_t idx); /* [o] entries in use */
+	uint32_t (*get_device_id)(struct vdpa_device *dev);             /* [m] virtio id */
+	uint32_t (*get_vendor_id)(struct vdpa_device *dev);             /* [m] */
+	uint8_t (*get_status)(struct vdpa_device *dev);                 /* [m] */
 	/** [m] never 0: that is reset. On return the device acts by the new status. */
 	void (*set_status)(struct vdpa_device *dev, uint8_t status);
 	/** [m] the virtio device as new; mappings stay. On return no queue touches memory. */
 	int (*reset)(struct vdpa_device *dev);
 	/** [o] only for parents that used to drop mappings in reset: VDPA_RESET_F_* */
 	int (*compat_reset)(struct vdpa_device *dev, uint32_t flags);
-	int (*suspend)(struct vdpa_device *dev); /* [o] on return nothing is in flight */
-	int (*resume)(struct vdpa_device *dev);	 /* [o] */
+	int (*suspend)(struct vdpa_device *dev);            /* [o] on return nothing is in flight */
+	int (*resume)(struct vdpa_device *dev);             /* [o] */
 	size_t (*get_config_size)(struct vdpa_device *dev); /* [m] bytes */
-	void (*get_config)(struct vdpa_device *dev, size_t off, void *buf, size_t len);	      /* [m] */
-	void (*set_config)(struct vdpa_device *dev, size_t off, const void *buf, size_t len); /* [m] */
-	uint32_t (*get_generation)(struct vdpa_device *dev);		       /* [o] of the config */
+	void (*get_config)(struct vdpa_device *dev, size_t off, void *buf, size_t len); /* [m] */
+	void (*set_config)(struct vdpa_device *dev, size_t off, const void *buf,
+			   size_t len);                                    /* [m] */
+	uint32_t (*get_generation)(struct vdpa_device *dev);               /* [o] of the config */
 	struct vdpa_iova_range (*get_iova_range)(struct vdpa_device *dev); /* [o] default: all */
 
 	/* ---- DMA: set_map, or dma_map with dma_unmap, or none (platform IOMMU) ---- */
@@ -107,7 +112,8 @@ struct vdpa_config_ops {
 	/** [o] the whole new map of an address space; keep a reference and use iotlb_diff() against the
 	 * last one to do only what changed. On return the device uses nothing of the old map. */
 	int (*set_map)(struct vdpa_device *dev, uint32_t asid, const struct iotlb_version *map);
-	int (*dma_map)(struct vdpa_device *dev, uint32_t asid, const struct iotlb_entry *entry); /* [o] */
+	int (*dma_map)(struct vdpa_device *dev, uint32_t asid,
+		       const struct iotlb_entry *entry); /* [o] */
 	/** [o] on return the device does not reach the range any more */
 	int (*dma_unmap)(struct vdpa_device *dev, uint32_t asid, uint64_t first, uint64_t last);
 	/** [o] back to the initial map (1:1 if that is how the device starts). Called only when
