@@ -32,15 +32,18 @@ static void teardown(struct fixture *f)
 	world_fini(&f->w);
 }
 
-/* Contents arrive whole both ways, over every position of the ring and of the 16-bit index. */
+/* Contents arrive whole both ways, over every position of the ring and past index 65535. */
 static void ring_transfer_past_every_wrap_keeps_contents(void **state)
 {
 	struct fixture f;
-	uint32_t len, n = 3 * 65536 / 5;
+	struct lane_opts opts = *(struct lane_opts *)*state;
+	uint32_t len, n = 2000;
 	struct ring_chain chain;
 	int err;
 
-	setup(&f, *state);
+	if (!opts.packed)
+		opts.start = 0xfc00;
+	setup(&f, &opts);
 	for (uint32_t i = 1; i <= n; i++) {
 		struct ring_driver_seg segs[3] = {lane_seg(&f.l, 0, 5), lane_seg(&f.l, 64, 8),
 						  lane_seg(&f.l, 128, 4)};
@@ -635,7 +638,7 @@ static void ring_stop_at_any_point_start_goes_on(void **state)
 	uint32_t slots = 3;
 
 	setup(&f, *state);
-	while (next_done < 5000) {
+	while (next_done < 1000) {
 		struct ring_chain chain;
 		struct ring_state at;
 		uint32_t popped, flush_after;
@@ -716,7 +719,7 @@ static void ring_pop_largest_ring_all_out_works(void **state)
 	opts.num = RING_NUM_MAX;
 	opts.no_dirty = true;
 	setup(&f, &opts);
-	for (unsigned int round = 0; round < 3; round++) {
+	for (unsigned int round = 0; round < 2; round++) {
 		for (uint32_t i = 0; i < RING_NUM_MAX; i++) {
 			seg = lane_seg(&f.l, i, 1);
 			assert_int_equal(ring_driver_add(f.l.drv, &seg, 1, 0, &f, NULL, 0), 0);
