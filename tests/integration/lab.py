@@ -8,7 +8,7 @@ function that takes the lab and raises when something is wrong; the rest still r
 HOLDFAST             the holdfast program under test (default: build/holdfast)
 HOLDFAST_CONTROL=1   a control run with QEMU's own tap and stream instead of Holdfast: what fails
                      there too is not the stack's doing. Scenarios that need Holdfast are skipped.
-MESON_BUILD_ROOT     logs go to integration-logs/TEST below it (else to a new folder in /tmp)
+HOLDFAST_BUILD       logs go to integration-logs/TEST below this folder (else to a new one in /tmp)
 """
 
 import os
@@ -24,7 +24,9 @@ import traceback
 from guest import Guest, Image
 
 ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", ".."))
+HOLDFAST = os.environ.get("HOLDFAST") or os.path.join(ROOT, "build", "holdfast")
 SKIP = 77
+DEADLINE = 240  # seconds for one program; five times what an idle machine takes
 MAC = "52:54:00:12:34:56"
 HOST_IP = "10.77.0.1"
 GUEST_IP = "10.77.0.2"
@@ -61,9 +63,9 @@ class Tally:
 class Lab:
     """Interfaces, servers and guests of one test program."""
 
-    def __init__(self, name):
+    def __init__(self, name, holdfast=HOLDFAST):
         self.name = name
-        self.holdfast = os.environ.get("HOLDFAST") or os.path.join(ROOT, "build", "holdfast")
+        self.holdfast = holdfast
         self.image = Image()
         self.logs = _log_dir(name)
         self.guest = None
@@ -233,7 +235,7 @@ class Lab:
 
 
 def _log_dir(name):
-    root = os.environ.get("MESON_BUILD_ROOT")
+    root = os.environ.get("HOLDFAST_BUILD")
     if not root:
         return tempfile.mkdtemp(prefix="holdfast-%s-" % name)
     path = os.path.join(root, "integration-logs", name)
@@ -273,9 +275,11 @@ def _on_alarm(_signal, _frame):
     raise Failure("the test's deadline has passed")
 
 
-def run_scenarios(name, scenarios, deadline=120):
+def run_scenarios(name, scenarios, deadline=DEADLINE):
     """Run each scenario in turn and exit: 0 passed, 1 failed, 77 all of them were skipped."""
     sys.stdout.reconfigure(line_buffering=True)
+    if not CONTROL and not os.access(HOLDFAST, os.X_OK):
+        sys.exit("no holdfast program at %s: build it, or set HOLDFAST" % HOLDFAST)
     enter_namespaces()
     signal.signal(signal.SIGALRM, _on_alarm)
     signal.alarm(deadline)

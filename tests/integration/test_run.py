@@ -86,4 +86,4 @@ def tap_without_queues(lab):
 
 if __name__ == "__main__":
     run_scenarios("run", [exit_status, killed, no_command, private_node, missing_tap,
-                          wrong_specs, tap_without_queues], deadline=60)
+                          wrong_specs, tap_without_queues])

@@ -5,4 +5,4 @@ from lab import run_scenarios
 from pmd_scenarios import echo, flowgen, io, txonly
 
 if __name__ == "__main__":
-    run_scenarios("testpmd", [flowgen, io, txonly, echo], deadline=120)
+    run_scenarios("testpmd", [flowgen, io, txonly, echo])

@@ -36,7 +36,7 @@ def on_huge_pages(scenario):
 def main():
     run_scenarios("testpmd_hugepages", [on_huge_pages(pmd_scenarios.flowgen),
                                         on_huge_pages(pmd_scenarios.io),
-                                        on_huge_pages(pmd_scenarios.echo)], deadline=90)
+                                        on_huge_pages(pmd_scenarios.echo)])
 
 
 if __name__ == "__main__":
