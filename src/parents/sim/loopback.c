@@ -144,8 +144,8 @@ bool simnet_loopback_batch(struct simnet_pair *pair)
 		pair->tx_waits = true;
 		return false;
 	}
-	simnet_busy(pair->tx);
-	simnet_busy(pair->rx); /* nothing ever waits for receive buffers */
+	vdpasim_vq_busy(pair->tx);
+	vdpasim_vq_busy(pair->rx); /* nothing ever waits for receive buffers */
 	n = simnet_pop(ring, chains, SIMNET_BATCH, &err);
 	simnet_rx_begin(&rx, pair);
 	for (unsigned int i = 0; i < n; i++) {

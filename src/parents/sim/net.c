@@ -151,8 +151,14 @@ static bool net_process(struct vdpasim_vq *vq)
 	if (vq->idx >= 2 * net->nr_pairs)
 		return false;
 	pair = &net->pairs[vq->idx / 2];
+	if (net->backend == &simnet_loopback && vq == pair->rx) {
+		pair->tx->pending |=
+			pair->tx_waits; /* the receive queue was parked, and is not now */
+		pair->tx_waits = false;
+		return false;
+	}
 	if (net->backend == &simnet_loopback)
-		return vq == pair->tx && simnet_loopback_batch(pair);
+		return simnet_loopback_batch(pair);
 	return vq == pair->tx ? simnet_tx_batch(pair) : simnet_rx_batch(pair);
 }
 

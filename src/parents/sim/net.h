@@ -205,9 +205,6 @@ size_t simnet_iov_read(const struct iovec *iov, unsigned int n, size_t off, void
 /* ---- net_tx.c ---- */
 /** simnet_pop() - up to @max chains; @err: [out] ring_pop()'s last answer. Return: how many */
 unsigned int simnet_pop(struct ring *ring, struct ring_chain *chains, unsigned int max, int *err);
-/** simnet_idle() - nothing is left to take: ask for kicks. @err: ring_pop()'s last answer. Return: more came */
-bool simnet_idle(struct vdpasim_vq *vq, int err);
-void simnet_busy(struct vdpasim_vq *vq);
 /** simnet_tx_again() - after a batch of @n chains that ended with @err. Return: poll again without a kick */
 bool simnet_tx_again(struct simnet_pair *pair, unsigned int n, int err);
 bool simnet_tx_batch(struct simnet_pair *pair);

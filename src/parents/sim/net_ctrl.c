@@ -228,7 +228,7 @@ bool simnet_ctrl_batch(struct simnet *net, struct vdpasim_vq *vq)
 	unsigned int n = 0;
 	int err = 1;
 
-	simnet_busy(vq);
+	vdpasim_vq_busy(vq);
 	while (n < SIMNET_BATCH && (err = ring_pop(vq->ring, &chain)) > 0) {
 		bool ok = ctrl_execute(net, &chain);
 		uint8_t ack = ok ? VIRTIO_NET_OK : VIRTIO_NET_ERR;
@@ -241,5 +241,5 @@ bool simnet_ctrl_batch(struct simnet *net, struct vdpasim_vq *vq)
 	}
 	if (ring_flush(vq->ring))
 		vdpasim_vq_call(vq);
-	return err > 0 ? true : simnet_idle(vq, err);
+	return err > 0 ? true : vdpasim_vq_idle(vq, err);
 }

@@ -269,14 +269,14 @@ bool simnet_rx_batch(struct simnet_pair *pair)
 	struct simnet_rx rx;
 	bool more;
 
-	simnet_busy(pair->rx);
+	vdpasim_vq_busy(pair->rx);
 	if (!pair->readable && !pair->held_len)
 		return false; /* nothing to put anywhere: buffers need no kick */
 	simnet_rx_begin(&rx, pair);
 	for (unsigned int i = 0; i < SIMNET_BATCH && step == RX_FRAME; i++)
 		step = rx_one(&rx);
 	/* Kicks are asked for while all buffers are still out: the next kick must be for a new one. */
-	more = step == RX_NO_BUFFER ? simnet_idle(pair->rx, rx.err) : step == RX_FRAME;
+	more = step == RX_NO_BUFFER ? vdpasim_vq_idle(pair->rx, rx.err) : step == RX_FRAME;
 	simnet_rx_end(&rx);
 	return more;
 }

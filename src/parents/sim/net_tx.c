@@ -22,29 +22,6 @@ unsigned int simnet_pop(struct ring *ring, struct ring_chain *chains, unsigned i
 	return n;
 }
 
-void simnet_busy(struct vdpasim_vq *vq)
-{
-	if (!vq->sim->strict && !ring_kick_is_disabled(vq->ring))
-		ring_kick_disable(vq->ring);
-}
-
-bool simnet_idle(struct vdpasim_vq *vq, int err)
-{
-	bool suppressed = ring_kick_is_disabled(vq->ring), more;
-
-	if (vq->sim->strict)
-		return false;
-	more = ring_kick_enable(vq->ring);
-	if (err == 0)
-		return more;
-	/* Broken, or an area is not mapped: whatever is available cannot be had by trying again at once. */
-	if (err == -EFAULT && suppressed) {
-		vq->stalled = true;
-		__atomic_store_n(&vq->sim->map_waiters, true, __ATOMIC_RELEASE);
-	}
-	return false;
-}
-
 /* A driver that keeps sending is looked at a little longer than it has frames, so that it need not kick for
  * each handful: a kick costs it a system call and us a wake-up. */
 bool simnet_tx_again(struct simnet_pair *pair, unsigned int n, int err)
@@ -56,7 +33,7 @@ bool simnet_tx_again(struct simnet_pair *pair, unsigned int n, int err)
 	if (err == 0 && !pair->net->sim->strict && pair->tx_idle_polls++ < SIMNET_IDLE_POLLS)
 		return true;
 	pair->tx_idle_polls = SIMNET_IDLE_POLLS;
-	return simnet_idle(pair->tx, err);
+	return vdpasim_vq_idle(pair->tx, err);
 }
 
 /* Return: 0 done, sent or not; -EAGAIN */
@@ -94,7 +71,7 @@ bool simnet_tx_batch(struct simnet_pair *pair)
 
 	if (pair->tx_blocked)
 		return false;
-	simnet_busy(pair->tx);
+	vdpasim_vq_busy(pair->tx);
 	n = simnet_pop(ring, chains, SIMNET_BATCH, &err);
 	for (i = 0; i < n; i++) {
 		if (send_one(pair, &chains[i]))

@@ -13,6 +13,7 @@
  */
 #include "sim.h"
 
+#include <errno.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_ring.h>
 #include <stdio.h>
@@ -136,7 +137,7 @@ void vdpasim_vq_start(struct vdpasim_vq *vq)
 		return;
 	}
 	vq->state_set = true;
-	vq->parked = vq->stalled = vq->worked = false;
+	vq->parked = vq->stalled = vq->worked = vq->suppressed = false;
 	vq->pending = vq->owed;
 	vq->owed = false;
 	__atomic_store_n(&vq->kicked, false, __ATOMIC_RELAXED);
@@ -213,6 +214,39 @@ void vdpasim_vq_restart(struct vdpasim_vq *vq)
 		return;
 	}
 	vq->pending = true;
+}
+
+void vdpasim_vq_busy(struct vdpasim_vq *vq)
+{
+	if (vq->sim->strict || ring_kick_is_disabled(vq->ring))
+		return;
+	ring_kick_disable(vq->ring);
+	vq->suppressed = ring_kick_is_disabled(vq->ring);
+}
+
+bool vdpasim_vq_idle(struct vdpasim_vq *vq, int err)
+{
+	bool more;
+
+	if (vq->sim->strict)
+		return false;
+	more = ring_kick_enable(vq->ring);
+	if (!ring_kick_is_disabled(vq->ring))
+		vq->suppressed = false;
+	else if (err == 0)
+		err = -EFAULT; /* the map changed within this batch */
+	if (err == 0)
+		return more;
+	/*
+	 * Broken, or an area is not mapped: whatever is available cannot be had by trying again at once. A kick
+	 * of an unmapped ring is without effect ([7-8]); but where the driver believes that it need not kick
+	 * again, the next change of the map must have the ring looked at.
+	 */
+	if (err == -EFAULT && (vq->suppressed || vdpasim_acked(vq->sim, VIRTIO_RING_F_EVENT_IDX))) {
+		vq->stalled = true;
+		__atomic_store_n(&vq->sim->map_waiters, true, __ATOMIC_RELEASE);
+	}
+	return false;
 }
 
 void vdpasim_vq_kick(struct vdpasim_vq *vq)

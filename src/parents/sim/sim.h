@@ -56,7 +56,8 @@ struct vdpasim_vq {
 	bool pending; /* process at the next poll */
 	bool owed;    /* stopped ring: the driver may wait without a kick, so go on at once */
 	bool parked; /* D1: position was read while running; idle until a kick, ENABLE or DRIVER_OK */
-	bool worked; /* a batch ran since the ring was started */
+	bool suppressed; /* the driver was told not to kick */
+	bool worked;     /* a batch ran since the ring was started */
 	bool stalled; /* an area was not mapped, and kicks were suppressed: try again when the map changes */
 
 	bool live;   /* atomic: started and running; kicks count */
@@ -205,6 +206,14 @@ struct vdpa_vq_state vdpasim_vq_state(const struct vdpasim_vq *vq);
 void vdpasim_vq_unpark(struct vdpasim_vq *vq);
 /** vdpasim_vq_restart() - forget chains in flight, after a batch was cut off; worker */
 void vdpasim_vq_restart(struct vdpasim_vq *vq);
+/** vdpasim_vq_busy() - a batch begins: no kicks are needed until vdpasim_vq_idle(); not in strict mode */
+void vdpasim_vq_busy(struct vdpasim_vq *vq);
+/**
+ * vdpasim_vq_idle() - nothing is left to take: ask for kicks
+ * @err: what ring_pop() last said, 0 or negative
+ * Return: chains came in the meantime. Never true where trying again at once would be in vain.
+ */
+bool vdpasim_vq_idle(struct vdpasim_vq *vq, int err);
 /** vdpasim_vq_kick() - any thread */
 void vdpasim_vq_kick(struct vdpasim_vq *vq);
 /** vdpasim_vq_call() - tell the driver; worker lock held */
