@@ -49,9 +49,12 @@
 /* Bounds what a writer that never synchronizes leaves behind: some KiB of nodes each. */
 #define RETIRE_MAX 32
 
+#define CACHE_LINE 64
+
 struct iotlb {
 	struct iotlb_version *current; /* RCU; one reference */
 	size_t max_entries;            /* const after init */
+	char pad[CACHE_LINE]; /* readers are not to miss on what the control thread writes */
 
 	/* The rest belongs to the control thread. */
 	bool in_batch;
