@@ -9,7 +9,8 @@
  *    then look at the command ([1-5]).
  *
  * The argument is copied once, before the handler. Of a per-virtqueue argument the index is fetched
- * first and is the one that counts, whatever the client writes there meanwhile.
+ * first and is the one that counts, whatever the client writes there meanwhile; SET_VRING_NUM alone is fetched
+ * whole before its index is looked at.
  */
 #include <errno.h>
 #include <string.h>
@@ -51,7 +52,7 @@ static const struct ioctl_info table[] = {
 	 do_set_fork_from_owner},
 	{CMD(SET_MEM_TABLE), LEVEL_OWNED, ARG_POINTER, FLOW_SELF, NULL, do_set_mem_table},
 	/* table C */
-	{CMD(SET_VRING_NUM), LEVEL_VRING, ARG_STATE, FLOW_IN, NULL, do_set_vring_num},
+	{CMD(SET_VRING_NUM), LEVEL_VRING, ARG_STATE, FLOW_WHOLE, NULL, do_set_vring_num},
 	{CMD(SET_VRING_ADDR), LEVEL_VRING, ARG_ADDR, FLOW_IN, NULL, do_set_vring_addr},
 	{CMD(SET_VRING_BASE), LEVEL_VRING, ARG_STATE, FLOW_IN, NULL, do_set_vring_base},
 	{CMD(GET_VRING_BASE), LEVEL_VRING, ARG_STATE, FLOW_OUT, NULL, do_get_vring_base},
@@ -144,17 +145,19 @@ static int run_one(struct vhost_vdpa *s, const struct ioctl_info *info, struct i
 static int run_vring(struct vhost_vdpa *s, const struct ioctl_info *info, struct ioctl_call *c,
 		     unsigned int cmd) REQUIRES(s->dev->lock)
 {
-	if (memory_copy_from(c->client->space, &c->idx, c->arg, sizeof(c->idx)))
+	size_t fetched = info && (info->flow & FLOW_WHOLE) ? arg_size(info->kind) : sizeof(c->idx);
+
+	if (memory_copy_from(c->client->space, &c->u, c->arg, fetched))
 		return refuse(-EFAULT, "%s: cannot read the index at 0x%llx",
 			      info ? info->name : "unknown ioctl", (unsigned long long)c->arg);
+	/* All per-vring arguments start with the index; getters answer with it. */
+	c->idx = c->u.state.index;
 	if (c->idx >= s->dev->nvqs)
 		return refuse(-ENOBUFS, "%s: virtqueue %u, the device has %u",
 			      info ? info->name : "unknown ioctl", c->idx, s->dev->nvqs);
 	if (!info || !info->run)
 		return refuse(-ENOTTY, "ioctl 0x%08x (%s) does not exist here", cmd,
 			      info ? info->name : "unknown");
-	/* Getters answer {index, num} with the index that was checked. */
-	c->u.state.index = c->idx;
 	return run_one(s, info, c);
 }
 

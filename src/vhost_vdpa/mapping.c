@@ -312,19 +312,22 @@ static void wipe(struct vhost_vdpa *s, struct address_space *as)
 		tell_removed(s, as);
 }
 
-/* Which entries an INVALIDATE of size 0 hits in the kernel: the one that holds both sides of @iova, and
- * at 0 all ([2-17]). Return: false if none */
-static bool zero_size_range(const struct address_space *as, iova_t iova, iova_t *first,
-			    iova_t *last)
+/*
+ * The kernel takes any entry that starts not after the last byte and ends not before the first, where the last
+ * byte is @iova + @size - 1 modulo 2^64. If that lies below @iova, it is the one entry that holds both, if any.
+ * Return: false if nothing is hit
+ */
+static bool wrapped_range(const struct address_space *as, iova_t iova, uint64_t size, iova_t *first,
+			  iova_t *last)
 {
+	iova_t wrapped = iova + size - 1;
 	struct iotlb_entry e;
 
-	if (iova == 0) {
-		*first = 0;
-		*last = UINT64_MAX;
-		return true;
-	}
-	if (!iotlb_next(as->iotlb, iova, &e) || e.first >= iova)
+	*first = iova;
+	*last = wrapped;
+	if (wrapped >= iova)
+		return true; /* iova 0 and size 0: everything */
+	if (!iotlb_next(as->iotlb, iova, &e) || e.first > wrapped)
 		return false;
 	*first = e.first;
 	*last = e.last;
@@ -337,9 +340,13 @@ int mapping_invalidate(struct vhost_vdpa *s, struct address_space *as, uint64_t 
 	bool hits;
 	int ret = 0;
 
-	if (size == 0 && vdpa_deviates(s->dev, VDPA_D7_NEWER_CHECKS))
-		return refuse(-EINVAL, "INVALIDATE of size 0 at iova 0x%" PRIx64, iova);
-	hits = size == 0 ? zero_size_range(as, iova, &first, &last) : range_last(iova, size, &last);
+	if (vdpa_deviates(s->dev, VDPA_D7_NEWER_CHECKS)) {
+		if (size == 0)
+			return refuse(-EINVAL, "INVALIDATE of size 0 at iova 0x%" PRIx64, iova);
+		hits = range_last(iova, size, &last);
+	} else {
+		hits = wrapped_range(as, iova, size, &first, &last);
+	}
 	if (hits)
 		ret = remove_range(s, as, first, last);
 	if (!ret)

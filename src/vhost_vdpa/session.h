@@ -115,9 +115,10 @@ enum arg_kind {
 
 enum arg_flow {
 	FLOW_NONE = 0,
-	FLOW_IN = 1,   /* copied in whole before the handler */
-	FLOW_OUT = 2,  /* copied out after it */
-	FLOW_SELF = 4, /* the handler does both */
+	FLOW_IN = 1,    /* copied in whole before the handler */
+	FLOW_OUT = 2,   /* copied out after it */
+	FLOW_SELF = 4,  /* the handler does both */
+	FLOW_WHOLE = 8, /* per vring: all of it is fetched before the index is checked */
 };
 
 enum ioctl_level {

@@ -493,11 +493,37 @@ static void invalidate_takes_whole_entries(void **state)
 	assert_int_equal(env_unmap(&env, 0x11fff, 0xe002), 72); /* a byte of 1, a byte of 2 */
 	recorder_reads(env.rec, "dma_unmap(0, 0x10000, 0x11fff)\ndma_unmap(0, 0x20000, 0x21fff)\n");
 	assert_int_equal(env_unmap(&env, 0x2000, 0x1000), 72);     /* nothing there */
-	assert_int_equal(env_unmap(&env, 0x1000, UINT64_MAX), 72); /* wraps: nothing */
+	assert_int_equal(env_unmap(&env, 0x2000, UINT64_MAX), 72); /* wraps: nothing */
 	recorder_reads(env.rec, "");
 	assert_int_equal(env_unmap(&env, 0, UINT64_MAX), 72);
 	recorder_reads(env.rec, "dma_unmap(0, 0x0, 0x1fff)\ndma_unmap(0, 0x30000, 0x31fff)\n");
 	env_fini(&env);
+}
+
+/* The last byte modulo 2^64: the kernel takes the one entry that holds it and the first byte. */
+static void invalidate_that_wraps_is_the_kernels_or_nothing(void **state)
+{
+	struct env env;
+
+	for (int strict = 0; strict < 2; strict++) {
+		env_open(&env, &(struct recorder_options){.deviations = strict ? STRICT : DEFAULT});
+		assert_int_equal(env_map(&env, 0x1000, 0x1000, env.shared), 72);
+		assert_int_equal(env_map(&env, 0x2000, 0x1000, env.shared), 72);
+		assert_int_equal(env_unmap(&env, 0x2000, UINT64_MAX),
+				 72); /* ends at 0x1ffe: two entries */
+		assert_int_equal(env_unmap(&env, 0x3000, UINT64_MAX - 0x10), 72);
+		assert_int_equal(env_unmap(&env, 0x800, UINT64_MAX), 72);
+		assert_int_equal(recorder_nr_entries(env.rec, 0), 2);
+		assert_int_equal(env_unmap(&env, 0x1800, UINT64_MAX - 0x7ff),
+				 72); /* ends at 0x0fff */
+		assert_int_equal(recorder_nr_entries(env.rec, 0), 2);
+		assert_int_equal(env_unmap(&env, 0x1800, UINT64_MAX - 0x7fe),
+				 72); /* ends at 0x1000 */
+		assert_int_equal(recorder_nr_entries(env.rec, 0), strict ? 1 : 2);
+		assert_true((where(&env, 0x1000) == 0) == strict);
+		assert_true(where(&env, 0x2000) != 0);
+		env_fini(&env);
+	}
 }
 
 static void invalidate_of_nothing_still_tells_set_map(void **state)
@@ -606,6 +632,7 @@ int main(void)
 		cmocka_unit_test(update_above_all_mappings_is_refused_and_the_quirk_is_strict),
 		cmocka_unit_test(update_of_several_pieces_tells_set_map_after_each),
 		cmocka_unit_test(invalidate_takes_whole_entries),
+		cmocka_unit_test(invalidate_that_wraps_is_the_kernels_or_nothing),
 		cmocka_unit_test(invalidate_of_nothing_still_tells_set_map),
 		cmocka_unit_test(invalidate_of_size_0_is_the_kernels_or_refused),
 		cmocka_unit_test(invalidate_unpins_before_the_parent_only_in_strict_mode),
