@@ -38,7 +38,7 @@ struct iotlb_entry {
 	uint8_t perm;              /* enum iotlb_perm; other bits of the uAPI byte are not kept */
 };
 
-/** iotlb_create() - an empty address space; @max_entries: limit, at least 1. Return: 0; -ENOMEM */
+/** iotlb_create() - an empty address space; @max_entries: limit. Return: 0; -ENOMEM; -EINVAL limit 0 */
 int iotlb_create(size_t max_entries, struct iotlb **out) HF_MUST_CHECK;
 /** iotlb_destroy() - NULL is fine; no reader may be inside; snapshots may outlive it */
 void iotlb_destroy(struct iotlb *tlb);
@@ -50,13 +50,16 @@ void iotlb_destroy(struct iotlb *tlb);
  * @off:    byte offset of @first in @mem; the range must lie inside @mem
  * @perm:   any enum iotlb_perm value; IOTLB_NONE is present but useless to the device
  * Return: 0; -EINVAL bad range; -EEXIST overlap; -ENOSPC entry limit; -ENOMEM. On error unchanged.
- * Context: control thread. Visible to readers at once, or at iotlb_commit() inside a batch.
+ * Context: control thread. Visible to readers at once, or at iotlb_commit() inside a batch. As every
+ * call that publishes (unmap, commit, assign), it may wait for a grace period: when too many old versions
+ * have gathered since the last iotlb_synchronize().
  */
 int iotlb_map(struct iotlb *tlb, iova_t first, iova_t last, struct memory_region *mem, uint64_t off,
 	      uint8_t perm) HF_MUST_CHECK;
 
 /**
  * iotlb_unmap() - remove every entry that overlaps [@first, @last], whole entries only
+ * @last:       may lie below @first: then an entry that contains both goes ([2-17], size 0)
  * @nr_removed: [out] may be NULL
  * Return: 0; -ENOMEM (unchanged). Readers may still use the old version until iotlb_synchronize().
  */
@@ -82,8 +85,8 @@ void iotlb_synchronize(struct iotlb *tlb);
  * it is now, which later edits do not change). Never fails. */
 const struct iotlb_version *iotlb_snapshot(struct iotlb *tlb);
 const struct iotlb_version *iotlb_version_get(const struct iotlb_version *v);
-/** iotlb_version_put() - NULL is fine. The caller has made sure that no RCU reader is inside a
- * version that was published from it (iotlb_synchronize()). */
+/** iotlb_version_put() - NULL is fine. Safe at any time: an iotlb that publishes or has published the
+ * version keeps its own reference until no RCU reader is inside. */
 void iotlb_version_put(const struct iotlb_version *v);
 
 /** iotlb_assign() - publish @v, of whatever iotlb, as this one's version: how a software parent
@@ -106,6 +109,7 @@ typedef int (*iotlb_diff_fn)(void *arg, enum iotlb_change change, const struct i
 /**
  * iotlb_diff() - report entries that are only in @from (REMOVED) or only in @to (ADDED), by address
  * An entry that differs in anything is reported as removed and added. Shared subtrees are skipped.
+ * Each removal comes before the additions that overlap it, so changes may be applied one by one.
  * Return: 0 or @fn's value.
  */
 int iotlb_diff(const struct iotlb_version *from, const struct iotlb_version *to, iotlb_diff_fn fn,
