@@ -120,17 +120,29 @@ static void probe_behaviour(struct check_ctx *t)
 	check_probe_behaviour(t, probe_target);
 }
 
+/* Runs a check; one that could not speak for itself gets its text here. */
+static int run_check(const struct check_device *dev, const struct check *c)
+{
+	struct check_result *res = &shared->res;
+	int rc = check_run(dev, c, res);
+
+	if (res->outcome == CHECK_DIED)
+		snprintf(res->text, sizeof(res->text), "ended with wait status %#x",
+			 (unsigned)res->status);
+	if (res->outcome == CHECK_TIMED_OUT)
+		snprintf(res->text, sizeof(res->text), "no end after %u ms", res->ms);
+	return rc;
+}
+
 static int run_probe(struct check_device *dev, void (*fn)(struct check_ctx *t), long which)
 {
 	const struct check probe = {.name = "probe", .clause = "1-1", .fn = fn, .a = which};
 
 	shared->dev = *dev;
 	probe_target = &shared->dev;
-	if (check_run(dev, &probe, &shared->res))
-		return -EBUSY;
-	if (shared->res.outcome != CHECK_OK) {
+	if (run_check(dev, &probe) || shared->res.outcome != CHECK_OK) {
 		fprintf(stderr, "holdfast check: cannot probe %s: %s\n", dev->path,
-			shared->res.outcome == CHECK_DIED ? "the probe died" : shared->res.text);
+			shared->res.text);
 		return -EIO;
 	}
 	*dev = shared->dev;
@@ -189,13 +201,8 @@ static void junit_case(FILE *f, const struct check *c, const struct check_result
 	fputs("</testcase>\n", f);
 }
 
-static void tap_line(unsigned nr, const struct check *c, struct check_result *res)
+static void tap_line(unsigned nr, const struct check *c, const struct check_result *res)
 {
-	if (res->outcome == CHECK_DIED)
-		snprintf(res->text, sizeof(res->text), "check ended with wait status %#x",
-			 (unsigned)res->status);
-	if (res->outcome == CHECK_TIMED_OUT)
-		snprintf(res->text, sizeof(res->text), "no end after %u ms", res->ms);
 	if (res->outcome == CHECK_OK)
 		printf("ok %u - %s # [%s]\n", nr, c->name, c->clause);
 	else if (res->outcome == CHECK_SKIPPED)
@@ -260,7 +267,7 @@ static int run_row(const struct check_device *dev, const struct check *c)
 	const char *missing = check_missing(dev, c->needs);
 
 	if (!missing)
-		return check_run(dev, c, &shared->res);
+		return run_check(dev, c);
 	shared->res = (struct check_result){.outcome = CHECK_SKIPPED};
 	snprintf(shared->res.text, sizeof(shared->res.text), "%s", missing);
 	return 0;

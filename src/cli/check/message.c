@@ -130,6 +130,45 @@ static void version_1_hole(struct check_ctx *t)
 	expect_taken(t, fd, 0, IOVA);
 }
 
+/* The layout in bytes, not by the header's structures. Row: a is the version. */
+static void raw_layout(struct check_ctx *t)
+{
+	int fd = check_open_owned(t);
+	uint64_t uaddr = (uintptr_t)check_pages(t, 1);
+	uint64_t iova = IOVA, size = CHECK_PAGE;
+	uint8_t msg[72] = {0};
+
+	EXPECT_EQ(t, 72, sizeof(struct vhost_msg));
+	EXPECT_EQ(t, 72, sizeof(struct vhost_msg_v2));
+	msg[0] = (uint8_t)t->check->a;
+	memcpy(msg + 8, &iova, 8);
+	memcpy(msg + 16, &size, 8);
+	memcpy(msg + 24, &uaddr, 8);
+	msg[32] = 3;
+	msg[33] = 2;
+	EXPECT_RC(t, 72, write(fd, msg, sizeof(msg)));
+	expect_taken(t, fd, 0, IOVA);
+	expect_taken(t, fd, 0, IOVA + CHECK_PAGE - 1);
+	msg[33] = 3;
+	EXPECT_RC(t, 72, write(fd, msg, sizeof(msg)));
+	expect_free(t, fd, 0, IOVA);
+}
+
+static void version_1_batch(struct check_ctx *t)
+{
+	struct vhost_iotlb_msg body = {.type = VHOST_IOTLB_BATCH_BEGIN};
+	int fd = check_open_owned(t);
+
+	check_ack_backend(t, fd, CLIENT_BACKEND_ASID);
+	EXPECT_RC(t, 72, check_msg(fd, VHOST_IOTLB_MSG, 0, &body, 72));
+	if (t->dev->nr_as > 1)
+		EXPECT_RC(t, -EFAULT, check_map(fd, 1, IOVA, 1, check_pages(t, 1)));
+	body.type = VHOST_IOTLB_BATCH_END;
+	EXPECT_RC(t, 72, check_msg(fd, VHOST_IOTLB_MSG, 0, &body, 72));
+	if (t->dev->nr_as > 1)
+		expect_free(t, fd, 1, IOVA);
+}
+
 static void version_2_unacked(struct check_ctx *t)
 {
 	int fd = check_open_owned(t);
@@ -297,6 +336,16 @@ static void space_survives_reset(struct check_ctx *t)
 	EXPECT_RC(t, 0, send_type(fd, 0, VHOST_IOTLB_INVALIDATE));
 }
 
+static void empty_space_stays(struct check_ctx *t)
+{
+	int fd = check_open_owned(t);
+
+	expect_free(t, fd, 0, IOVA);
+	EXPECT_RC(t, 0, client_iotlb_unmap(fd, 0, 0, UINT64_MAX));
+	EXPECT_RC(t, 0, send_type(fd, 0, VHOST_IOTLB_INVALIDATE));
+	EXPECT_RC(t, 0, send_type(fd, 0, VHOST_IOTLB_BATCH_END));
+}
+
 static void space_lost_by_close(struct check_ctx *t)
 {
 	int fd = check_open_owned(t);
@@ -340,6 +389,9 @@ static const struct check rows[] = {
 	{"iotlb.message.version_1_ok", "2-4", version_1, 0, 0, 0, 0},
 	{"iotlb.message.version_1_with_v2_acked_ok", "2-4", version_1, 0, 0, 1, 0},
 	{"iotlb.message.version_1_hole_is_no_asid", "2-4", version_1_hole, 0, 0, 0, 0},
+	{"iotlb.message.version_1_layout", "2-1", raw_layout, 0, 0, 1, 0},
+	{"iotlb.message.version_2_layout", "2-1", raw_layout, 0, 0, 2, 0},
+	{"iotlb.message.version_1_batch_ok", "2-4", version_1_batch, 0, 0, 0, 0},
 	{"iotlb.message.version_2_unacked_ok", "2-4", version_2_unacked, 0, 0, 0, 0},
 	{"iotlb.message.asid_unacked_ignored", "2-4", asid_ignored, 0, 0, 0, 0},
 	{"iotlb.message.asid_ignored_with_v2_and_batch_acked", "2-4", asid_ignored, 0, 0,
@@ -371,6 +423,7 @@ static const struct check rows[] = {
 	{"iotlb.space.not_created_by_set_group_asid", "3-1", group_asid_creates_none, CHECK_TWO_AS,
 	 0, 0, 0},
 	{"iotlb.space.survives_reset", "3-1", space_survives_reset, 0, 0, 0, 0},
+	{"iotlb.space.empty_one_stays", "3-1", empty_space_stays, 0, 0, 0, 0},
 	{"iotlb.space.lost_by_close", "3-1", space_lost_by_close, 0, 0, INV, 0},
 };
 

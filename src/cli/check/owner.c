@@ -131,6 +131,16 @@ static void owner_kept_by_reset(struct check_ctx *t)
 	EXPECT_RC(t, 0, client_vring_set(fd, VHOST_SET_VRING_NUM, 0, 16));
 }
 
+static void reset_owner_refused(struct check_ctx *t)
+{
+	int fd = check_open_owned(t);
+	uint64_t arg = 0;
+
+	EXPECT_RC(t, -ENOTTY, client_ioctl(fd, VHOST_RESET_OWNER, &arg));
+	EXPECT_RC(t, -EBUSY, client_ioctl(fd, VHOST_SET_OWNER, NULL));
+	EXPECT_RC(t, 0, client_vring_set(fd, VHOST_SET_VRING_NUM, 0, 16));
+}
+
 static void owner_lost_by_close(struct check_ctx *t)
 {
 	int fd = check_open_owned(t);
@@ -282,6 +292,8 @@ static const struct check rows[] = {
 	{"ioctl.set_owner.from_forked_child_ebusy", "1-24", owner_from_child, 0, 0, 0, 0},
 	{"ioctl.set_owner.taken_by_child_parent_eperm", "1-4", owner_is_child, CHECK_FORK, 0, 0, 0},
 	{"ioctl.set_owner.survives_reset", "4-7", owner_kept_by_reset, 0, 0, 0, 0},
+	{"ioctl.set_owner.reset_owner_refused_owner_stays", "1-25", reset_owner_refused, 0, 0, 0,
+	 0},
 	{"ioctl.set_owner.lost_by_close", "4-4", owner_lost_by_close, 0, 0, 0, 0},
 	{"ioctl.set_owner.ignores_argument", "1-24", owner_ignores_argument, 0, 0, 0, 0},
 	{"ioctl.set_owner.valid_through_dup", "1-4", owner_through_dup, 0, 0, 0, 0},

@@ -143,6 +143,19 @@ static void pins_counted(struct check_ctx *t)
 	EXPECT_RC(t, 32, check_pinned_kb(t));
 }
 
+/* Unpinned by the message itself, although a set_map parent hears of it at BATCH_END only. */
+static void pins_drop_in_batch(struct check_ctx *t)
+{
+	int fd = check_open_owned(t);
+
+	EXPECT_RC(t, 0, check_map(fd, 0, IOVA, 8 * P, check_pages(t, 8)));
+	EXPECT_RC(t, 32, check_pinned_kb(t));
+	EXPECT_RC(t, 0, client_iotlb_batch(fd, 0, true));
+	EXPECT_RC(t, 0, client_iotlb_unmap(fd, 0, IOVA, 8 * P));
+	EXPECT_RC(t, 0, check_pinned_kb(t));
+	EXPECT_RC(t, 0, client_iotlb_batch(fd, 0, false));
+}
+
 static void pins_survive_reset(struct check_ctx *t)
 {
 	int fd = check_open_owned(t);
@@ -369,6 +382,7 @@ static const struct check rows[] = {
 	{"iotlb.pinned.hole_efault_leaves_limit_free", "2-11", refused_unbalanced_limit, PIN, 0, 0,
 	 0},
 	{"iotlb.pinned.vmpin_counts_every_mapping", "2-10", pins_counted, PINK, 0, 0, 0},
+	{"iotlb.pinned.vmpin_drops_inside_batch", "2-18", pins_drop_in_batch, PINK, 0, 0, 0},
 	{"iotlb.pinned.vmpin_survives_reset", "4-7", pins_survive_reset, PINK, 0, 0, 0},
 	{"iotlb.pinned.vmpin_survives_reset_with_persist", "4-7", pins_survive_reset,
 	 PINK | CHECK_PERSIST, 0, 1, 0},

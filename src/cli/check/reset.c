@@ -200,6 +200,11 @@ static void dead_range_revived(struct check_ctx *t)
 	EXPECT_WHERE(t, WHERE_MAPPED, &pair, TX);
 }
 
+static void persist_offered(struct check_ctx *t)
+{
+	EXPECT_EQ(t, PERSIST, t->dev->backend & PERSIST);
+}
+
 /* ---- what the session keeps ---- */
 
 static void entries_kept(struct check_ctx *t)
@@ -346,6 +351,8 @@ static void foreign(struct check_ctx *t)
 #define DMC (CHECK_DMA_MAP | CHECK_COMPAT)
 
 static const struct check rows[] = {
+	{"lifecycle.reset.persist_offered_with_reset_map", "4-10", persist_offered, CHECK_STRICT, 0,
+	 0, 0},
 	{"lifecycle.reset.persist_acked_map_stays", "4-13", with_persist, CHECK_PERSIST, 0, 0, 0},
 	{"lifecycle.reset.nothing_acked_as_parent", "4-14", without_persist, 0, 0, 0, 0},
 	{"lifecycle.reset.others_acked_as_parent", "4-14", without_persist, 0, 0,

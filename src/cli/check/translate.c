@@ -319,6 +319,29 @@ static void inside_large_entry(struct check_ctx *t)
 	EXPECT_WHERE(t, WHERE_MAPPED, &pair, TX);
 }
 
+/* Sixteen pages of a file in reverse order, one UPDATE: an entry for each, all of them right. */
+static void fragmented(struct check_ctx *t)
+{
+	enum { NR = 16 };
+	int fd = check_open_owned(t);
+	uint8_t *at = check_pages(t, NR);
+	struct check_pair pair;
+	struct client_mem mem;
+
+	EXPECT_RC(t, 0, client_mem_create(&mem, NR * P, CLIENT_MEM_MEMFD));
+	for (size_t i = 0; i < NR; i++)
+		EXPECT(t, mmap(at + i * P, P, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
+			       mem.memfd, (off_t)((NR - 1 - i) * P)) != MAP_FAILED);
+	memset(at, 0, NR * P); /* all of it is there */
+	check_pair_init(t, &pair);
+	pair.mapped = at + t->check->a * P;
+	EXPECT_RC(t, 0, check_map(fd, 0, pair.iova - (uint64_t)t->check->a * P, NR * P, at));
+	check_pair_start(t, fd, &pair);
+	EXPECT_WHERE(t, WHERE_MAPPED, &pair, TX);
+	check_kit_expect_used(t, &pair.kit, (uint8_t *)mem.addr + (NR - 1 - t->check->a) * P, TX,
+			      1);
+}
+
 /* The kit's page in two halves, two entries over two places: rings cross no border, buffers do. */
 static void across_entries(struct check_ctx *t)
 {
@@ -377,6 +400,9 @@ static const struct check rows[] = {
 	{"iotlb.device.private_memory_va_works", "2-13", private_memory, CHECK_VA | CHECK_RELAXED,
 	 0, WHERE_MAPPED, 0},
 	{"iotlb.device.inside_large_entry", "4-12", inside_large_entry, 0, 0, 0, 0},
+	{"iotlb.device.fragmented_first_page", "2-16", fragmented, 0, 0, 0, 0},
+	{"iotlb.device.fragmented_inner_page", "2-16", fragmented, 0, 0, 6, 0},
+	{"iotlb.device.fragmented_last_page", "2-16", fragmented, 0, 0, 15, 0},
 	{"iotlb.device.buffer_across_entries", "4-12", across_entries, CHECK_VA, 0, 0, 0},
 };
 
