@@ -202,6 +202,7 @@ static short eventfd_state(int fd)
 int do_set_vring_kick(struct vhost_vdpa *s, struct ioctl_call *c)
 {
 	struct kick *k = &s->vrings[c->idx].kick;
+	short state;
 	bool held;
 	int own;
 
@@ -218,14 +219,15 @@ int do_set_vring_kick(struct vhost_vdpa *s, struct ioctl_call *c)
 		k->fd = own;
 	}
 	/* An eventfd whose counter is at its maximum shows an error for ever and never an edge. */
-	if (eventfd_state(own) & POLLERR) {
+	state = eventfd_state(own);
+	if (state & POLLERR) {
 		kick_drop(k);
 		return refuse(-EINVAL, "the kick eventfd of ring %u is in error", c->idx);
 	}
 	if (!held)
 		return kick_start(s, k);
 	/* Watched already; a fresh watch would report a signal that is there ([1-32]). */
-	if (eventfd_state(own) & POLLIN)
+	if (state & POLLIN)
 		s->dev->ops->kick_vq(s->dev, k->idx);
 	return 0;
 }

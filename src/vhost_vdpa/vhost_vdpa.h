@@ -38,14 +38,15 @@ struct vdpa_device *vhost_vdpa_find(struct vdpa_bus *bus, unsigned int minor);
 int vhost_vdpa_minor(struct vdpa_device *dev);
 
 /** vhost_vdpa_open() - Return: 0; -EBUSY open already; -ENODEV not bound (any more); -ENOMEM; the parent's
- * error from the reset. @client may be NULL. */
+ * error from the reset */
 int vhost_vdpa_open(struct vdpa_device *dev, struct vhost_vdpa **out) HF_MUST_CHECK;
 
-/** vhost_vdpa_ioctl() - Return: 0 or -errno as the kernel would give it; refuse_reason() says why */
+/** vhost_vdpa_ioctl() - Return: 0 or -errno as the kernel would give it, -ENODEV once the device was taken away;
+ * refuse_reason() says why */
 int vhost_vdpa_ioctl(struct vhost_vdpa *s, const struct vhost_vdpa_client *client, unsigned int cmd,
 		     uaddr_t arg) HF_MUST_CHECK;
 
-/** vhost_vdpa_write() - one IOTLB message. Return: 72; -EINVAL; -EFAULT */
+/** vhost_vdpa_write() - one IOTLB message. Return: 72; -EINVAL; -EFAULT; -ENODEV as above */
 ssize_t vhost_vdpa_write(struct vhost_vdpa *s, const struct vhost_vdpa_client *client, uaddr_t buf,
 			 size_t len) HF_MUST_CHECK;
 
