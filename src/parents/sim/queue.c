@@ -137,7 +137,7 @@ void vdpasim_vq_start(struct vdpasim_vq *vq)
 		return;
 	}
 	vq->state_set = true;
-	vq->parked = vq->stalled = vq->worked = vq->suppressed = false;
+	vq->parked = vq->stalled = vq->kicks_known = vq->suppressed = false;
 	vq->pending = vq->owed;
 	vq->owed = false;
 	__atomic_store_n(&vq->kicked, false, __ATOMIC_RELAXED);
@@ -169,8 +169,8 @@ void vdpasim_vq_stop(struct vdpasim_vq *vq)
 	if (ring_broken_reason(vq->ring)) {
 		vq->owed = false;
 	} else if (!vq->sim->strict) {
-		vq->owed = kicked || vq->pending || (vq->worked && ring_kick_is_disabled(vq->ring));
-		if (vq->worked && ring_kick_is_disabled(vq->ring))
+		vq->owed = kicked || vq->pending || vq->suppressed;
+		if (vq->suppressed)
 			allow_kicks(vq->ring);
 	}
 	state = ring_stop(vq->ring);
@@ -207,6 +207,7 @@ void vdpasim_vq_restart(struct vdpasim_vq *vq)
 	if (ring_broken_reason(vq->ring))
 		return;
 	state = ring_stop(vq->ring);
+	vq->kicks_known = false;
 	if (ring_start_at(vq, state)) {
 		vq->state = (struct vdpa_vq_state){state.last_avail, state.last_used};
 		__atomic_store_n(&vq->live, false, __ATOMIC_RELEASE);
@@ -218,7 +219,14 @@ void vdpasim_vq_restart(struct vdpasim_vq *vq)
 
 void vdpasim_vq_busy(struct vdpasim_vq *vq)
 {
-	if (vq->sim->strict || ring_kick_is_disabled(vq->ring))
+	if (vq->sim->strict)
+		return;
+	if (!vq->kicks_known) {
+		/* What an earlier user of the ring has left there is not known; the ring writes changes only. */
+		(void)ring_kick_enable(vq->ring);
+		vq->kicks_known = !ring_kick_is_disabled(vq->ring);
+	}
+	if (ring_kick_is_disabled(vq->ring))
 		return;
 	ring_kick_disable(vq->ring);
 	vq->suppressed = ring_kick_is_disabled(vq->ring);

@@ -56,8 +56,8 @@ struct vdpasim_vq {
 	bool pending; /* process at the next poll */
 	bool owed;    /* stopped ring: the driver may wait without a kick, so go on at once */
 	bool parked; /* D1: position was read while running; idle until a kick, ENABLE or DRIVER_OK */
-	bool suppressed; /* the driver was told not to kick */
-	bool worked;     /* a batch ran since the ring was started */
+	bool suppressed;  /* the driver was told not to kick */
+	bool kicks_known; /* this ring's notification setting was written since it was started */
 	bool stalled; /* an area was not mapped, and kicks were suppressed: try again when the map changes */
 
 	bool live;   /* atomic: started and running; kicks count */

@@ -53,7 +53,6 @@ static bool process_pending(struct vdpasim_worker *sw)
 			continue;
 		}
 		vq->pending = false;
-		vq->worked = true;
 		if (type->process(vq))
 			vq->pending = true;
 		more |= vq->pending;

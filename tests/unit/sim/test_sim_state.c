@@ -140,6 +140,24 @@ static void disable_enable_under_traffic_goes_on(void **state)
 	rig_destroy(&rig);
 }
 
+/* Whoever drives the ring next, the destination of a migration say, must be able to kick. */
+static void stopped_ring_asks_for_kicks(void **state)
+{
+	const uint16_t *used_flags;
+	struct rig rig;
+
+	(void)state;
+	make(&rig, false);
+	rig_start(&rig, BASE_FEATURES, 2, 16);
+	add_buffers(&rig, 2);
+	rig_send(&rig, 1, frame, sizeof(frame));
+	used_flags = rig.vq[0].area[2];
+	assert_int_equal(__atomic_load_n(used_flags, __ATOMIC_ACQUIRE), VRING_USED_F_NO_NOTIFY);
+	rig_do(&rig, set_vq_ready, 0, false);
+	assert_int_equal(__atomic_load_n(used_flags, __ATOMIC_ACQUIRE), 0);
+	rig_destroy(&rig);
+}
+
 /* D1: the position can be read after the reset, until the next one is set; strict mode has 0. */
 static void position_after_reset_survives_in_default_mode(void **state)
 {
@@ -323,6 +341,7 @@ static void broken_ring_sets_needs_reset_and_reset_heals(void **state)
 static void buffer_memory_vanished_sets_needs_reset_and_reset_heals(void **state)
 {
 	struct rig rig;
+	uint32_t len;
 
 	(void)state;
 	take_signals();
@@ -340,6 +359,8 @@ static void buffer_memory_vanished_sets_needs_reset_and_reset_heals(void **state
 		vanish(p, PAGE); /* still in the (1:1) map */
 		rig_publish(&rig, 1);
 		expect_needs_reset(&rig);
+		if (side) /* the other queue's chains are not lost */
+			assert_ptr_equal(rig_get(&rig, 1, &len), frame);
 		rig_reset(&rig);
 		start_all(&rig);
 		add_buffers(&rig, 2);
@@ -419,6 +440,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(kick_before_driver_ok_or_enable_is_lost),
 		cmocka_unit_test(disable_enable_under_traffic_goes_on),
+		cmocka_unit_test(stopped_ring_asks_for_kicks),
 		cmocka_unit_test(position_after_reset_survives_in_default_mode),
 		cmocka_unit_test(reset_and_start_at_position_goes_on),
 		cmocka_unit_test(position_of_running_ring_parks_it),
