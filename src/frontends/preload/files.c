@@ -8,11 +8,15 @@
  *    good, whatever the object was in between.
  * 2. A slot holds one reference. Whoever takes a pointer out of a slot, by exchange, owns that reference.
  * 3. Chunks of the table appear under a lock and stay.
+ * 4. Whether a call comes from the process that opened the file is asked on every call, so it is not a system
+ *    call: the process id stands on a page of its own, which the kernel wipes in every copy of the
+ *    memory, whatever made it. A vfork child shares the memory, and is the same client as its parent.
  */
 #include "real.h"
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #include "base/mutex.h"
 #include "frontends/preload/files.h"
@@ -22,6 +26,8 @@ struct preload_file **files_chunks[FILES_NR_CHUNKS];
 static struct mutex files_lock = MUTEX_INIT; /* chunks and the free list */
 static struct preload_file *free_files GUARDED_BY(files_lock);
 static pid_t owner_pid; /* whose table this is, 0 before the first open; const between forks */
+static pid_t *
+	memory_pid; /* whose memory this is, 0 in a fresh copy; NULL: no such page, ask the kernel */
 
 static struct preload_file **slot_of(int fd)
 {
@@ -200,7 +206,24 @@ void files_remove_stale(void)
 
 bool files_is_foreign(const struct preload_file *file)
 {
-	return file->pid != getpid();
+	return file->pid != (memory_pid ? *memory_pid : getpid());
+}
+
+/* The page of (4). Where the kernel cannot wipe it (before 4.14), every call asks for the process id. */
+static void memory_pid_start(void)
+{
+	size_t len = (size_t)sysconf(_SC_PAGESIZE);
+	void *page =
+		real()->mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (page == MAP_FAILED)
+		return;
+	if (madvise(page, len, MADV_WIPEONFORK) < 0) {
+		munmap(page, len);
+		return;
+	}
+	memory_pid = page;
+	*memory_pid = owner_pid;
 }
 
 bool files_in_vfork(void)
@@ -211,6 +234,8 @@ bool files_in_vfork(void)
 void files_start(void)
 {
 	owner_pid = getpid();
+	if (!memory_pid)
+		memory_pid_start();
 }
 
 /* Other threads of the parent may have held the lock; there are none here. The files in the list are safe
@@ -218,6 +243,8 @@ void files_start(void)
 void files_after_fork(void) NO_TSA
 {
 	owner_pid = getpid();
+	if (memory_pid)
+		*memory_pid = owner_pid;
 	mutex_init(&files_lock);
 	free_files = NULL;
 }
