@@ -9,9 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#ifndef HF_COMMIT
-#define HF_COMMIT "unknown"
-#endif
+#include "cli/commit.h" /* made by the build */
 
 int bench_samples_add(struct bench_samples *s, double ns)
 {

@@ -37,7 +37,8 @@ def room_of(path):
 def resolve(root, path, name):
     for folder in (os.path.dirname(path), 'src', 'include'):
         candidate = os.path.normpath(os.path.join(folder, name))
-        if os.path.isfile(os.path.join(root, candidate)):
+        # The build makes X from X.in.
+        if any(os.path.isfile(os.path.join(root, candidate + made)) for made in ('', '.in')):
             return candidate
     return None
 
