@@ -209,6 +209,11 @@ static void eventfds_set_again_stay_as_they_are(void **state)
 	assert_int_equal(env_file(&env, VHOST_SET_VRING_KICK, 0, fd), 0);
 	assert_int_equal(env_file(&env, VHOST_SET_VRING_CALL, 0, call), 0);
 	assert_int_equal(env_ioctl(&env, VHOST_VDPA_SET_CONFIG_CALL, &call), 0);
+	/* the kicker's thread has started and closed what it read at its start */
+	signal_fd(fd);
+	assert_true(fd_wait(env.rec->kick_fd[0]));
+	fd_take(env.rec->kick_fd[0]);
+	fd_take(fd);
 	before = nr_open_fds();
 	for (int i = 0; i < 100; i++) {
 		assert_int_equal(env_status(&env, 0), 0);
