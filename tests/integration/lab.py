@@ -254,21 +254,26 @@ def _qemu_netdev(backend, queues):
         "on" if "listen" in words else "off", words[0])
 
 
-def enter_namespaces():
-    """Run this program again in its own user, network and process namespaces, and exit as it does.
+def is_inside():
+    """Return whether this process runs in the lab's namespaces."""
+    return os.environ.get("HOLDFAST_LAB") == "inside"
+
+
+def run_inside():
+    """Run this program again in its own user, network and process namespaces; return its status.
 
     However this process or that one ends, the kernel ends all that was started in there.
     """
-    if os.environ.get("HOLDFAST_LAB") == "inside":
-        return
     Image()  # built, or downloaded, while there is still a network
     command = ["setpriv", "--pdeathsig", "KILL", "unshare", "--user", "--map-root-user", "--net",
                "--pid", "--fork", "--kill-child", sys.executable] + sys.argv
     inside = subprocess.Popen(command, env=dict(os.environ, HOLDFAST_LAB="inside"))
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the one inside gets it too
+    old = signal.signal(signal.SIGINT, signal.SIG_IGN)  # the one inside gets it too
     signal.signal(signal.SIGTERM, lambda *_: inside.kill())
     status = inside.wait()
-    sys.exit(status if status >= 0 else 128 - status)
+    signal.signal(signal.SIGINT, old)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    return status if status >= 0 else 128 - status
 
 
 def _on_alarm(_signal, _frame):
@@ -280,7 +285,8 @@ def run_scenarios(name, scenarios, deadline=DEADLINE):
     sys.stdout.reconfigure(line_buffering=True)
     if not CONTROL and not os.access(HOLDFAST, os.X_OK):
         sys.exit("no holdfast program at %s: build it, or set HOLDFAST" % HOLDFAST)
-    enter_namespaces()
+    if not is_inside():
+        sys.exit(run_inside())
     signal.signal(signal.SIGALRM, _on_alarm)
     signal.alarm(deadline)
     Lab.ip("link", "set", "lo", "up")
