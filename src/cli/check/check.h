@@ -174,7 +174,7 @@ void check_close(struct check_ctx *t, int fd);
 /** check_pages() - @nr shared pages (memfd), zeroed, locked; never freed, the child ends. */
 uint8_t *check_pages(struct check_ctx *t, size_t nr);
 
-/** check_guarded() - the last @len bytes before an unmapped page. */
+/** check_guarded() - the last @len bytes before a page without access. */
 uint8_t *check_guarded(struct check_ctx *t, size_t len);
 
 /** check_read_only() - a readable page that cannot be written. */
