@@ -13,6 +13,13 @@
 #define likely(x)          __builtin_expect(!!(x), 1)
 #define unlikely(x)        __builtin_expect(!!(x), 0)
 
+/* The line of @p will be written soon: fetched in a state that lets it be. Never faults. */
+#if defined(__x86_64__)
+#define prefetch_write(p) __asm__ volatile("prefetchw %0" : : "m"(*(const char *)(p)))
+#else
+#define prefetch_write(p) __builtin_prefetch((p), 1)
+#endif
+
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 
 #define container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))

@@ -27,6 +27,11 @@ struct ring *ring_current(void)
 	return ring_current_;
 }
 
+void ring_attend(struct ring *ring)
+{
+	ring_current_ = ring;
+}
+
 int ring_create(const char *name, const struct ring_ops *ops, void *arg, struct ring **out)
 {
 	struct ring *ring = calloc(1, sizeof(*ring));

@@ -104,6 +104,9 @@ const char *ring_broken_reason(const struct ring *ring);
 /** ring_current() - the ring of this thread that last touched guest memory, for memory_guard faults.
  * May name a ring that another thread has destroyed since: compare it with your own before use. */
 struct ring *ring_current(void);
+/** ring_attend() - buffers of @ring are touched next: where a user works on two rings at once, a fault is put
+ * down to the right one */
+void ring_attend(struct ring *ring);
 
 /* One request. The iovecs point to the ring's scratch memory: valid until the chain is pushed. */
 struct ring_chain {

@@ -81,10 +81,15 @@ static int op_set_vq_state(struct vdpa_device *dev, uint16_t idx, const struct v
 {
 	struct vdpasim *sim = vdpasim_of(dev);
 	struct vdpasim_vq *vq = &sim->vqs[idx];
+	bool running, movable = !vdpa_deviates(dev, VDPA_D6_NO_HARMFUL_QUIRKS);
 	int err = 0;
 
 	vdpasim_lock(vq->sw);
-	if (ring_is_started(vq->ring)) {
+	running = ring_is_started(vq->ring);
+	/* The kernel's simulator moves a ring under its own feet, [6-1]. */
+	if (running && movable)
+		vdpasim_vq_stop(vq);
+	if (running && !movable) {
 		err = refuse(-EBUSY, "queue %u is running: its position cannot be set", idx);
 	} else {
 		/* Going on where it stopped, it still owes its driver a look; anywhere else it does not. */
@@ -95,6 +100,8 @@ static int op_set_vq_state(struct vdpa_device *dev, uint16_t idx, const struct v
 		vq->state = *state;
 		vq->state_set = true;
 		vq->left_owed = false;
+		if (running)
+			vdpasim_vq_start(vq);
 	}
 	vdpasim_unlock(vq->sw);
 	return err;
@@ -406,7 +413,7 @@ static int op_dma_unmap(struct vdpa_device *dev, uint32_t asid, uint64_t first, 
 	return err ? err : vdpasim_iommu_unmap(vdpasim_of(dev), asid, first, last);
 }
 
-/* D1's memory of positions belongs to one client; this is where the client's traces are wiped. */
+/* What a ring owed its driver belongs to one client; this is where the client's traces are wiped. */
 static void forget_positions(struct vdpasim *sim)
 {
 	vdpasim_lock_all(sim);

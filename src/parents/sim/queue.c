@@ -8,8 +8,8 @@
  * 2. Kicks of a queue that does not run are lost ([6-2]), but for suspension, which remembers ([6-1]).
  * 3. The device asks the driver not to kick while it is busy. A ring that is stopped in that state owes its
  *    driver a look: the start that follows at the same position goes on without a kick.
- * 4. D1: after a reset the last position can still be read, until the client sets one. A queue that is started
- *    without one starts fresh, as on the kernel.
+ * 4. A reset forgets positions; that a client may read them afterwards (D1) is the session's doing. What is
+ *    kept here is whether the ring was stopped while it owed its driver a look, and where.
  */
 #include "sim.h"
 
@@ -81,8 +81,6 @@ struct vdpa_vq_state vdpasim_vq_state(const struct vdpasim_vq *vq)
 
 	if (ring_is_started(vq->ring))
 		state = ring_get_state(vq->ring);
-	else if (!vq->state_set && !vq->ready && (vq->left.last_avail || vq->left.last_used))
-		return vq->left;
 	else
 		state = start_position(vq);
 	return (struct vdpa_vq_state){state.last_avail, state.last_used};

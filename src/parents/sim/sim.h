@@ -48,7 +48,7 @@ struct vdpasim_vq {
 	bool ready;
 	bool state_set;             /* SET_VRING_BASE came since the last reset */
 	struct vdpa_vq_state state; /* position of the stopped ring */
-	struct vdpa_vq_state left;  /* D1: position when it was last reset */
+	struct vdpa_vq_state left;  /* position when it was last reset, for the next field */
 	bool left_owed;             /* ... and work was left at @left */
 
 	/* worker lock */

@@ -60,16 +60,25 @@ static bool process_pending(struct vdpasim_worker *sw)
 	return more;
 }
 
-/* A load or store of client memory failed in the middle of a batch. */
+/*
+ * A load or store of client memory failed in the middle of a batch. It is put down to the ring at work. If
+ * that one was broken before, it cannot have been: then no ring is innocent, or the batch would fault for ever.
+ */
 static void memory_vanished(struct vdpasim_worker *sw)
 {
 	struct ring *ring = ring_current();
+	bool all = !ring || ring_broken_reason(ring);
 
-	if (ring)
-		ring_break(ring, "memory vanished");
-	for (uint32_t i = 0; i < sw->nr_vqs; i++)
-		if (__atomic_load_n(&sw->vqs[i]->live, __ATOMIC_RELAXED))
-			vdpasim_vq_restart(sw->vqs[i]);
+	for (uint32_t i = 0; i < sw->nr_vqs; i++) {
+		struct vdpasim_vq *vq = sw->vqs[i];
+
+		if (!__atomic_load_n(&vq->live, __ATOMIC_RELAXED))
+			continue;
+		if (all || vq->ring == ring)
+			ring_break(vq->ring, "memory vanished");
+		else
+			vdpasim_vq_restart(vq);
+	}
 }
 
 static __attribute__((noinline)) bool guarded_batch(struct vdpasim_worker *sw)
