@@ -11,6 +11,9 @@
  * 4. Whether a call comes from the process that opened the file is asked on every call, so it is not a system
  *    call: the process id stands on a page of its own, which the kernel wipes in every copy of the
  *    memory, whatever made it. A vfork child shares the memory, and is the same client as its parent.
+ * 5. Whether a descriptor is still the file's is asked on every call, too. Our open file descriptions bear a
+ *    mark in a field that others leave at 0, the signal for asynchronous I/O: reading it is several
+ *    times cheaper than fstat(2), which is the answer where the mark could not be set.
  */
 #include "real.h"
 
@@ -20,6 +23,9 @@
 
 #include "base/mutex.h"
 #include "frontends/preload/files.h"
+
+/* See (5). A real-time signal that nothing raises without O_ASYNC, which a memfd does not have. */
+#define DESCRIPTION_MARK 63
 
 struct preload_file **files_chunks[FILES_NR_CHUNKS];
 
@@ -81,10 +87,17 @@ static struct preload_file *get_slot(struct preload_file **slot)
 	return NULL;
 }
 
+bool files_mark(int fd)
+{
+	return real()->fcntl(fd, F_SETSIG, DESCRIPTION_MARK) == 0;
+}
+
 static bool is_behind(const struct preload_file *file, int fd)
 {
 	struct stat st;
 
+	if (file->marked)
+		return real()->fcntl(fd, F_GETSIG) == DESCRIPTION_MARK;
 	return real()->fstat(fd, &st) == 0 && st.st_ino == file->st_ino &&
 	       st.st_dev == file->st_dev;
 }

@@ -5,8 +5,8 @@
  * to it; then its release function runs, in whichever thread let go last.
  *
  * Every descriptor is a real one (a memfd), so a number can also change hands behind our back, by a raw
- * system call. A file therefore carries the inode of its memfd, and files_get() believes a table entry
- * only after fstat(2) has confirmed it.
+ * system call. Our open file descriptions therefore bear a mark, a file carries the inode of its memfd, and
+ * files_get() believes a table entry only after one of the two has confirmed it.
  *
  * Forks: a child has a copy of the table in which all files are foreign (files_is_foreign()): they
  * are counted and never released. A vfork child shares the table and changes nothing in it.
@@ -34,6 +34,7 @@ struct preload_file {
 	int access; /* O_RDONLY, O_WRONLY or O_RDWR */
 	dev_t st_dev;
 	ino_t st_ino; /* of the memfd behind the descriptors */
+	bool marked;  /* its open file description bears the mark of files_mark() */
 	struct vhost_vdpa *session;
 	void (*release)(struct preload_file *file);
 	struct preload_file *next_free;
@@ -58,6 +59,9 @@ static inline bool files_maybe(int fd)
 struct preload_file *files_get(int fd);
 /** files_put() - NULL is fine; the last one releases */
 void files_put(struct preload_file *file);
+
+/** files_mark() - mark the open file description of @fd as ours. Return: could it be marked? */
+bool files_mark(int fd);
 
 /** files_new() - an empty file with one reference, or NULL without memory */
 struct preload_file *files_new(void);

@@ -261,6 +261,7 @@ static int install(int fd, unsigned int minor, int flags, struct vhost_vdpa *ses
 	file->access = flags & O_ACCMODE;
 	file->st_dev = st.st_dev;
 	file->st_ino = st.st_ino;
+	file->marked = files_mark(fd);
 	file->session = session;
 	rc = files_install(fd, file);
 	if (rc)
