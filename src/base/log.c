@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -65,7 +66,10 @@ static bool site_may_show(struct log_site *site, uint32_t *nr_left_out)
 	return false;
 }
 
-/* Write one line; @len is what snprintf would have liked, the newline takes the last byte. */
+/*
+ * Write one line; @len is what snprintf would have liked, the newline takes the last byte. By number: in the preload
+ * library write() is its own, and a client may have a device in the place of stderr, whose lock is taken here.
+ */
 static void line_write(char *line, int len)
 {
 	ssize_t n;
@@ -76,7 +80,7 @@ static void line_write(char *line, int len)
 		len = LINE_LEN - 2;
 	line[len++] = '\n';
 	do
-		n = write(STDERR_FILENO, line, (size_t)len);
+		n = syscall(SYS_write, STDERR_FILENO, line, (size_t)len);
 	while (n < 0 && errno == EINTR);
 }
 

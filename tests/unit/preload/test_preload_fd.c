@@ -169,6 +169,31 @@ static void preload_many_opens_leak_no_descriptor(void **state)
 	assert_int_equal(first, last);
 }
 
+/* A message of the library goes to descriptor 2, whatever that is, and must not come back as a write on the device. */
+static void preload_device_in_the_place_of_stderr_takes_no_messages(void **state)
+{
+	struct vhost_msg_v2 msg = update_message(shared_page());
+	int saved = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
+	ssize_t refused;
+	int fd, error;
+
+	assert_true(saved >= 3);
+	close(STDERR_FILENO);
+	fd = open(NODE, O_RDWR | O_CLOEXEC);
+	(void)alarm(20);
+	(void)!ioctl(fd, VHOST_SET_OWNER);
+	msg.iotlb.type = 99;
+	refused = write(fd, &msg, sizeof(msg));
+	error = errno;
+	(void)alarm(0);
+	dup2(saved, STDERR_FILENO);
+	close(saved);
+	assert_int_equal(fd, STDERR_FILENO);
+	assert_int_equal(refused, -1);
+	assert_int_equal(error, EFAULT);
+	assert_closed();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -184,6 +209,7 @@ int main(void)
 		cmocka_unit_test(preload_writev_pieces_are_one_message),
 		cmocka_unit_test(preload_generic_ioctls_work_as_on_any_file),
 		cmocka_unit_test(preload_many_opens_leak_no_descriptor),
+		cmocka_unit_test(preload_device_in_the_place_of_stderr_takes_no_messages),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
