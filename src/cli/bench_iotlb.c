@@ -48,7 +48,7 @@ struct options {
 	size_t sizes[NR_SIZES_MAX];
 	size_t nr_sizes;
 	int64_t budget_ns; /* a portion of a case, and side */
-	bool json, shuffle;
+	bool json, shuffle, quick, help;
 };
 
 struct rig {
@@ -584,11 +584,16 @@ out_free:
 
 /* ---- the command ---- */
 
-static int usage(void)
+#define USAGE "usage: holdfast bench iotlb [--json] [--quick] [--shuffle] [--entries N]...\n"
+
+static int help(void)
 {
-	fprintf(stderr,
-		"usage: holdfast bench iotlb [--json] [--quick] [--shuffle] [--entries N]...\n");
-	return CLI_EXIT_USAGE;
+	printf(USAGE "Measures the IOTLB's operations against a red-black tree under a lock.\n\n"
+		     "  --entries N  mappings, may be given several times\n"
+		     "  --shuffle    work in random order\n"
+		     "  --quick      fewer sizes and repetitions\n"
+		     "  --json       write JSON\n");
+	return CLI_EXIT_OK;
 }
 
 static int add_size(struct options *opt, const char *text)
@@ -609,37 +614,60 @@ static int add_size(struct options *opt, const char *text)
 	return 0;
 }
 
-/* Return: false on wrong use */
-static bool parse(int argc, char **argv, struct options *opt)
+static int wrong_use(const char *what, const char *word)
 {
-	static const struct option longs[] = {{"json", no_argument, NULL, 'j'},
-					      {"quick", no_argument, NULL, 'q'},
-					      {"shuffle", no_argument, NULL, 's'},
-					      {"entries", required_argument, NULL, 'n'},
-					      {0}};
-	static const size_t sizes[] = {1, 16, 1024, 65536, 1048576}, quick[] = {16, 65536};
-	bool is_quick = false;
-	int c;
+	fprintf(stderr,
+		"holdfast bench iotlb: %s '%s': known are --json, --quick, --shuffle, --entries "
+		"N\n",
+		what, word);
+	return CLI_EXIT_USAGE;
+}
 
-	optind = 1;
-	while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
-		if (c == 'j')
-			opt->json = true;
-		else if (c == 'q')
-			is_quick = true;
-		else if (c == 's')
-			opt->shuffle = true;
-		else if (c != 'n' || add_size(opt, optarg) < 0)
-			return false;
+static int take_option(int c, char *const *argv, struct options *opt)
+{
+	switch (c) {
+	case 'j':
+		opt->json = true;
+		return 0;
+	case 'q':
+		opt->quick = true;
+		return 0;
+	case 's':
+		opt->shuffle = true;
+		return 0;
+	case 'h':
+		opt->help = true;
+		return 0;
+	case 'n':
+		return add_size(opt, optarg) < 0 ? CLI_EXIT_USAGE : 0;
 	}
+	return wrong_use(c == ':' ? "value missing for" : "unknown option", argv[optind - 1]);
+}
+
+/* Return: 0 or an exit status, with the reason said */
+static int parse(int argc, char **argv, struct options *opt)
+{
+	static const struct option longs[] = {
+		{"json", no_argument, NULL, 'j'},    {"quick", no_argument, NULL, 'q'},
+		{"shuffle", no_argument, NULL, 's'}, {"entries", required_argument, NULL, 'n'},
+		{"help", no_argument, NULL, 'h'},    {0}};
+	static const size_t sizes[] = {1, 16, 1024, 65536, 1048576}, quick[] = {16, 65536};
+	int c, rc = 0;
+
+	opterr = 0;
+	optind = 1;
+	while (!rc && (c = getopt_long(argc, argv, ":h", longs, NULL)) != -1)
+		rc = take_option(c, argv, opt);
+	if (rc || opt->help)
+		return rc;
 	if (optind != argc)
-		return false;
-	opt->budget_ns = is_quick ? 2000000 : 50000000;
+		return wrong_use("unexpected", argv[optind]);
+	opt->budget_ns = opt->quick ? 2000000 : 50000000;
 	if (opt->nr_sizes > 0)
-		return true;
-	opt->nr_sizes = is_quick ? ARRAY_LEN(quick) : ARRAY_LEN(sizes);
-	memcpy(opt->sizes, is_quick ? quick : sizes, opt->nr_sizes * sizeof(*opt->sizes));
-	return true;
+		return 0;
+	opt->nr_sizes = opt->quick ? ARRAY_LEN(quick) : ARRAY_LEN(sizes);
+	memcpy(opt->sizes, opt->quick ? quick : sizes, opt->nr_sizes * sizeof(*opt->sizes));
+	return 0;
 }
 
 int bench_iotlb(int argc, char **argv)
@@ -648,8 +676,11 @@ int bench_iotlb(int argc, char **argv)
 	json_t *doc = NULL;
 	int err;
 
-	if (!parse(argc, argv, &opt))
-		return usage();
+	err = parse(argc, argv, &opt);
+	if (err)
+		return err;
+	if (opt.help)
+		return help();
 	err = bench_pin(0);
 	if (err < 0)
 		fprintf(stderr, "holdfast bench iotlb: cannot pin the thread to a CPU: %s\n",

@@ -50,6 +50,7 @@ struct options {
 	unsigned int repeat; /* resets of the persist client; the remap client does fewer */
 	unsigned int remap_repeat;
 	bool json;
+	bool help;
 	bool clients[2];
 };
 
@@ -405,6 +406,20 @@ static int run(const struct options *opt)
 
 /* ---- command line ---- */
 
+static int help(void)
+{
+	printf("usage: holdfast bench reset [OPTION...] [PATH]\n"
+	       "Measures what a device reset costs a client, against mapped memory.\n\n"
+	       "  -d SPEC             the device, see holdfast-run(1); without it and PATH a "
+	       "loopback NIC\n"
+	       "  --sizes LIST        mapped memory, such as 1G,512M\n"
+	       "  --repeat N          resets of the client that leaves its mappings alone\n"
+	       "  --remap-repeat N    resets of the client that maps all again\n"
+	       "  --client WHICH      persist, remap or both\n"
+	       "  --json              write JSON\n");
+	return CLI_EXIT_OK;
+}
+
 static int usage(const char *what, const char *value)
 {
 	fprintf(stderr,
@@ -478,6 +493,9 @@ static int parse_option(int c, struct options *opt)
 	case 'd':
 		opt->spec = optarg;
 		return 0;
+	case 'h':
+		opt->help = true;
+		return 0;
 	default:
 		return -1;
 	}
@@ -491,6 +509,7 @@ static int parse(int argc, char **argv, struct options *opt)
 		{"repeat", required_argument, NULL, OPT_REPEAT},
 		{"remap-repeat", required_argument, NULL, OPT_REMAP_REPEAT},
 		{"client", required_argument, NULL, OPT_CLIENT},
+		{"help", no_argument, NULL, 'h'},
 		{0}};
 	int c, ret;
 
@@ -501,7 +520,7 @@ static int parse(int argc, char **argv, struct options *opt)
 				.clients = {true, true}};
 	opterr = 0;
 	optind = 1;
-	while ((c = getopt_long(argc, argv, ":d:", longs, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, ":d:h", longs, NULL)) != -1) {
 		ret = parse_option(c, opt);
 		if (ret < 0)
 			return usage(c == ':' ? "value missing for" : "unknown option",
@@ -509,6 +528,8 @@ static int parse(int argc, char **argv, struct options *opt)
 		if (ret)
 			return ret;
 	}
+	if (opt->help)
+		return 0;
 	if (optind < argc)
 		opt->path = argv[optind++];
 	if (optind < argc)
@@ -571,6 +592,8 @@ int bench_reset(int argc, char **argv)
 
 	if (ret)
 		return ret;
+	if (opt.help)
+		return help();
 	if (opt.path)
 		return run(&opt);
 	if (!opt.spec)

@@ -19,6 +19,9 @@ int device_specs_add(struct device_specs *specs, const char *spec)
 
 	if (specs->nr == DEVICES_NR_MAX)
 		return refuse(-E2BIG, "more than %u devices", DEVICES_NR_MAX);
+	/* In words, so that it is a line that counts in the environment. */
+	if (spec[strspn(spec, " \t\n")] == '\0')
+		spec = CLI_DEFAULT_SPEC;
 	copy = strdup(spec);
 	if (!copy)
 		return refuse(-ENOMEM, "no memory");

@@ -132,6 +132,20 @@ class Command(Case):
         done = run("-d", "name a", "cat", "-", "--", "/dev/null", input="text")
         self.assertEqual((done.returncode, done.stdout), (0, "text"))
 
+    def test_a_device_may_be_described_by_nothing(self):
+        for specs in ((("", "name b")), ("name a", ""), ("", " \t"), ("",)):
+            options = [word for spec in specs for word in ("-d", spec)]
+            nodes = ["/dev/vhost-vdpa-%d" % i for i in range(len(specs))]
+            done = run(*options, "--", "stat", "-c", "%F", *nodes)
+            self.assertEqual((done.returncode, done.stderr), (0, ""), specs)
+            done = run(*options, "--", "stat", "/dev/vhost-vdpa-%d" % len(specs))
+            self.assertNotEqual(done.returncode, 0, specs)
+
+    def test_closed_standard_descriptors(self):
+        for closed in ("<&-", ">&-", "2>&-", "<&- >&- 2>&-"):
+            done = subprocess.run(["sh", "-c", 'exec "$0" run -- sh -c "exit 5" ' + closed, HOLDFAST], timeout=60)
+            self.assertEqual(done.returncode, 5, closed)
+
     def test_existing_preload_stays(self):
         env = dict(os.environ, LD_PRELOAD="libc.so.6")
         done = run("--", "printenv", "LD_PRELOAD", env=env)
@@ -184,7 +198,9 @@ class Reexec(Case):
 
 class Help(Case):
     def test_help_goes_to_stdout(self):
-        for args in (["--help"], ["help"], ["run", "--help"], ["bench", "--help"]):
+        for args in (["--help"], ["help"], ["run", "--help"], ["bench", "--help"], ["check", "--help"],
+                     ["bench", "reset", "--help"], ["bench", "reset", "-h"],
+                     ["bench", "iotlb", "--help"], ["bench", "iotlb", "-h"]):
             done = holdfast(*args)
             self.assertEqual((done.returncode, done.stderr), (0, ""))
             self.assertTrue(done.stdout.startswith("usage: holdfast"))
