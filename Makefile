@@ -44,7 +44,10 @@ bench: build
 	$(BUILD)/holdfast bench iotlb
 	$(BUILD)/holdfast bench reset
 
-install: build
+# A PREFIX given here also moves a build folder that was set up for another.
+install: $(BUILD)/build.ninja
+	$(if $(filter file,$(origin PREFIX)),,meson configure $(BUILD) -Dprefix=$(PREFIX))
+	@$(NINJA) $(BUILD)
 	meson install -C $(BUILD) --no-rebuild
 
 format:
