@@ -118,6 +118,14 @@ static int borrow_fd(const struct vhost_vdpa_client *c, int fd)
 
 /* ---- the bus ---- */
 
+/* The parent's memfd, and its locks, say what the parent has open: the child's own devices get one of their own. */
+static void drop_control(struct node *node)
+{
+	if (node_fd_is(node->ctl_fd, node->ctl_dev, node->ctl_ino))
+		real()->close(node->ctl_fd);
+	node->ctl_fd = -1;
+}
+
 /* The child has one thread, so nothing else runs here; the parent's threads may have held the lock. */
 static void after_fork(void) NO_TSA
 {
@@ -125,6 +133,7 @@ static void after_fork(void) NO_TSA
 	for (unsigned int i = 0; i < PRELOAD_NR_NODES_MAX; i++) {
 		is_orphan |= nodes[i].busy;
 		nodes[i].busy = false;
+		drop_control(&nodes[i]);
 	}
 	mutex_init(&node_lock);
 	bus = NULL;

@@ -9,6 +9,7 @@
 #include "real.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <linux/vhost.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -133,7 +134,7 @@ static ssize_t writev_ours(const char *name, struct preload_file *file, int fd,
 {
 	char message[MESSAGE_LEN];
 	size_t len = 0;
-	int rc = 0;
+	int rc = nr < 0 || nr > IOV_MAX ? -EINVAL : 0;
 
 	for (int i = 0; i < nr && len < sizeof(message) && rc == 0; i++) {
 		size_t piece = iov[i].iov_len;

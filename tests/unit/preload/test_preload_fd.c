@@ -2,6 +2,8 @@
 /* Which descriptor is the device, and until when: copies, closes of all kinds, numbers that change hands. */
 #include "client.h"
 
+#include <limits.h>
+
 static void preload_dup_keeps_the_session_until_the_last_close(void **state)
 {
 	int fd = open_node();
@@ -130,6 +132,7 @@ static void preload_writev_pieces_are_one_message(void **state)
 	struct vhost_msg_v2 msg = update_message(page);
 	struct iovec pieces[3] = {{&msg, 8}, {(char *)&msg + 8, 20}, {(char *)&msg + 28, 44}};
 	struct iovec wild[2] = {{&msg, 8}, {(void *)8, 64}};
+	volatile int too_few = -1, too_many = IOV_MAX + 1; /* that the compiler need not know */
 	int fd = open_node();
 
 	assert_int_equal(ioctl(fd, VHOST_SET_OWNER), 0);
@@ -137,6 +140,9 @@ static void preload_writev_pieces_are_one_message(void **state)
 	assert_errno(EFAULT, writev(fd, pieces, 3)); /* overlaps now: it was mapped */
 	assert_errno(EFAULT, writev(fd, wild, 2));
 	assert_errno(EINVAL, writev(fd, pieces, 2));
+	assert_errno(EINVAL, writev(fd, pieces, too_few));
+	assert_errno(EINVAL, pwritev(fd, pieces, too_many, 0));
+	assert_int_equal(writev(fd, pieces, 0), 0);
 	msg.iotlb.type = VHOST_IOTLB_INVALIDATE;
 	assert_int_equal(pwrite(fd, &msg, sizeof(msg), 12345), 72);
 	close(fd);

@@ -29,6 +29,33 @@ static void preload_child_of_an_idle_process_has_its_own_device(void **state)
 	assert_closed();
 }
 
+/* Second of all cases: the devices were made, and nobody has owned one. */
+static void preload_parent_and_child_open_their_own_devices_at_once(void **state)
+{
+	int go[2], fd;
+	char byte;
+	pid_t pid;
+
+	assert_closed();
+	assert_int_equal(pipe(go), 0);
+	pid = fork();
+	if (pid == 0) {
+		close(go[1]);
+		if (read(go[0], &byte, 1) != 0) /* until the parent has its own open */
+			_exit(1);
+		fd = open(NODE, O_RDWR);
+		_exit(fd >= 0 && get_status(fd) == 0 ? 0 : 2);
+	}
+	close(go[0]);
+	fd = open_node();
+	set_status(fd, 1);
+	close(go[1]);
+	assert_int_equal(child_status(pid), 0);
+	assert_int_equal(get_status(fd), 1);
+	close(fd);
+	assert_closed();
+}
+
 static int calls_of_a_child(int fd)
 {
 	void *page = shared_page();
@@ -157,6 +184,7 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(preload_child_of_an_idle_process_has_its_own_device),
+		cmocka_unit_test(preload_parent_and_child_open_their_own_devices_at_once),
 		cmocka_unit_test(preload_forked_child_is_not_the_owner),
 		cmocka_unit_test(preload_child_of_a_former_owner_needs_exec_to_open),
 		cmocka_unit_test(preload_close_in_a_child_is_harmless),
