@@ -25,13 +25,15 @@
  * A duplicate of the client's eventfd, or @held again if that is the same file: clients set the
  * same eventfds at every start, and making sure of a new one costs more than all the rest of a reset.
  * @held: [owned by the caller] the eventfd in use now, or -1
- * Return: fd >= 0; -EBADF; -EINVAL
+ * Return: fd >= 0; -EBADF; -EINVAL; -EMFILE: the client has no number left for the duplicate
  */
 static int eventfd_from_client(const struct vhost_vdpa_client *client, int fd, int held)
 {
 	int own, ret;
 
 	own = fd < 0 ? -EBADF : client->get_fd(client, fd);
+	if (own == -EMFILE)
+		return refuse(-EMFILE, "no file descriptor left to duplicate %d", fd);
 	if (own < 0)
 		return refuse(-EBADF, "%d is not an open file descriptor", fd);
 	if (held >= 0 && fd_is_same_file(own, held)) {

@@ -25,7 +25,7 @@ struct vhost_vdpa; /* one open */
 struct vhost_vdpa_client {
 	uint64_t mm_id;             /* identity of the caller's address space, not 0 */
 	struct memory_space *space; /* [lent] the session takes its own reference */
-	/** duplicate the client's fd into this process, close-on-exec. Return: fd or -EBADF */
+	/** duplicate the client's fd into this process, close-on-exec. Return: fd; -EBADF; -EMFILE */
 	int (*get_fd)(const struct vhost_vdpa_client *client, int fd);
 };
 

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -36,6 +37,34 @@ static int nr_open_fds(void)
 	for (int fd = 0; fd < 1024; fd++)
 		n += fcntl(fd, F_GETFD) >= 0;
 	return n;
+}
+
+/* A client without descriptors left hears just that, and keeps what it had. */
+static void no_descriptor_left_is_emfile(void **state)
+{
+	struct rlimit limit, none;
+	int first, second, lowest;
+	struct env env;
+
+	env_open(&env, &(struct recorder_options){0});
+	first = new_eventfd();
+	second = new_eventfd();
+	assert_int_equal(env_file(&env, VHOST_SET_VRING_CALL, 0, first), 0);
+	recorder_clear(env.rec);
+	lowest = dup(first);
+	close(lowest);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	none = (struct rlimit){.rlim_cur = (rlim_t)lowest, .rlim_max = limit.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	assert_int_equal(env_file(&env, VHOST_SET_VRING_CALL, 0, second), -EMFILE);
+	assert_int_equal(env_file(&env, VHOST_SET_VRING_KICK, 0, second), -EMFILE);
+	assert_int_equal(env_ioctl(&env, VHOST_VDPA_SET_CONFIG_CALL, &second), -EMFILE);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	recorder_reads(env.rec, "");
+	assert_int_equal(env_file(&env, VHOST_SET_VRING_CALL, 0, second), 0);
+	close(first);
+	close(second);
+	env_fini(&env);
 }
 
 static void fds_are_checked_alike(void **state)
@@ -268,6 +297,7 @@ int main(void)
 		cmocka_unit_test(kick_of_an_almost_full_counter_is_polled),
 		cmocka_unit_test(kicks_end_with_the_session),
 		cmocka_unit_test(call_reaches_the_client_until_replaced),
+		cmocka_unit_test(no_descriptor_left_is_emfile),
 		cmocka_unit_test(config_call_reaches_the_client),
 		cmocka_unit_test(eventfds_set_again_stay_as_they_are),
 		cmocka_unit_test(call_survives_the_clients_close),
