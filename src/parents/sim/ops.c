@@ -54,7 +54,8 @@ static void op_set_vq_ready(struct vdpa_device *dev, uint16_t idx, bool ready)
 {
 	struct vdpasim_vq *vq = &vdpasim_of(dev)->vqs[idx];
 
-	if (ready && !vdpasim_worker_get(vq->sw))
+	/* Worker 0 as well: it is the one that gives the config interrupt. */
+	if (ready && (!vdpasim_worker_get(vq->sw) || !vdpasim_worker_get(&vq->sim->workers[0])))
 		return; /* logged; the client sees a queue that is not ready */
 	vdpasim_lock(vq->sw);
 	if (!ready) {

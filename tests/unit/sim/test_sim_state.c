@@ -341,6 +341,30 @@ static void broken_ring_sets_needs_reset_and_reset_heals(void **state)
 	rig_destroy(&rig);
 }
 
+/* Worker 0 gives the config interrupt, also when none of its own queues was ever used. */
+static void broken_ring_of_second_worker_interrupts_too(void **state)
+{
+	struct vdpa_dev_config config = rig_config();
+	struct rig rig;
+	uint16_t *avail;
+
+	(void)state;
+	config.max_vqp = 2;
+	config.workers = 2;
+	rig_make(&rig, &config);
+	rig_negotiate(&rig, BASE_FEATURES | BIT(VIRTIO_NET_F_MQ) | BIT(VIRTIO_NET_F_CTRL_VQ));
+	for (uint16_t i = 2; i < 4; i++) {
+		rig_vq_new(&rig, i, 16);
+		rig_vq_setup(&rig, i);
+	}
+	rig_driver_ok(&rig);
+	avail = rig.vq[3].area[1];
+	__atomic_store_n(&avail[1], 1000, __ATOMIC_RELEASE);
+	rig.ops->kick_vq(rig.dev, 3); /* rig_quiet() would make worker 0 */
+	expect_needs_reset(&rig);
+	rig_destroy(&rig);
+}
+
 static void buffer_memory_vanished_sets_needs_reset_and_reset_heals(void **state)
 {
 	struct rig rig;
@@ -451,6 +475,7 @@ int main(void)
 		cmocka_unit_test(driver_ok_again_wakes_suspended_strict_only),
 		cmocka_unit_test(running_ring_moves_in_strict_mode_only),
 		cmocka_unit_test(broken_ring_sets_needs_reset_and_reset_heals),
+		cmocka_unit_test(broken_ring_of_second_worker_interrupts_too),
 		cmocka_unit_test(buffer_memory_vanished_sets_needs_reset_and_reset_heals),
 		cmocka_unit_test(ring_memory_vanished_device_can_be_reset),
 		cmocka_unit_test(reset_forgets_callbacks_not_sizes),
