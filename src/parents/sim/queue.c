@@ -20,6 +20,7 @@
 
 #include "base/log.h"
 #include "memory/guard.h"
+#include "ring/access.h"
 
 #define PACKED_FRESH 0x8000 /* slot 0, wrap counter 1 */
 
@@ -251,6 +252,11 @@ bool vdpasim_vq_idle(struct vdpasim_vq *vq, int err)
 	if (err == -EFAULT && (vq->suppressed || vdpasim_acked(vq->sim, VIRTIO_RING_F_EVENT_IDX))) {
 		vq->stalled = true;
 		__atomic_store_n(&vq->sim->map_waiters, true, __ATOMIC_RELEASE);
+		/* A map that came in between has seen nobody wait. Pairs with vdpasim_map_changed(). */
+		access_full_fence();
+		more = ring_kick_enable(vq->ring);
+		vq->suppressed &= ring_kick_is_disabled(vq->ring);
+		return more;
 	}
 	return false;
 }

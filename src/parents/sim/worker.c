@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "memory/guard.h"
+#include "ring/access.h"
 
 static void take_kicks(struct vdpasim_worker *sw)
 {
@@ -184,6 +185,7 @@ void vdpasim_wake(struct vdpasim_worker *sw)
 
 void vdpasim_map_changed(struct vdpasim *sim)
 {
+	access_full_fence(); /* the map first, then the flag: either we see it, or the worker sees the map */
 	if (!__atomic_exchange_n(&sim->map_waiters, false, __ATOMIC_ACQ_REL))
 		return;
 	for (uint16_t i = 0; i < sim->nr_workers; i++) {

@@ -436,6 +436,52 @@ static void remap_under_traffic_never_hangs(void **state)
 	run_remap(BIT(VIRTIO_F_RING_PACKED) | BIT(VIRTIO_RING_F_EVENT_IDX));
 }
 
+/*
+ * One range is mapped in the very moment in which the worker finds that it is not. Whoever comes second must see
+ * the other: the driver has kicked and, with the event index, does not kick again.
+ */
+static void map_while_worker_finds_none_never_hangs(void **state)
+{
+	struct vdpa_dev_config config = rig_config();
+	struct iotlb_entry ring = {.perm = IOTLB_RW};
+	struct iotlb *tlb;
+	struct rig rig;
+	uint32_t len;
+
+	(void)state;
+	config.mapping = VDPA_MAPPING_DMA_MAP;
+	rig_make(&rig, &config);
+	rig_negotiate(&rig, BASE_FEATURES | BIT(VIRTIO_RING_F_EVENT_IDX));
+	for (uint16_t i = 0; i < 2; i++)
+		rig_vq_new(&rig, i, 16);
+	tlb = client_table(&rig, true, true);
+	install(&rig, 0, tlb);
+	for (uint16_t i = 0; i < 2; i++)
+		rig_vq_setup(&rig, i);
+	rig_driver_ok(&rig);
+	frame_make(pages.frame, HDR + 64, 5);
+	ring.first = (uintptr_t)rig.vq[1].mem;
+	ring.last = ring.first + rig.vq[1].mem_len - 1;
+	assert_int_equal(memory_region_create(rig.space, ring.first, rig.vq[1].mem_len, true,
+					      MEMORY_VA, &ring.mem),
+			 0);
+	for (int round = 0; round < 5000; round++) {
+		rig_quiet(&rig); /* a worker at rest, that nothing has told it to try again */
+		assert_int_equal(rig_op(&rig, dma_unmap, 0, ring.first, ring.last), 0);
+		rig_add(&rig, 1, pages.frame, HDR + 64, false);
+		(void)ring_driver_publish(rig.vq[1].drv);
+		rig.ops->kick_vq(rig.dev, 1);
+		for (volatile int spin = 0; spin < round * 37 % 40000; spin++)
+			;
+		assert_int_equal(rig_op(&rig, dma_map, 0, &ring), 0);
+		if (!rig_get(&rig, 1, &len))
+			fail_msg("round %d: the frame is stuck", round);
+	}
+	memory_region_put(ring.mem);
+	iotlb_destroy(tlb);
+	rig_destroy(&rig);
+}
+
 static int make_pages(void **state)
 {
 	(void)state;
@@ -456,6 +502,7 @@ int main(void)
 		cmocka_unit_test(unmapped_ring_mapped_again_goes_on),
 		cmocka_unit_test(unmap_under_traffic_stops_writes),
 		cmocka_unit_test(remap_under_traffic_never_hangs),
+		cmocka_unit_test(map_while_worker_finds_none_never_hangs),
 	};
 
 	return cmocka_run_group_tests(tests, make_pages, NULL);
