@@ -241,7 +241,9 @@ static int unknown_key(const char *word, const char *spec)
 		len += (size_t)snprintf(known + len, sizeof(known) - len, "%s%s", i ? ", " : "",
 					keys[i].name);
 	log_escape(shown, sizeof(shown), spec, strlen(spec));
-	return refuse(-EINVAL, "unknown key '%s' in \"%s\": known keys: %s", word, shown, known);
+	/* What does not fit is cut at the end, so what helps most comes first. */
+	return refuse(-EINVAL, "unknown key '%.32s': known keys: %s; in \"%s\"", word, known,
+		      shown);
 }
 
 static const struct key *find_key(const char *word)

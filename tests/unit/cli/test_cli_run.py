@@ -57,6 +57,12 @@ class WrongUse(Case):
     def test_unknown_key(self):
         self.assert_wrong_use(run("-d", "nane a", "--", "true"), "'nane'", "name", "mgmtdev")
 
+    def test_unknown_key_in_a_long_description(self):
+        for word in ("nane", "n" * 250):
+            done = run("-d", "mac 52:54:00:12:34:56 mtu 1500 max_vqp 4 backend tap,ifname=tap0 quirks none "
+                       "workers 4 vq_size 1024 memory va mapping set_map %s a" % word, "--", "true")
+            self.assert_wrong_use(done, "'" + word[:32], "vq_size", "max_iotlb_entries", "known keys")
+
     def test_unknown_mgmtdev(self):
         self.assert_wrong_use(run("-d", "mgmtdev foo", "--", "true"), "'foo'", "vdpasim_net")
 

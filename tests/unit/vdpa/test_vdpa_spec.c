@@ -123,7 +123,7 @@ static void every_key_misspelt_is_named_with_the_known_ones(void **state)
 				snprintf(word, sizeof(word), "%.*s%s%s", (int)at, good[i][0],
 					 how ? "Q" : "", good[i][0] + at + (how == 2 ? 0 : 1));
 				snprintf(spec, sizeof(spec), "%s %s", word, good[i][1]);
-				snprintf(named, sizeof(named), "unknown key '%s' in", word);
+				snprintf(named, sizeof(named), "unknown key '%.32s':", word);
 				refused(spec, -EINVAL, named);
 				for (size_t k = 0; k < ARRAY_LEN(good); k++)
 					assert_non_null(strstr(refuse_reason(), good[k][0]));
