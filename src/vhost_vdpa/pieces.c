@@ -5,13 +5,14 @@
  *   pinned  whole pages; iova and client address are rounded down each for itself ([2-8]); accounted
  *           before they are pinned ([2-9]); one piece
  *   va      byte exact, one piece a mapping of the client; nothing is pinned. A hole belongs to the
- *           mapping above it ([2-14]). Strict mode leaves private memory out without a word
- *           ([2-13]); otherwise it is a piece like any other (D3).
+ *           mapping above it ([2-14]). Strict mode leaves private memory out, without a word to the
+ *           client ([2-13]); otherwise it is a piece like any other (D3).
  */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "base/log.h"
 #include "base/overflow.h"
 #include "base/refuse.h"
 #include "vhost_vdpa/pieces.h"
@@ -85,6 +86,19 @@ static iova_t iova_of(const struct va_walk *w, uaddr_t uaddr)
 	return w->msg->iova + (uaddr - w->msg->uaddr);
 }
 
+/* The client sees a success ([2-13]), and its device then reaches nothing: the person must hear why. */
+static void tell_private(struct vhost_vdpa *s, uaddr_t first, uaddr_t last)
+{
+	if (s->told_private)
+		return;
+	s->told_private = true;
+	hf_warn(s->dev->name,
+		"client memory 0x%" PRIx64 "..0x%" PRIx64
+		" is private and left out, as Linux 6.12 does: make it shared (QEMU: "
+		"memory-backend-memfd,share=on) or use 'quirks none'",
+		first, last);
+}
+
 /* The mapping that ends at @last, and the hole below it. */
 static int add_va(struct va_walk *w, uaddr_t last, bool shared_file)
 {
@@ -105,6 +119,8 @@ static int add_va(struct va_walk *w, uaddr_t last, bool shared_file)
 			memory_region_put(mem);
 			return ret;
 		}
+	} else {
+		tell_private(w->s, first, last);
 	}
 	w->next = last + 1;
 	w->out->next = iova_of(w, w->next);

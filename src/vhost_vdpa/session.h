@@ -63,6 +63,8 @@ struct vhost_vdpa {
 	uint64_t backend_features; /* acked */
 	bool suspended;
 
+	bool told_private; /* the person was told of private memory that is left out */
+
 	bool in_batch;
 	uint32_t batch_asid;
 	struct address_space **as; /* dev->nas slots, NULL until made */

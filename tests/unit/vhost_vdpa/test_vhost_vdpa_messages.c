@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /* The IOTLB message protocol and what it makes the parent do ([2-x], [3-x]). */
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -437,6 +438,32 @@ static void update_makes_an_entry_a_mapping(void **state)
 	env_fini(&env);
 }
 
+static void private_memory_left_out_is_told_once(void **state)
+{
+	char text[1024] = "";
+	int pipes[2], saved;
+	struct env env;
+
+	env_open(&env,
+		 &(struct recorder_options){.mapping = VDPA_MAPPING_DMA_MAP, .deviations = STRICT});
+	assert_int_equal(pipe2(pipes, O_NONBLOCK | O_CLOEXEC), 0);
+	saved = dup(STDERR_FILENO);
+	dup2(pipes[1], STDERR_FILENO);
+	assert_int_equal(env_map(&env, 0, PAGE, env.shared), 72);
+	assert_int_equal(read(pipes[0], text, sizeof(text) - 1), -1);
+	assert_int_equal(env_map(&env, PAGE, PAGE, env.private), 72);
+	assert_true(read(pipes[0], text, sizeof(text) - 1) > 0);
+	assert_int_equal(env_map(&env, PAGE, PAGE, env.private), 72);
+	assert_int_equal(read(pipes[0], text, 1), -1);
+	dup2(saved, STDERR_FILENO);
+	assert_non_null(strstr(text, "is private and left out"));
+	assert_non_null(strstr(text, "share=on"));
+	close(saved);
+	close(pipes[0]);
+	close(pipes[1]);
+	env_fini(&env);
+}
+
 static void update_without_pages_to_write_is_fine_on_a_va_device(void **state)
 {
 	char *ro = mmap(NULL, PAGE, PROT_READ, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -628,6 +655,7 @@ int main(void)
 		cmocka_unit_test(update_beyond_memlock_when_the_device_says_so),
 		cmocka_unit_test(update_entry_limit_is_exact),
 		cmocka_unit_test(update_makes_an_entry_a_mapping),
+		cmocka_unit_test(private_memory_left_out_is_told_once),
 		cmocka_unit_test(update_without_pages_to_write_is_fine_on_a_va_device),
 		cmocka_unit_test(update_above_all_mappings_is_refused_and_the_quirk_is_strict),
 		cmocka_unit_test(update_of_several_pieces_tells_set_map_after_each),
