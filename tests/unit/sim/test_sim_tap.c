@@ -215,6 +215,34 @@ static void tap_host_frame_arrives_any_ring(void **state)
 	run_receive(packed | event | tso, 900, 65562);
 }
 
+/* With the features that a guest's driver takes from a strict device, kicks never suppressed. */
+static void tap_strict_device_moves_frames_both_ways(void **state)
+{
+	struct vdpa_dev_config config = tap_config(TAP);
+	uint8_t frame[HDR + 300], got[BUF_LEN], *bufs = malloc(32 * 1530);
+	int fd = packet_socket(TAP);
+	struct rig rig;
+
+	(void)state;
+	config.strict = true;
+	rig_make(&rig, &config);
+	rig_start(&rig, BASE_FEATURES | BIT(VIRTIO_NET_F_STATUS) | BIT(VIRTIO_NET_F_CTRL_VQ), 3,
+		  32);
+	for (size_t i = 0; i < 32; i++)
+		rig_add(&rig, 0, bufs + i * 1530, 1530, true);
+	rig_publish(&rig, 0);
+	host_to_guest(&rig, fd, 100, 1000, 1530);
+	for (uint32_t i = 0; i < 50; i++) {
+		frame_make(frame, sizeof(frame), i);
+		rig_send(&rig, 1, frame, sizeof(frame));
+		assert_int_equal(receive(fd, got, sizeof(got)), sizeof(frame) - HDR);
+		assert_memory_equal(got, frame + HDR, sizeof(frame) - HDR);
+	}
+	rig_destroy(&rig);
+	close(fd);
+	free(bufs);
+}
+
 static void tap_no_buffers_waits_for_kick_without_spinning(void **state)
 {
 	struct vdpa_dev_config config = tap_config(TAP);
@@ -371,6 +399,7 @@ int main(void)
 		cmocka_unit_test(tap_transmitted_frame_reaches_host),
 		cmocka_unit_test(tap_hostile_headers_drop),
 		cmocka_unit_test(tap_host_frame_arrives_any_ring),
+		cmocka_unit_test(tap_strict_device_moves_frames_both_ways),
 		cmocka_unit_test(tap_no_buffers_waits_for_kick_without_spinning),
 		cmocka_unit_test(tap_few_buffers_large_frame_waits_and_arrives),
 		cmocka_unit_test(tap_filter_unwanted_frames_stay_out),
