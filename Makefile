@@ -5,13 +5,14 @@ BUILD  ?= build
 PREFIX ?= /usr/local
 NINJA   = ninja $(if $(V),-v) -C
 
-.PHONY: build demo check check-quick check-long bench install clean deps format help
+.PHONY: build demo check check-quick check-long check-kernel bench install clean deps format help
 .DEFAULT_GOAL := build
 
 help:
 	@echo 'make build     $(BUILD)/holdfast and $(BUILD)/libholdfast-preload.so'
 	@echo 'make demo      install what is missing, build, run a QEMU guest on a Holdfast NIC'
 	@echo 'make check     install what is missing, build with gcc and clang, run all tests'
+	@echo 'make check-kernel  compare with a real Linux 6.12: download, boot, run the same suite on both'
 	@echo 'make bench     the figures of docs/performance.md'
 	@echo 'make install   into PREFIX (default /usr/local), honours DESTDIR'
 	@echo 'make clean     remove the build folders'
@@ -39,6 +40,11 @@ check-quick: build
 
 check-long: deps
 	@BUILD=$(BUILD) LONG=1 scripts/check
+
+# Needs the network the first time, 280 MB; then two minutes on two cores. Not a part of check.
+check-kernel: deps
+	@$(MAKE) --no-print-directory build
+	@tests/kernel/check-kernel $(BUILD)
 
 bench: build
 	$(BUILD)/holdfast bench iotlb
