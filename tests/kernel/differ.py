@@ -90,13 +90,15 @@ def differences(first, second):
 
 
 def compare(first, second, rules):
-    """(differences without a rule, differences with one), a list of names each; counts rules' use."""
+    """Names that differ without a rule, and pairs of a name and its rule. Counts the rules' use."""
     unexpected, expected = [], []
     for name in differences(first, second):
         rule = next((r for r in rules if r.fits(name, first.get(name), second.get(name))), None)
         if rule:
             rule.used += 1
-        (expected if rule else unexpected).append(name)
+            expected.append((name, rule))
+        else:
+            unexpected.append(name)
     return unexpected, expected
 
 
@@ -117,7 +119,7 @@ def tap(results, about='strict mode, set_map, va, compat_reset on, features 0'):
 def verdict(first, second, rules=''):
     parsed = parse_rules(rules)
     unexpected, expected = compare(Run(tap(first)), Run(tap(second)), parsed)
-    return unexpected, expected, len(stale(parsed))
+    return unexpected, [name for name, _ in expected], len(stale(parsed))
 
 
 def is_broken(fn, text):
