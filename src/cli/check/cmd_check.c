@@ -7,6 +7,7 @@
  * not run at all.
  */
 #include "cli/check/check.h"
+#include "cli/cli.h"
 
 #include <fnmatch.h>
 #include <getopt.h>
@@ -14,8 +15,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
-
-int cmd_check(int argc, char **argv);
 
 enum { SECTIONS = 13 };
 
@@ -36,6 +35,7 @@ struct tally {
 struct check_options {
 	const char *match;
 	const char *junit;
+	const char *spec; /* a device of our own, or NULL */
 	bool list;
 	int strict;                  /* -1: by what the device is */
 	int mapping, memory, compat; /* -1: probe */
@@ -53,7 +53,10 @@ static struct check_device *probe_target;
 static void usage(FILE *to)
 {
 	fputs("usage: holdfast check [options] PATH\n"
+	      "       holdfast check [options] -d SPEC\n"
 	      "  PATH              a vhost-vdpa node, such as /dev/vhost-vdpa-0\n"
+	      "  -d, --spec SPEC   a Holdfast device made for the purpose; holdfast-run(1) has "
+	      "the words\n"
 	      "  --strict          expect the kernel's behaviour bit for bit\n"
 	      "  --default         expect it with Holdfast's documented deviations\n"
 	      "  --device HINTS    what probing need not find out:\n"
@@ -303,17 +306,24 @@ static int run_all(const struct check_device *dev, const struct check_options *o
 static int parse(int argc, char **argv, struct check_options *opts)
 {
 	static const struct option longs[] = {
-		{"strict", no_argument, NULL, 's'},      {"default", no_argument, NULL, 'd'},
-		{"list", no_argument, NULL, 'l'},        {"match", required_argument, NULL, 'm'},
-		{"junit", required_argument, NULL, 'j'}, {"device", required_argument, NULL, 'D'},
-		{"help", no_argument, NULL, 'h'},        {0},
+		{"strict", no_argument, NULL, 's'},
+		{"default", no_argument, NULL, 'n'},
+		{"list", no_argument, NULL, 'l'},
+		{"match", required_argument, NULL, 'm'},
+		{"junit", required_argument, NULL, 'j'},
+		{"device", required_argument, NULL, 'D'},
+		{"spec", required_argument, NULL, 'd'},
+		{"help", no_argument, NULL, 'h'},
+		{0},
 	};
 	int c;
 
 	optind = 1;
-	while ((c = getopt_long(argc, argv, "h", longs, NULL)) >= 0) {
-		if (c == 's' || c == 'd')
+	while ((c = getopt_long(argc, argv, "d:h", longs, NULL)) >= 0) {
+		if (c == 's' || c == 'n')
 			opts->strict = c == 's';
+		else if (c == 'd')
+			opts->spec = optarg;
 		else if (c == 'l')
 			opts->list = true;
 		else if (c == 'm')
@@ -358,11 +368,25 @@ static int check_node(struct check_device *dev, const struct check_options *opts
 	return status;
 }
 
+/* With a SPEC the program begins again under the preload library, and comes back here with a node. */
+static int choose_device(struct check_device *dev, const struct check_options *opts,
+			 const char *path)
+{
+	int rc = opts->spec ? cli_reexec_with_devices(&opts->spec, 1) : 0;
+	const char *devices = getenv("HOLDFAST_DEVICES");
+
+	if (rc)
+		return 2;
+	dev->holdfast = devices != NULL;
+	dev->strict = opts->strict >= 0 ? opts->strict : !devices || strstr(devices, "linux-6.12");
+	snprintf(dev->path, sizeof(dev->path), "%s", path);
+	return 0;
+}
+
 int cmd_check(int argc, char **argv)
 {
 	struct check_options opts = {.strict = -1, .mapping = -1, .memory = -1, .compat = -1};
-	const char *devices = getenv("HOLDFAST_DEVICES");
-	struct check_device dev = {.holdfast = devices != NULL};
+	struct check_device dev = {0};
 	int rc = parse(argc, argv, &opts);
 
 	if (rc)
@@ -371,12 +395,12 @@ int cmd_check(int argc, char **argv)
 		list_checks(&opts);
 		return 0;
 	}
-	if (optind + 1 != argc) {
+	if (optind + !opts.spec != argc) {
 		usage(stderr);
 		return 2;
 	}
-	dev.strict = opts.strict >= 0 ? opts.strict : !devices || strstr(devices, "linux-6.12");
-	snprintf(dev.path, sizeof(dev.path), "%s", argv[optind]);
+	if (choose_device(&dev, &opts, opts.spec ? "/dev/vhost-vdpa-0" : argv[optind]))
+		return 2;
 	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
 		      0);
 	if (shared == MAP_FAILED) {
