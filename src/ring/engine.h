@@ -123,6 +123,7 @@ struct build {
 	uint64_t out_len; /* bytes of the readable ones */
 	bool writing;     /* a writable descriptor was seen */
 	bool fault;       /* a buffer is not mapped */
+	bool holes;       /* ... and is then a piece without an address */
 };
 
 /* build_add_slow() - a buffer that the caches do not know as one piece. Return: 0; -ENOBUFS */
@@ -150,6 +151,7 @@ static inline bool build_begin(struct build *b, struct ring *ring, const struct 
 	b->out_len = 0;
 	b->writing = false;
 	b->fault = false;
+	b->holes = ring->config.holes;
 	return true;
 }
 
@@ -194,7 +196,7 @@ static inline void build_end(struct build *b, struct ring_chain *chain, uint16_t
 	chain->scratch = b->block.handle;
 	chain->seq = b->ring->pop_seq++;
 	chain->fault = b->fault;
-	if (unlikely(b->fault)) {
+	if (unlikely(b->fault && !b->holes)) {
 		b->nr = 0;
 		b->nr_out = 0;
 		b->total = 0;

@@ -50,6 +50,7 @@ struct ring_config {
 	bool indirect; /* VIRTIO_F_INDIRECT_DESC; a set flag without it breaks the ring, but see lax */
 	bool in_order;     /* VIRTIO_F_IN_ORDER: used in the order made available */
 	bool lax_indirect; /* accept indirect descriptors without negotiation ([7-7], strict mode) */
+	bool holes;        /* keep what is mapped of a chain that is not mapped whole */
 	iova_t desc_addr;  /* descriptor table: 16 * num bytes */
 	iova_t driver_addr; /* split: 2*(3+num) bytes (avail); packed: 4 bytes */
 	iova_t device_addr; /* split: 6+8*num bytes (used); packed: 4 bytes */
@@ -117,7 +118,9 @@ struct ring_chain {
 	uint64_t out_len, in_len; /* bytes */
 	uint16_t id;              /* head index (split) or buffer id (packed) */
 	uint16_t nr_desc;         /* ring slots used (packed) */
-	bool fault; /* a buffer is not mapped: nr_out = nr_in = 0; push with length 0 */
+	bool fault; /* a buffer is not mapped: nr_out = nr_in = 0; push with length 0. With config.holes the
+		     * chain is whole, and such a buffer is a piece whose address is NULL; it is empty only
+		     * where its pieces cannot be told (indirect table not mapped, too many) */
 	uint32_t seq, scratch, generation; /* the ring's own; copied with the rest */
 };
 

@@ -30,18 +30,39 @@ static int translate_into(struct build *b, iova_t iova, uint32_t len, uint8_t pe
 	}
 }
 
+/* A buffer that is not mapped, as a piece without an address. */
+static int add_hole(struct build *b, iova_t iova, uint32_t len, uint8_t perm)
+{
+	int rc = 0;
+
+	if (b->nr == b->block.room)
+		rc = scratch_grow(&b->ring->scratch, &b->block, b->nr);
+	if (rc == -E2BIG) {
+		b->holes = false;
+		return 0;
+	}
+	if (rc)
+		return rc;
+	b->block.iov[b->nr] = (struct iovec){NULL, len};
+	b->block.iova[b->nr] = iova;
+	b->nr++;
+	b->nr_out += perm == IOTLB_R;
+	return 0;
+}
+
 int build_add_slow(struct build *b, iova_t iova, uint32_t len, uint8_t perm)
 {
 	int n;
 
-	if (len == 0 || b->fault)
+	if (len == 0 || (b->fault && !b->holes))
 		return 0;
 	n = translate_into(b, iova, len, perm);
 	if (n == -ENOBUFS)
 		return n;
 	if (n <= 0) {
 		b->fault = true;
-		return 0;
+		b->holes &= n != -E2BIG;
+		return b->holes ? add_hole(b, iova, len, perm) : 0;
 	}
 	for (int i = 0; i < n; i++) {
 		b->block.iova[b->nr + (uint32_t)i] = iova;
@@ -171,6 +192,7 @@ int build_indirect(struct build *b, const struct desc *d)
 
 	if (rc == -EFAULT) {
 		b->fault = true;
+		b->holes = false;
 		return 0;
 	}
 	if (rc)

@@ -24,7 +24,8 @@ enum vdpa_key {
 	VDPA_KEY_MAX_VQP = 1u << 4,
 	VDPA_KEY_FEATURES =
 		1u << 5, /* device_features: mask of virtio feature bits offered at most */
-	VDPA_KEY_BACKEND = 1u << 6, /* "loopback", "tap,ifname=tap0", "stream,path=P[,listen]" */
+	/* net: "loopback", "tap,ifname=tap0", "stream,path=P[,listen]"; blk: "ram", "file,path=P" */
+	VDPA_KEY_BACKEND = 1u << 6,
 	VDPA_KEY_MEMORY = 1u << 7,  /* va | pinned */
 	VDPA_KEY_MAPPING = 1u << 8, /* set_map | dma_map | platform */
 	VDPA_KEY_QUIRKS = 1u << 9,  /* none | linux-6.12 */
@@ -33,8 +34,11 @@ enum vdpa_key {
 		1u << 11, /* on | off: off is a parent without .reset_map, for tests of [4-9] */
 	VDPA_KEY_MAX_IOTLB_ENTRIES = 1u << 12,
 	VDPA_KEY_WORKERS = 1u << 13,
-	VDPA_KEY_VQ_SIZE = 1u << 14, /* max ring entries */
-	VDPA_KEY_MEMLOCK = 1u << 15, /* rlimit | unlimited */
+	VDPA_KEY_VQ_SIZE = 1u << 14,   /* max ring entries */
+	VDPA_KEY_MEMLOCK = 1u << 15,   /* rlimit | unlimited */
+	VDPA_KEY_CAPACITY = 1u << 16,  /* bytes; suffix K, M, G, T */
+	VDPA_KEY_READ_ONLY = 1u << 17, /* on | off */
+	VDPA_KEY_NUM_QUEUES = 1u << 18,
 };
 
 struct vdpa_dev_config {
@@ -45,7 +49,7 @@ struct vdpa_dev_config {
 	uint16_t mtu;      /* 68..65535; default 1500 */
 	uint16_t max_vqp;  /* queue pairs, 1..64; default 1 */
 	uint64_t features; /* default: all ones */
-	char backend[256]; /* default "loopback" */
+	char backend[256]; /* not given: the type's own default */
 	enum memory_mode memory;
 	bool memlock_unlimited; /* default: false, pins are limited by RLIMIT_MEMLOCK */
 	enum vdpa_mapping mapping;
@@ -55,6 +59,9 @@ struct vdpa_dev_config {
 	uint32_t max_iotlb_entries; /* default by mode: 1,048,576 or 2,048 */
 	uint16_t workers;           /* threads; default 1 */
 	uint16_t vq_size;           /* power of two, 2..32768; default 256 (strict is always 256) */
+	uint64_t capacity;          /* bytes, at least 512; default: the backend's */
+	uint16_t num_queues;        /* request queues, 1..64; default 1 */
+	bool read_only;
 };
 
 struct vdpa_mgmt_dev {

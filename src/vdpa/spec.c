@@ -17,7 +17,15 @@
 #define DEFAULT_MGMTDEV "vdpasim_net"
 #define MAX_WORD        256
 
-enum kind { KIND_NAME, KIND_TEXT, KIND_MAC, KIND_NUMBER, KIND_POWER_OF_TWO, KIND_CHOICE };
+enum kind {
+	KIND_NAME,
+	KIND_TEXT,
+	KIND_MAC,
+	KIND_NUMBER,
+	KIND_POWER_OF_TWO,
+	KIND_SIZE,
+	KIND_CHOICE
+};
 
 struct choice {
 	const char *word;
@@ -66,6 +74,10 @@ static const struct key keys[] = {
 	 1u << 24, 0, 0, NULL},
 	{"workers", VDPA_KEY_WORKERS, KIND_NUMBER, FIELD(workers), 1, 64, 0, 0, NULL},
 	{"vq_size", VDPA_KEY_VQ_SIZE, KIND_POWER_OF_TWO, FIELD(vq_size), 2, 32768, 256, 256, NULL},
+	{"capacity", VDPA_KEY_CAPACITY, KIND_SIZE, FIELD(capacity), 512, 1ULL << 60, 128ULL << 20,
+	 128ULL << 20, NULL},
+	{"num_queues", VDPA_KEY_NUM_QUEUES, KIND_NUMBER, FIELD(num_queues), 1, 64, 1, 0, NULL},
+	{"read_only", VDPA_KEY_READ_ONLY, KIND_CHOICE, FIELD(read_only), 0, 0, 0, 0, on_off},
 };
 
 /* ---- the value of one key ---- */
@@ -152,8 +164,22 @@ static int parse_mac(const struct key *key, const char *word, struct vdpa_dev_co
 static int out_of_range(const struct key *key, const char *word)
 {
 	return refuse(-ERANGE, "%s \"%s\" is not a %s from %llu to %llu", key->name, word,
-		      key->kind == KIND_POWER_OF_TWO ? "power of two" : "number",
+		      key->kind == KIND_POWER_OF_TWO ? "power of two"
+		      : key->kind == KIND_SIZE       ? "size (512, 4K, 128M, 1G ...)"
+						     : "number",
 		      (unsigned long long)key->min, (unsigned long long)key->max);
+}
+
+/* Take a suffix K, M, G or T off *@end into the value. Return: false if it overflows */
+static bool scale(unsigned long long *value, char **end)
+{
+	static const char suffixes[] = "KMGT";
+	const char *found = **end ? strchr(suffixes, **end) : NULL;
+
+	if (!found)
+		return true;
+	(*end)++;
+	return !__builtin_mul_overflow(*value, 1ULL << (10 * (found - suffixes + 1)), value);
 }
 
 static int parse_number(const struct key *key, const char *word, struct vdpa_dev_config *config)
@@ -165,6 +191,8 @@ static int parse_number(const struct key *key, const char *word, struct vdpa_dev
 		return out_of_range(key, word);
 	errno = 0;
 	value = strtoull(word, &end, 0);
+	if (key->kind == KIND_SIZE && !scale(&value, &end))
+		return out_of_range(key, word);
 	if (errno || *end != '\0' || value < key->min || value > key->max)
 		return out_of_range(key, word);
 	if (key->kind == KIND_POWER_OF_TWO && (value & (value - 1)) != 0)
@@ -199,6 +227,7 @@ static int parse_value(const struct key *key, const char *word, struct vdpa_dev_
 		return parse_mac(key, word, config);
 	case KIND_NUMBER:
 	case KIND_POWER_OF_TWO:
+	case KIND_SIZE:
 		return parse_number(key, word, config);
 	case KIND_CHOICE:
 		return parse_choice(key, word, config);
@@ -294,6 +323,7 @@ static void set_defaults(struct vdpa_dev_config *config)
 		.reset_map = true,
 		.workers = 1,
 		.vq_size = 256,
+		.num_queues = 1,
 	};
 	memcpy(config->mgmtdev, DEFAULT_MGMTDEV, sizeof(DEFAULT_MGMTDEV));
 }

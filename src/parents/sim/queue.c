@@ -61,6 +61,7 @@ static struct ring_config ring_config_of(const struct vdpasim_vq *vq)
 		.indirect = vdpasim_acked(sim, VIRTIO_RING_F_INDIRECT_DESC),
 		.in_order = vdpasim_acked(sim, VIRTIO_F_IN_ORDER),
 		.lax_indirect = sim->strict,
+		.holes = sim->type->holes,
 		.desc_addr = vq->use_desc,
 		.driver_addr = vq->use_driver,
 		.device_addr = vq->use_device,

@@ -82,6 +82,7 @@ struct vdpasim_type {
 	const char *name;
 	uint32_t device_id; /* virtio id */
 	size_t config_size; /* bytes */
+	bool holes;         /* wants chains that are not mapped whole, as ring_config's holes */
 	void (*get_config)(struct vdpasim *sim, size_t off, void *buf, size_t len);
 	void (*set_config)(struct vdpasim *sim, size_t off, const void *buf, size_t len);
 	uint32_t (*vq_group)(struct vdpasim *sim, uint16_t idx);

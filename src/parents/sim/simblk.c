@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "simblk.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/refuse.h"
+#include "simblk_internal.h"
+
+static int choose_features(const struct vdpa_dev_config *config, uint64_t supported,
+			   uint64_t *offered)
+{
+	*offered = supported;
+	if (!(config->given & VDPA_KEY_FEATURES))
+		return 0;
+	if (config->features & ~supported)
+		return refuse(-EINVAL, "features 0x%llx are not among the device's 0x%llx",
+			      (unsigned long long)(config->features & ~supported),
+			      (unsigned long long)supported);
+	*offered = config->features;
+	return 0;
+}
+
+/* What the table of keys cannot say. */
+static int check_config(const struct vdpa_dev_config *config)
+{
+	if (config->num_queues < 1 || config->num_queues > 64 || config->workers < 1)
+		return refuse(-EINVAL, "num_queues %u (1 to 64), workers %u (at least 1)",
+			      config->num_queues, config->workers);
+	if ((config->given & VDPA_KEY_CAPACITY) && config->capacity % SIMBLK_SECTOR)
+		return refuse(-EINVAL, "capacity %llu is not a multiple of %d bytes",
+			      (unsigned long long)config->capacity, SIMBLK_SECTOR);
+	if (!config->strict)
+		return 0;
+	if (config->read_only)
+		return refuse(-EINVAL,
+			      "read_only on: the disk of the kernel's simulator is writable");
+	if ((config->given & VDPA_KEY_BACKEND) && strcmp(config->backend, "ram") != 0)
+		return refuse(-EINVAL, "backend '%s': the disk of the kernel's simulator is 'ram'",
+			      config->backend);
+	return 0;
+}
+
+static int blk_dev_add(const struct vdpa_mgmt_dev *mgmt, struct vdpa_bus *bus,
+		       const struct vdpa_dev_config *config)
+{
+	struct vdpasim_params params = {
+		.type = &simblk_type, .ngroups = 1, .nas = 1, .nvqs = config->num_queues};
+	struct simblk *blk;
+	int err = check_config(config);
+
+	(void)mgmt;
+	if (err)
+		return err;
+	err = simblk_create(config, &blk);
+	if (err)
+		return err;
+	params.priv = blk;
+	err = choose_features(config, simblk_features(blk), &params.features);
+	if (!err)
+		err = vdpasim_create(bus, config, &params);
+	if (err)
+		simblk_destroy(blk);
+	return err;
+}
+
+const struct vdpa_mgmt_dev simblk_mgmt_dev = {
+	.name = "vdpasim_blk",
+	.device_id = 2,
+	.keys = VDPA_KEY_NAME | VDPA_KEY_MGMTDEV | VDPA_KEY_CAPACITY | VDPA_KEY_READ_ONLY |
+		VDPA_KEY_NUM_QUEUES | VDPA_KEY_FEATURES | VDPA_KEY_BACKEND | VDPA_KEY_MEMORY |
+		VDPA_KEY_MAPPING | VDPA_KEY_QUIRKS | VDPA_KEY_COMPAT_RESET | VDPA_KEY_RESET_MAP |
+		VDPA_KEY_MAX_IOTLB_ENTRIES | VDPA_KEY_WORKERS | VDPA_KEY_VQ_SIZE | VDPA_KEY_MEMLOCK,
+	.default_name = "blk",
+	.dev_add = blk_dev_add,
+};

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * The disk as a device: features, configuration space, queues, backends. Every queue takes requests and is
+ * as good as another; queue q belongs to worker q modulo their number.
+ */
+#include <assert.h>
+#include <endian.h>
+#include <errno.h>
+#include <linux/virtio_blk.h>
+#include <linux/virtio_config.h>
+#include <linux/virtio_ring.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/refuse.h"
+#include "simblk_internal.h"
+
+#define CONFIG_LEN 96 /* [1-18]; what lies behind the fields we know is zero */
+
+static_assert(sizeof(struct virtio_blk_config) <= CONFIG_LEN, "configuration space");
+static_assert((uint64_t)SIMBLK_SEGS_MAX * SIMBLK_SIZE_MAX <=
+		      (uint64_t)SIMBLK_MAX_SECTORS * SIMBLK_SECTOR,
+	      "a driver that keeps the limits is never refused");
+
+/* [7-12] */
+#define FEATURES_STRICT                                                                            \
+	(SIMBLK_F(SIZE_MAX) | SIMBLK_F(SEG_MAX) | SIMBLK_F(BLK_SIZE) | SIMBLK_F(FLUSH) |           \
+	 SIMBLK_F(TOPOLOGY) | SIMBLK_F(MQ) | SIMBLK_F(DISCARD) | SIMBLK_F(WRITE_ZEROES) |          \
+	 1ULL << VIRTIO_F_ANY_LAYOUT | 1ULL << VIRTIO_F_VERSION_1 |                                \
+	 1ULL << VIRTIO_F_ACCESS_PLATFORM)
+#define FEATURES_RICH                                                                              \
+	(1ULL << VIRTIO_RING_F_INDIRECT_DESC | 1ULL << VIRTIO_RING_F_EVENT_IDX |                   \
+	 1ULL << VIRTIO_F_RING_PACKED | 1ULL << VIRTIO_F_IN_ORDER)
+
+uint64_t simblk_features(const struct simblk *blk)
+{
+	uint64_t features = FEATURES_STRICT;
+
+	if (!blk->strict)
+		features |= FEATURES_RICH;
+	if (blk->read_only) {
+		features |= SIMBLK_F(RO);
+		features &= ~(SIMBLK_F(DISCARD) | SIMBLK_F(WRITE_ZEROES));
+	}
+	return features;
+}
+
+/* ---- configuration space ---- */
+
+static void fill_strict(struct virtio_blk_config *c)
+{
+	c->size_max = htole32(4096);
+	c->seg_max = htole32(32);
+	c->min_io_size = htole16(1);
+	c->opt_io_size = htole32(1);
+	c->discard_sector_alignment = htole32(512);
+	c->max_discard_sectors = htole32(UINT32_MAX);
+	c->max_discard_seg = htole32(1);
+	c->max_write_zeroes_sectors = htole32(UINT32_MAX);
+	c->max_write_zeroes_seg = htole32(1);
+}
+
+static void fill_rich(const struct simblk *blk, struct virtio_blk_config *c)
+{
+	c->size_max = htole32(SIMBLK_SIZE_MAX);
+	c->seg_max = htole32(blk->segs_max);
+	c->physical_block_exp = 3; /* 4096 bytes, what memory and file systems go by */
+	c->min_io_size = htole16(8);
+	c->discard_sector_alignment = htole32(8);
+	c->max_discard_sectors = htole32(SIMBLK_DISCARD_MAX);
+	c->max_discard_seg = htole32(SIMBLK_RANGES_MAX);
+	c->max_write_zeroes_sectors = htole32(SIMBLK_ZEROES_MAX);
+	c->max_write_zeroes_seg = htole32(1);
+	c->write_zeroes_may_unmap = 1;
+}
+
+/* Made anew at every read, so what was written there is nowhere ([7-12]). */
+static void blk_get_config(struct vdpasim *sim, size_t off, void *buf, size_t len)
+{
+	const struct simblk *blk = simblk_of(sim);
+	struct virtio_blk_config config = {0};
+	char space[CONFIG_LEN] = {0};
+
+	config.capacity = htole64(simblk_nr_sectors(blk));
+	config.blk_size = htole32(SIMBLK_SECTOR);
+	config.num_queues = htole16(blk->nr_queues);
+	if (blk->strict)
+		fill_strict(&config);
+	else
+		fill_rich(blk, &config);
+	memcpy(space, &config, sizeof(config));
+	memcpy(buf, space + off, len);
+}
+
+static void blk_set_config(struct vdpasim *sim, size_t off, const void *buf, size_t len)
+{
+	(void)sim;
+	(void)off;
+	(void)buf;
+	(void)len;
+}
+
+/* ---- queues ---- */
+
+static uint32_t blk_vq_group(struct vdpasim *sim, uint16_t idx)
+{
+	(void)sim;
+	(void)idx;
+	return 0;
+}
+
+static uint16_t blk_vq_worker(struct vdpasim *sim, uint16_t idx)
+{
+	return idx % sim->nr_workers;
+}
+
+/* A driver that does not know how to flush takes a completed write for a safe one. */
+static void blk_features_changed(struct vdpasim *sim)
+{
+	simblk_of(sim)->write_through = !vdpasim_acked(sim, VIRTIO_BLK_F_FLUSH);
+}
+
+/* The contents survive, [7-13]. */
+static void blk_reset(struct vdpasim *sim)
+{
+	(void)sim;
+}
+
+static bool blk_process(struct vdpasim_vq *vq)
+{
+	struct simblk *blk = simblk_of(vq->sim);
+
+	return blk->strict ? simblk_strict_process(blk, vq) : simblk_process(blk, vq);
+}
+
+static void blk_destroy(struct vdpasim *sim)
+{
+	simblk_destroy(simblk_of(sim));
+}
+
+const struct vdpasim_type simblk_type = {
+	.name = "vdpasim_blk",
+	.device_id = 2,
+	.config_size = CONFIG_LEN,
+	.holes = true,
+	.get_config = blk_get_config,
+	.set_config = blk_set_config,
+	.vq_group = blk_vq_group,
+	.vq_worker = blk_vq_worker,
+	.features_changed = blk_features_changed,
+	.reset = blk_reset,
+	.process = blk_process,
+	.created = blk_features_changed,
+	.destroy = blk_destroy,
+};
+
+/* ---- life ---- */
+
+static const struct simblk_backend_ops *const backends[] = {&simblk_ram, &simblk_file};
+
+/* "file,path=disk" is the backend file with the arguments "path=disk". */
+static int open_backend(struct simblk *blk, const char *spec, const struct vdpa_dev_config *config)
+{
+	size_t len = strcspn(spec, ",");
+	const char *args = spec[len] ? spec + len + 1 : "";
+
+	for (size_t i = 0; i < ARRAY_LEN(backends); i++) {
+		if (strlen(backends[i]->name) != len || memcmp(backends[i]->name, spec, len) != 0)
+			continue;
+		blk->backend = backends[i];
+		return blk->backend->open(blk, args, config);
+	}
+	return refuse(-EINVAL, "backend '%.*s' is not known (ram, file)", (int)len, spec);
+}
+
+/* A request without indirect descriptors has to fit into the ring with its header and status. */
+static uint16_t segs_of(const struct vdpa_dev_config *config)
+{
+	if (config->vq_size <= 3)
+		return 1;
+	return config->vq_size - 2 < SIMBLK_SEGS_MAX ? config->vq_size - 2 : SIMBLK_SEGS_MAX;
+}
+
+int simblk_create(const struct vdpa_dev_config *config, struct simblk **out)
+{
+	const char *backend = config->given & VDPA_KEY_BACKEND ? config->backend : "ram";
+	struct simblk *blk = calloc(1, sizeof(*blk));
+	int err;
+
+	if (!blk)
+		return -ENOMEM;
+	memcpy(blk->name, config->name, sizeof(blk->name));
+	blk->fd = -1;
+	blk->nr_queues = config->num_queues;
+	blk->segs_max = segs_of(config);
+	blk->read_only = config->read_only;
+	blk->strict = config->strict;
+	err = open_backend(blk, backend, config);
+	if (err) {
+		simblk_destroy(blk);
+		return err;
+	}
+	*out = blk;
+	return 0;
+}
+
+void simblk_destroy(struct simblk *blk)
+{
+	if (blk->backend)
+		blk->backend->close(blk);
+	free(blk);
+}

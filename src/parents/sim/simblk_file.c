@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * The backend that is a file or a block device of the host. Data goes straight between the file and the client's
+ * memory, through the host's page cache. The file is locked (an OFD lock, which other users of
+ * it must ask for too), so that two disks never write to one file; several may read it.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/refuse.h"
+#include "simblk_internal.h"
+
+#define ZEROS_LEN 65536u /* bytes written at once */
+#define ZEROS_IOV 64u
+
+static int parse_path(const char *args, const char **path)
+{
+	static const char key[] = "path=";
+
+	if (strncmp(args, key, strlen(key)) != 0 || strchr(args, ',') || !args[strlen(key)])
+		return refuse(-EINVAL, "backend file takes path=PATH and nothing else, got '%s'",
+			      args);
+	*path = args + strlen(key);
+	return 0;
+}
+
+static int lock_file(int fd, const char *path, bool read_only)
+{
+	struct flock lock = {.l_type = read_only ? F_RDLCK : F_WRLCK, .l_whence = SEEK_SET};
+
+	if (fcntl(fd, F_OFD_SETLK, &lock) == 0)
+		return 0;
+	if (errno == EAGAIN || errno == EACCES)
+		return refuse(-EBUSY, "file '%s': another disk uses it", path);
+	return refuse(-errno, "file '%s': no lock: %s", path, strerror(errno));
+}
+
+static int set_len(struct simblk *blk, const char *path, const struct vdpa_dev_config *config)
+{
+	bool given = config->given & VDPA_KEY_CAPACITY;
+	struct stat st;
+	off_t len;
+
+	if (fstat(blk->fd, &st) < 0)
+		return refuse(-errno, "file '%s': %s", path, strerror(errno));
+	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
+		return refuse(-EINVAL, "file '%s' is neither a file nor a block device", path);
+	len = lseek(blk->fd, 0, SEEK_END);
+	if (len < SIMBLK_SECTOR)
+		return refuse(-EINVAL, "file '%s' is empty (give it a size: truncate -s 1G)", path);
+	if (given && (uint64_t)len < config->capacity)
+		return refuse(-EINVAL, "file '%s' has %lld bytes, capacity %llu was asked", path,
+			      (long long)len, (unsigned long long)config->capacity);
+	blk->len = given ? config->capacity : (uint64_t)len / SIMBLK_SECTOR * SIMBLK_SECTOR;
+	return 0;
+}
+
+static int file_open(struct simblk *blk, const char *args, const struct vdpa_dev_config *config)
+{
+	const char *path = NULL;
+	int err = parse_path(args, &path);
+
+	if (err)
+		return err;
+	/* O_NONBLOCK: what is not a file must not make us wait; on a file it means nothing */
+	blk->fd = open(path,
+		       (blk->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	if (blk->fd < 0)
+		return refuse(-errno, "file '%s': %s%s", path, strerror(errno),
+			      (errno == EACCES || errno == EROFS) && !blk->read_only
+				      ? " (read_only on?)"
+				      : "");
+	err = set_len(blk, path, config);
+	if (!err)
+		err = lock_file(blk->fd, path, blk->read_only);
+	return err;
+}
+
+static void file_close(struct simblk *blk)
+{
+	fd_close(&blk->fd);
+}
+
+/* All of it; a file that has become too short is an error. */
+static int transfer(struct simblk *blk, uint64_t off, struct iovec *iov, unsigned int n,
+		    ssize_t (*fn)(int fd, const struct iovec *iov, int n, off_t off))
+{
+	while (n > 0) {
+		ssize_t done = fn(blk->fd, iov, (int)n, (off_t)off);
+
+		if (done < 0 && errno == EINTR)
+			continue;
+		if (done < 0)
+			return -errno;
+		if (done == 0)
+			return -EIO;
+		off += (uint64_t)done;
+		for (; n > 0 && (size_t)done >= iov->iov_len; iov++, n--)
+			done -= (ssize_t)iov->iov_len;
+		if (n > 0) {
+			iov->iov_base = (char *)iov->iov_base + done;
+			iov->iov_len -= (size_t)done;
+		}
+	}
+	return 0;
+}
+
+static int file_read(struct simblk *blk, uint64_t off, struct iovec *iov, unsigned int n)
+{
+	return transfer(blk, off, iov, n, preadv);
+}
+
+static int file_write(struct simblk *blk, uint64_t off, struct iovec *iov, unsigned int n)
+{
+	return transfer(blk, off, iov, n, pwritev);
+}
+
+static int file_flush(struct simblk *blk)
+{
+	return fdatasync(blk->fd) < 0 ? -errno : 0;
+}
+
+static int allocate(struct simblk *blk, int mode, uint64_t off, uint64_t len)
+{
+	int ret;
+
+	do {
+		ret = fallocate(blk->fd, mode | FALLOC_FL_KEEP_SIZE, (off_t)off, (off_t)len);
+	} while (ret < 0 && errno == EINTR);
+	return ret < 0 ? -errno : 0;
+}
+
+/* A hint: where there are no holes, nothing happens. */
+static int file_discard(struct simblk *blk, uint64_t off, uint64_t len)
+{
+	int err = allocate(blk, FALLOC_FL_PUNCH_HOLE, off, len);
+
+	return err == -EOPNOTSUPP || err == -ENOSYS ? 0 : err;
+}
+
+static int write_zeros(struct simblk *blk, uint64_t off, uint64_t len)
+{
+	static char zeros[ZEROS_LEN]; /* never written to */
+	struct iovec iov[ZEROS_IOV];
+	int err = 0;
+
+	while (!err && len > 0) {
+		uint64_t before = off;
+		unsigned int n = 0;
+
+		for (; n < ZEROS_IOV && len > 0; n++) {
+			iov[n] = (struct iovec){zeros, len < ZEROS_LEN ? len : ZEROS_LEN};
+			len -= iov[n].iov_len;
+			off += iov[n].iov_len;
+		}
+		err = transfer(blk, before, iov, n, pwritev);
+	}
+	return err;
+}
+
+static int file_zero(struct simblk *blk, uint64_t off, uint64_t len, bool unmap)
+{
+	if (unmap && allocate(blk, FALLOC_FL_PUNCH_HOLE, off, len) == 0)
+		return 0;
+	if (allocate(blk, FALLOC_FL_ZERO_RANGE, off, len) == 0)
+		return 0;
+	return write_zeros(blk, off, len);
+}
+
+const struct simblk_backend_ops simblk_file = {
+	.name = "file",
+	.blocks = true,
+	.open = file_open,
+	.close = file_close,
+	.read = file_read,
+	.write = file_write,
+	.flush = file_flush,
+	.discard = file_discard,
+	.zero = file_zero,
+};

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * The simulated disk: request queues, each served by one worker, in front of a backend that holds the
+ * sectors. simblk.c makes devices; simblk_device.c answers the core's hooks; simblk_request.c takes
+ * requests apart and carries them out; simblk_strict.c does so as the kernel's simulator, to the letter;
+ * simblk_ram.c and simblk_file.c are the backends.
+ *
+ * Owns: the backend. Locks: none of its own. A queue is under its worker's lock; workers call the backend at the
+ * same time, and whoever writes and reads one sector at once gets what a disk gives: either, or a mixture.
+ *
+ * A worker stays an online RCU reader during a backend's input and output, however long that takes: the
+ * iovecs point into the client's memory, and a grace period that ended meanwhile would give that memory
+ * back. Backends never wait for a control thread, so waiting for them cannot deadlock.
+ */
+#ifndef HOLDFAST_SIM_SIMBLK_INTERNAL_H
+#define HOLDFAST_SIM_SIMBLK_INTERNAL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "sim.h"
+
+#define SIMBLK_SECTOR      512    /* bytes */
+#define SIMBLK_MAX_SECTORS 131072 /* of one IN or OUT, [7-13]; 64 MiB */
+#define SIMBLK_RAM_LEN     (128ULL << 20)
+#define SIMBLK_SEGS_MAX    254
+#define SIMBLK_SIZE_MAX    (256u << 10) /* times SIMBLK_SEGS_MAX: within SIMBLK_MAX_SECTORS */
+#define SIMBLK_DISCARD_MAX (1u << 22)   /* sectors of one range */
+#define SIMBLK_ZEROES_MAX                                                                          \
+	SIMBLK_MAX_SECTORS             /* sectors of one range, which may have to be written */
+#define SIMBLK_RANGES_MAX   16         /* of one DISCARD */
+#define SIMBLK_BATCH        16         /* requests */
+#define SIMBLK_BATCH_LEN    (4u << 20) /* bytes; the request that exceeds it is the last one */
+#define SIMBLK_STRICT_BATCH 5          /* requests, [7-13] */
+#define SIMBLK_ID_LEN       20         /* bytes */
+#define SIMBLK_F(name)      (1ULL << VIRTIO_BLK_F_##name)
+
+struct simblk;
+
+/*
+ * Where the sectors are. Offsets and lengths are checked by the caller: multiples of a sector, but for reads and
+ * writes of strict mode, and within the disk. All are called by any number of workers at once.
+ * Return of all: 0; -EFAULT the client's memory is gone; else an errno, negated
+ */
+struct simblk_backend_ops {
+	const char *name;
+	bool blocks; /* calls may take long: completions are told one by one */
+	/** @args: what followed the name and a comma, "" if nothing. Sets blk->len. Return: 0 or refuse() */
+	int (*open)(struct simblk *blk, const char *args, const struct vdpa_dev_config *config);
+	/** also after an open that failed */
+	void (*close)(struct simblk *blk);
+	/** @iov: [consumed] @n pieces of client memory */
+	int (*read)(struct simblk *blk, uint64_t off, struct iovec *iov, unsigned int n);
+	int (*write)(struct simblk *blk, uint64_t off, struct iovec *iov, unsigned int n);
+	int (*flush)(struct simblk *blk);
+	/** the contents do not matter any more */
+	int (*discard)(struct simblk *blk, uint64_t off, uint64_t len);
+	/** @unmap: the storage may be given back */
+	int (*zero)(struct simblk *blk, uint64_t off, uint64_t len, bool unmap);
+};
+
+struct simblk {
+	char name[VDPA_NAME_MAX + 1];
+	const struct simblk_backend_ops *backend;
+	int fd;       /* file */
+	char *ram;    /* [@len] ram */
+	uint64_t len; /* bytes, multiple of a sector; const */
+	uint16_t nr_queues;
+	uint16_t segs_max;
+	bool read_only, strict;
+	bool write_through; /* the driver does not flush; set under all worker locks */
+};
+
+static inline struct simblk *simblk_of(const struct vdpasim *sim)
+{
+	return sim->priv;
+}
+
+static inline uint64_t simblk_nr_sectors(const struct simblk *blk)
+{
+	return blk->len / SIMBLK_SECTOR;
+}
+
+/* ---- simblk_device.c ---- */
+extern const struct vdpasim_type simblk_type;
+/** simblk_create() - a disk without a device, backend open. Return: 0; -errno with refuse() in words */
+int simblk_create(const struct vdpa_dev_config *config, struct simblk **out) HF_MUST_CHECK;
+void simblk_destroy(struct simblk *blk);
+uint64_t simblk_features(const struct simblk *blk);
+
+/* ---- simblk_request.c ---- */
+
+/* One request, taken apart. */
+struct simblk_req {
+	struct simblk *blk;
+	struct vdpasim_vq *vq;
+	struct ring_chain chain;
+	uint32_t type;
+	uint64_t sector;
+	bool has_header;  /* @type and @sector are there */
+	bool has_status;  /* there is a last writable byte, and it is mapped */
+	uint64_t in_len;  /* writable bytes before the status */
+	uint64_t out_len; /* readable bytes behind the header */
+};
+
+/* Pieces of client memory. */
+struct simblk_pieces {
+	struct iovec iov[RING_CHAIN_IOV_MAX];
+	unsigned int n;
+};
+
+/** simblk_req_parse() - fill @req from its chain */
+void simblk_req_parse(struct simblk_req *req);
+/** simblk_req_finish() - write the status if there is room for it, and complete the chain
+ * @written: bytes of data written */
+void simblk_req_finish(struct simblk_req *req, uint8_t status, uint32_t written);
+/** simblk_req_in() / simblk_req_out() - the data of a request. Return: false if any of it is not mapped */
+bool simblk_req_in(const struct simblk_req *req, struct simblk_pieces *pieces);
+bool simblk_req_out(const struct simblk_req *req, struct simblk_pieces *pieces);
+/** simblk_req_read() - copy the first @len bytes of the readable data. Return: false if they are not all there
+ * and mapped */
+bool simblk_req_read(const struct simblk_req *req, void *dst, size_t len);
+/** simblk_req_identify() - answer GET_ID with @id; @written: [out] bytes. Return: status */
+uint8_t simblk_req_identify(const struct simblk_req *req, const char *id, uint32_t *written);
+/** simblk_in_range() - do @nr sectors from @sector on lie on the disk, and are they at most @max? */
+bool simblk_in_range(const struct simblk *blk, uint64_t sector, uint64_t nr, uint64_t max);
+/** simblk_req_status() - the status for what a backend returned; breaks the ring if memory is gone */
+uint8_t simblk_req_status(const struct simblk_req *req, int err);
+/** simblk_process() - one batch. Return: more is there */
+bool simblk_process(struct simblk *blk, struct vdpasim_vq *vq);
+
+/* ---- simblk_strict.c ---- */
+bool simblk_strict_process(struct simblk *blk, struct vdpasim_vq *vq);
+
+/* ---- backends ---- */
+extern const struct simblk_backend_ops simblk_ram, simblk_file;
+
+#endif

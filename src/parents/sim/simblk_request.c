@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Requests. One is a header of 16 readable bytes, data, and one writable byte for the status, which is the
+ * last of the writable ones; how these lie in descriptors is the driver's business (ANY_LAYOUT).
+ *
+ * 1. Every request is completed, in order, with an interrupt if the driver wants one; with a status wherever there is a
+ *    byte for it, whatever is wrong with the rest. A buffer that is not mapped is a failed request, not a lost one.
+ * 2. Header and ranges are copied before they are looked at. Data goes between backend and client
+ *    memory without a copy of ours.
+ * 3. A batch is bounded in requests and in bytes, for control threads wait for its end.
+ */
+#include <endian.h>
+#include <errno.h>
+#include <linux/virtio_blk.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "simblk_internal.h"
+
+#define HEADER_LEN sizeof(struct virtio_blk_outhdr)
+#define NO_FEATURE 0xff
+
+/* ---- pieces ---- */
+
+/* Are the first @len bytes there, and mapped? */
+static bool is_mapped(const struct iovec *iov, uint32_t nr, uint64_t len)
+{
+	for (uint32_t i = 0; i < nr && len > 0; i++) {
+		if (!iov[i].iov_base)
+			return false;
+		len -= iov[i].iov_len < len ? iov[i].iov_len : len;
+	}
+	return len == 0;
+}
+
+/* The @len bytes behind @off. Return: false if they are not all there and mapped */
+static bool slice(const struct iovec *iov, uint32_t nr, uint64_t off, uint64_t len,
+		  struct simblk_pieces *pieces)
+{
+	pieces->n = 0;
+	for (uint32_t i = 0; i < nr && len > 0; i++) {
+		uint64_t part = iov[i].iov_len;
+
+		if (off >= part) {
+			off -= part;
+			continue;
+		}
+		if (!iov[i].iov_base)
+			return false;
+		part = part - off < len ? part - off : len;
+		pieces->iov[pieces->n++] = (struct iovec){(char *)iov[i].iov_base + off, part};
+		len -= part;
+		off = 0;
+	}
+	return len == 0;
+}
+
+bool simblk_req_in(const struct simblk_req *req, struct simblk_pieces *pieces)
+{
+	return slice(req->chain.in, req->chain.nr_in, 0, req->in_len, pieces);
+}
+
+bool simblk_req_out(const struct simblk_req *req, struct simblk_pieces *pieces)
+{
+	return slice(req->chain.out, req->chain.nr_out, HEADER_LEN, req->out_len, pieces);
+}
+
+bool simblk_req_read(const struct simblk_req *req, void *dst, size_t len)
+{
+	if (!is_mapped(req->chain.out, req->chain.nr_out, HEADER_LEN + len))
+		return false;
+	return ring_chain_read(&req->chain, HEADER_LEN, dst, len) == len;
+}
+
+/* ---- the parts of a request ---- */
+
+void simblk_req_parse(struct simblk_req *req)
+{
+	const struct ring_chain *chain = &req->chain;
+	struct virtio_blk_outhdr header;
+
+	req->has_header = is_mapped(chain->out, chain->nr_out, HEADER_LEN) &&
+			  ring_chain_read(chain, 0, &header, HEADER_LEN) == HEADER_LEN;
+	req->out_len = 0;
+	if (req->has_header) {
+		req->type = le32toh(header.type);
+		req->sector = le64toh(header.sector);
+		req->out_len = chain->out_len - HEADER_LEN;
+	}
+	req->has_status = chain->nr_in > 0 && chain->in[chain->nr_in - 1].iov_base;
+	req->in_len = chain->nr_in > 0 ? chain->in_len - 1 : 0;
+}
+
+void simblk_req_finish(struct simblk_req *req, uint8_t status, uint32_t written)
+{
+	if (req->has_status)
+		written += (uint32_t)ring_chain_write(&req->chain, req->in_len, &status,
+						      sizeof(status));
+	ring_push(req->vq->ring, &req->chain, written);
+}
+
+bool simblk_in_range(const struct simblk *blk, uint64_t sector, uint64_t nr, uint64_t max)
+{
+	uint64_t all = simblk_nr_sectors(blk);
+
+	return nr <= max && sector <= all && nr <= all - sector;
+}
+
+uint8_t simblk_req_status(const struct simblk_req *req, int err)
+{
+	if (!err)
+		return VIRTIO_BLK_S_OK;
+	if (err == -EFAULT)
+		ring_break(req->vq->ring, "memory vanished");
+	else
+		hf_warn(req->blk->name, "backend %s: request of type %u at sector %llu: %s",
+			req->blk->backend->name, req->type, (unsigned long long)req->sector,
+			strerror(-err));
+	return VIRTIO_BLK_S_IOERR;
+}
+
+uint8_t simblk_req_identify(const struct simblk_req *req, const char *id, uint32_t *written)
+{
+	uint32_t len = req->in_len < SIMBLK_ID_LEN ? (uint32_t)req->in_len : SIMBLK_ID_LEN;
+	char padded[SIMBLK_ID_LEN] = {0};
+
+	memcpy(padded, id, strnlen(id, sizeof(padded)));
+	if (!is_mapped(req->chain.in, req->chain.nr_in, len))
+		return VIRTIO_BLK_S_IOERR;
+	*written = (uint32_t)ring_chain_write(&req->chain, 0, padded, len);
+	return VIRTIO_BLK_S_OK;
+}
+
+/* ---- the types of requests ---- */
+
+static uint8_t do_in(struct simblk_req *req, uint32_t *written)
+{
+	struct simblk *blk = req->blk;
+	struct simblk_pieces data;
+	uint8_t status;
+
+	if (req->in_len % SIMBLK_SECTOR || !simblk_req_in(req, &data) ||
+	    !simblk_in_range(blk, req->sector, req->in_len / SIMBLK_SECTOR, SIMBLK_MAX_SECTORS))
+		return VIRTIO_BLK_S_IOERR;
+	status = simblk_req_status(
+		req, blk->backend->read(blk, req->sector * SIMBLK_SECTOR, data.iov, data.n));
+	if (status == VIRTIO_BLK_S_OK)
+		*written = (uint32_t)req->in_len;
+	return status;
+}
+
+/* What has changed is safe before the request is completed, if the driver never flushes. */
+static uint8_t settle(struct simblk_req *req, int err)
+{
+	if (!err && req->blk->write_through)
+		err = req->blk->backend->flush(req->blk);
+	return simblk_req_status(req, err);
+}
+
+static uint8_t do_out(struct simblk_req *req, uint32_t *written)
+{
+	struct simblk *blk = req->blk;
+	struct simblk_pieces data;
+
+	(void)written;
+	if (req->out_len % SIMBLK_SECTOR || !simblk_req_out(req, &data) ||
+	    !simblk_in_range(blk, req->sector, req->out_len / SIMBLK_SECTOR, SIMBLK_MAX_SECTORS))
+		return VIRTIO_BLK_S_IOERR;
+	return settle(req, blk->backend->write(blk, req->sector * SIMBLK_SECTOR, data.iov, data.n));
+}
+
+static uint8_t do_flush(struct simblk_req *req, uint32_t *written)
+{
+	(void)written;
+	return simblk_req_status(req, req->blk->backend->flush(req->blk));
+}
+
+static uint8_t do_get_id(struct simblk_req *req, uint32_t *written)
+{
+	return simblk_req_identify(req, req->blk->name, written);
+}
+
+/* Return: status of a range that could be carried out */
+static uint8_t check_range(const struct simblk *blk,
+			   const struct virtio_blk_discard_write_zeroes *r, bool discard)
+{
+	uint32_t allowed = discard ? 0 : VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP;
+
+	if (le32toh(r->flags) & ~allowed)
+		return VIRTIO_BLK_S_UNSUPP;
+	return simblk_in_range(blk, le64toh(r->sector), le32toh(r->num_sectors),
+			       discard ? SIMBLK_DISCARD_MAX : SIMBLK_ZEROES_MAX)
+		       ? VIRTIO_BLK_S_OK
+		       : VIRTIO_BLK_S_IOERR;
+}
+
+static int do_range(struct simblk *blk, const struct virtio_blk_discard_write_zeroes *r,
+		    bool discard)
+{
+	uint64_t off = le64toh(r->sector) * SIMBLK_SECTOR;
+	uint64_t len = (uint64_t)le32toh(r->num_sectors) * SIMBLK_SECTOR;
+
+	if (len == 0)
+		return 0;
+	if (discard)
+		return blk->backend->discard(blk, off, len);
+	return blk->backend->zero(blk, off, len,
+				  le32toh(r->flags) & VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP);
+}
+
+/* DISCARD and WRITE_ZEROES: all ranges are checked before the first one is touched. */
+static uint8_t do_ranges(struct simblk_req *req, uint32_t *written)
+{
+	struct virtio_blk_discard_write_zeroes r[SIMBLK_RANGES_MAX];
+	bool discard = req->type == VIRTIO_BLK_T_DISCARD;
+	uint64_t n = req->out_len / sizeof(r[0]);
+	int err = 0;
+
+	(void)written;
+	if (n < 1 || n > (discard ? SIMBLK_RANGES_MAX : 1) || req->out_len % sizeof(r[0]) ||
+	    !simblk_req_read(req, r, req->out_len))
+		return VIRTIO_BLK_S_IOERR;
+	for (uint64_t i = 0; i < n; i++) {
+		uint8_t status = check_range(req->blk, &r[i], discard);
+
+		if (status != VIRTIO_BLK_S_OK)
+			return status;
+	}
+	for (uint64_t i = 0; !err && i < n; i++)
+		err = do_range(req->blk, &r[i], discard);
+	return settle(req, err);
+}
+
+static const struct {
+	uint32_t type;
+	uint8_t feature; /* bit that must be negotiated, or NO_FEATURE */
+	bool changes;    /* not on a disk that is read only */
+	uint8_t (*fn)(struct simblk_req *req, uint32_t *written);
+} types[] = {
+	{VIRTIO_BLK_T_IN, NO_FEATURE, false, do_in},
+	{VIRTIO_BLK_T_OUT, NO_FEATURE, true, do_out},
+	{VIRTIO_BLK_T_FLUSH, NO_FEATURE, false, do_flush},
+	{VIRTIO_BLK_T_GET_ID, NO_FEATURE, false, do_get_id},
+	{VIRTIO_BLK_T_DISCARD, VIRTIO_BLK_F_DISCARD, true, do_ranges},
+	{VIRTIO_BLK_T_WRITE_ZEROES, VIRTIO_BLK_F_WRITE_ZEROES, true, do_ranges},
+};
+
+static uint8_t execute(struct simblk_req *req, uint32_t *written)
+{
+	if (!req->has_header)
+		return VIRTIO_BLK_S_IOERR;
+	for (size_t i = 0; i < ARRAY_LEN(types); i++) {
+		if (types[i].type != req->type)
+			continue;
+		if (types[i].changes && req->blk->read_only)
+			return VIRTIO_BLK_S_IOERR;
+		if (types[i].feature != NO_FEATURE &&
+		    !vdpasim_acked(req->vq->sim, types[i].feature))
+			return VIRTIO_BLK_S_UNSUPP;
+		return types[i].fn(req, written);
+	}
+	return VIRTIO_BLK_S_UNSUPP;
+}
+
+/* A request that cannot be answered is not carried out: nobody would know. */
+static void serve(struct simblk_req *req)
+{
+	uint8_t status = VIRTIO_BLK_S_IOERR;
+	uint32_t written = 0;
+
+	simblk_req_parse(req);
+	if (req->has_status)
+		status = execute(req, &written);
+	simblk_req_finish(req, status, written);
+}
+
+bool simblk_process(struct simblk *blk, struct vdpasim_vq *vq)
+{
+	struct simblk_req req = {.blk = blk, .vq = vq};
+	struct ring *ring = vq->ring;
+	unsigned int n = 0;
+	uint64_t len = 0;
+	int err = 1;
+
+	vdpasim_vq_busy(vq);
+	while (n < SIMBLK_BATCH && len < SIMBLK_BATCH_LEN &&
+	       (err = ring_pop(ring, &req.chain)) > 0) {
+		serve(&req);
+		len += req.in_len + req.out_len;
+		n++;
+		if (blk->backend->blocks && ring_flush(ring))
+			vdpasim_vq_call(vq);
+	}
+	if (ring_flush(ring))
+		vdpasim_vq_call(vq);
+	return err > 0 ? true : vdpasim_vq_idle(vq, err);
+}
