@@ -3,14 +3,17 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/worker.h"
+#include "memory/guard.h"
 
 struct vdpa_dev_config rig_config(void)
 {
@@ -28,6 +31,48 @@ struct vdpa_dev_config rig_config(void)
 	return c;
 }
 
+/*
+ * cmocka puts its own handlers in place around each test; the guard's are put back inside, by system call:
+ * ThreadSanitizer would believe for ever that it is inside a handler which was left by a jump.
+ */
+struct kernel_action {
+	void (*handler)(int sig, siginfo_t *info, void *context);
+	unsigned long flags;
+	void (*restorer)(void);
+	uint64_t mask;
+};
+
+static struct sigaction guard_action;
+
+static void take_signal(int sig)
+{
+	struct kernel_action act;
+
+	assert_int_equal(syscall(SYS_rt_sigaction, sig, NULL, &act, sizeof(act.mask)), 0);
+	act.handler = guard_action.sa_sigaction;
+	act.flags |= SA_SIGINFO | SA_NODEFER;
+	assert_int_equal(syscall(SYS_rt_sigaction, sig, &act, NULL, sizeof(act.mask)), 0);
+}
+
+int rig_guard_install(void)
+{
+	int err = memory_guard_install();
+
+	return err ? err : sigaction(SIGSEGV, NULL, &guard_action);
+}
+
+void rig_take_signals(void)
+{
+	take_signal(SIGSEGV);
+	take_signal(SIGBUS);
+}
+
+void rig_vanish(void *p, size_t len)
+{
+	assert_ptr_equal(mmap(p, len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0),
+			 p);
+}
+
 static void signal_fd(void *arg)
 {
 	eventfd_write(*(int *)arg, 1);
@@ -35,12 +80,15 @@ static void signal_fd(void *arg)
 
 void rig_make(struct rig *rig, const struct vdpa_dev_config *config)
 {
+	const struct vdpa_mgmt_dev *mgmt = &simnet_mgmt_dev;
 	int err;
 
+	if (strcmp(config->mgmtdev, simblk_mgmt_dev.name) == 0)
+		mgmt = &simblk_mgmt_dev;
 	memset(rig, 0, sizeof(*rig));
 	assert_int_equal(memory_space_create_own(&rig->space), 0);
 	assert_int_equal(vdpa_bus_create(rig->space, &rig->bus), 0);
-	err = simnet_mgmt_dev.dev_add(&simnet_mgmt_dev, rig->bus, config);
+	err = mgmt->dev_add(mgmt, rig->bus, config);
 	if (err)
 		fail_msg("dev_add: %d: %s", err, refuse_reason());
 	rig->dev = vdpa_bus_find(rig->bus, config->name);

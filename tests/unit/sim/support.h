@@ -20,6 +20,7 @@
 #include <linux/virtio_ring.h>
 
 #include "base/refuse.h"
+#include "parents/sim/simblk.h"
 #include "parents/sim/simnet.h"
 #include "ring/driver.h"
 #include "vdpa/bus.h"
@@ -54,6 +55,7 @@ struct rig {
 
 /** rig_config() - defaults as the parser has them */
 struct vdpa_dev_config rig_config(void);
+/** rig_make() - a device of config->mgmtdev */
 void rig_make(struct rig *rig, const struct vdpa_dev_config *config);
 void rig_destroy(struct rig *rig);
 
@@ -70,6 +72,13 @@ void rig_destroy(struct rig *rig);
 		(rig)->ops->name((rig)->dev, ##__VA_ARGS__);                                       \
 		mutex_unlock(&(rig)->dev->lock);                                                   \
 	} while (0)
+
+/** rig_guard_install() - before cmocka's handlers are there. Return: 0 if it could be */
+int rig_guard_install(void);
+/** rig_take_signals() - within a test: faults go to the guard, not to cmocka */
+void rig_take_signals(void);
+/** rig_vanish() - as munmap(), but nothing else of this process can come to lie there */
+void rig_vanish(void *p, size_t len);
 
 /** rig_negotiate() - status 0xb with @features */
 void rig_negotiate(struct rig *rig, uint64_t features);

@@ -1,46 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /* Status, kicks, positions, suspend and resume, and a client that takes its memory away. */
-#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
-#include "memory/guard.h"
 #include "support.h"
 
 #define PAGE 4096UL
 
 static uint8_t frame[HDR + 64], buf[16][256];
-
-/*
- * cmocka puts its own handlers in place around each test; the guard's are put back inside, by system call:
- * ThreadSanitizer would believe for ever that it is inside a handler which was left by a jump.
- */
-struct kernel_action {
-	void (*handler)(int sig, siginfo_t *info, void *context);
-	unsigned long flags;
-	void (*restorer)(void);
-	uint64_t mask;
-};
-
-static struct sigaction guard_action;
-
-static void take_signal(int sig)
-{
-	struct kernel_action act;
-
-	assert_int_equal(syscall(SYS_rt_sigaction, sig, NULL, &act, sizeof(act.mask)), 0);
-	act.handler = guard_action.sa_sigaction;
-	act.flags |= SA_SIGINFO | SA_NODEFER;
-	assert_int_equal(syscall(SYS_rt_sigaction, sig, &act, NULL, sizeof(act.mask)), 0);
-}
-
-static void take_signals(void)
-{
-	take_signal(SIGSEGV);
-	take_signal(SIGBUS);
-}
 
 static void make(struct rig *rig, bool strict)
 {
@@ -313,13 +280,6 @@ static void expect_needs_reset(struct rig *rig)
 	assert_int_equal(rig_op(rig, get_status), 0xf | VIRTIO_CONFIG_S_NEEDS_RESET);
 }
 
-/* As munmap(), but nothing else of this process can come to lie there. */
-static void vanish(void *p, size_t len)
-{
-	assert_ptr_equal(mmap(p, len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0),
-			 p);
-}
-
 static void broken_ring_sets_needs_reset_and_reset_heals(void **state)
 {
 	struct rig rig;
@@ -371,7 +331,7 @@ static void buffer_memory_vanished_sets_needs_reset_and_reset_heals(void **state
 	uint32_t len;
 
 	(void)state;
-	take_signals();
+	rig_take_signals();
 	for (int side = 0; side < 2; side++) {
 		uint8_t *p =
 			mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -383,7 +343,7 @@ static void buffer_memory_vanished_sets_needs_reset_and_reset_heals(void **state
 		rig_add(&rig, 0, side ? p : buf[0], 256, true);
 		rig_publish(&rig, 0);
 		rig_add(&rig, 1, side ? frame : p, sizeof(frame), false);
-		vanish(p, PAGE); /* still in the (1:1) map */
+		rig_vanish(p, PAGE); /* still in the (1:1) map */
 		rig_publish(&rig, 1);
 		expect_needs_reset(&rig);
 		if (side) /* the other queue's chains are not lost */
@@ -401,15 +361,15 @@ static void ring_memory_vanished_device_can_be_reset(void **state)
 	struct rig rig;
 
 	(void)state;
-	take_signals();
+	rig_take_signals();
 	make(&rig, false);
 	start_all(&rig);
 	add_buffers(&rig, 2);
 	rig_send(&rig, 1, frame, sizeof(frame));
-	vanish(rig.vq[1].mem, rig.vq[1].mem_len);
+	rig_vanish(rig.vq[1].mem, rig.vq[1].mem_len);
 	kick(&rig, 1);
 	expect_needs_reset(&rig);
-	vanish(rig.vq[0].mem, rig.vq[0].mem_len);
+	rig_vanish(rig.vq[0].mem, rig.vq[0].mem_len);
 	rig_reset(&rig); /* in this thread, which is guarded too */
 	start_all(&rig);
 	add_buffers(&rig, 2);
@@ -482,7 +442,5 @@ int main(void)
 		cmocka_unit_test(config_writes_survive_reset),
 	};
 
-	if (memory_guard_install() || sigaction(SIGSEGV, NULL, &guard_action))
-		return 1;
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return rig_guard_install() ? 1 : cmocka_run_group_tests(tests, NULL, NULL);
 }
