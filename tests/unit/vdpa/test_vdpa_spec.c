@@ -103,7 +103,8 @@ static const char *const good[][2] = {
 	{"backend", "loopback"}, {"memory", "va"},           {"memlock", "rlimit"},
 	{"mapping", "set_map"},  {"quirks", "linux-6.12"},   {"compat_reset", "off"},
 	{"reset_map", "on"},     {"max_iotlb_entries", "2"}, {"workers", "1"},
-	{"vq_size", "256"},
+	{"vq_size", "256"},      {"capacity", "128M"},       {"num_queues", "1"},
+	{"read_only", "off"},
 };
 
 static void every_key_misspelt_is_named_with_the_known_ones(void **state)
@@ -155,7 +156,7 @@ static void numbers_out_of_range_name_value_and_range(void **state)
 		uint64_t min, max;
 	} numbers[] = {
 		{"mtu", 68, 65535}, {"max_vqp", 1, 64},    {"max_iotlb_entries", 2, 1 << 24},
-		{"workers", 1, 64}, {"vq_size", 2, 32768},
+		{"workers", 1, 64}, {"vq_size", 2, 32768}, {"num_queues", 1, 64},
 	};
 	static const char *const never[] = {"-1",
 					    "+1",
@@ -199,6 +200,46 @@ static void words_out_of_the_list_name_the_list(void **state)
 	refused("quirks linux", -EINVAL, "none, linux-6.12");
 	refused("compat_reset yes", -EINVAL, "on, off");
 	refused("reset_map 1", -EINVAL, "on, off");
+}
+
+static void sizes_take_one_suffix(void **state)
+{
+	static const struct {
+		const char *word;
+		uint64_t bytes;
+	} good_sizes[] = {
+		{"512", 512},        {"0x400", 1024},    {"1K", 1024},
+		{"128M", 128 << 20}, {"3G", 3ULL << 30}, {"1T", 1ULL << 40},
+	};
+	static const char *const bad[] = {"511",
+					  "0K",
+					  "1k",
+					  "1MB",
+					  "1KK",
+					  "K",
+					  "1 M",
+					  "1P",
+					  "-1M",
+					  "2097152T",
+					  "18446744073709551615K"};
+	char spec[64];
+
+	for (size_t i = 0; i < ARRAY_LEN(good_sizes); i++) {
+		snprintf(spec, sizeof(spec), "capacity %s", good_sizes[i].word);
+		assert_int_equal(parse(spec), 0);
+		assert_true(config.capacity == good_sizes[i].bytes);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		snprintf(spec, sizeof(spec), "capacity %s", bad[i]);
+		if (strcmp(bad[i], "1 M") == 0)
+			refused(spec, -ERANGE, "capacity \"1\"");
+		else
+			refused(spec, -ERANGE, "is not a size (512, 4K, 128M, 1G ...)");
+	}
+	refused("mtu 1K", -ERANGE, "is not a number");
+	assert_int_equal(parse("num_queues 4 read_only on"), 0);
+	assert_int_equal(config.num_queues, 4);
+	assert_true(config.read_only);
 }
 
 static void macs_are_six_bytes(void **state)
@@ -264,6 +305,9 @@ static void strict_mode_is_the_kernels_device(void **state)
 	refused("vq_size 512 quirks linux-6.12", -EINVAL, "vq_size 512 conflicts");
 	refused("vq_size 128 quirks linux-6.12", -EINVAL, "vq_size 128 conflicts");
 	assert_int_equal(parse("quirks none max_vqp 2 vq_size 512"), 0);
+	assert_int_equal(parse("quirks linux-6.12 capacity 128M num_queues 1"), 0);
+	refused("quirks linux-6.12 capacity 64M", -EINVAL, "capacity 67108864 conflicts");
+	refused("quirks linux-6.12 num_queues 2", -EINVAL, "num_queues 2 conflicts");
 }
 
 int main(void)
@@ -275,6 +319,7 @@ int main(void)
 		cmocka_unit_test(every_key_twice_or_without_value_is_named),
 		cmocka_unit_test(numbers_out_of_range_name_value_and_range),
 		cmocka_unit_test(words_out_of_the_list_name_the_list),
+		cmocka_unit_test(sizes_take_one_suffix),
 		cmocka_unit_test(macs_are_six_bytes),
 		cmocka_unit_test(names_are_bounded),
 		cmocka_unit_test(mgmtdev_decides_on_the_keys),
