@@ -116,6 +116,7 @@ void lane_init(struct lane *l, struct world *w, unsigned int index, const struct
 					 .in_order = opts->in_order,
 					 .indirect = opts->indirect,
 					 .lax_indirect = opts->lax_indirect,
+					 .holes = opts->holes,
 					 .desc_addr = lane_iova(l, LANE_DESC),
 					 .driver_addr = lane_iova(l, LANE_DRIVER),
 					 .device_addr = lane_iova(l, LANE_DEVICE)};

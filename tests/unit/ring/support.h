@@ -50,7 +50,7 @@ struct lane {
 
 struct lane_opts {
 	uint16_t num;
-	bool packed, event_idx, in_order, indirect, lax_indirect;
+	bool packed, event_idx, in_order, indirect, lax_indirect, holes;
 	uint16_t start; /* as ring_driver_config's start_avail */
 	bool no_dirty;
 };

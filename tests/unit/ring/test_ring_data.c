@@ -401,6 +401,59 @@ static void ring_pop_buffer_unmapped_or_not_permitted_faults(void **state)
 	teardown(&f);
 }
 
+/* With holes every buffer is there, in its place and with its length, mapped or not: here each third is not, and
+ * there are more of them than the smallest scratch block takes. */
+static void ring_pop_holes_keep_the_mapped_buffers(void **state)
+{
+	struct lane_opts opts = *(const struct lane_opts *)*state;
+	struct ring_driver_seg segs[30];
+	struct ring_chain chain;
+	struct fixture f;
+	uint32_t len;
+
+	opts.holes = true;
+	setup(&f, &opts);
+	for (unsigned int i = 0; i < 30; i++) {
+		segs[i] = lane_seg(&f.l, 64 * i, 10 + i);
+		if (i % 3 == 1)
+			segs[i].iova = 0x1000 + i;
+	}
+	assert_int_equal(ring_driver_add(f.l.drv, segs, 12, 18, &f, lane_host(&f.l, LANE_TABLES),
+					 lane_iova(&f.l, LANE_TABLES)),
+			 0);
+	ring_driver_publish(f.l.drv);
+	assert_int_equal(ring_pop(f.l.ring, &chain), 1);
+	assert_true(chain.fault);
+	assert_int_equal(chain.nr_out, 12);
+	assert_int_equal(chain.nr_in, 18);
+	for (unsigned int i = 0; i < 30; i++) {
+		const struct iovec *piece = i < 12 ? &chain.out[i] : &chain.in[i - 12];
+
+		assert_int_equal(piece->iov_len, 10 + i);
+		if (i % 3 == 1)
+			assert_null(piece->iov_base);
+		else
+			assert_ptr_equal(piece->iov_base, lane_host(&f.l, LANE_BUFFERS + 64 * i));
+	}
+	assert_int_equal(chain.out_len, 12 * 10 + 66);
+	assert_int_equal(chain.in_len, 18 * 10 + 435 - 66);
+	ring_push(f.l.ring, &chain, 1);
+	ring_flush(f.l.ring);
+	assert_ptr_equal(ring_driver_get(f.l.drv, &len, NULL), &f);
+	assert_int_equal(len, 1);
+	assert_int_equal(ring_driver_add(f.l.drv, segs, 1, 0, &f, lane_host(&f.l, LANE_TABLES), 16),
+			 0);
+	ring_driver_publish(f.l.drv);
+	assert_int_equal(ring_pop(f.l.ring, &chain), 1); /* what is in the table cannot be told */
+	assert_true(chain.fault);
+	assert_int_equal(chain.nr_out, 0);
+	ring_push(f.l.ring, &chain, 0);
+	ring_flush(f.l.ring);
+	assert_ptr_equal(ring_driver_get(f.l.drv, &len, NULL), &f);
+	lane_roundtrip(&f.l);
+	teardown(&f);
+}
+
 static void ring_pop_indirect_table_unmapped_faults(void **state)
 {
 	struct ring_driver_seg seg;
@@ -767,6 +820,7 @@ int main(void)
 		ALL(ring_pop_empty_buffers_are_accepted),
 		ALL(ring_pop_buffer_over_entries_becomes_pieces),
 		ALL(ring_pop_buffer_unmapped_or_not_permitted_faults),
+		ALL(ring_pop_holes_keep_the_mapped_buffers),
 		ALL(ring_pop_indirect_table_unmapped_faults),
 		ALL(ring_pop_area_unmapped_stalls_until_mapped),
 		ALL(ring_pop_descriptors_read_only_stalls_packed_alone),
