@@ -5,7 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-static __thread char reason[256];
+static __thread char reason[512]; /* the list of known keys is the longest */
 
 int refuse(int err, const char *fmt, ...)
 {
