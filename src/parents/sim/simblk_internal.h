@@ -115,14 +115,13 @@ void simblk_req_parse(struct simblk_req *req);
 /** simblk_req_finish() - write the status if there is room for it, and complete the chain
  * @written: bytes of data written */
 void simblk_req_finish(struct simblk_req *req, uint8_t status, uint32_t written);
-/** simblk_req_in() / simblk_req_out() - the data of a request. Return: false if any of it is not mapped */
-bool simblk_req_in(const struct simblk_req *req, struct simblk_pieces *pieces);
+/** simblk_req_in() / simblk_req_out() - the data of a request, of the writable bytes the first @len
+ * Return: false if any of it is not mapped; @pieces has what comes before that */
+bool simblk_req_in(const struct simblk_req *req, uint64_t len, struct simblk_pieces *pieces);
 bool simblk_req_out(const struct simblk_req *req, struct simblk_pieces *pieces);
 /** simblk_req_read() - copy the first @len bytes of the readable data. Return: false if they are not all there
  * and mapped */
 bool simblk_req_read(const struct simblk_req *req, void *dst, size_t len);
-/** simblk_req_identify() - answer GET_ID with @id; @written: [out] bytes. Return: status */
-uint8_t simblk_req_identify(const struct simblk_req *req, const char *id, uint32_t *written);
 /** simblk_in_range() - do @nr sectors from @sector on lie on the disk, and are they at most @max? */
 bool simblk_in_range(const struct simblk *blk, uint64_t sector, uint64_t nr, uint64_t max);
 /** simblk_req_status() - the status for what a backend returned; breaks the ring if memory is gone */

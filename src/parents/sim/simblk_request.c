@@ -55,9 +55,9 @@ static bool slice(const struct iovec *iov, uint32_t nr, uint64_t off, uint64_t l
 	return len == 0;
 }
 
-bool simblk_req_in(const struct simblk_req *req, struct simblk_pieces *pieces)
+bool simblk_req_in(const struct simblk_req *req, uint64_t len, struct simblk_pieces *pieces)
 {
-	return slice(req->chain.in, req->chain.nr_in, 0, req->in_len, pieces);
+	return slice(req->chain.in, req->chain.nr_in, 0, len, pieces);
 }
 
 bool simblk_req_out(const struct simblk_req *req, struct simblk_pieces *pieces)
@@ -119,18 +119,6 @@ uint8_t simblk_req_status(const struct simblk_req *req, int err)
 	return VIRTIO_BLK_S_IOERR;
 }
 
-uint8_t simblk_req_identify(const struct simblk_req *req, const char *id, uint32_t *written)
-{
-	uint32_t len = req->in_len < SIMBLK_ID_LEN ? (uint32_t)req->in_len : SIMBLK_ID_LEN;
-	char padded[SIMBLK_ID_LEN] = {0};
-
-	memcpy(padded, id, strnlen(id, sizeof(padded)));
-	if (!is_mapped(req->chain.in, req->chain.nr_in, len))
-		return VIRTIO_BLK_S_IOERR;
-	*written = (uint32_t)ring_chain_write(&req->chain, 0, padded, len);
-	return VIRTIO_BLK_S_OK;
-}
-
 /* ---- the types of requests ---- */
 
 static uint8_t do_in(struct simblk_req *req, uint32_t *written)
@@ -139,7 +127,7 @@ static uint8_t do_in(struct simblk_req *req, uint32_t *written)
 	struct simblk_pieces data;
 	uint8_t status;
 
-	if (req->in_len % SIMBLK_SECTOR || !simblk_req_in(req, &data) ||
+	if (req->in_len % SIMBLK_SECTOR || !simblk_req_in(req, req->in_len, &data) ||
 	    !simblk_in_range(blk, req->sector, req->in_len / SIMBLK_SECTOR, SIMBLK_MAX_SECTORS))
 		return VIRTIO_BLK_S_IOERR;
 	status = simblk_req_status(
@@ -177,7 +165,14 @@ static uint8_t do_flush(struct simblk_req *req, uint32_t *written)
 
 static uint8_t do_get_id(struct simblk_req *req, uint32_t *written)
 {
-	return simblk_req_identify(req, req->blk->name, written);
+	uint32_t len = req->in_len < SIMBLK_ID_LEN ? (uint32_t)req->in_len : SIMBLK_ID_LEN;
+	char id[SIMBLK_ID_LEN] = {0};
+
+	memcpy(id, req->blk->name, strnlen(req->blk->name, sizeof(id)));
+	if (!is_mapped(req->chain.in, req->chain.nr_in, len))
+		return VIRTIO_BLK_S_IOERR;
+	*written = (uint32_t)ring_chain_write(&req->chain, 0, id, len);
+	return VIRTIO_BLK_S_OK;
 }
 
 /* Return: status of a range that could be carried out */

@@ -2,6 +2,10 @@
 /*
  * The kernel's disk simulator as it is, clauses [7-8], [7-12] and [7-13]: what is odd here is odd there. A request
  * whose header or status cannot be had ends the pass without an interrupt, and the rest of the ring waits for the next kick.
+ *
+ * Data is transferred up to the first descriptor that is not mapped. A read that got somewhere before it
+ * stopped has moved the place where the status belongs out of reach: as if the status could not be had. So does GET_ID
+ * with less room than 20 bytes, which runs over the status.
  */
 #include <endian.h>
 #include <linux/virtio_blk.h>
@@ -22,11 +26,17 @@ static uint8_t strict_in(struct simblk_req *req, uint32_t *written)
 	struct simblk *blk = req->blk;
 	struct simblk_pieces data;
 	uint8_t status;
+	bool whole;
 
-	if (!strict_in_range(req, req->in_len) || !simblk_req_in(req, &data))
+	if (!strict_in_range(req, req->in_len))
 		return VIRTIO_BLK_S_IOERR;
+	whole = simblk_req_in(req, req->in_len, &data);
 	status = simblk_req_status(
 		req, blk->backend->read(blk, req->sector * SIMBLK_SECTOR, data.iov, data.n));
+	if (!whole) {
+		req->has_status &= data.n == 0;
+		return VIRTIO_BLK_S_IOERR;
+	}
 	if (status == VIRTIO_BLK_S_OK)
 		*written = (uint32_t)req->in_len;
 	return status;
@@ -36,11 +46,35 @@ static uint8_t strict_out(struct simblk_req *req)
 {
 	struct simblk *blk = req->blk;
 	struct simblk_pieces data;
+	uint8_t status;
+	bool whole;
 
-	if (!strict_in_range(req, req->out_len) || !simblk_req_out(req, &data))
+	if (!strict_in_range(req, req->out_len))
 		return VIRTIO_BLK_S_IOERR;
-	return simblk_req_status(
+	whole = simblk_req_out(req, &data);
+	status = simblk_req_status(
 		req, blk->backend->write(blk, req->sector * SIMBLK_SECTOR, data.iov, data.n));
+	return whole ? status : VIRTIO_BLK_S_IOERR;
+}
+
+static uint8_t strict_get_id(struct simblk_req *req, uint32_t *written)
+{
+	static const char id[SIMBLK_ID_LEN] = STRICT_ID;
+	uint64_t len = req->in_len < SIMBLK_ID_LEN ? req->in_len + 1 : SIMBLK_ID_LEN;
+	struct simblk_pieces room;
+	bool whole = simblk_req_in(req, len, &room);
+	size_t mapped = 0;
+
+	for (unsigned int i = 0; i < room.n; i++)
+		mapped += room.iov[i].iov_len;
+	mapped = ring_chain_write(&req->chain, 0, id, mapped);
+	if (!whole) {
+		req->has_status &= mapped == 0;
+		return VIRTIO_BLK_S_IOERR;
+	}
+	req->has_status &= len <= req->in_len;
+	*written = (uint32_t)len;
+	return VIRTIO_BLK_S_OK;
 }
 
 /* DISCARD is checked and does nothing; WRITE_ZEROES does. */
@@ -75,7 +109,7 @@ static uint8_t strict_execute(struct simblk_req *req, uint32_t *written)
 	case VIRTIO_BLK_T_OUT:
 		return strict_out(req);
 	case VIRTIO_BLK_T_GET_ID:
-		return simblk_req_identify(req, STRICT_ID, written);
+		return strict_get_id(req, written);
 	case VIRTIO_BLK_T_FLUSH:
 		return VIRTIO_BLK_S_OK;
 	case VIRTIO_BLK_T_DISCARD:

@@ -299,6 +299,21 @@ static void pass_ends(struct rig *rig, uint32_t used_len, uint8_t status)
 	assert_false(rig_wait_fd(rig->vq[0].call_fd, 0));
 }
 
+/* One request that is completed with @used_len and no interrupt. */
+static void run_untold(struct rig *rig, const struct ring_driver_seg *segs, unsigned int nr_out,
+		       unsigned int nr_in, uint32_t used_len)
+{
+	uint32_t used;
+
+	(void)rig_wait_fd(rig->vq[0].call_fd, 0);
+	assert_int_equal(ring_driver_add(rig->vq[0].drv, segs, nr_out, nr_in, rig, NULL, 0), 0);
+	rig_publish(rig, 0);
+	rig_quiet(rig);
+	assert_ptr_equal(rig_poll(rig, 0, &used), rig);
+	assert_int_equal(used, used_len);
+	assert_false(rig_wait_fd(rig->vq[0].call_fd, 0));
+}
+
 static void blk_7_8_header_unreachable(void **state)
 {
 	struct rig rig;
@@ -337,6 +352,61 @@ static void blk_7_8_status_unreachable(void **state)
 	two_reads(&rig, STATUS);
 	pass_ends(&rig, SECTOR, NO_STATUS);
 	assert_int_equal(blk.data[0], 0); /* the data came all the same */
+	rig_destroy(&rig);
+}
+
+/* As seen on the kernel: data goes as far as the first descriptor that is not mapped. After a read that got
+ * somewhere the status is out of reach, after a write it is not. */
+static void blk_7_8_data_reachable_in_part(void **state)
+{
+	struct ring_driver_seg segs[4];
+	uint8_t want[SECTOR];
+	struct rig rig;
+	uint32_t used;
+
+	(void)state;
+	make(&rig);
+	two_reads(&rig, NOTHING);
+	assert_non_null(rig_get(&rig, 0, &used));
+	assert_non_null(rig_get(&rig, 0, &used));
+	blk_fill(want, sizeof(want), 6);
+	memcpy(blk.data, want, sizeof(want));
+	segs[0] = blk_seg(&rig, blk.header, 16);
+	segs[1] = blk_seg(&rig, blk.data, SECTOR);
+	segs[2] = blk_seg(&rig, blk.table, SECTOR); /* is not mapped */
+	segs[3] = blk_seg(&rig, blk.status, 1);
+	blk_header(VIRTIO_BLK_T_OUT, 7);
+	assert_int_equal(blk_run(&rig, 0, segs, 3, 1), 1);
+	assert_int_equal(*blk.status, VIRTIO_BLK_S_IOERR);
+	blk_expect(&rig, 7, want, SECTOR);
+	memset(blk.data, 0xa5, SECTOR);
+	blk_header(VIRTIO_BLK_T_IN, 7);
+	run_untold(&rig, segs, 1, 3, 0);
+	assert_int_equal(*blk.status, NO_STATUS);
+	assert_memory_equal(blk.data, want, SECTOR);
+	rig_destroy(&rig);
+}
+
+/* [7-13], as seen on the kernel: the name is 20 bytes, whatever the room, and runs over the status */
+static void blk_7_13_get_id_with_little_room_loses_the_status(void **state)
+{
+	struct ring_driver_seg segs[3];
+	struct rig rig;
+
+	(void)state;
+	start(&rig);
+	segs[0] = blk_seg(&rig, blk.header, 16);
+	segs[1] = blk_seg(&rig, blk.data, 10);
+	segs[2] = blk_seg(&rig, blk.status, 1);
+	blk_header(VIRTIO_BLK_T_GET_ID, 0);
+	run_untold(&rig, segs, 1, 2, 11);
+	assert_memory_equal(blk.data, "vdpa_blk_s", 10);
+	assert_int_equal(*blk.status, 'i');
+	segs[1].len = 19;
+	run_untold(&rig, segs, 1, 2, 20);
+	assert_int_equal(*blk.status, 0);
+	segs[1].len = 20;
+	assert_int_equal(blk_run(&rig, 0, segs, 1, 2), 21);
 	rig_destroy(&rig);
 }
 
@@ -415,6 +485,8 @@ int main(void)
 		cmocka_unit_test(blk_7_8_status_unreachable),
 		cmocka_unit_test(blk_7_8_everything_reachable),
 		cmocka_unit_test(blk_7_8_ring_unreachable),
+		cmocka_unit_test(blk_7_8_data_reachable_in_part),
+		cmocka_unit_test(blk_7_13_get_id_with_little_room_loses_the_status),
 		cmocka_unit_test(blk_7_4_clean_map_reset_restores_one_to_one),
 		cmocka_unit_test(options_that_the_kernel_lacks_are_refused),
 	};
