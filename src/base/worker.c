@@ -15,6 +15,9 @@
  *  (4) A wake-up is never lost: `wake_pending` is cleared before the poll function runs, so a
  *	worker_wake() after the poll function's last look writes the eventfd again.
  *
+ *  (5) A lingering worker asks epoll again and again instead of sleeping in it, offline and without the
+ *	lock, so it delays neither control threads nor grace periods.
+ *
  * Eventfds that are watched edge-triggered need no read: each write makes epoll report them anew.
  */
 #include "base/worker.h"
@@ -31,6 +34,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -40,6 +44,7 @@
 enum {
 	NR_EVENTS = 64,         /* collected at once */
 	NR_BATCHES_A_LOOK = 16, /* batches between two looks at the fds of a busy worker */
+	NR_SPINS = 200,         /* pauses, some microseconds, before a wait for the lock sleeps */
 	STACK_LEN = 256 * 1024, /* bytes; thread-local variables of the process count in */
 	MAX_CPU_MASK_LEN = 8192 / CHAR_BIT, /* bytes; the most CPUs that Linux can be built for */
 };
@@ -59,12 +64,13 @@ struct worker_slot {
 
 struct worker {
 	pthread_mutex_t lock;
-	const void *owner;  /* thread token of the lock's holder; atomic */
-	uint32_t nr_asked;  /* control threads that asked for the lock; atomic */
-	uint32_t nr_served; /* ... that got it; atomic, futex word of the handover */
-	bool handing_over;  /* the thread sleeps on nr_served; atomic */
-	bool stop;          /* atomic */
-	bool wake_pending;  /* the eventfd is written and not seen yet; atomic */
+	const void *owner;    /* thread token of the lock's holder; atomic */
+	uint32_t nr_asked;    /* control threads that asked for the lock; atomic */
+	uint32_t nr_served;   /* ... that got it; atomic, futex word of the handover */
+	bool handing_over;    /* the thread sleeps on nr_served; atomic */
+	bool stop;            /* atomic */
+	int64_t linger_until; /* CLOCK_MONOTONIC, ns: do not sleep before; atomic */
+	bool wake_pending;    /* the eventfd is written and not seen yet; atomic */
 	int epoll_fd;
 	int wake_fd;
 	pid_t pid; /* process that the thread lives in; const after create */
@@ -112,12 +118,33 @@ static bool lock_is_mine(struct worker *w)
 	return __atomic_load_n(&w->owner, __ATOMIC_RELAXED) == &current_worker;
 }
 
+static inline void spin_pause(void)
+{
+#if defined(__x86_64__)
+	__builtin_ia32_pause();
+#endif
+}
+
+/* A batch is shorter than the wake-up of a thread that slept for its end. Return: is the lock held now? */
+static bool spin_for_lock(struct worker *w)
+{
+	for (int i = 0; i < NR_SPINS; i++) {
+		if (pthread_mutex_trylock(&w->lock) == 0) {
+			__atomic_store_n(&w->owner, &current_worker, __ATOMIC_RELAXED);
+			return true;
+		}
+		spin_pause();
+	}
+	return false;
+}
+
 void worker_lock(struct worker *w) NO_TSA
 {
 	int saved = errno;
 
 	__atomic_fetch_add(&w->nr_asked, 1, __ATOMIC_SEQ_CST);
-	raw_lock(w);
+	if (!spin_for_lock(w))
+		raw_lock(w);
 	__atomic_fetch_add(&w->nr_served, 1, __ATOMIC_SEQ_CST);
 	if (__atomic_load_n(&w->handing_over, __ATOMIC_SEQ_CST))
 		futex_wake_all(&w->nr_served);
@@ -140,11 +167,14 @@ static void hand_over(struct worker *w)
 	rcu_reader_offline();
 	__atomic_store_n(&w->handing_over, true, __ATOMIC_SEQ_CST);
 	raw_unlock(w);
-	for (;;) {
+	for (int i = 0;; i++) {
 		served = __atomic_load_n(&w->nr_served, __ATOMIC_SEQ_CST);
 		if ((int32_t)(served - asked) >= 0)
 			break;
-		futex_wait(&w->nr_served, served);
+		if (i < NR_SPINS)
+			spin_pause();
+		else
+			futex_wait(&w->nr_served, served);
 	}
 	__atomic_store_n(&w->handing_over, false, __ATOMIC_SEQ_CST);
 	raw_lock(w);
@@ -203,6 +233,29 @@ static void cpu_mask_reset(void)
 	(void)syscall(SYS_sched_setaffinity, 0, sizeof(mask), &mask);
 }
 
+static int64_t now_ns(void)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
+}
+
+/* Offline, without the lock. Return: number of events, -1 with errno */
+static int wait_for_events(struct worker *w, struct epoll_event *events)
+{
+	int64_t until = __atomic_load_n(&w->linger_until, __ATOMIC_RELAXED);
+	int nr;
+
+	while (until != 0 && now_ns() < until) {
+		nr = epoll_wait(w->epoll_fd, events, NR_EVENTS, 0);
+		if (nr != 0)
+			return nr;
+		until = __atomic_load_n(&w->linger_until, __ATOMIC_RELAXED);
+	}
+	return epoll_wait(w->epoll_fd, events, NR_EVENTS, -1);
+}
+
 static void *worker_main(void *arg) NO_TSA
 {
 	struct worker *w = arg;
@@ -214,7 +267,7 @@ static void *worker_main(void *arg) NO_TSA
 	rcu_reader_register();
 	rcu_reader_offline();
 	while (!__atomic_load_n(&w->stop, __ATOMIC_ACQUIRE)) {
-		int nr = epoll_wait(w->epoll_fd, events, NR_EVENTS, -1);
+		int nr = wait_for_events(w, events);
 
 		if (nr < 0 && errno == EINTR)
 			continue;
@@ -328,6 +381,12 @@ void worker_wake(struct worker *w)
 {
 	if (!__atomic_exchange_n(&w->wake_pending, true, __ATOMIC_SEQ_CST))
 		fd_signal(w->wake_fd, false);
+}
+
+void worker_linger(struct worker *w, int64_t ns)
+{
+	__atomic_store_n(&w->linger_until, now_ns() + ns, __ATOMIC_RELAXED);
+	worker_wake(w);
 }
 
 bool worker_is_current(const struct worker *w)

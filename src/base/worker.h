@@ -56,6 +56,13 @@ void worker_unlock(struct worker *w) RELEASES(w);
 /** worker_wake() - make the worker run its poll function soon; any thread, also signal-safe */
 void worker_wake(struct worker *w);
 
+/**
+ * worker_linger() - wake the worker, and have it look for events without sleeping for @ns from now
+ * For what is sure to be followed by work soon: waking a thread on a processor that sleeps takes tens of
+ * microseconds, more than most of that work. The lock is free meanwhile. Any thread.
+ */
+void worker_linger(struct worker *w, int64_t ns);
+
 /** worker_is_current() - does the calling thread run as this worker? */
 bool worker_is_current(const struct worker *w);
 

@@ -13,6 +13,9 @@
 #include "base/refuse.h"
 #include "base/trace.h"
 
+/* From a reset until the first kick: tens of microseconds in most clients. */
+#define RESTART_NS 200000
+
 static uint8_t status_load(const struct vdpasim *sim)
 {
 	return __atomic_load_n(&sim->status, __ATOMIC_ACQUIRE);
@@ -271,8 +274,19 @@ static void op_set_status(struct vdpa_device *dev, uint8_t status)
 	vdpasim_unlock_all(sim);
 }
 
+/* A client that resets a running device mostly starts it again at once: be awake by then. */
+static void linger(struct vdpasim *sim)
+{
+	if (!(status_load(sim) & VIRTIO_CONFIG_S_DRIVER_OK))
+		return;
+	for (uint16_t i = 0; i < sim->nr_workers; i++)
+		if (sim->workers[i].worker)
+			worker_linger(sim->workers[i].worker, RESTART_NS);
+}
+
 void vdpasim_reset(struct vdpasim *sim)
 {
+	linger(sim);
 	vdpasim_lock_all(sim);
 	for (uint32_t i = 0; i < sim->dev.nvqs; i++)
 		vdpasim_vq_reset(&sim->vqs[i]);

@@ -325,6 +325,28 @@ static void worker_idle_does_not_hold_up_grace_periods(void **state)
 	close(done);
 }
 
+/* (5): one that would not sleep for an hour still serves events, gives its lock away and ends. */
+static void worker_lingering_serves_locks_readers_and_end(void **state)
+{
+	int done = event_new(), kick = event_new();
+	struct worker_fd *wfd;
+	struct worker *w;
+
+	assert_int_equal(worker_create("linger", NULL, NULL, &w), 0);
+	assert_int_equal(worker_watch(w, kick, EPOLLIN | EPOLLET, fd_gives_event, &done, &wfd), 0);
+	worker_linger(w, INT64_C(3600000000000));
+	for (int i = 0; i < 100; i++) {
+		event_give(kick);
+		assert_int_equal(wait_event(done), 1);
+		lock(w);
+		rcu_synchronize_readers();
+		unlock(w);
+	}
+	worker_destroy(w);
+	close(kick);
+	close(done);
+}
+
 struct facts {
 	struct worker *w;
 	sigset_t blocked;
@@ -470,6 +492,7 @@ int main(void)
 		cmocka_unit_test(worker_poll_busy_does_not_starve_fds),
 		cmocka_unit_test(worker_lock_held_grace_period_ends),
 		cmocka_unit_test(worker_idle_does_not_hold_up_grace_periods),
+		cmocka_unit_test(worker_lingering_serves_locks_readers_and_end),
 		cmocka_unit_test(worker_create_pinned_creator_gets_all_cpus),
 		cmocka_unit_test(worker_create_destroy_1000_leaves_no_fd),
 		cmocka_unit_test(worker_destroy_in_forked_child_returns),
