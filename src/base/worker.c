@@ -251,6 +251,7 @@ static int wait_for_events(struct worker *w, struct epoll_event *events)
 		nr = epoll_wait(w->epoll_fd, events, NR_EVENTS, 0);
 		if (nr != 0)
 			return nr;
+		(void)sched_yield(); /* whoever shares the processor may be whom we wait for */
 		until = __atomic_load_n(&w->linger_until, __ATOMIC_RELAXED);
 	}
 	return epoll_wait(w->epoll_fd, events, NR_EVENTS, -1);

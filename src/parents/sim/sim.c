@@ -13,7 +13,8 @@ void vdpasim_free(struct vdpa_device *dev)
 {
 	struct vdpasim *sim = vdpasim_of(dev);
 
-	for (uint16_t i = 0; i < sim->nr_workers; i++) {
+	/* Worker 0 is the last to go: the others wake it for config interrupts. */
+	for (uint16_t i = sim->nr_workers; i-- > 0;) {
 		struct vdpasim_worker *sw = &sim->workers[i];
 
 		if (sw->worker && sim->type->worker_stopping) {
