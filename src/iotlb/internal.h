@@ -57,6 +57,10 @@ struct node {
 	uint64_t key[];
 };
 
+/* Of the largest nodes, without malloc's header. */
+#define LEAF_BYTES  (sizeof(struct node) + LEAF_MAX * (sizeof(iova_t) + sizeof(struct slot)))
+#define INNER_BYTES (sizeof(struct node) + (2 * INNER_MAX + 1) * sizeof(uint64_t))
+
 /* A tree under edit. Nodes with the tree's generation belong to it alone. */
 struct tree {
 	struct node *root; /* one reference; NULL if empty */
