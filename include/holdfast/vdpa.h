@@ -47,6 +47,14 @@ struct vdpa_iova_range {
 #define VDPA_BACKEND_F_ENABLE_AFTER_DRIVER_OK (1ULL << 6)
 #define VDPA_BACKEND_F_IOTLB_PERSIST          (1ULL << 8)
 
+/* One counter of a virtqueue, for people and monitoring. */
+struct vdpa_vq_stat {
+	const char *name; /* "rx packets"; constant */
+	uint64_t value;
+};
+
+#define VDPA_VQ_STATS_MAX 16
+
 /**
  * struct vdpa_config_ops - what a parent can do
  *
@@ -125,6 +133,12 @@ struct vdpa_config_ops {
 
 	/** [m] last call; frees the parent's device. No lock is held. */
 	void (*free)(struct vdpa_device *dev);
+
+	/** [o] the counters of a virtqueue, in any status (the kernel's writes a netlink message).
+	 * @stats: [out] room for VDPA_VQ_STATS_MAX. Return: how many were written; -EINVAL not a queue of
+	 * this device as it is negotiated */
+	int (*get_vendor_vq_stats)(struct vdpa_device *dev, uint16_t idx,
+				   struct vdpa_vq_stat *stats);
 };
 
 #endif

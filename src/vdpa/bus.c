@@ -73,11 +73,15 @@ static int probe_one(struct vdpa_device *dev, const struct vdpa_driver *drv)
 	return 0;
 }
 
-static void remove_one(struct vdpa_device *dev)
+/* @deleted: by management, so that a client may keep what it has open. */
+static void remove_one(struct vdpa_device *dev, bool deleted)
 {
 	if (!dev->driver)
 		return;
-	dev->driver->remove(dev);
+	if (deleted && dev->driver->let_go)
+		dev->driver->let_go(dev);
+	else
+		dev->driver->remove(dev);
 	hf_dbg(dev->name, "unbound from %s", dev->driver->name);
 	set_driver(dev, NULL);
 }
@@ -134,12 +138,12 @@ int vdpa_device_register(struct vdpa_device *dev)
 }
 
 /* Bus lock held; the caller then drops the bus's reference. */
-static void unregister_locked(struct vdpa_bus *bus, struct vdpa_device *dev)
+static void unregister_locked(struct vdpa_bus *bus, struct vdpa_device *dev, bool deleted)
 {
 	mutex_lock(&dev->lock);
 	dev->removed = true;
 	mutex_unlock(&dev->lock);
-	remove_one(dev);
+	remove_one(dev, deleted);
 	TAILQ_REMOVE(&bus->devices, dev, link);
 	dev->registered = false;
 	mutex_lock(&dev->lock);
@@ -152,9 +156,38 @@ void vdpa_device_unregister(struct vdpa_device *dev)
 	struct vdpa_bus *bus = dev->bus;
 
 	mutex_lock(&bus->lock);
-	unregister_locked(bus, dev);
+	unregister_locked(bus, dev, false);
 	mutex_unlock(&bus->lock);
 	vdpa_device_put(dev);
+}
+
+/* The bus that a registered device is on, or NULL. */
+static struct vdpa_bus *bus_of(struct vdpa_device *dev)
+{
+	struct vdpa_bus *bus;
+
+	mutex_lock(&dev->lock);
+	bus = dev->bus;
+	mutex_unlock(&dev->lock);
+	return bus;
+}
+
+int vdpa_device_delete(struct vdpa_device *dev)
+{
+	struct vdpa_bus *bus = bus_of(dev);
+	bool there = false;
+
+	if (bus) {
+		mutex_lock(&bus->lock);
+		there = dev->registered;
+		if (there)
+			unregister_locked(bus, dev, true);
+		mutex_unlock(&bus->lock);
+	}
+	if (!there)
+		return refuse(-ENODEV, "device %s is gone", dev->name);
+	vdpa_device_put(dev);
+	return 0;
 }
 
 void vdpa_bus_destroy(struct vdpa_bus *bus)
@@ -215,17 +248,6 @@ static const struct vdpa_driver *find_driver(const struct vdpa_bus *bus, const c
 	return NULL;
 }
 
-/* The bus that a registered device is on, or NULL. */
-static struct vdpa_bus *bus_of(struct vdpa_device *dev)
-{
-	struct vdpa_bus *bus;
-
-	mutex_lock(&dev->lock);
-	bus = dev->bus;
-	mutex_unlock(&dev->lock);
-	return bus;
-}
-
 int vdpa_bind(struct vdpa_device *dev, const char *driver)
 {
 	struct vdpa_bus *bus = bus_of(dev);
@@ -260,7 +282,7 @@ int vdpa_unbind(struct vdpa_device *dev)
 		return refuse(-ENODEV, "device %s is gone", dev->name);
 	mutex_lock(&bus->lock);
 	if (dev->driver)
-		remove_one(dev);
+		remove_one(dev, false);
 	else
 		ret = refuse(-ENODEV, "device %s is not bound", dev->name);
 	mutex_unlock(&bus->lock);

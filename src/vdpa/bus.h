@@ -18,6 +18,9 @@ struct vdpa_driver {
 	int (*probe)(struct vdpa_device *dev);
 	/** the device goes away or moves to another driver; on return the driver does not touch it. Bus lock held. */
 	void (*remove)(struct vdpa_device *dev);
+	/** [o] management deleted the device: as remove, but what a client has open goes on until it closes it
+	 * ([9-4]). NULL: remove does it. Bus lock held. */
+	void (*let_go)(struct vdpa_device *dev);
 };
 
 /** vdpa_bus_create() - @space: [shared] what 1:1 means for devices on this bus. Return: 0; -ENOMEM */
@@ -44,6 +47,10 @@ int vdpa_device_init(struct vdpa_device *dev, struct vdpa_bus *bus) HF_MUST_CHEC
 int vdpa_device_register(struct vdpa_device *dev) HF_MUST_CHECK;
 /** vdpa_device_unregister() - at most once a device; driver's remove, then off the bus and one reference down */
 void vdpa_device_unregister(struct vdpa_device *dev);
+
+/** vdpa_device_delete() - as vdpa_device_unregister(), but for what the driver's let_go leaves to a client.
+ * Return: 0; -ENODEV not on the bus (any more) */
+int vdpa_device_delete(struct vdpa_device *dev) HF_MUST_CHECK;
 
 /** vdpa_bus_find() - Return: a device with one more reference, or NULL */
 struct vdpa_device *vdpa_bus_find(struct vdpa_bus *bus, const char *name);

@@ -25,6 +25,7 @@
 
 struct vdpa_bus;
 struct vdpa_driver;
+struct vdpa_mgmt_dev;
 
 struct vdpa_device {
 	/* parent */
@@ -35,8 +36,9 @@ struct vdpa_device {
 	uint32_t nas;                 /* address spaces, >= 1 */
 	enum memory_mode memory_mode; /* va: the kernel's use_va device; pinned: its PA device */
 	bool memlock_unlimited; /* pins are not held against RLIMIT_MEMLOCK, only by mlock(2) itself */
-	size_t max_iotlb_entries; /* entries per address space */
-	uint32_t deviations;      /* enum vdpa_deviation bits */
+	size_t max_iotlb_entries;         /* entries per address space */
+	uint32_t deviations;              /* enum vdpa_deviation bits */
+	const struct vdpa_mgmt_dev *mgmt; /* [lent] what made it, or NULL */
 
 	/* bus */
 	struct mutex lock;    /* the device lock: all parent operations but kick_vq */

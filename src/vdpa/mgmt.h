@@ -69,9 +69,18 @@ struct vdpa_mgmt_dev {
 	uint32_t device_id;       /* virtio id */
 	uint32_t keys;            /* enum vdpa_key bits it takes */
 	const char *default_name; /* "net": devices without a name become net0, net1, ... */
+	uint32_t max_vqs;         /* virtqueues of a device at most; 0: not known */
+	uint64_t features;        /* all virtio features that some device of it offers */
+	/* Of mac, mtu, max_vqp and device_features those that the kernel's driver of the name takes; asked
+	 * for a strict device, and before everything else ([9-3]). */
+	uint32_t strict_attrs;
 	/** make and register a device. Return: 0 or -errno with refuse() in words */
 	int (*dev_add)(const struct vdpa_mgmt_dev *mgmt, struct vdpa_bus *bus,
 		       const struct vdpa_dev_config *config);
+	/** [o] change what config->given names: VDPA_KEY_MAC alone. Device lock held.
+	 * Return: 0 or -errno with refuse() in words; -EOPNOTSUPP this device does not */
+	int (*dev_set_attr)(const struct vdpa_mgmt_dev *mgmt, struct vdpa_device *dev,
+			    const struct vdpa_dev_config *config);
 };
 
 /**

@@ -74,10 +74,23 @@ static void vhost_vdpa_remove(struct vdpa_device *dev)
 	free(b);
 }
 
+/* [9-4]: the open session holds the device, and nobody can open it again. Its release finds no binding. */
+static void vhost_vdpa_let_go(struct vdpa_device *dev)
+{
+	struct binding *b;
+
+	mutex_lock(&dev->lock);
+	b = dev->drvdata;
+	dev->drvdata = NULL;
+	mutex_unlock(&dev->lock);
+	free(b);
+}
+
 const struct vdpa_driver vhost_vdpa_driver = {
 	.name = "vhost_vdpa",
 	.probe = vhost_vdpa_probe,
 	.remove = vhost_vdpa_remove,
+	.let_go = vhost_vdpa_let_go,
 };
 
 struct vdpa_device *vhost_vdpa_find(struct vdpa_bus *bus, unsigned int minor)

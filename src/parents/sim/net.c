@@ -8,8 +8,6 @@
 
 #include <endian.h>
 #include <errno.h>
-#include <linux/virtio_config.h>
-#include <linux/virtio_ring.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -20,22 +18,12 @@
 
 enum { GROUP_DATA, GROUP_CVQ, GROUP_DESC };
 
-/* [7-10] */
-#define FEATURES_STRICT                                                                            \
-	(F(MAC) | F(STATUS) | F(MTU) | F(CTRL_VQ) | F(CTRL_MAC_ADDR) |                             \
-	 1ULL << VIRTIO_F_ANY_LAYOUT | 1ULL << VIRTIO_F_VERSION_1 |                                \
-	 1ULL << VIRTIO_F_ACCESS_PLATFORM)
-#define FEATURES_RICH                                                                              \
-	(F(MRG_RXBUF) | F(CTRL_RX) | F(CTRL_VLAN) | F(CTRL_RX_EXTRA) |                             \
-	 1ULL << VIRTIO_RING_F_INDIRECT_DESC | 1ULL << VIRTIO_RING_F_EVENT_IDX |                   \
-	 1ULL << VIRTIO_F_RING_PACKED | 1ULL << VIRTIO_F_IN_ORDER)
-
 uint64_t simnet_features(const struct simnet *net, const struct vdpa_dev_config *config)
 {
-	uint64_t features = FEATURES_STRICT;
+	uint64_t features = SIMNET_FEATURES_STRICT;
 
 	if (!config->strict) {
-		features |= FEATURES_RICH | (net->backend->offloads & SIMNET_OFFLOADS);
+		features |= SIMNET_FEATURES_RICH | (net->backend->offloads & SIMNET_OFFLOADS);
 		if (net->backend->offloads)
 			features |= F(CTRL_GUEST_OFFLOADS);
 		if (net->max_pairs > 1)
@@ -234,6 +222,8 @@ const struct vdpasim_type simnet_type = {
 	.process = net_process,
 	.vq_started = net_vq_started,
 	.created = net_created,
+	.stats = simnet_stats,
+	.strict_stats = true,
 	.destroy = net_destroy,
 };
 

@@ -13,7 +13,9 @@
 #ifndef HOLDFAST_SIM_NET_H
 #define HOLDFAST_SIM_NET_H
 
+#include <linux/virtio_config.h>
 #include <linux/virtio_net.h>
+#include <linux/virtio_ring.h>
 #include <stdint.h>
 #include <sys/types.h>
 #include <sys/uio.h>
@@ -21,6 +23,7 @@
 #include "base/mutex.h"
 #include "sim.h"
 
+#define SIMNET_PAIRS_MAX  64   /* queue pairs */
 #define SIMNET_BATCH      64   /* chains a batch */
 #define SIMNET_IDLE_POLLS 64   /* empty polls before kicks are asked for: a few microseconds */
 #define SIMNET_RX_CHAINS  128  /* receive buffers held at once */
@@ -37,6 +40,20 @@
 #define SIMNET_GUEST_OFFLOADS (F(GUEST_CSUM) | F(GUEST_TSO4) | F(GUEST_TSO6) | F(GUEST_ECN))
 #define SIMNET_OFFLOADS                                                                            \
 	(SIMNET_GUEST_OFFLOADS | F(CSUM) | F(HOST_TSO4) | F(HOST_TSO6) | F(HOST_ECN))
+
+/* [7-10] */
+#define SIMNET_FEATURES_STRICT                                                                     \
+	(F(MAC) | F(STATUS) | F(MTU) | F(CTRL_VQ) | F(CTRL_MAC_ADDR) |                             \
+	 1ULL << VIRTIO_F_ANY_LAYOUT | 1ULL << VIRTIO_F_VERSION_1 |                                \
+	 1ULL << VIRTIO_F_ACCESS_PLATFORM)
+#define SIMNET_FEATURES_RICH                                                                       \
+	(F(MRG_RXBUF) | F(CTRL_RX) | F(CTRL_VLAN) | F(CTRL_RX_EXTRA) |                             \
+	 1ULL << VIRTIO_RING_F_INDIRECT_DESC | 1ULL << VIRTIO_RING_F_EVENT_IDX |                   \
+	 1ULL << VIRTIO_F_RING_PACKED | 1ULL << VIRTIO_F_IN_ORDER)
+/* What a backend that carries offloads and multiqueue offers. */
+#define SIMNET_FEATURES_ALL                                                                        \
+	(SIMNET_FEATURES_STRICT | SIMNET_FEATURES_RICH | SIMNET_OFFLOADS |                         \
+	 F(CTRL_GUEST_OFFLOADS) | F(MQ))
 
 struct simnet;
 
@@ -161,6 +178,12 @@ extern const struct vdpasim_type simnet_type;
 int simnet_create(const struct vdpa_dev_config *config, struct simnet **out) HF_MUST_CHECK;
 void simnet_destroy(struct simnet *net);
 uint64_t simnet_features(const struct simnet *net, const struct vdpa_dev_config *config);
+
+/* ---- simnet.c ---- */
+/** simnet_stats() - the type's stats hook ([7-11]). The values are each exact, not taken at one instant. */
+int simnet_stats(struct vdpasim *sim, uint16_t idx, struct vdpa_vq_stat *stats);
+
+/* ---- net.c again ---- */
 /** simnet_fd_ready() - worker_fd_fn of a pair's fd */
 void simnet_fd_ready(void *arg, uint32_t events);
 

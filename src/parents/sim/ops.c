@@ -462,6 +462,13 @@ static void op_unbind_mm(struct vdpa_device *dev)
 		hf_err(dev->name, "no memory to leave the client's address space");
 }
 
+static int op_get_vendor_vq_stats(struct vdpa_device *dev, uint16_t idx, struct vdpa_vq_stat *stats)
+{
+	struct vdpasim *sim = vdpasim_of(dev);
+
+	return sim->type->stats(sim, idx, stats);
+}
+
 static const struct vdpa_config_ops all_ops = {
 	.size = sizeof(struct vdpa_config_ops),
 	.set_vq_address = op_set_vq_address,
@@ -504,6 +511,7 @@ static const struct vdpa_config_ops all_ops = {
 	.bind_mm = op_bind_mm,
 	.unbind_mm = op_unbind_mm,
 	.free = vdpasim_free,
+	.get_vendor_vq_stats = op_get_vendor_vq_stats,
 };
 
 void vdpasim_ops_fill(struct vdpasim *sim, const struct vdpa_dev_config *config)
@@ -527,6 +535,8 @@ void vdpasim_ops_fill(struct vdpasim *sim, const struct vdpa_dev_config *config)
 		ops->set_group_asid = NULL;
 	if (sim->strict && sim->mapping != VDPA_MAPPING_DMA_MAP)
 		ops->get_vq_size = NULL; /* [1-40] */
+	if (!sim->type->stats || (sim->strict && !sim->type->strict_stats))
+		ops->get_vendor_vq_stats = NULL;
 	if (config->memory != MEMORY_VA) {
 		ops->bind_mm = NULL;
 		ops->unbind_mm = NULL;

@@ -41,6 +41,7 @@ static void fill_device(struct vdpasim *sim, const struct vdpa_dev_config *confi
 	bool platform = config->mapping == VDPA_MAPPING_PLATFORM;
 
 	memcpy(dev->name, config->name, sizeof(dev->name));
+	dev->mgmt = params->mgmt;
 	dev->nvqs = params->nvqs;
 	dev->ngroups = platform ? 1 : params->ngroups;
 	dev->nas = platform ? 1 : params->nas;

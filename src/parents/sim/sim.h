@@ -83,6 +83,7 @@ struct vdpasim_type {
 	uint32_t device_id; /* virtio id */
 	size_t config_size; /* bytes */
 	bool holes;         /* wants chains that are not mapped whole, as ring_config's holes */
+	bool strict_stats;  /* the kernel's simulator has counters, too */
 	void (*get_config)(struct vdpasim *sim, size_t off, void *buf, size_t len);
 	void (*set_config)(struct vdpasim *sim, size_t off, const void *buf, size_t len);
 	uint32_t (*vq_group)(struct vdpasim *sim, uint16_t idx);
@@ -105,6 +106,8 @@ struct vdpasim_type {
 	void (*vq_started)(struct vdpasim_vq *vq);
 	/** everything is there but the bus does not know the device yet */
 	void (*created)(struct vdpasim *sim);
+	/** counters of a queue, as get_vendor_vq_stats; NULL: none. Device lock held */
+	int (*stats)(struct vdpasim *sim, uint16_t idx, struct vdpa_vq_stat *stats);
 	void (*destroy)(struct vdpasim *sim);
 };
 
@@ -113,6 +116,7 @@ struct vdpasim_params {
 	void *priv;                  /* consumed on success only */
 	uint64_t features;           /* offered */
 	uint32_t nvqs, ngroups, nas; /* of a parent with its own IOMMU; platform style has 1, 1 */
+	const struct vdpa_mgmt_dev *mgmt; /* what makes it */
 };
 
 struct vdpasim {

@@ -44,12 +44,14 @@ static int check_config(const struct vdpa_dev_config *config)
 static int blk_dev_add(const struct vdpa_mgmt_dev *mgmt, struct vdpa_bus *bus,
 		       const struct vdpa_dev_config *config)
 {
-	struct vdpasim_params params = {
-		.type = &simblk_type, .ngroups = 1, .nas = 1, .nvqs = config->num_queues};
+	struct vdpasim_params params = {.type = &simblk_type,
+					.ngroups = 1,
+					.nas = 1,
+					.nvqs = config->num_queues,
+					.mgmt = mgmt};
 	struct simblk *blk;
 	int err = check_config(config);
 
-	(void)mgmt;
 	if (err)
 		return err;
 	err = simblk_create(config, &blk);
@@ -72,5 +74,7 @@ const struct vdpa_mgmt_dev simblk_mgmt_dev = {
 		VDPA_KEY_MAPPING | VDPA_KEY_QUIRKS | VDPA_KEY_COMPAT_RESET | VDPA_KEY_RESET_MAP |
 		VDPA_KEY_MAX_IOTLB_ENTRIES | VDPA_KEY_WORKERS | VDPA_KEY_VQ_SIZE | VDPA_KEY_MEMLOCK,
 	.default_name = "blk",
+	.max_vqs = 64,
+	.features = SIMBLK_FEATURES_ALL,
 	.dev_add = blk_dev_add,
 };

@@ -7,8 +7,6 @@
 #include <endian.h>
 #include <errno.h>
 #include <linux/virtio_blk.h>
-#include <linux/virtio_config.h>
-#include <linux/virtio_ring.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,22 +20,12 @@ static_assert((uint64_t)SIMBLK_SEGS_MAX * SIMBLK_SIZE_MAX <=
 		      (uint64_t)SIMBLK_MAX_SECTORS * SIMBLK_SECTOR,
 	      "a driver that keeps the limits is never refused");
 
-/* [7-12] */
-#define FEATURES_STRICT                                                                            \
-	(SIMBLK_F(SIZE_MAX) | SIMBLK_F(SEG_MAX) | SIMBLK_F(BLK_SIZE) | SIMBLK_F(FLUSH) |           \
-	 SIMBLK_F(TOPOLOGY) | SIMBLK_F(MQ) | SIMBLK_F(DISCARD) | SIMBLK_F(WRITE_ZEROES) |          \
-	 1ULL << VIRTIO_F_ANY_LAYOUT | 1ULL << VIRTIO_F_VERSION_1 |                                \
-	 1ULL << VIRTIO_F_ACCESS_PLATFORM)
-#define FEATURES_RICH                                                                              \
-	(1ULL << VIRTIO_RING_F_INDIRECT_DESC | 1ULL << VIRTIO_RING_F_EVENT_IDX |                   \
-	 1ULL << VIRTIO_F_RING_PACKED | 1ULL << VIRTIO_F_IN_ORDER)
-
 uint64_t simblk_features(const struct simblk *blk)
 {
-	uint64_t features = FEATURES_STRICT;
+	uint64_t features = SIMBLK_FEATURES_STRICT;
 
 	if (!blk->strict)
-		features |= FEATURES_RICH;
+		features |= SIMBLK_FEATURES_RICH;
 	if (blk->read_only) {
 		features |= SIMBLK_F(RO);
 		features &= ~(SIMBLK_F(DISCARD) | SIMBLK_F(WRITE_ZEROES));
@@ -133,6 +121,25 @@ static bool blk_process(struct vdpasim_vq *vq)
 	return blk->strict ? simblk_strict_process(blk, vq) : simblk_process(blk, vq);
 }
 
+/* Every queue takes requests; only the default mode has counters ([9-3]). */
+static int blk_stats(struct vdpasim *sim, uint16_t idx, struct vdpa_vq_stat *stats)
+{
+	const struct simblk *blk = simblk_of(sim);
+	const struct simblk_stats *s;
+
+	if (idx >= blk->nr_queues)
+		return refuse(-EINVAL, "%s has no queue %u", blk->name, idx);
+	s = &blk->stats[idx];
+	stats[0] =
+		(struct vdpa_vq_stat){"requests", __atomic_load_n(&s->requests, __ATOMIC_RELAXED)};
+	stats[1] = (struct vdpa_vq_stat){"errors", __atomic_load_n(&s->errors, __ATOMIC_RELAXED)};
+	stats[2] = (struct vdpa_vq_stat){"read bytes",
+					 __atomic_load_n(&s->read_bytes, __ATOMIC_RELAXED)};
+	stats[3] = (struct vdpa_vq_stat){"written bytes",
+					 __atomic_load_n(&s->written_bytes, __ATOMIC_RELAXED)};
+	return 4;
+}
+
 static void blk_destroy(struct vdpasim *sim)
 {
 	simblk_destroy(simblk_of(sim));
@@ -151,6 +158,7 @@ const struct vdpasim_type simblk_type = {
 	.reset = blk_reset,
 	.process = blk_process,
 	.created = blk_features_changed,
+	.stats = blk_stats,
 	.destroy = blk_destroy,
 };
 
@@ -195,7 +203,8 @@ int simblk_create(const struct vdpa_dev_config *config, struct simblk **out)
 	blk->segs_max = segs_of(config);
 	blk->read_only = config->read_only;
 	blk->strict = config->strict;
-	err = open_backend(blk, backend, config);
+	blk->stats = calloc(blk->nr_queues, sizeof(*blk->stats));
+	err = blk->stats ? open_backend(blk, backend, config) : -ENOMEM;
 	if (err) {
 		simblk_destroy(blk);
 		return err;
@@ -208,5 +217,6 @@ void simblk_destroy(struct simblk *blk)
 {
 	if (blk->backend)
 		blk->backend->close(blk);
+	free(blk->stats);
 	free(blk);
 }

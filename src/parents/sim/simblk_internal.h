@@ -15,6 +15,9 @@
 #ifndef HOLDFAST_SIM_SIMBLK_INTERNAL_H
 #define HOLDFAST_SIM_SIMBLK_INTERNAL_H
 
+#include <linux/virtio_blk.h>
+#include <linux/virtio_config.h>
+#include <linux/virtio_ring.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/uio.h>
@@ -35,6 +38,17 @@
 #define SIMBLK_STRICT_BATCH 5          /* requests, [7-13] */
 #define SIMBLK_ID_LEN       20         /* bytes */
 #define SIMBLK_F(name)      (1ULL << VIRTIO_BLK_F_##name)
+
+/* [7-12] */
+#define SIMBLK_FEATURES_STRICT                                                                     \
+	(SIMBLK_F(SIZE_MAX) | SIMBLK_F(SEG_MAX) | SIMBLK_F(BLK_SIZE) | SIMBLK_F(FLUSH) |           \
+	 SIMBLK_F(TOPOLOGY) | SIMBLK_F(MQ) | SIMBLK_F(DISCARD) | SIMBLK_F(WRITE_ZEROES) |          \
+	 1ULL << VIRTIO_F_ANY_LAYOUT | 1ULL << VIRTIO_F_VERSION_1 |                                \
+	 1ULL << VIRTIO_F_ACCESS_PLATFORM)
+#define SIMBLK_FEATURES_RICH                                                                       \
+	(1ULL << VIRTIO_RING_F_INDIRECT_DESC | 1ULL << VIRTIO_RING_F_EVENT_IDX |                   \
+	 1ULL << VIRTIO_F_RING_PACKED | 1ULL << VIRTIO_F_IN_ORDER)
+#define SIMBLK_FEATURES_ALL (SIMBLK_FEATURES_STRICT | SIMBLK_FEATURES_RICH | SIMBLK_F(RO))
 
 struct simblk;
 
@@ -60,6 +74,11 @@ struct simblk_backend_ops {
 	int (*zero)(struct simblk *blk, uint64_t off, uint64_t len, bool unmap);
 };
 
+/* 64-bit counters of one queue; written by its worker, atomic. */
+struct simblk_stats {
+	uint64_t requests, errors, read_bytes, written_bytes;
+};
+
 struct simblk {
 	char name[VDPA_NAME_MAX + 1];
 	const struct simblk_backend_ops *backend;
@@ -69,7 +88,8 @@ struct simblk {
 	uint16_t nr_queues;
 	uint16_t segs_max;
 	bool read_only, strict;
-	bool write_through; /* the driver does not flush; set under all worker locks */
+	struct simblk_stats *stats; /* [nr_queues] */
+	bool write_through;         /* the driver does not flush; set under all worker locks */
 };
 
 static inline struct simblk *simblk_of(const struct vdpasim *sim)

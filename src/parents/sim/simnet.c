@@ -52,16 +52,15 @@ static int check_strict(const struct vdpa_dev_config *config)
 static int net_dev_add(const struct vdpa_mgmt_dev *mgmt, struct vdpa_bus *bus,
 		       const struct vdpa_dev_config *config)
 {
-	struct vdpasim_params params = {.type = &simnet_type, .nas = 2};
+	struct vdpasim_params params = {.type = &simnet_type, .nas = 2, .mgmt = mgmt};
 	struct simnet *net;
 	int err = check_strict(config);
 
-	(void)mgmt;
 	if (err)
 		return err;
-	if (config->max_vqp < 1 || config->max_vqp > 64 || config->workers < 1)
-		return refuse(-EINVAL, "max_vqp %u (1 to 64), workers %u (at least 1)",
-			      config->max_vqp, config->workers);
+	if (config->max_vqp < 1 || config->max_vqp > SIMNET_PAIRS_MAX || config->workers < 1)
+		return refuse(-EINVAL, "max_vqp %u (1 to %d), workers %u (at least 1)",
+			      config->max_vqp, SIMNET_PAIRS_MAX, config->workers);
 	err = simnet_create(config, &net);
 	if (err)
 		return err;
@@ -76,6 +75,21 @@ static int net_dev_add(const struct vdpa_mgmt_dev *mgmt, struct vdpa_bus *bus,
 	return err;
 }
 
+/* The address is in the configuration space, and in the filter, which follows that. */
+static int net_dev_set_attr(const struct vdpa_mgmt_dev *mgmt, struct vdpa_device *dev,
+			    const struct vdpa_dev_config *config)
+{
+	struct vdpasim *sim = vdpasim_of(dev);
+
+	(void)mgmt;
+	if (!(sim->features & F(MAC)))
+		return refuse(-EOPNOTSUPP, "%s does not offer the feature MAC", dev->name);
+	VDPA_CALL(dev, set_config, offsetof(struct virtio_net_config, mac), config->mac,
+		  sizeof(config->mac));
+	sim->generation++;
+	return 0;
+}
+
 const struct vdpa_mgmt_dev simnet_mgmt_dev = {
 	.name = "vdpasim_net",
 	.device_id = 1,
@@ -84,7 +98,11 @@ const struct vdpa_mgmt_dev simnet_mgmt_dev = {
 		VDPA_KEY_QUIRKS | VDPA_KEY_COMPAT_RESET | VDPA_KEY_RESET_MAP |
 		VDPA_KEY_MAX_IOTLB_ENTRIES | VDPA_KEY_WORKERS | VDPA_KEY_VQ_SIZE | VDPA_KEY_MEMLOCK,
 	.default_name = "net",
+	.max_vqs = 2 * SIMNET_PAIRS_MAX + 1,
+	.features = SIMNET_FEATURES_ALL,
+	.strict_attrs = VDPA_KEY_MAC | VDPA_KEY_MTU | VDPA_KEY_FEATURES,
 	.dev_add = net_dev_add,
+	.dev_set_attr = net_dev_set_attr,
 };
 
 static uint64_t load(const uint64_t *counter)
@@ -92,32 +110,31 @@ static uint64_t load(const uint64_t *counter)
 	return __atomic_load_n(counter, __ATOMIC_RELAXED);
 }
 
-int simnet_counters(struct vdpa_device *dev, uint16_t idx, struct simnet_counter *counters)
+int simnet_stats(struct vdpasim *sim, uint16_t idx, struct vdpa_vq_stat *stats)
 {
-	const struct simnet *net = simnet_of(vdpasim_of(dev));
+	const struct simnet *net = simnet_of(sim);
 	uint16_t last = 2 * net->nr_pairs;
 	const struct simnet_pair *pair = &net->pairs[idx / 2 < net->nr_pairs ? idx / 2 : 0];
 	const struct simnet_stats *s;
 	int n = 0;
 
 	if (idx > last)
-		return -EINVAL;
+		return refuse(-EINVAL, "%s has no queue %u", net->name, idx);
 	if (idx == last) {
 		const struct simnet_ctrl_stats *c = &net->ctrl_stats;
 
-		counters[n++] = (struct simnet_counter){"cvq requests", load(&c->requests)};
-		counters[n++] = (struct simnet_counter){"cvq successes", load(&c->successes)};
-		counters[n++] = (struct simnet_counter){"cvq errors", load(&c->errors)};
+		stats[n++] = (struct vdpa_vq_stat){"cvq requests", load(&c->requests)};
+		stats[n++] = (struct vdpa_vq_stat){"cvq successes", load(&c->successes)};
+		stats[n++] = (struct vdpa_vq_stat){"cvq errors", load(&c->errors)};
 		return n;
 	}
 	s = idx % 2 == 0 ? &pair->rx_stats : &pair->tx_stats;
-	counters[n++] =
-		(struct simnet_counter){idx % 2 ? "tx packets" : "rx packets", load(&s->packets)};
-	counters[n++] = (struct simnet_counter){idx % 2 ? "tx bytes" : "rx bytes", load(&s->bytes)};
-	counters[n++] =
-		(struct simnet_counter){idx % 2 ? "tx errors" : "rx errors", load(&s->errors)};
+	stats[n++] =
+		(struct vdpa_vq_stat){idx % 2 ? "tx packets" : "rx packets", load(&s->packets)};
+	stats[n++] = (struct vdpa_vq_stat){idx % 2 ? "tx bytes" : "rx bytes", load(&s->bytes)};
+	stats[n++] = (struct vdpa_vq_stat){idx % 2 ? "tx errors" : "rx errors", load(&s->errors)};
 	if (idx % 2 == 0)
-		counters[n++] = (struct simnet_counter){"rx overruns", load(&s->overruns)};
-	counters[n++] = (struct simnet_counter){idx % 2 ? "tx drops" : "rx drops", load(&s->drops)};
+		stats[n++] = (struct vdpa_vq_stat){"rx overruns", load(&s->overruns)};
+	stats[n++] = (struct vdpa_vq_stat){idx % 2 ? "tx drops" : "rx drops", load(&s->drops)};
 	return n;
 }

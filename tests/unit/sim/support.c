@@ -335,8 +335,8 @@ uint8_t rig_ctrl(struct rig *rig, uint16_t idx, uint8_t class, uint8_t cmd, cons
 
 uint64_t rig_counter(struct rig *rig, uint16_t idx, const char *name)
 {
-	struct simnet_counter c[SIMNET_COUNTERS_MAX];
-	int n = simnet_counters(rig->dev, idx, c);
+	struct vdpa_vq_stat c[VDPA_VQ_STATS_MAX];
+	int n = rig->ops->get_vendor_vq_stats(rig->dev, idx, c);
 
 	assert_true(n > 0);
 	for (int i = 0; i < n; i++)

@@ -91,6 +91,23 @@ static void every_type_does_its_work(void **state)
 	rig_destroy(&rig);
 }
 
+static void counters_tell_requests_bytes_and_errors(void **state)
+{
+	struct rig rig;
+
+	(void)state;
+	start_small(&rig, BLK_FEATURES);
+	assert_int_equal(rig_counter(&rig, 0, "requests"), 0);
+	assert_int_equal(blk_do(&rig, VIRTIO_BLK_T_OUT, 0, 3 * SECTOR, NULL), VIRTIO_BLK_S_OK);
+	assert_int_equal(blk_do(&rig, VIRTIO_BLK_T_IN, 0, SECTOR, NULL), VIRTIO_BLK_S_OK);
+	assert_int_equal(blk_do(&rig, 99, 0, SECTOR, NULL), VIRTIO_BLK_S_UNSUPP);
+	assert_int_equal(rig_counter(&rig, 0, "requests"), 3);
+	assert_int_equal(rig_counter(&rig, 0, "errors"), 1);
+	assert_int_equal(rig_counter(&rig, 0, "written bytes"), 3 * SECTOR);
+	assert_int_equal(rig_counter(&rig, 0, "read bytes"), SECTOR);
+	rig_destroy(&rig);
+}
+
 static void several_discard_ranges_are_checked_before_any_is_done(void **state)
 {
 	struct virtio_blk_discard_write_zeroes r[2] = {
@@ -616,6 +633,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(config_tells_size_limits_and_queues),
 		cmocka_unit_test(every_type_does_its_work),
+		cmocka_unit_test(counters_tell_requests_bytes_and_errors),
 		cmocka_unit_test(several_discard_ranges_are_checked_before_any_is_done),
 		cmocka_unit_test(limits_are_errors_and_change_nothing),
 		cmocka_unit_test(too_long_requests_are_errors),

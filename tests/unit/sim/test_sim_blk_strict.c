@@ -41,6 +41,7 @@ static void blk_7_12_device_is_as_the_kernels(void **state)
 	(void)state;
 	make(&rig);
 	assert_int_equal(rig.dev->nvqs, 1);
+	assert_null(rig.ops->get_vendor_vq_stats); /* [7-13] */
 	assert_int_equal(rig.dev->ngroups, 1);
 	assert_int_equal(rig.dev->nas, 1);
 	assert_true(rig_op(&rig, get_device_features) == FEATURES);

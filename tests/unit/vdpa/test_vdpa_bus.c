@@ -55,8 +55,8 @@ static void remove_two(struct vdpa_device *dev)
 	event("remove2", dev);
 }
 
-static const struct vdpa_driver one = {"one", probe_one, remove_one};
-static const struct vdpa_driver two = {"two", probe_two, remove_two};
+static const struct vdpa_driver one = {"one", probe_one, remove_one, NULL};
+static const struct vdpa_driver two = {"two", probe_two, remove_two, NULL};
 
 static void start(struct fixture *f)
 {

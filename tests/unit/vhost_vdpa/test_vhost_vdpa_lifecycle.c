@@ -379,6 +379,42 @@ static void removal_ends_the_session_like_a_close(void **state)
 	env_fini(&env);
 }
 
+/* [9-4]: the node is gone at once, the open descriptor works until it is closed. */
+static void deleted_device_works_for_who_has_it_open_until_the_close(void **state)
+{
+	struct vhost_vdpa *second;
+	struct recorder *next;
+	uint8_t status = 0;
+	bool freed = false;
+	struct env env;
+
+	env_open(&env, &(struct recorder_options){.memory = MEMORY_PINNED});
+	assert_int_equal(env_map(&env, 0, 3 * PAGE, env.shared), 72);
+	recorder_clear(env.rec);
+	env.rec->freed = &freed;
+	assert_int_equal(vdpa_device_delete(&env.rec->dev), 0);
+	assert_int_equal(vdpa_device_delete(&env.rec->dev), -ENODEV);
+	assert_null(vdpa_bus_find(env.bus, "rec"));
+	assert_null(vhost_vdpa_find(env.bus, 0));
+	assert_int_equal(vhost_vdpa_minor(&env.rec->dev), -ENODEV);
+	assert_int_equal(vhost_vdpa_open(&env.rec->dev, &second), -ENODEV);
+	recorder_reads(env.rec, "");
+	next = recorder_create(env.bus, &(struct recorder_options){.name = "rec"});
+	assert_int_equal(vhost_vdpa_minor(&next->dev), 0);
+	assert_int_equal(env_status(&env, 3), 0);
+	assert_int_equal(env_ioctl(&env, VHOST_VDPA_GET_STATUS, &status), 0);
+	assert_int_equal(status, 3);
+	assert_int_equal(env_map(&env, 16 * PAGE, PAGE, env.shared), 72);
+	assert_true(memory_charged_pages(env.space) > 0);
+	assert_false(freed);
+	vhost_vdpa_release(env.s);
+	assert_true(freed);
+	assert_int_equal(memory_charged_pages(env.space), 0);
+	env.s = NULL;
+	env.rec = NULL;
+	env_fini(&env);
+}
+
 static void unbinding_ends_the_session_and_binding_again_starts_fresh(void **state)
 {
 	struct vhost_vdpa *second;
@@ -479,6 +515,7 @@ int main(void)
 		cmocka_unit_test(d1_does_not_take_one_layouts_base_for_the_others),
 		cmocka_unit_test(strict_base_is_the_parents),
 		cmocka_unit_test(removal_ends_the_session_like_a_close),
+		cmocka_unit_test(deleted_device_works_for_who_has_it_open_until_the_close),
 		cmocka_unit_test(unbinding_ends_the_session_and_binding_again_starts_fresh),
 		cmocka_unit_test(minors_are_the_lowest_free),
 		cmocka_unit_test(probe_refuses_platform_parents_with_several_spaces),
