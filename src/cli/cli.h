@@ -52,4 +52,8 @@ int cli_reexec_with_devices(const char *const *specs, size_t nr_specs) HF_MUST_C
 int cli_preload_setup(const char *who, const char *const *specs, size_t nr_specs,
 		      const char *log) HF_MUST_CHECK;
 
+/** cli_parent_add() - `--parent FILE`: a parent that SPECs may name, here and in the client
+ * Return: 0, or an exit status, and one line was printed. @who: as above. Before cli_preload_setup(). */
+int cli_parent_add(const char *who, const char *file) HF_MUST_CHECK;
+
 #endif

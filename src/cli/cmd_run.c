@@ -14,7 +14,7 @@
 #include "cli/devices.h"
 
 #define WHO   "holdfast run"
-#define USAGE "holdfast run [-d SPEC]... [--log FILE] [--] COMMAND [ARG...]"
+#define USAGE "holdfast run [-d SPEC]... [--parent FILE]... [--log FILE] [--] COMMAND [ARG...]"
 
 struct run_options {
 	const char *specs[DEVICES_NR_MAX];
@@ -25,6 +25,7 @@ struct run_options {
 
 static const struct option long_options[] = {{"device", required_argument, NULL, 'd'},
 					     {"log", required_argument, NULL, 'l'},
+					     {"parent", required_argument, NULL, 'p'},
 					     {"help", no_argument, NULL, 'h'},
 					     {NULL, 0, NULL, 0}};
 
@@ -35,7 +36,8 @@ static int wrong_option(int c, char *const *argv)
 	if (c == ':')
 		fprintf(stderr, "%s: option '%s' needs a value: %s\n", WHO, word, USAGE);
 	else
-		fprintf(stderr, "%s: unknown option '%s': known are -d/--device, --log, --help\n",
+		fprintf(stderr,
+			"%s: unknown option '%s': known are -d/--device, --parent, --log, --help\n",
 			WHO, word);
 	return CLI_EXIT_USAGE;
 }
@@ -53,6 +55,8 @@ static int take_option(struct run_options *o, int c, char *const *argv)
 	case 'l':
 		o->log = optarg;
 		return 0;
+	case 'p':
+		return cli_parent_add(WHO, optarg);
 	case 'h':
 		o->help = true;
 		return 0;
@@ -85,6 +89,7 @@ static int help(void)
 	       "  -d, --device SPEC  one more device, for example\n"
 	       "                     \"name net0 mgmtdev vdpasim_net mac 52:54:00:12:34:56\"\n"
 	       "                     (default: one loopback NIC)\n"
+	       "      --parent FILE  a parent of your own, see holdfast-parent(7)\n"
 	       "      --log FILE     write every call on a device to FILE\n\n"
 	       "See holdfast-run(1) for the words of a SPEC.\n",
 	       USAGE);

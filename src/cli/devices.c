@@ -7,6 +7,7 @@
 
 #include "base/refuse.h"
 #include "cli/cli.h"
+#include "cli/module.h"
 #include "cli/parents.h"
 #include "memory/memory.h"
 #include "vhost_vdpa/vhost_vdpa.h"
@@ -81,6 +82,10 @@ void device_specs_fini(struct device_specs *specs)
 static int parse(const struct device_specs *specs, size_t nth, struct vdpa_dev_config *config,
 		 const struct vdpa_mgmt_dev **mgmt)
 {
+	int rc = module_load_for(specs->spec[nth]);
+
+	if (rc)
+		return rc;
 	return vdpa_spec_parse(cli_parents, cli_nr_parents, specs->spec[nth], (unsigned int)nth,
 			       config, mgmt);
 }

@@ -14,9 +14,11 @@
 #include "base/refuse.h"
 #include "cli/cli.h"
 #include "cli/devices.h"
+#include "cli/module.h"
 
-#define LIBRARY    "libholdfast-preload.so"
-#define REEXEC_ENV "HOLDFAST_REEXEC" /* process id that has executed itself again */
+#define LIBRARY       "libholdfast-preload.so"
+#define MODULE_FOLDER "/holdfast/parents" /* below the folder of libraries */
+#define REEXEC_ENV    "HOLDFAST_REEXEC"   /* process id that has executed itself again */
 
 static char **main_args;
 
@@ -27,32 +29,49 @@ void cli_set_main_args(char **argv)
 
 /* ---- library ---- */
 
-static int beside_executable(char *path, size_t len)
+/* The folder of this program, without a slash at the end; "" if it cannot be told. */
+static void executable_folder(char *path, size_t len)
 {
 	ssize_t n = readlink("/proc/self/exe", path, len - 1);
 	char *slash;
 
-	if (n < 0)
-		return -errno;
-	path[n] = '\0';
+	path[n < 0 ? 0 : n] = '\0';
 	slash = strrchr(path, '/');
-	if (!slash || (size_t)(slash + 1 - path) + sizeof(LIBRARY) > len)
-		return -ENAMETOOLONG;
-	memcpy(slash + 1, LIBRARY, sizeof(LIBRARY));
-	return access(path, R_OK) < 0 ? -errno : 0;
+	if (slash)
+		*slash = '\0';
+}
+
+/* The folder of installed libraries, also where the whole installation was moved below another folder (DESTDIR). */
+static int installed_folder(char *path, size_t len)
+{
+	char folder[PATH_MAX];
+	size_t bin = strlen(HOLDFAST_BINDIR), n;
+
+	executable_folder(folder, sizeof(folder));
+	n = strlen(folder);
+	if (n < bin || strcmp(folder + n - bin, HOLDFAST_BINDIR) != 0)
+		n = bin; /* not installed: as configured */
+	n = (size_t)snprintf(path, len, "%.*s%s", (int)(n - bin), folder, HOLDFAST_LIBDIR);
+	return n < len ? 0 : -ENAMETOOLONG;
+}
+
+static bool library_in(const char *folder, char *path, size_t len)
+{
+	return (size_t)snprintf(path, len, "%s/%s", folder, LIBRARY) < len &&
+	       access(path, R_OK) == 0;
 }
 
 static int find_library(const char *who, char *path, size_t len)
 {
-	if (beside_executable(path, len) != 0) {
-		snprintf(path, len, "%s/%s", HOLDFAST_LIBDIR, LIBRARY);
-		if (access(path, R_OK) < 0) {
-			fprintf(stderr,
-				"%s: %s is neither beside this program nor in %s: build or install "
-				"it\n",
-				who, LIBRARY, HOLDFAST_LIBDIR);
-			return CLI_EXIT_FAILED;
-		}
+	char folder[PATH_MAX];
+
+	executable_folder(folder, sizeof(folder));
+	if (!library_in(folder, path, len) &&
+	    (installed_folder(folder, sizeof(folder)) || !library_in(folder, path, len))) {
+		fprintf(stderr,
+			"%s: %s is neither beside this program nor in %s: build or install it\n",
+			who, LIBRARY, folder);
+		return CLI_EXIT_FAILED;
 	}
 	if (strpbrk(path, ": \t\n")) {
 		fprintf(stderr,
@@ -121,6 +140,27 @@ static int set_log(const char *who, const char *log)
 	return rc;
 }
 
+/* ---- parents ---- */
+
+int cli_parent_add(const char *who, const char *file)
+{
+	if (module_env_add(file) == 0)
+		return 0;
+	fprintf(stderr, "%s: %s\n", who, refuse_reason());
+	return CLI_EXIT_USAGE;
+}
+
+/* Where modules are looked for by name, here and in the client, whose own folder says nothing. */
+static int set_module_folder(const char *who)
+{
+	char folder[PATH_MAX - sizeof(MODULE_FOLDER)], path[PATH_MAX];
+
+	if (getenv(MODULE_DIR_ENV) || installed_folder(folder, sizeof(folder)))
+		return 0;
+	snprintf(path, sizeof(path), "%s" MODULE_FOLDER, folder);
+	return setenv(MODULE_DIR_ENV, path, 1) ? no_memory(who) : 0;
+}
+
 /* ---- devices ---- */
 
 static int collect(const char *who, const char *const *texts, size_t nr, struct device_specs *specs)
@@ -155,8 +195,10 @@ int cli_preload_setup(const char *who, const char *const *texts, size_t nr_specs
 {
 	struct device_specs specs = {.nr = 0};
 	char library[PATH_MAX];
-	int rc = collect(who, texts, nr_specs, &specs);
+	int rc = set_module_folder(who);
 
+	if (!rc)
+		rc = collect(who, texts, nr_specs, &specs);
 	if (!rc)
 		rc = find_library(who, library, sizeof(library));
 	if (!rc)

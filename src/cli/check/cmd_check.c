@@ -57,6 +57,7 @@ static void usage(FILE *to)
 	      "  PATH              a vhost-vdpa node, such as /dev/vhost-vdpa-0\n"
 	      "  -d, --spec SPEC   a Holdfast device made for the purpose; holdfast-run(1) has "
 	      "the words\n"
+	      "  --parent FILE     a parent of your own for -d; see holdfast-parent(7)\n"
 	      "  --strict          expect the kernel's behaviour bit for bit\n"
 	      "  --default         expect it with Holdfast's documented deviations\n"
 	      "  --device HINTS    what probing need not find out:\n"
@@ -306,15 +307,11 @@ static int run_all(const struct check_device *dev, const struct check_options *o
 static int parse(int argc, char **argv, struct check_options *opts)
 {
 	static const struct option longs[] = {
-		{"strict", no_argument, NULL, 's'},
-		{"default", no_argument, NULL, 'n'},
-		{"list", no_argument, NULL, 'l'},
-		{"match", required_argument, NULL, 'm'},
-		{"junit", required_argument, NULL, 'j'},
-		{"device", required_argument, NULL, 'D'},
-		{"spec", required_argument, NULL, 'd'},
-		{"help", no_argument, NULL, 'h'},
-		{0},
+		{"strict", no_argument, NULL, 's'},      {"default", no_argument, NULL, 'n'},
+		{"list", no_argument, NULL, 'l'},        {"match", required_argument, NULL, 'm'},
+		{"junit", required_argument, NULL, 'j'}, {"device", required_argument, NULL, 'D'},
+		{"spec", required_argument, NULL, 'd'},  {"parent", required_argument, NULL, 'p'},
+		{"help", no_argument, NULL, 'h'},        {0},
 	};
 	int c;
 
@@ -330,6 +327,10 @@ static int parse(int argc, char **argv, struct check_options *opts)
 			opts->match = optarg;
 		else if (c == 'j')
 			opts->junit = optarg;
+		else if (c == 'p' && cli_parent_add("holdfast check", optarg) == 0)
+			continue;
+		else if (c == 'p')
+			return -EINVAL;
 		else if (c == 'D' && parse_hints(opts, optarg) == 0)
 			continue;
 		else {
