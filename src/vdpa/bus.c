@@ -9,6 +9,7 @@
  *    is enough to read them; a session that is opened while its driver is removed sees one or the other.
  * 3. When vdpa_device_unregister() returns, no driver touches the device, save for open sessions that
  *    hold a reference and only find dev->removed.
+ * 4. Unbinding waits for nobody: it is refused while the device is in use, or, by force, ends that use.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -73,17 +74,31 @@ static int probe_one(struct vdpa_device *dev, const struct vdpa_driver *drv)
 	return 0;
 }
 
-/* @deleted: by management, so that a client may keep what it has open. */
-static void remove_one(struct vdpa_device *dev, bool deleted)
+/* Why a driver is to let a device go. */
+enum removal {
+	REMOVE_IDLE,    /* unbound: not while it is in use */
+	REMOVE_FORCED,  /* unbound or off the bus, in use or not */
+	REMOVE_DELETED, /* by management, so that a client may keep what it has open */
+};
+
+/* Bus lock held. Return: 0; the driver's refusal, if @how is REMOVE_IDLE */
+static int remove_one(struct vdpa_device *dev, enum removal how)
 {
+	int ret = 0;
+
 	if (!dev->driver)
-		return;
-	if (deleted && dev->driver->let_go)
+		return 0;
+	if (how == REMOVE_IDLE && dev->driver->remove_idle)
+		ret = dev->driver->remove_idle(dev);
+	else if (how == REMOVE_DELETED && dev->driver->let_go)
 		dev->driver->let_go(dev);
 	else
 		dev->driver->remove(dev);
+	if (ret)
+		return ret;
 	hf_dbg(dev->name, "unbound from %s", dev->driver->name);
 	set_driver(dev, NULL);
+	return 0;
 }
 
 int vdpa_driver_register(struct vdpa_bus *bus, const struct vdpa_driver *drv)
@@ -143,7 +158,7 @@ static void unregister_locked(struct vdpa_bus *bus, struct vdpa_device *dev, boo
 	mutex_lock(&dev->lock);
 	dev->removed = true;
 	mutex_unlock(&dev->lock);
-	remove_one(dev, deleted);
+	(void)remove_one(dev, deleted ? REMOVE_DELETED : REMOVE_FORCED);
 	TAILQ_REMOVE(&bus->devices, dev, link);
 	dev->registered = false;
 	mutex_lock(&dev->lock);
@@ -273,20 +288,30 @@ int vdpa_bind(struct vdpa_device *dev, const char *driver)
 	return ret;
 }
 
-int vdpa_unbind(struct vdpa_device *dev)
+static int unbind(struct vdpa_device *dev, enum removal how)
 {
 	struct vdpa_bus *bus = bus_of(dev);
-	int ret = 0;
+	int ret;
 
 	if (!bus)
 		return refuse(-ENODEV, "device %s is gone", dev->name);
 	mutex_lock(&bus->lock);
 	if (dev->driver)
-		remove_one(dev, false);
+		ret = remove_one(dev, how);
 	else
 		ret = refuse(-ENODEV, "device %s is not bound", dev->name);
 	mutex_unlock(&bus->lock);
 	return ret;
+}
+
+int vdpa_unbind(struct vdpa_device *dev)
+{
+	return unbind(dev, REMOVE_IDLE);
+}
+
+int vdpa_unbind_force(struct vdpa_device *dev)
+{
+	return unbind(dev, REMOVE_FORCED);
 }
 
 int vdpa_set_driver_override(struct vdpa_device *dev, const char *driver)

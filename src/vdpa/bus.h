@@ -16,11 +16,15 @@ struct vdpa_driver {
 	const char *name;
 	/** Return: 0; a negative errno leaves the device unbound. Bus lock held. */
 	int (*probe)(struct vdpa_device *dev);
-	/** the device goes away or moves to another driver; on return the driver does not touch it. Bus lock held. */
+	/** the device goes away or moves to another driver, in use or not; on return the driver does not touch
+	 * it. Bus lock held. */
 	void (*remove)(struct vdpa_device *dev);
 	/** [o] management deleted the device: as remove, but what a client has open goes on until it closes it
 	 * ([9-4]). NULL: remove does it. Bus lock held. */
 	void (*let_go)(struct vdpa_device *dev);
+	/** the same, but only from a device that nobody uses. Return: 0; -EBUSY with refuse(), and nothing has
+	 * changed. NULL: as remove(). Bus lock held. */
+	int (*remove_idle)(struct vdpa_device *dev);
 };
 
 /** vdpa_bus_create() - @space: [shared] what 1:1 means for devices on this bus. Return: 0; -ENOMEM */
@@ -65,9 +69,15 @@ int __vdpa_bus_for_each(struct vdpa_bus *bus, int (*fn)(void *arg, struct vdpa_d
 /** vdpa_ops_check() - is the operations table complete and consistent? Return: 0; -EINVAL with refuse() */
 int vdpa_ops_check(const struct vdpa_config_ops *ops) HF_MUST_CHECK;
 
-/** vdpa_bind() / vdpa_unbind() - as sysfs bind and unbind, [8-1]. Return: 0; -ENODEV; -EBUSY bound already */
+/** vdpa_bind() - as sysfs bind, [8-1]. Return: 0; -ENODEV no such driver, or another is the override;
+ * -EBUSY bound already; the probe's error */
 int vdpa_bind(struct vdpa_device *dev, const char *driver) HF_MUST_CHECK;
+/** vdpa_unbind() - as sysfs unbind. Return: 0; -ENODEV not bound; -EBUSY somebody has it open, where
+ * the kernel waits: close it first, or use vdpa_unbind_force() */
 int vdpa_unbind(struct vdpa_device *dev) HF_MUST_CHECK;
+/** vdpa_unbind_force() - take it away from whoever has it open; their calls give -ENODEV from then on.
+ * Return: 0; -ENODEV not bound */
+int vdpa_unbind_force(struct vdpa_device *dev) HF_MUST_CHECK;
 /** vdpa_set_driver_override() - NULL or "" clears. Return: 0; -ENODEV; -ENOMEM */
 int vdpa_set_driver_override(struct vdpa_device *dev, const char *driver) HF_MUST_CHECK;
 

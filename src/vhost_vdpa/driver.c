@@ -86,11 +86,32 @@ static void vhost_vdpa_let_go(struct vdpa_device *dev)
 	free(b);
 }
 
+/* The kernel waits here until the client closes; a bus that waited for a client could be made to hang. */
+static int vhost_vdpa_remove_idle(struct vdpa_device *dev)
+{
+	struct binding *b;
+	int ret = 0;
+
+	mutex_lock(&dev->lock);
+	b = dev->drvdata;
+	if (b->session) {
+		ret = refuse(-EBUSY, "device %s is open as vhost-vdpa-%u: close it first",
+			     dev->name, b->minor);
+		b = NULL;
+	} else {
+		dev->drvdata = NULL;
+	}
+	mutex_unlock(&dev->lock);
+	free(b);
+	return ret;
+}
+
 const struct vdpa_driver vhost_vdpa_driver = {
 	.name = "vhost_vdpa",
 	.probe = vhost_vdpa_probe,
 	.remove = vhost_vdpa_remove,
 	.let_go = vhost_vdpa_let_go,
+	.remove_idle = vhost_vdpa_remove_idle,
 };
 
 struct vdpa_device *vhost_vdpa_find(struct vdpa_bus *bus, unsigned int minor)

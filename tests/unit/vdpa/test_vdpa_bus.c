@@ -55,13 +55,22 @@ static void remove_two(struct vdpa_device *dev)
 	event("remove2", dev);
 }
 
-static const struct vdpa_driver one = {"one", probe_one, remove_one, NULL};
-static const struct vdpa_driver two = {"two", probe_two, remove_two, NULL};
+static int remove_idle_error;
+
+static int remove_idle_two(struct vdpa_device *dev)
+{
+	event("idle2", dev);
+	return remove_idle_error;
+}
+
+static const struct vdpa_driver one = {"one", probe_one, remove_one, NULL, NULL};
+static const struct vdpa_driver two = {"two", probe_two, remove_two, NULL, remove_idle_two};
 
 static void start(struct fixture *f)
 {
 	events[0] = '\0';
 	probe_error = 0;
+	remove_idle_error = 0;
 	assert_int_equal(memory_space_create_own(&f->space), 0);
 	assert_int_equal(vdpa_bus_create(f->space, &f->bus), 0);
 }
@@ -152,6 +161,33 @@ static void override_without_its_driver_waits(void **state)
 	assert_int_equal(vdpa_driver_register(f.bus, &two), 0);
 	assert_ptr_equal(a->dev.driver, &two);
 	stop(&f);
+}
+
+static void unbinding_a_device_in_use_needs_force(void **state)
+{
+	struct recorder *a;
+	struct fixture f;
+
+	start(&f);
+	a = device(&f, "a");
+	assert_int_equal(vdpa_unbind_force(&a->dev), -ENODEV);
+	assert_int_equal(vdpa_driver_register(f.bus, &two), 0);
+	remove_idle_error = -EBUSY;
+	assert_int_equal(vdpa_unbind(&a->dev), -EBUSY);
+	assert_ptr_equal(a->dev.driver, &two);
+	events_are("probe2 a\nidle2 a\n");
+	assert_int_equal(vdpa_unbind_force(&a->dev), 0);
+	assert_null(a->dev.driver);
+	events_are("remove2 a\n");
+	assert_int_equal(vdpa_bind(&a->dev, "two"), 0);
+	remove_idle_error = 0;
+	assert_int_equal(vdpa_unbind(&a->dev), 0);
+	assert_null(a->dev.driver);
+	events_are("probe2 a\nidle2 a\n");
+	assert_int_equal(vdpa_bind(&a->dev, "two"), 0);
+	remove_idle_error = -EBUSY;
+	stop(&f); /* a device that goes away asks nobody */
+	events_are("probe2 a\nremove2 a\n");
 }
 
 static int take_name(void *arg, struct vdpa_device *dev)
@@ -361,6 +397,7 @@ int main(void)
 		cmocka_unit_test(late_driver_is_offered_the_unbound),
 		cmocka_unit_test(binding_follows_sysfs),
 		cmocka_unit_test(override_without_its_driver_waits),
+		cmocka_unit_test(unbinding_a_device_in_use_needs_force),
 		cmocka_unit_test(names_are_unique_and_visited_in_order),
 		cmocka_unit_test(device_outlives_the_bus_while_referenced),
 		cmocka_unit_test(operations_are_checked_one_by_one),

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "base/refuse.h"
 #include "env.h"
 
 static void open_resets_without_flags(void **state)
@@ -422,7 +423,7 @@ static void unbinding_ends_the_session_and_binding_again_starts_fresh(void **sta
 	struct env env;
 
 	env_open(&env, &(struct recorder_options){0});
-	assert_int_equal(vdpa_unbind(&env.rec->dev), 0);
+	assert_int_equal(vdpa_unbind_force(&env.rec->dev), 0);
 	assert_int_equal(env_ioctl(&env, VHOST_VDPA_GET_STATUS, &status), -ENODEV);
 	assert_int_equal(vhost_vdpa_open(&env.rec->dev, &second), -ENODEV);
 	assert_int_equal(vdpa_bind(&env.rec->dev, "vhost_vdpa"), 0);
@@ -432,6 +433,27 @@ static void unbinding_ends_the_session_and_binding_again_starts_fresh(void **sta
 	assert_int_equal(vhost_vdpa_open(&env.rec->dev, &env.s), -EBUSY);
 	vhost_vdpa_release(second);
 	env.s = NULL;
+	env_fini(&env);
+}
+
+/* [8-1]; where the kernel's unbind waits for the close, ours is refused */
+static void unbinding_an_open_device_is_refused_and_changes_nothing(void **state)
+{
+	uint8_t status = 0xff;
+	struct env env;
+
+	env_open(&env, &(struct recorder_options){0});
+	assert_int_equal(env_map(&env, 0, PAGE, env.shared), 72);
+	recorder_clear(env.rec);
+	assert_int_equal(vdpa_unbind(&env.rec->dev), -EBUSY);
+	assert_non_null(strstr(refuse_reason(), "rec is open as vhost-vdpa-0"));
+	recorder_reads(env.rec, "");
+	assert_int_equal(env_ioctl(&env, VHOST_VDPA_GET_STATUS, &status), 0);
+	assert_int_equal(status, 0);
+	vhost_vdpa_release(env.s);
+	env.s = NULL;
+	assert_int_equal(vdpa_unbind(&env.rec->dev), 0);
+	assert_int_equal(vhost_vdpa_minor(&env.rec->dev), -ENODEV);
 	env_fini(&env);
 }
 
@@ -517,6 +539,7 @@ int main(void)
 		cmocka_unit_test(removal_ends_the_session_like_a_close),
 		cmocka_unit_test(deleted_device_works_for_who_has_it_open_until_the_close),
 		cmocka_unit_test(unbinding_ends_the_session_and_binding_again_starts_fresh),
+		cmocka_unit_test(unbinding_an_open_device_is_refused_and_changes_nothing),
 		cmocka_unit_test(minors_are_the_lowest_free),
 		cmocka_unit_test(probe_refuses_platform_parents_with_several_spaces),
 		cmocka_unit_test(mmap_checks_come_in_order),

@@ -76,7 +76,7 @@ static void run_round(struct env *env, bool unbind)
 		assert_int_equal(pthread_create(&threads[i], NULL, run_client, &clients[i]), 0);
 	}
 	if (unbind) {
-		assert_int_equal(vdpa_unbind(&env->rec->dev), 0);
+		assert_int_equal(vdpa_unbind_force(&env->rec->dev), 0);
 		assert_int_equal(vdpa_bind(&env->rec->dev, "vhost_vdpa"), 0);
 	}
 	for (int i = 0; i < NR_CLIENTS; i++) {
