@@ -69,6 +69,8 @@ enum check_needs {
 	CHECK_FULL_RANGE = 1 << 18, /* full 64-bit iova range */
 	CHECK_FORK = 1 << 19,       /* a forked child is a client of the device, too */
 	CHECK_PACKED = 1 << 20,     /* packed rings offered */
+	CHECK_NET = 1 << 21,        /* a network device */
+	CHECK_BLK = 1 << 22,        /* a block device */
 };
 
 struct check_ctx;
@@ -88,6 +90,7 @@ struct check {
 struct check_set {
 	const struct check *rows;
 	size_t nr;
+	unsigned needs; /* CHECK_*, of all of them */
 };
 
 enum check_outcome { CHECK_DIED, CHECK_OK, CHECK_FAILED, CHECK_SKIPPED, CHECK_TIMED_OUT };
@@ -192,7 +195,7 @@ uint64_t check_identity(struct check_ctx *t, const void *addr);
 /** check_pinned_kb() - VmPin of this process in KiB. */
 long check_pinned_kb(struct check_ctx *t);
 
-/** check_features() - a feature set the device accepts: the basics, MAC and control queue. */
+/** check_features() - a feature set the device accepts: the basics; of a network device MAC and control queue. */
 uint64_t check_features(const struct check_ctx *t);
 
 /** check_ack_backend() - SET_BACKEND_FEATURES, expect success. */
@@ -205,28 +208,48 @@ int check_map(int fd, uint32_t asid, uint64_t iova, uint64_t size, const void *a
 long check_msg(int fd, uint32_t outer, uint32_t asid, const struct vhost_iotlb_msg *body,
 	       size_t len);
 
-/* ---- a network device in one page (kit.c) ---- */
+/* ---- a device's rings in one page (kit.c) ---- */
 
 enum { KIT_NUM = 16, KIT_RING = 512, KIT_TX_FRAME = 2048, KIT_RX_BUF = 2304, KIT_CMD = 2560 };
-enum { KIT_TX_LEN = 12 + 60, KIT_RX_LEN = 256, KIT_CMD_LEN = 8, KIT_ACK = KIT_CMD + 64 };
+enum {
+	KIT_TX_LEN = 12 + 60,
+	KIT_RX_LEN = 256,
+	KIT_CMD_LEN = 8,
+	KIT_ACK = KIT_CMD + 64,
+	KIT_ID_LEN = 20
+};
+
+/** A kit's rings. A network device has all of them, a block device KIT_WORK alone, as its queue 0. */
+enum check_slot { KIT_RX = CLIENT_NET_RX, KIT_WORK = CLIENT_NET_TX, KIT_CTRL = CLIENT_NET_CTRL };
 
 /**
- * Receive, transmit and control rings of 16 entries with one buffer each, all in one page,
- * so that one mapping of one page decides where the device works. The transmit ring
- * holds a broadcast frame, which a looping device hands to the receive ring. The control ring holds a
- * MAC address command.
+ * Rings of 16 entries with one buffer each, all in one page, so that one mapping of one page
+ * decides where the device works. Of a network device these are receive, transmit and control ring: the
+ * transmit ring holds a broadcast frame, which a looping device hands to the receive ring, the control
+ * ring a MAC address command. Of a block device it is one ring with a GET_ID request.
  */
 struct check_kit {
 	uint8_t *page;
 	uint64_t iova;
-	struct client_ring ring[CLIENT_NET_NR];
+	bool blk;
+	struct client_ring ring[CLIENT_NET_NR]; /* by enum check_slot; idx is the device's number */
 };
 
 /** check_kit_init() - lay the kit into @page as the device shall see it at @iova. */
-void check_kit_init(struct check_kit *kit, void *page, uint64_t iova, uint16_t start);
+void check_kit_init(struct check_ctx *t, struct check_kit *kit, void *page, uint64_t iova,
+		    uint16_t start);
+
+/** check_kit_has() - Return: whether the device has the ring at @slot. */
+bool check_kit_has(const struct check_ctx *t, unsigned slot);
 
 /** check_kit_ready() - features and FEATURES_OK, without rings. */
 void check_kit_ready(struct check_ctx *t, int fd);
+
+/** check_kit_give() - give rings to the device, not enabled. */
+void check_kit_give(struct check_ctx *t, int fd, struct check_kit *kit);
+
+/** check_kit_enable() - enable the rings, or disable them. */
+void check_kit_enable(struct check_ctx *t, int fd, struct check_kit *kit, bool on);
 
 /** check_kit_attach() - give rings to the device and enable them. */
 void check_kit_attach(struct check_ctx *t, int fd, struct check_kit *kit);
@@ -255,7 +278,10 @@ bool check_kit_called(const struct client_ring *ring, int wait_ms);
 void check_kit_expect_quiet(struct check_ctx *t, struct check_kit *kit, const void *page,
 			    unsigned idx, uint16_t want);
 
-/** check_kit_send() - add one more broadcast frame (and a receive buffer), kick transmit. */
+/** check_kit_expect_done() - wait until the first work in @page is done: the frame is back, the id here. */
+void check_kit_expect_done(struct check_ctx *t, struct check_kit *kit, const void *page);
+
+/** check_kit_send() - add one more broadcast frame (and a receive buffer) or request, and kick. */
 void check_kit_send(struct check_ctx *t, struct check_kit *kit);
 
 enum check_where { WHERE_NOWHERE, WHERE_MAPPED, WHERE_IDENTITY, WHERE_BOTH };
@@ -294,9 +320,10 @@ void check_pair_expect(struct check_ctx *t, struct check_pair *pair, unsigned id
 
 /* ---- the rows of each file ---- */
 
-#define CHECK_SET(rows_)                                                                           \
+#define CHECK_SET(rows_) CHECK_SET_OF(rows_, 0)
+#define CHECK_SET_OF(rows_, needs_)                                                                \
 	{                                                                                          \
-		.rows = (rows_), .nr = sizeof(rows_) / sizeof((rows_)[0])                          \
+		.rows = (rows_), .nr = sizeof(rows_) / sizeof((rows_)[0]), .needs = (needs_)       \
 	}
 
 extern const struct check_set check_set_device, check_set_status, check_set_config, check_set_owner,

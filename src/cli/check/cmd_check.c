@@ -25,7 +25,7 @@ static const char *const section_names[SECTIONS] = {
 	[4] = "open, release, reset",
 	[5] = "backend features",
 	[6] = "suspend, resume, kicks",
-	[7] = "network device",
+	[7] = "network and block devices",
 };
 
 struct tally {
@@ -160,8 +160,10 @@ static int probe(struct check_device *dev, const struct check_options *opts)
 
 	if (rc)
 		return rc;
-	if (dev->device_id != VIRTIO_ID_NET) {
-		fprintf(stderr, "holdfast check: %s is device type %u; give a network device (1)\n",
+	if (dev->device_id != VIRTIO_ID_NET && dev->device_id != VIRTIO_ID_BLOCK) {
+		fprintf(stderr,
+			"holdfast check: %s is device type %u; give a network device (1) or a "
+			"block device (2)\n",
 			dev->path, dev->device_id);
 		return -ENOTSUP;
 	}
@@ -266,9 +268,9 @@ static unsigned count_selected(const struct check_options *opts)
 	return nr;
 }
 
-static int run_row(const struct check_device *dev, const struct check *c)
+static int run_row(const struct check_device *dev, const struct check *c, unsigned needs)
 {
-	const char *missing = check_missing(dev, c->needs);
+	const char *missing = check_missing(dev, c->needs | needs);
 
 	if (!missing)
 		return run_check(dev, c);
@@ -290,7 +292,7 @@ static int run_all(const struct check_device *dev, const struct check_options *o
 
 			if (!selected(opts, c))
 				continue;
-			rc = run_row(dev, c);
+			rc = run_row(dev, c, check_sets[s]->needs);
 			tap_line(++nr, c, &shared->res);
 			count(tally, c, &shared->res);
 			if (junit)

@@ -264,13 +264,14 @@ static const struct check rows[] = {
 	{"ioctl.get_config.bytes_agree_with_whole", "1-13", parts_agree, 0, 0, 0, 0},
 	{"ioctl.get_config.writes_exact_length", "1-13", read_keeps_neighbours, 0, 0, 0, 0},
 	{"ioctl.get_config.before_features_ok", "1-13", read_before_features, 0, 0, 0, 0},
-	{"ioctl.set_config.mac_reads_back", "7-10", write_reads_back, 0, 0, 0, 0},
-	{"ioctl.set_config.part_changes_part", "7-10", write_partial, 0, 0, 0, 0},
-	{"ioctl.set_config.survives_reset", "7-10", write_survives_reset, 0, 0, 0, 0},
-	{"ioctl.set_config.survives_reopen", "4-4", write_survives_reopen, 0, 0, 0, 0},
-	{"ioctl.set_config.while_running_ok", "1-14", write_while_running, 0, 0, 0, 0},
-	{"ioctl.get_config.mtu_simulator_value", "7-10", mtu_value, CHECK_STRICT, 0, 0, 0},
-	{"ioctl.get_config.link_is_up", "7-10", link_is_up, 0, 0, 0, 0},
+	{"ioctl.set_config.mac_reads_back", "7-10", write_reads_back, CHECK_NET, 0, 0, 0},
+	{"ioctl.set_config.part_changes_part", "7-10", write_partial, CHECK_NET, 0, 0, 0},
+	{"ioctl.set_config.survives_reset", "7-10", write_survives_reset, CHECK_NET, 0, 0, 0},
+	{"ioctl.set_config.survives_reopen", "4-4", write_survives_reopen, CHECK_NET, 0, 0, 0},
+	{"ioctl.set_config.while_running_ok", "1-14", write_while_running, CHECK_NET, 0, 0, 0},
+	{"ioctl.get_config.mtu_simulator_value", "7-10", mtu_value, CHECK_STRICT | CHECK_NET, 0, 0,
+	 0},
+	{"ioctl.get_config.link_is_up", "7-10", link_is_up, CHECK_NET, 0, 0, 0},
 };
 
 const struct check_set check_set_config = CHECK_SET(rows);

@@ -21,7 +21,7 @@ static int running(struct check_ctx *t, struct check_kit *kit)
 	int fd = check_open_owned(t);
 
 	*kit = (struct check_kit){0};
-	check_kit_init(kit, check_pages(t, 1), IOVA, 0);
+	check_kit_init(t, kit, check_pages(t, 1), IOVA, 0);
 	EXPECT_RC(t, 0, check_map(fd, 0, IOVA, P, kit->page));
 	check_kit_start(t, fd, kit);
 	return fd;
@@ -76,7 +76,7 @@ static void no_receive_buffer(struct check_ctx *t)
 	struct check_kit kit = {0};
 	int fd = check_open_owned(t);
 
-	check_kit_init(&kit, check_pages(t, 1), IOVA, 0);
+	check_kit_init(t, &kit, check_pages(t, 1), IOVA, 0);
 	EXPECT_RC(t, 0, check_map(fd, 0, IOVA, P, kit.page));
 	client_ring_init(&kit.ring[RX], RX, KIT_NUM, kit.page, IOVA, 0);
 	check_kit_start(t, fd, &kit);
@@ -182,7 +182,7 @@ static void ctrl_not_negotiated(struct check_ctx *t)
 	int fd = check_open_owned(t);
 	struct check_kit kit = {0};
 
-	check_kit_init(&kit, check_pages(t, 1), IOVA, 0);
+	check_kit_init(t, &kit, check_pages(t, 1), IOVA, 0);
 	EXPECT_RC(t, 0, check_map(fd, 0, IOVA, P, kit.page));
 	EXPECT_RC(t, 0, client_set_status(fd, CLIENT_STATUS_DRIVER));
 	EXPECT_RC(t, 0, client_set_u64(fd, VHOST_SET_FEATURES, features));
@@ -242,4 +242,4 @@ static const struct check rows[] = {
 	 CLIENT_MEM_PRIVATE, 0},
 };
 
-const struct check_set check_set_data = CHECK_SET(rows);
+const struct check_set check_set_data = CHECK_SET_OF(rows, CHECK_NET);

@@ -124,6 +124,8 @@ uint64_t check_features(const struct check_ctx *t)
 			CLIENT_BIT(VIRTIO_NET_F_MAC) | CLIENT_BIT(VIRTIO_NET_F_CTRL_VQ) |
 			CLIENT_BIT(VIRTIO_NET_F_CTRL_MAC_ADDR);
 
+	if (t->dev->device_id == VIRTIO_ID_BLOCK)
+		want = CLIENT_FEATURE_VERSION_1 | CLIENT_FEATURE_ACCESS_PLATFORM;
 	return want & t->dev->features;
 }
 

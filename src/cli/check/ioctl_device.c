@@ -61,6 +61,11 @@ static void writes_length(struct check_ctx *t)
 	EXPECT_EQ(t, 0xa5, two[len]);
 }
 
+static bool is_net(const struct check_ctx *t)
+{
+	return t->dev->device_id == VIRTIO_ID_NET;
+}
+
 static void features_value(struct check_ctx *t)
 {
 	EXPECT_EQ(t, 0x308830028, t->dev->features);
@@ -69,7 +74,7 @@ static void features_value(struct check_ctx *t)
 static void features_basics(struct check_ctx *t)
 {
 	uint64_t basics = CLIENT_FEATURE_VERSION_1 | CLIENT_FEATURE_ACCESS_PLATFORM |
-			  CLIENT_BIT(VIRTIO_NET_F_MAC);
+			  (is_net(t) ? CLIENT_BIT(VIRTIO_NET_F_MAC) : 0);
 
 	EXPECT_EQ(t, basics, t->dev->features & basics);
 }
@@ -84,9 +89,12 @@ static void features_after_set(struct check_ctx *t)
 	EXPECT_EQ(t, t->dev->features, now);
 }
 
-static void device_id_net(struct check_ctx *t)
+static void device_id(struct check_ctx *t)
 {
-	EXPECT_EQ(t, VIRTIO_ID_NET, t->dev->device_id);
+	uint32_t id = 0;
+
+	EXPECT_RC(t, 0, client_ioctl(check_open(t), VHOST_VDPA_GET_DEVICE_ID, &id));
+	EXPECT_EQ(t, (uint64_t)t->check->a, id);
 }
 
 static void ring_max_value(struct check_ctx *t)
@@ -124,7 +132,7 @@ static void iova_range_ordered(struct check_ctx *t)
 
 static void config_size_value(struct check_ctx *t)
 {
-	EXPECT_EQ(t, 24, t->dev->config_size);
+	EXPECT_EQ(t, is_net(t) ? 24 : 96, t->dev->config_size);
 }
 
 static void config_size_holds_mac(struct check_ctx *t)
@@ -134,14 +142,14 @@ static void config_size_holds_mac(struct check_ctx *t)
 
 static void counts_value(struct check_ctx *t)
 {
-	EXPECT_EQ(t, 3, t->dev->nr_vqs);
-	EXPECT_EQ(t, 2, t->dev->nr_groups);
-	EXPECT_EQ(t, 2, t->dev->nr_as);
+	EXPECT_EQ(t, is_net(t) ? 3 : 1, t->dev->nr_vqs);
+	EXPECT_EQ(t, is_net(t) ? 2 : 1, t->dev->nr_groups);
+	EXPECT_EQ(t, is_net(t) ? 2 : 1, t->dev->nr_as);
 }
 
 static void counts_sane(struct check_ctx *t)
 {
-	EXPECT(t, t->dev->nr_vqs >= 2);
+	EXPECT(t, t->dev->nr_vqs >= (is_net(t) ? 2 : 1));
 	EXPECT(t, t->dev->nr_groups >= 1 && t->dev->nr_groups <= t->dev->nr_vqs + 1);
 	EXPECT(t, t->dev->nr_as >= 1);
 }
@@ -283,17 +291,20 @@ static const struct check rows[] = {
 	SETTER("set_backend_features", "1-8", VHOST_SET_BACKEND_FEATURES, 8),
 	SETTER("set_status", "1-12", VHOST_VDPA_SET_STATUS, 1),
 	SETTER("set_config_call", "1-16", VHOST_VDPA_SET_CONFIG_CALL, 4),
-	{"ioctl.get_features.simulator_value", "7-10", features_value, CHECK_STRICT, 0, 0, 0},
+	{"ioctl.get_features.simulator_value", "7-10", features_value, CHECK_STRICT | CHECK_NET, 0,
+	 0, 0},
 	{"ioctl.get_features.basics_offered", "1-6", features_basics, 0, 0, 0, 0},
 	{"ioctl.get_features.unchanged_by_set_features", "1-6", features_after_set, 0, 0, 0, 0},
-	{"ioctl.get_device_id.is_net", "1-10", device_id_net, 0, 0, 0, 0},
+	{"ioctl.get_device_id.is_net", "1-10", device_id, CHECK_NET, 0, VIRTIO_ID_NET, 0},
+	{"ioctl.get_device_id.is_block", "1-10", device_id, CHECK_BLK, 0, VIRTIO_ID_BLOCK, 0},
 	{"ioctl.get_vring_num.simulator_value", "1-15", ring_max_value, CHECK_STRICT, 0, 0, 0},
 	{"ioctl.get_vring_num.power_of_two", "1-15", ring_max_power, 0, 0, 0, 0},
 	{"ioctl.get_vring_num.unchanged_by_set_vring_num", "1-15", ring_max_constant, 0, 0, 0, 0},
 	{"ioctl.get_iova_range.simulator_value", "1-17", iova_range_full, CHECK_STRICT, 0, 0, 0},
 	{"ioctl.get_iova_range.ordered", "1-17", iova_range_ordered, 0, 0, 0, 0},
 	{"ioctl.get_config_size.simulator_value", "1-18", config_size_value, CHECK_STRICT, 0, 0, 0},
-	{"ioctl.get_config_size.holds_mac_and_mtu", "1-18", config_size_holds_mac, 0, 0, 0, 0},
+	{"ioctl.get_config_size.holds_mac_and_mtu", "1-18", config_size_holds_mac, CHECK_NET, 0, 0,
+	 0},
 	{"ioctl.counts.simulator_values", "1-21", counts_value, CHECK_STRICT, 0, 0, 0},
 	{"ioctl.counts.plausible", "1-20", counts_sane, 0, 0, 0, 0},
 	{"ioctl.suspend.without_owner_ok", "1-22", no_owner_suspend, CHECK_SUSPEND,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A network device's rings and buffers in one page, and pairs of such pages.
+ * A device's rings and buffers in one page, and pairs of such pages.
  *
  * How a device translates cannot be asked, only seen: the same kit is laid into two pages,
  * one reached through a mapping and one through 1:1, at one iova; the used index that moves
@@ -10,6 +10,7 @@
 #include "cli/check/check.h"
 
 #include <endian.h>
+#include <linux/virtio_blk.h>
 #include <poll.h>
 #include <string.h>
 #include <time.h>
@@ -29,38 +30,36 @@ uint16_t check_kit_used(const void *page, unsigned idx)
 	return le16toh(__atomic_load_n(p, __ATOMIC_ACQUIRE));
 }
 
-static void kit_add(struct check_kit *kit, unsigned idx)
+static int add(struct check_kit *kit, unsigned slot)
 {
 	const struct client_buf rx = {kit->iova + KIT_RX_BUF, KIT_RX_LEN, true};
 	const struct client_buf tx = {kit->iova + KIT_TX_FRAME, KIT_TX_LEN, false};
 	const struct client_buf ctrl[2] = {{kit->iova + KIT_CMD, KIT_CMD_LEN, false},
 					   {kit->iova + KIT_ACK, 1, true}};
+	const struct client_buf blk[2] = {{kit->iova + KIT_TX_FRAME, 16, false},
+					  {kit->iova + KIT_RX_BUF, KIT_ID_LEN + 1, true}};
 
-	if (idx == CLIENT_NET_RX)
-		(void)client_ring_add(&kit->ring[idx], &rx, 1, NULL);
-	else if (idx == CLIENT_NET_TX)
-		(void)client_ring_add(&kit->ring[idx], &tx, 1, NULL);
-	else
-		(void)client_ring_add(&kit->ring[idx], ctrl, 2, NULL);
+	if (kit->blk)
+		return client_ring_add(&kit->ring[slot], blk, 2, NULL);
+	if (slot == KIT_RX)
+		return client_ring_add(&kit->ring[slot], &rx, 1, NULL);
+	if (slot == KIT_WORK)
+		return client_ring_add(&kit->ring[slot], &tx, 1, NULL);
+	return client_ring_add(&kit->ring[slot], ctrl, 2, NULL);
 }
 
-void check_kit_init(struct check_kit *kit, void *page, uint64_t iova, uint16_t start)
+/* One more chain; a ring that is full gets back what is used. */
+static void kit_add(struct check_kit *kit, unsigned slot)
+{
+	while (add(kit, slot) == -ENOSPC && client_ring_pop(&kit->ring[slot], NULL, NULL) > 0)
+		;
+}
+
+static void lay_net(struct check_kit *kit)
 {
 	static const uint8_t mac[6] = {0x02, 0x11, 0x22, 0x33, 0x44, 0x55};
-	uint8_t *bytes = page;
+	uint8_t *bytes = kit->page;
 
-	memset(page, 0, CHECK_PAGE);
-	kit->page = page;
-	kit->iova = iova;
-	for (unsigned i = 0; i < CLIENT_NET_NR; i++) {
-		int kick = kit->ring[i].base ? kit->ring[i].kick_fd : -1;
-		int call = kit->ring[i].base ? kit->ring[i].call_fd : -1;
-
-		client_ring_init(&kit->ring[i], i, KIT_NUM, bytes + i * (size_t)KIT_RING,
-				 iova + i * (size_t)KIT_RING, start);
-		kit->ring[i].kick_fd = kick;
-		kit->ring[i].call_fd = call;
-	}
 	memset(bytes + KIT_TX_FRAME + 12, 0xff, 6); /* broadcast */
 	memcpy(bytes + KIT_TX_FRAME + 18, mac, 6);
 	memset(bytes + KIT_TX_FRAME + 24, 0x5a, KIT_TX_LEN - 24);
@@ -68,8 +67,47 @@ void check_kit_init(struct check_kit *kit, void *page, uint64_t iova, uint16_t s
 	bytes[KIT_CMD + 1] = VIRTIO_NET_CTRL_MAC_ADDR_SET;
 	memcpy(bytes + KIT_CMD + 2, mac, 6);
 	bytes[KIT_ACK] = 0xee;
+}
+
+static void lay_blk(struct check_kit *kit)
+{
+	const struct virtio_blk_outhdr header = {.type = htole32(VIRTIO_BLK_T_GET_ID)};
+
+	memcpy(kit->page + KIT_TX_FRAME, &header, sizeof(header));
+	kit->page[KIT_RX_BUF + KIT_ID_LEN] = 0xee;
+}
+
+bool check_kit_has(const struct check_ctx *t, unsigned slot)
+{
+	if (check_missing(t->dev, CHECK_NET))
+		return slot == KIT_WORK;
+	return slot != KIT_CTRL || !check_missing(t->dev, CHECK_CTRL);
+}
+
+void check_kit_init(struct check_ctx *t, struct check_kit *kit, void *page, uint64_t iova,
+		    uint16_t start)
+{
+	memset(page, 0, CHECK_PAGE);
+	kit->page = page;
+	kit->iova = iova;
+	kit->blk = !check_missing(t->dev, CHECK_BLK);
+	for (unsigned i = 0; i < CLIENT_NET_NR; i++) {
+		int kick = kit->ring[i].base ? kit->ring[i].kick_fd : -1;
+		int call = kit->ring[i].base ? kit->ring[i].call_fd : -1;
+
+		client_ring_init(&kit->ring[i], kit->blk ? 0 : i, KIT_NUM,
+				 kit->page + i * (size_t)KIT_RING, iova + i * (size_t)KIT_RING,
+				 start);
+		kit->ring[i].kick_fd = kick;
+		kit->ring[i].call_fd = call;
+	}
+	if (kit->blk)
+		lay_blk(kit);
+	else
+		lay_net(kit);
 	for (unsigned i = 0; i < CLIENT_NET_NR; i++)
-		kit_add(kit, i);
+		if (!kit->blk || i == KIT_WORK)
+			kit_add(kit, i);
 }
 
 void check_kit_ready(struct check_ctx *t, int fd)
@@ -79,17 +117,26 @@ void check_kit_ready(struct check_ctx *t, int fd)
 	EXPECT_RC(t, 0, client_set_status(fd, CLIENT_STATUS_FEATURES));
 }
 
-static unsigned kit_rings(const struct check_ctx *t)
+void check_kit_give(struct check_ctx *t, int fd, struct check_kit *kit)
 {
-	return check_missing(t->dev, CHECK_CTRL) ? 2 : 3;
+	for (unsigned i = 0; i < CLIENT_NET_NR; i++)
+		if (check_kit_has(t, i))
+			EXPECT_RC(t, 0, client_ring_attach(&kit->ring[i], fd));
+}
+
+void check_kit_enable(struct check_ctx *t, int fd, struct check_kit *kit, bool on)
+{
+	for (unsigned i = 0; i < CLIENT_NET_NR; i++)
+		if (check_kit_has(t, i))
+			EXPECT_RC(t, 0,
+				  client_vring_set(fd, VHOST_VDPA_SET_VRING_ENABLE,
+						   kit->ring[i].idx, on));
 }
 
 void check_kit_attach(struct check_ctx *t, int fd, struct check_kit *kit)
 {
-	for (unsigned i = 0; i < kit_rings(t); i++) {
-		EXPECT_RC(t, 0, client_ring_attach(&kit->ring[i], fd));
-		EXPECT_RC(t, 0, client_vring_set(fd, VHOST_VDPA_SET_VRING_ENABLE, i, 1));
-	}
+	check_kit_give(t, fd, kit);
+	check_kit_enable(t, fd, kit, true);
 }
 
 void check_kit_start(struct check_ctx *t, int fd, struct check_kit *kit)
@@ -169,11 +216,26 @@ void check_kit_expect_quiet(struct check_ctx *t, struct check_kit *kit, const vo
 		     check_kit_used(page, idx));
 }
 
+void check_kit_expect_done(struct check_ctx *t, struct check_kit *kit, const void *page)
+{
+	const uint8_t *bytes = page;
+
+	if (kit->blk) {
+		check_kit_expect_used(t, kit, page, KIT_WORK, 1);
+		EXPECT_EQ(t, VIRTIO_BLK_S_OK, bytes[KIT_RX_BUF + KIT_ID_LEN]);
+		EXPECT(t, bytes[KIT_RX_BUF] != 0);
+		return;
+	}
+	check_kit_expect_used(t, kit, page, KIT_RX, 1);
+	EXPECT(t, memcmp(bytes + KIT_RX_BUF + 12, bytes + KIT_TX_FRAME + 12, KIT_TX_LEN - 12) == 0);
+}
+
 void check_kit_send(struct check_ctx *t, struct check_kit *kit)
 {
-	kit_add(kit, CLIENT_NET_RX);
-	kit_add(kit, CLIENT_NET_TX);
-	check_kit_kick(t, kit, CLIENT_NET_TX);
+	if (!kit->blk)
+		kit_add(kit, KIT_RX);
+	kit_add(kit, KIT_WORK);
+	check_kit_kick(t, kit, KIT_WORK);
 }
 
 void check_pair_init(struct check_ctx *t, struct check_pair *pair)
@@ -206,7 +268,7 @@ static enum check_where who_moves(struct check_ctx *t, struct check_pair *pair, 
 
 void check_pair_start(struct check_ctx *t, int fd, struct check_pair *pair)
 {
-	check_kit_init(&pair->kit, pair->mapped, pair->iova, 0);
+	check_kit_init(t, &pair->kit, pair->mapped, pair->iova, 0);
 	memcpy(pair->identity, pair->mapped, CHECK_PAGE);
 	check_kit_start(t, fd, &pair->kit);
 }
@@ -218,8 +280,8 @@ enum check_where check_pair_where(struct check_ctx *t, struct check_pair *pair, 
 
 void check_pair_refill(struct check_pair *pair, unsigned idx)
 {
-	if (idx == CLIENT_NET_TX)
-		kit_add(&pair->kit, CLIENT_NET_RX);
+	if (idx == KIT_WORK && !pair->kit.blk)
+		kit_add(&pair->kit, KIT_RX);
 	kit_add(&pair->kit, idx);
 	memcpy(pair->identity, pair->mapped, CHECK_PAGE);
 }

@@ -13,7 +13,6 @@
 
 #define IOVA 0x100000UL
 #define P    CHECK_PAGE
-#define TX   CLIENT_NET_TX
 
 static int try_open(const struct check_ctx *t, int flags)
 {
@@ -45,12 +44,12 @@ static void second_open_harmless(struct check_ctx *t)
 	int fd = check_open_owned(t);
 	struct check_kit kit = {0};
 
-	check_kit_init(&kit, check_pages(t, 1), IOVA, 0);
+	check_kit_init(t, &kit, check_pages(t, 1), IOVA, 0);
 	EXPECT_RC(t, 0, check_map(fd, 0, IOVA, P, kit.page));
 	check_kit_start(t, fd, &kit);
 	EXPECT_RC(t, -EBUSY, try_open(t, O_RDWR));
-	check_kit_kick(t, &kit, TX);
-	check_kit_expect_used(t, &kit, kit.page, TX, 1);
+	check_kit_kick(t, &kit, KIT_WORK);
+	check_kit_expect_used(t, &kit, kit.page, KIT_WORK, 1);
 }
 
 static void dup_keeps_open(struct check_ctx *t)
@@ -119,15 +118,15 @@ static void child_end_harmless(struct check_ctx *t)
 	int release;
 	int pid;
 
-	check_kit_init(&kit, check_pages(t, 1), IOVA, 0);
+	check_kit_init(t, &kit, check_pages(t, 1), IOVA, 0);
 	EXPECT_RC(t, 0, check_map(fd, 0, IOVA, P, kit.page));
 	check_kit_start(t, fd, &kit);
 	pid = holding_child(t, fd, &release);
 	close(release);
 	check_wait_child(t, pid);
 	EXPECT_RC(t, CLIENT_STATUS_RUNNING, client_get_status(fd));
-	check_kit_kick(t, &kit, TX);
-	check_kit_expect_used(t, &kit, kit.page, TX, 1);
+	check_kit_kick(t, &kit, KIT_WORK);
+	check_kit_expect_used(t, &kit, kit.page, KIT_WORK, 1);
 }
 
 /* ---- what release loses ---- */
@@ -137,7 +136,7 @@ static void release_state(struct check_ctx *t)
 	int fd = check_open_owned(t);
 	struct check_kit kit = {0};
 
-	check_kit_init(&kit, check_pages(t, 1), IOVA, 0);
+	check_kit_init(t, &kit, check_pages(t, 1), IOVA, 0);
 	EXPECT_RC(t, 0, check_map(fd, 0, IOVA, P, kit.page));
 	check_kit_start(t, fd, &kit);
 	check_close(t, fd);
@@ -174,7 +173,7 @@ static void release_identity(struct check_ctx *t)
 	check_close(t, fd);
 	fd = check_open_owned(t);
 	check_pair_start(t, fd, &pair);
-	EXPECT_WHERE(t, WHERE_IDENTITY, &pair, TX);
+	EXPECT_WHERE(t, WHERE_IDENTITY, &pair, KIT_WORK);
 }
 
 /* The same when the last client had emptied the space: release restores, reset does not. */
@@ -191,7 +190,7 @@ static void release_identity_from_empty(struct check_ctx *t)
 	check_close(t, fd);
 	fd = check_open_owned(t);
 	check_pair_start(t, fd, &pair);
-	EXPECT_WHERE(t, WHERE_IDENTITY, &pair, TX);
+	EXPECT_WHERE(t, WHERE_IDENTITY, &pair, KIT_WORK);
 }
 
 /* The rings of the last client are not served any more, whoever kicks. */
@@ -200,15 +199,15 @@ static void release_stops_rings(struct check_ctx *t)
 	int fd = check_open_owned(t);
 	struct check_kit kit = {0};
 
-	check_kit_init(&kit, check_pages(t, 1), IOVA, 0);
+	check_kit_init(t, &kit, check_pages(t, 1), IOVA, 0);
 	EXPECT_RC(t, 0, check_map(fd, 0, IOVA, P, kit.page));
 	check_kit_start(t, fd, &kit);
 	check_close(t, fd);
-	check_kit_kick(t, &kit, TX);
-	check_kit_expect_quiet(t, &kit, kit.page, TX, 0);
+	check_kit_kick(t, &kit, KIT_WORK);
+	check_kit_expect_quiet(t, &kit, kit.page, KIT_WORK, 0);
 	fd = check_open_owned(t);
-	check_kit_kick(t, &kit, TX);
-	check_kit_expect_quiet(t, &kit, kit.page, TX, 0);
+	check_kit_kick(t, &kit, KIT_WORK);
+	check_kit_expect_quiet(t, &kit, kit.page, KIT_WORK, 0);
 }
 
 /* ---- clients that die; row's a says at which point ---- */
@@ -232,7 +231,7 @@ static _Noreturn void live_and_die(struct check_ctx *t, struct check_pair *pair)
 	}
 	if (point >= DIE_RUNNING) {
 		check_pair_start(t, fd, pair);
-		check_kit_kick(t, &pair->kit, TX);
+		check_kit_kick(t, &pair->kit, KIT_WORK);
 	}
 	raise(SIGKILL);
 	_exit(1);
@@ -257,7 +256,7 @@ static void client_dies(struct check_ctx *t)
 	EXPECT_RC(t, 0, client_ioctl(fd, VHOST_SET_OWNER, NULL));
 	EXPECT_RC(t, -EFAULT, client_iotlb_unmap(fd, 0, 0, 1));
 	check_pair_start(t, fd, &pair);
-	EXPECT_WHERE(t, WHERE_IDENTITY, &pair, TX);
+	EXPECT_WHERE(t, WHERE_IDENTITY, &pair, KIT_WORK);
 }
 
 /* The owner ends while another process still holds the descriptor. */

@@ -39,7 +39,7 @@ void check_probe(struct check_ctx *t, struct check_device *dev)
 	dev->ring_max = ring_max;
 	dev->iova_first = range.first;
 	dev->iova_last = range.last;
-	if (dev->nr_vqs > 2)
+	if (dev->device_id == VIRTIO_ID_NET && dev->nr_vqs > 2)
 		(void)client_vring_get(fd, VHOST_VDPA_GET_VRING_GROUP, 2, &dev->ctrl_group);
 	/* A kernel serves every process; what runs inside one process may serve that alone. */
 	dev->forks = !dev->holdfast ||
@@ -74,7 +74,7 @@ static bool probe_set_map(struct check_ctx *t)
 	EXPECT_RC(t, 0, client_iotlb_batch(fd, 0, true));
 	check_pair_map(t, fd, &pair, 0);
 	check_pair_start(t, fd, &pair);
-	where = check_pair_where(t, &pair, CLIENT_NET_TX);
+	where = check_pair_where(t, &pair, KIT_WORK);
 	EXPECT(t, where == WHERE_MAPPED || where == WHERE_IDENTITY);
 	check_close(t, fd);
 	return where == WHERE_IDENTITY;
@@ -90,7 +90,7 @@ static bool probe_compat_reset(struct check_ctx *t)
 	check_pair_map(t, fd, &pair, 0);
 	EXPECT_RC(t, 0, client_set_status(fd, 0));
 	check_pair_start(t, fd, &pair);
-	where = check_pair_where(t, &pair, CLIENT_NET_TX);
+	where = check_pair_where(t, &pair, KIT_WORK);
 	EXPECT(t, where == WHERE_MAPPED || where == WHERE_IDENTITY);
 	check_close(t, fd);
 	return where == WHERE_IDENTITY;

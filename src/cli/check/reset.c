@@ -11,8 +11,8 @@
 #define IOVA      0x100000UL
 #define ELSEWHERE 0x10000UL
 #define P         CHECK_PAGE
-#define TX        CLIENT_NET_TX
-#define PERSIST   CLIENT_BACKEND_PERSIST
+
+#define PERSIST CLIENT_BACKEND_PERSIST
 
 static void reset(struct check_ctx *t, int fd)
 {
@@ -37,7 +37,7 @@ static void with_persist(struct check_ctx *t)
 	check_pair_map(t, fd, &pair, 0);
 	reset(t, fd);
 	check_pair_start(t, fd, &pair);
-	EXPECT_WHERE(t, WHERE_MAPPED, &pair, TX);
+	EXPECT_WHERE(t, WHERE_MAPPED, &pair, KIT_WORK);
 }
 
 /* Row: a are the backend features acked, without PERSIST. */
@@ -51,7 +51,7 @@ static void without_persist(struct check_ctx *t)
 	check_pair_map(t, fd, &pair, 0);
 	reset(t, fd);
 	check_pair_start(t, fd, &pair);
-	EXPECT_WHERE(t, unacked(t), &pair, TX);
+	EXPECT_WHERE(t, unacked(t), &pair, KIT_WORK);
 }
 
 static void late_ack(struct check_ctx *t)
@@ -62,11 +62,11 @@ static void late_ack(struct check_ctx *t)
 	check_pair_init(t, &pair);
 	check_pair_map(t, fd, &pair, 0);
 	check_pair_start(t, fd, &pair);
-	EXPECT_WHERE(t, WHERE_MAPPED, &pair, TX);
+	EXPECT_WHERE(t, WHERE_MAPPED, &pair, KIT_WORK);
 	check_ack_backend(t, fd, PERSIST);
 	reset(t, fd);
 	check_pair_start(t, fd, &pair);
-	EXPECT_WHERE(t, WHERE_MAPPED, &pair, TX);
+	EXPECT_WHERE(t, WHERE_MAPPED, &pair, KIT_WORK);
 }
 
 static void withdrawn_ack(struct check_ctx *t)
@@ -80,7 +80,7 @@ static void withdrawn_ack(struct check_ctx *t)
 	check_ack_backend(t, fd, CLIENT_BACKEND_MSG_V2);
 	reset(t, fd);
 	check_pair_start(t, fd, &pair);
-	EXPECT_WHERE(t, unacked(t), &pair, TX);
+	EXPECT_WHERE(t, unacked(t), &pair, KIT_WORK);
 }
 
 static void repeated(struct check_ctx *t)
@@ -93,7 +93,7 @@ static void repeated(struct check_ctx *t)
 	check_pair_map(t, fd, &pair, 0);
 	for (int i = 0; i < 4; i++) {
 		check_pair_start(t, fd, &pair);
-		EXPECT_WHERE(t, WHERE_MAPPED, &pair, TX);
+		EXPECT_WHERE(t, WHERE_MAPPED, &pair, KIT_WORK);
 		reset(t, fd);
 		reset(t, fd);
 	}
@@ -111,7 +111,7 @@ static void empty_persists(struct check_ctx *t)
 	EXPECT_RC(t, 0, client_iotlb_unmap(fd, 0, pair.iova, P));
 	reset(t, fd);
 	check_pair_start(t, fd, &pair);
-	EXPECT_WHERE(t, WHERE_NOWHERE, &pair, TX);
+	EXPECT_WHERE(t, WHERE_NOWHERE, &pair, KIT_WORK);
 }
 
 static void identity_persists(struct check_ctx *t)
@@ -123,7 +123,7 @@ static void identity_persists(struct check_ctx *t)
 	check_ack_backend(t, fd, PERSIST);
 	reset(t, fd);
 	check_pair_start(t, fd, &pair);
-	EXPECT_WHERE(t, WHERE_IDENTITY, &pair, TX);
+	EXPECT_WHERE(t, WHERE_IDENTITY, &pair, KIT_WORK);
 }
 
 /* A mapping made after the reset counts at once, whatever the reset did. */
@@ -137,7 +137,7 @@ static void map_after_reset(struct check_ctx *t)
 	reset(t, fd);
 	check_pair_map(t, fd, &pair, 0);
 	check_pair_start(t, fd, &pair);
-	EXPECT_WHERE(t, WHERE_MAPPED, &pair, TX);
+	EXPECT_WHERE(t, WHERE_MAPPED, &pair, KIT_WORK);
 }
 
 /* What clients without PERSIST do: unmap all, reset, map all. */
@@ -150,7 +150,7 @@ static void unmap_reset_map(struct check_ctx *t)
 	for (int i = 0; i < 3; i++) {
 		check_pair_map(t, fd, &pair, 0);
 		check_pair_start(t, fd, &pair);
-		EXPECT_WHERE(t, WHERE_MAPPED, &pair, TX);
+		EXPECT_WHERE(t, WHERE_MAPPED, &pair, KIT_WORK);
 		reset(t, fd);
 		EXPECT_RC(t, 0, client_iotlb_unmap(fd, 0, pair.iova, P));
 	}
@@ -182,7 +182,7 @@ static void after_compat_reset(struct check_ctx *t)
 	reset(t, fd);
 	change(t, fd, t->check->a);
 	check_pair_start(t, fd, &pair);
-	EXPECT_WHERE(t, (enum check_where)t->check->b, &pair, TX);
+	EXPECT_WHERE(t, (enum check_where)t->check->b, &pair, KIT_WORK);
 }
 
 static void dead_range_revived(struct check_ctx *t)
@@ -197,7 +197,7 @@ static void dead_range_revived(struct check_ctx *t)
 	EXPECT_RC(t, 0, client_iotlb_unmap(fd, 0, pair.iova, P));
 	check_pair_map(t, fd, &pair, 0);
 	check_pair_start(t, fd, &pair);
-	EXPECT_WHERE(t, WHERE_MAPPED, &pair, TX);
+	EXPECT_WHERE(t, WHERE_MAPPED, &pair, KIT_WORK);
 }
 
 static void persist_offered(struct check_ctx *t)
@@ -229,23 +229,23 @@ static int running(struct check_ctx *t, struct check_kit *kit)
 	*kit = (struct check_kit){0};
 	if (t->dev->backend & PERSIST)
 		check_ack_backend(t, fd, PERSIST);
-	check_kit_init(kit, check_pages(t, 1), IOVA, 0);
+	check_kit_init(t, kit, check_pages(t, 1), IOVA, 0);
 	EXPECT_RC(t, 0, check_map(fd, 0, IOVA, P, kit->page));
 	check_kit_start(t, fd, kit);
-	check_kit_kick(t, kit, TX);
-	check_kit_expect_used(t, kit, kit->page, TX, 1);
+	check_kit_kick(t, kit, KIT_WORK);
+	check_kit_expect_used(t, kit, kit->page, KIT_WORK, 1);
 	return fd;
 }
 
 /* Starts again with base, address and enable alone; with @call, the call eventfds too. */
 static void restart(struct check_ctx *t, int fd, struct check_kit *kit, bool call)
 {
-	check_kit_init(kit, kit->page, IOVA, 0);
+	check_kit_init(t, kit, kit->page, IOVA, 0);
 	check_kit_ready(t, fd);
-	for (unsigned i = 0; i < 2; i++) {
+	for (unsigned i = 0; i < CLIENT_NET_NR; i++) {
 		struct client_ring *ring = &kit->ring[i];
 		struct vhost_vring_addr addr = {
-			.index = i,
+			.index = ring->idx,
 			.desc_user_addr = ring->iova,
 			.avail_user_addr =
 				ring->iova + (uint64_t)((uint8_t *)ring->avail - ring->base),
@@ -253,12 +253,15 @@ static void restart(struct check_ctx *t, int fd, struct check_kit *kit, bool cal
 				ring->iova + (uint64_t)((uint8_t *)ring->used - ring->base),
 		};
 
-		EXPECT_RC(t, 0, client_vring_set(fd, VHOST_SET_VRING_BASE, i, 0));
+		if (!check_kit_has(t, i))
+			continue;
+		EXPECT_RC(t, 0, client_vring_set(fd, VHOST_SET_VRING_BASE, ring->idx, 0));
 		EXPECT_RC(t, 0, client_ioctl(fd, VHOST_SET_VRING_ADDR, &addr));
 		if (call)
 			EXPECT_RC(t, 0,
-				  client_vring_file(fd, VHOST_SET_VRING_CALL, i, ring->call_fd));
-		EXPECT_RC(t, 0, client_vring_set(fd, VHOST_VDPA_SET_VRING_ENABLE, i, 1));
+				  client_vring_file(fd, VHOST_SET_VRING_CALL, ring->idx,
+						    ring->call_fd));
+		EXPECT_RC(t, 0, client_vring_set(fd, VHOST_VDPA_SET_VRING_ENABLE, ring->idx, 1));
 	}
 	EXPECT_RC(t, 0, client_set_status(fd, CLIENT_STATUS_RUNNING));
 }
@@ -272,8 +275,8 @@ static void kick_kept(struct check_ctx *t)
 		check_skip(t, "needs mappings that survive the reset");
 	reset(t, fd);
 	restart(t, fd, &kit, true);
-	check_kit_kick(t, &kit, TX);
-	check_kit_expect_used(t, &kit, kit.page, TX, 1);
+	check_kit_kick(t, &kit, KIT_WORK);
+	check_kit_expect_used(t, &kit, kit.page, KIT_WORK, 1);
 }
 
 /* Nothing signals until SET_VRING_CALL is repeated, although the ring is served. */
@@ -286,11 +289,11 @@ static void call_lost(struct check_ctx *t)
 	if (!(t->dev->backend & PERSIST) && t->dev->compat_reset)
 		check_skip(t, "needs mappings that survive the reset");
 	reset(t, fd);
-	(void)!read(kit.ring[TX].call_fd, &count, sizeof(count));
+	(void)!read(kit.ring[KIT_WORK].call_fd, &count, sizeof(count));
 	restart(t, fd, &kit, false);
-	check_kit_kick(t, &kit, TX);
-	check_kit_poll_used(t, &kit, kit.page, TX, 1);
-	EXPECT(t, !check_kit_called(&kit.ring[TX], CHECK_QUIET));
+	check_kit_kick(t, &kit, KIT_WORK);
+	check_kit_poll_used(t, &kit, kit.page, KIT_WORK, 1);
+	EXPECT(t, !check_kit_called(&kit.ring[KIT_WORK], CHECK_QUIET));
 }
 
 /* ---- what the device loses ---- */
@@ -302,7 +305,7 @@ static void rings_stop(struct check_ctx *t)
 
 	reset(t, fd);
 	check_kit_send(t, &kit);
-	check_kit_expect_quiet(t, &kit, kit.page, TX, 1);
+	check_kit_expect_quiet(t, &kit, kit.page, KIT_WORK, 1);
 }
 
 static void ready_lost(struct check_ctx *t)
@@ -311,11 +314,11 @@ static void ready_lost(struct check_ctx *t)
 	int fd = running(t, &kit);
 
 	reset(t, fd);
-	check_kit_init(&kit, kit.page, IOVA, 0);
+	check_kit_init(t, &kit, kit.page, IOVA, 0);
 	check_kit_ready(t, fd);
 	EXPECT_RC(t, 0, client_set_status(fd, CLIENT_STATUS_RUNNING));
-	check_kit_kick(t, &kit, TX);
-	check_kit_expect_quiet(t, &kit, kit.page, TX, 0);
+	check_kit_kick(t, &kit, KIT_WORK);
+	check_kit_expect_quiet(t, &kit, kit.page, KIT_WORK, 0);
 }
 
 static void many_cycles(struct check_ctx *t)
@@ -327,10 +330,10 @@ static void many_cycles(struct check_ctx *t)
 	check_ack_backend(t, fd, PERSIST);
 	EXPECT_RC(t, 0, check_map(fd, 0, IOVA, P, page));
 	for (int i = 0; i < 25; i++) {
-		check_kit_init(&kit, page, IOVA, (uint16_t)(i * 3000));
+		check_kit_init(t, &kit, page, IOVA, (uint16_t)(i * 3000));
 		check_kit_start(t, fd, &kit);
-		check_kit_kick(t, &kit, TX);
-		check_kit_expect_used(t, &kit, page, TX, (uint16_t)(i * 3000 + 1));
+		check_kit_kick(t, &kit, KIT_WORK);
+		check_kit_expect_used(t, &kit, page, KIT_WORK, (uint16_t)(i * 3000 + 1));
 		reset(t, fd);
 	}
 }
@@ -344,7 +347,7 @@ static void foreign(struct check_ctx *t)
 	EXPECT_RC(t, 0, check_child_ioctl(t, fd, VHOST_VDPA_SET_STATUS, &zero));
 	EXPECT_RC(t, 0, client_get_status(fd));
 	check_kit_send(t, &kit);
-	check_kit_expect_quiet(t, &kit, kit.page, TX, 1);
+	check_kit_expect_quiet(t, &kit, kit.page, KIT_WORK, 1);
 }
 
 #define SMC (CHECK_SET_MAP | CHECK_COMPAT)

@@ -26,6 +26,8 @@ static const struct {
 	unsigned need;
 	const char *reason;
 } reasons[] = {
+	{CHECK_NET, "no network device"},
+	{CHECK_BLK, "no block device"},
 	{CHECK_STRICT, "only in strict mode"},
 	{CHECK_RELAXED, "only in default mode"},
 	{CHECK_PINNED, "device does not pin memory"},
@@ -50,7 +52,8 @@ static const struct {
 
 static unsigned provided(const struct check_device *dev)
 {
-	bool ctrl = (dev->features & CLIENT_BIT(VIRTIO_NET_F_CTRL_VQ)) && dev->nr_vqs > 2;
+	bool net = dev->device_id == VIRTIO_ID_NET;
+	bool ctrl = net && dev->features & CLIENT_BIT(VIRTIO_NET_F_CTRL_VQ) && dev->nr_vqs > 2;
 	bool log = dev->features & CLIENT_FEATURE_LOG_ALL;
 
 	return (dev->strict ? CHECK_STRICT : CHECK_RELAXED) |
@@ -66,7 +69,7 @@ static unsigned provided(const struct check_device *dev)
 	       (dev->holdfast ? 0 : CHECK_KERNEL) | (dev->forks ? CHECK_FORK : 0) |
 	       (dev->features & CLIENT_BIT(VIRTIO_F_RING_PACKED) ? CHECK_PACKED : 0) |
 	       (dev->iova_first == 0 && dev->iova_last == UINT64_MAX ? CHECK_FULL_RANGE : 0) |
-	       CHECK_SLOW;
+	       (net ? CHECK_NET : CHECK_BLK) | CHECK_SLOW;
 }
 
 const char *check_missing(const struct check_device *dev, unsigned needs)

@@ -49,13 +49,13 @@ static void clear_driver_ok(struct check_ctx *t)
 	int fd = check_open_owned(t);
 	struct check_kit kit = {0};
 
-	check_kit_init(&kit, check_pages(t, 1), 0x100000, 0);
+	check_kit_init(t, &kit, check_pages(t, 1), 0x100000, 0);
 	EXPECT_RC(t, 0, check_map(fd, 0, 0x100000, CHECK_PAGE, kit.page));
 	check_kit_start(t, fd, &kit);
 	EXPECT_RC(t, -EINVAL, client_set_status(fd, CLIENT_STATUS_FEATURES));
 	EXPECT_RC(t, CLIENT_STATUS_RUNNING, client_get_status(fd));
-	check_kit_kick(t, &kit, CLIENT_NET_TX);
-	check_kit_expect_used(t, &kit, kit.page, CLIENT_NET_TX, 1);
+	check_kit_kick(t, &kit, KIT_WORK);
+	check_kit_expect_used(t, &kit, kit.page, KIT_WORK, 1);
 }
 
 static void same_value(struct check_ctx *t)

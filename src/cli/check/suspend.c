@@ -8,7 +8,6 @@
 
 #define IOVA 0x100000UL
 #define P    CHECK_PAGE
-#define TX   CLIENT_NET_TX
 
 /* A kit mapped at IOVA, FEATURES_OK, rings given but not enabled. */
 static int prepared(struct check_ctx *t, struct check_kit *kit)
@@ -16,25 +15,18 @@ static int prepared(struct check_ctx *t, struct check_kit *kit)
 	int fd = check_open_owned(t);
 
 	*kit = (struct check_kit){0};
-	check_kit_init(kit, check_pages(t, 1), IOVA, 0);
+	check_kit_init(t, kit, check_pages(t, 1), IOVA, 0);
 	EXPECT_RC(t, 0, check_map(fd, 0, IOVA, P, kit->page));
 	check_kit_ready(t, fd);
-	for (unsigned i = 0; i < 2; i++)
-		EXPECT_RC(t, 0, client_ring_attach(&kit->ring[i], fd));
+	check_kit_give(t, fd, kit);
 	return fd;
-}
-
-static void enable(struct check_ctx *t, int fd, uint32_t on)
-{
-	for (unsigned i = 0; i < 2; i++)
-		EXPECT_RC(t, 0, client_vring_set(fd, VHOST_VDPA_SET_VRING_ENABLE, i, on));
 }
 
 static int running(struct check_ctx *t, struct check_kit *kit)
 {
 	int fd = prepared(t, kit);
 
-	enable(t, fd, 1);
+	check_kit_enable(t, fd, kit, true);
 	EXPECT_RC(t, 0, client_set_status(fd, CLIENT_STATUS_RUNNING));
 	return fd;
 }
@@ -51,17 +43,17 @@ static void resume(struct check_ctx *t, int fd)
 
 static void expect_used(struct check_ctx *t, struct check_kit *kit, uint16_t want)
 {
-	check_kit_expect_used(t, kit, kit->page, TX, want);
+	check_kit_expect_used(t, kit, kit->page, KIT_WORK, want);
 }
 
 static void expect_quiet(struct check_ctx *t, struct check_kit *kit, uint16_t want)
 {
-	check_kit_expect_quiet(t, kit, kit->page, TX, want);
+	check_kit_expect_quiet(t, kit, kit->page, KIT_WORK, want);
 }
 
 static void kick(struct check_ctx *t, struct check_kit *kit)
 {
-	check_kit_kick(t, kit, TX);
+	check_kit_kick(t, kit, KIT_WORK);
 }
 
 /* ---- suspend ---- */
@@ -83,7 +75,7 @@ static void before_driver_ok(struct check_ctx *t)
 	struct check_kit kit;
 	int fd = prepared(t, &kit);
 
-	enable(t, fd, 1);
+	check_kit_enable(t, fd, &kit, true);
 	suspend(t, fd);
 	EXPECT_RC(t, 0, client_set_status(fd, CLIENT_STATUS_RUNNING));
 	kick(t, &kit);
@@ -170,7 +162,7 @@ static void reset_clears(struct check_ctx *t)
 	EXPECT_RC(t, 0, client_set_status(fd, 0));
 	EXPECT_RC(t, 0, client_iotlb_unmap(fd, 0, IOVA, P));
 	EXPECT_RC(t, 0, check_map(fd, 0, IOVA, P, kit.page));
-	check_kit_init(&kit, kit.page, IOVA, 0);
+	check_kit_init(t, &kit, kit.page, IOVA, 0);
 	check_kit_start(t, fd, &kit);
 	EXPECT_RC(t, -EINVAL, client_vring_set(fd, VHOST_SET_VRING_BASE, 0, 0));
 	kick(t, &kit);
@@ -212,7 +204,7 @@ static void base_exact(struct check_ctx *t)
 	suspend(t, fd);
 	check_kit_send(t, &kit);
 	expect_quiet(t, &kit, 1);
-	EXPECT_RC(t, 0, client_vring_get(fd, VHOST_GET_VRING_BASE, TX, &base));
+	EXPECT_RC(t, 0, client_vring_get(fd, VHOST_GET_VRING_BASE, kit.ring[KIT_WORK].idx, &base));
 	EXPECT_EQ(t, 1, base);
 }
 
@@ -252,7 +244,7 @@ static void kick_before_driver_ok(struct check_ctx *t)
 	struct check_kit kit;
 	int fd = prepared(t, &kit);
 
-	enable(t, fd, 1);
+	check_kit_enable(t, fd, &kit, true);
 	kick(t, &kit);
 	expect_quiet(t, &kit, 0); /* a worker that woke up has seen the status by now */
 	EXPECT_RC(t, 0, client_set_status(fd, CLIENT_STATUS_RUNNING));
@@ -269,7 +261,7 @@ static void kick_before_enable(struct check_ctx *t)
 	EXPECT_RC(t, 0, client_set_status(fd, CLIENT_STATUS_RUNNING));
 	kick(t, &kit);
 	expect_quiet(t, &kit, 0); /* a worker that woke up has found the rings disabled by now */
-	enable(t, fd, 1);
+	check_kit_enable(t, fd, &kit, true);
 	expect_quiet(t, &kit, 0);
 	kick(t, &kit);
 	expect_used(t, &kit, 1);
@@ -282,10 +274,10 @@ static void disabled_ring(struct check_ctx *t)
 
 	kick(t, &kit);
 	expect_used(t, &kit, 1);
-	enable(t, fd, 0);
+	check_kit_enable(t, fd, &kit, false);
 	check_kit_send(t, &kit);
 	expect_quiet(t, &kit, 1);
-	enable(t, fd, 1);
+	check_kit_enable(t, fd, &kit, true);
 	kick(t, &kit);
 	expect_used(t, &kit, 2);
 }
@@ -298,7 +290,7 @@ static void signalled_eventfd(struct check_ctx *t)
 	int file = check_eventfd(t, 3);
 	uint64_t count = 0;
 
-	EXPECT_RC(t, 0, client_vring_file(fd, VHOST_SET_VRING_KICK, TX, file));
+	EXPECT_RC(t, 0, client_vring_file(fd, VHOST_SET_VRING_KICK, kit.ring[KIT_WORK].idx, file));
 	expect_used(t, &kit, 1);
 	EXPECT_RC(t, 8, read(file, &count, sizeof(count)));
 	EXPECT_EQ(t, 3, count);
@@ -314,7 +306,7 @@ static void count_not_consumed(struct check_ctx *t)
 	expect_used(t, &kit, 1);
 	check_kit_send(t, &kit);
 	expect_used(t, &kit, 2);
-	EXPECT_RC(t, 8, read(kit.ring[TX].kick_fd, &count, sizeof(count)));
+	EXPECT_RC(t, 8, read(kit.ring[KIT_WORK].kick_fd, &count, sizeof(count)));
 	EXPECT_EQ(t, 2, count);
 }
 
@@ -323,10 +315,12 @@ static void kick_unbound(struct check_ctx *t)
 	struct check_kit kit;
 	int fd = running(t, &kit);
 
-	EXPECT_RC(t, 0, client_vring_file(fd, VHOST_SET_VRING_KICK, TX, -1));
+	EXPECT_RC(t, 0, client_vring_file(fd, VHOST_SET_VRING_KICK, kit.ring[KIT_WORK].idx, -1));
 	kick(t, &kit);
 	expect_quiet(t, &kit, 0);
-	EXPECT_RC(t, 0, client_vring_file(fd, VHOST_SET_VRING_KICK, TX, kit.ring[TX].kick_fd));
+	EXPECT_RC(t, 0,
+		  client_vring_file(fd, VHOST_SET_VRING_KICK, kit.ring[KIT_WORK].idx,
+				    kit.ring[KIT_WORK].kick_fd));
 	expect_used(t, &kit, 1);
 }
 
@@ -334,11 +328,13 @@ static void kick_replaced(struct check_ctx *t)
 {
 	struct check_kit kit;
 	int fd = running(t, &kit);
-	int old = kit.ring[TX].kick_fd;
+	int old = kit.ring[KIT_WORK].kick_fd;
 	uint64_t one = 1;
 
-	kit.ring[TX].kick_fd = check_eventfd(t, 0);
-	EXPECT_RC(t, 0, client_vring_file(fd, VHOST_SET_VRING_KICK, TX, kit.ring[TX].kick_fd));
+	kit.ring[KIT_WORK].kick_fd = check_eventfd(t, 0);
+	EXPECT_RC(t, 0,
+		  client_vring_file(fd, VHOST_SET_VRING_KICK, kit.ring[KIT_WORK].idx,
+				    kit.ring[KIT_WORK].kick_fd));
 	EXPECT_RC(t, 8, write(old, &one, sizeof(one)));
 	expect_quiet(t, &kit, 0);
 	kick(t, &kit);
@@ -358,7 +354,7 @@ static void kick_from_child(struct check_ctx *t)
 	struct check_kit kit;
 
 	(void)running(t, &kit);
-	EXPECT_RC(t, 8, check_in_child(t, child_kick, kit.ring[TX].kick_fd, NULL));
+	EXPECT_RC(t, 8, check_in_child(t, child_kick, kit.ring[KIT_WORK].kick_fd, NULL));
 	expect_used(t, &kit, 1);
 }
 
@@ -369,10 +365,10 @@ static void kick_fd_closed(struct check_ctx *t)
 	int copy;
 
 	(void)running(t, &kit);
-	copy = dup(kit.ring[TX].kick_fd);
+	copy = dup(kit.ring[KIT_WORK].kick_fd);
 	EXPECT(t, copy >= 0);
-	close(kit.ring[TX].kick_fd);
-	kit.ring[TX].kick_fd = copy;
+	close(kit.ring[KIT_WORK].kick_fd);
+	kit.ring[KIT_WORK].kick_fd = copy;
 	kick(t, &kit);
 	expect_used(t, &kit, 1);
 }
@@ -384,10 +380,10 @@ static void call_signalled(struct check_ctx *t)
 	struct check_kit kit;
 
 	(void)running(t, &kit);
-	EXPECT(t, !check_kit_called(&kit.ring[TX], 0));
+	EXPECT(t, !check_kit_called(&kit.ring[KIT_WORK], 0));
 	kick(t, &kit);
-	EXPECT(t, check_kit_called(&kit.ring[TX], CHECK_WAIT));
-	check_kit_poll_used(t, &kit, kit.page, TX, 1);
+	EXPECT(t, check_kit_called(&kit.ring[KIT_WORK], CHECK_WAIT));
+	check_kit_poll_used(t, &kit, kit.page, KIT_WORK, 1);
 }
 
 static void call_unbound(struct check_ctx *t)
@@ -395,22 +391,24 @@ static void call_unbound(struct check_ctx *t)
 	struct check_kit kit;
 	int fd = running(t, &kit);
 
-	EXPECT_RC(t, 0, client_vring_file(fd, VHOST_SET_VRING_CALL, TX, -1));
+	EXPECT_RC(t, 0, client_vring_file(fd, VHOST_SET_VRING_CALL, kit.ring[KIT_WORK].idx, -1));
 	kick(t, &kit);
-	check_kit_poll_used(t, &kit, kit.page, TX, 1);
-	EXPECT(t, !check_kit_called(&kit.ring[TX], CHECK_QUIET));
+	check_kit_poll_used(t, &kit, kit.page, KIT_WORK, 1);
+	EXPECT(t, !check_kit_called(&kit.ring[KIT_WORK], CHECK_QUIET));
 }
 
 static void call_replaced(struct check_ctx *t)
 {
 	struct check_kit kit;
 	int fd = running(t, &kit);
-	struct client_ring old = kit.ring[TX];
+	struct client_ring old = kit.ring[KIT_WORK];
 
-	kit.ring[TX].call_fd = check_eventfd(t, 0);
-	EXPECT_RC(t, 0, client_vring_file(fd, VHOST_SET_VRING_CALL, TX, kit.ring[TX].call_fd));
+	kit.ring[KIT_WORK].call_fd = check_eventfd(t, 0);
+	EXPECT_RC(t, 0,
+		  client_vring_file(fd, VHOST_SET_VRING_CALL, kit.ring[KIT_WORK].idx,
+				    kit.ring[KIT_WORK].call_fd));
 	kick(t, &kit);
-	EXPECT(t, check_kit_called(&kit.ring[TX], CHECK_WAIT));
+	EXPECT(t, check_kit_called(&kit.ring[KIT_WORK], CHECK_WAIT));
 	EXPECT(t, !check_kit_called(&old, 0));
 }
 
@@ -419,10 +417,10 @@ static void call_suppressed(struct check_ctx *t)
 	struct check_kit kit;
 
 	(void)running(t, &kit);
-	kit.ring[TX].avail->flags = VRING_AVAIL_F_NO_INTERRUPT;
+	kit.ring[KIT_WORK].avail->flags = VRING_AVAIL_F_NO_INTERRUPT;
 	kick(t, &kit);
-	check_kit_poll_used(t, &kit, kit.page, TX, 1);
-	EXPECT(t, !check_kit_called(&kit.ring[TX], CHECK_QUIET));
+	check_kit_poll_used(t, &kit, kit.page, KIT_WORK, 1);
+	EXPECT(t, !check_kit_called(&kit.ring[KIT_WORK], CHECK_QUIET));
 }
 
 static void call_fd_closed(struct check_ctx *t)
@@ -430,10 +428,10 @@ static void call_fd_closed(struct check_ctx *t)
 	struct check_kit kit;
 
 	(void)running(t, &kit);
-	close(kit.ring[TX].call_fd);
-	kit.ring[TX].call_fd = -1;
+	close(kit.ring[KIT_WORK].call_fd);
+	kit.ring[KIT_WORK].call_fd = -1;
 	kick(t, &kit);
-	check_kit_poll_used(t, &kit, kit.page, TX, 1);
+	check_kit_poll_used(t, &kit, kit.page, KIT_WORK, 1);
 }
 
 #define SUS CHECK_SUSPEND

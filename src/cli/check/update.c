@@ -149,13 +149,13 @@ static void while_running(struct check_ctx *t)
 	struct check_kit kit = {0};
 	uint8_t *pages = check_pages(t, 2);
 
-	check_kit_init(&kit, pages, IOVA, 0);
+	check_kit_init(t, &kit, pages, IOVA, 0);
 	EXPECT_RC(t, 0, check_map(fd, 0, IOVA, P, pages));
 	check_kit_start(t, fd, &kit);
 	EXPECT_RC(t, 0, check_map(fd, 0, IOVA + P, P, pages + P));
 	EXPECT_RC(t, 0, client_iotlb_unmap(fd, 0, IOVA + P, P));
-	check_kit_kick(t, &kit, CLIENT_NET_TX);
-	check_kit_expect_used(t, &kit, pages, CLIENT_NET_TX, 1);
+	check_kit_kick(t, &kit, KIT_WORK);
+	check_kit_expect_used(t, &kit, pages, KIT_WORK, 1);
 }
 
 static void memlock_unlimited(struct check_ctx *t)
