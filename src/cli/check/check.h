@@ -21,8 +21,12 @@
 
 #define CHECK_PAGE 4096UL
 
-/** Time limits in ms. QUIET is how long "nothing happens" is watched. */
-enum { CHECK_DEADLINE = 20000, CHECK_SLOW_DEADLINE = 120000, CHECK_WAIT = 5000, CHECK_QUIET = 120 };
+/**
+ * Time limits in ms. "Nothing happens" is watched between QUIET_MIN and QUIET_MAX, 50 times as long as the
+ * device takes to answer a kick while it is probed.
+ */
+enum { CHECK_DEADLINE = 20000, CHECK_SLOW_DEADLINE = 120000, CHECK_WAIT = 5000 };
+enum { CHECK_QUIET_MIN = 15, CHECK_QUIET_MAX = 120, CHECK_QUIET_TIMES = 50 };
 
 /** The device under check: what it offers and how it behaves where a client cannot ask. */
 struct check_device {
@@ -33,6 +37,8 @@ struct check_device {
 	bool set_map;      /* the parent takes whole maps; else single ranges */
 	bool compat_reset; /* a reset without IOTLB_PERSIST drops the translation */
 	bool forks;        /* a forked child reaches the device */
+	bool overwrite;    /* its data may be lost */
+	int quiet_ms;      /* how long "nothing happens" is watched */
 	uint64_t features;
 	uint64_t backend;
 	uint64_t iova_first;
@@ -71,6 +77,10 @@ enum check_needs {
 	CHECK_PACKED = 1 << 20,     /* packed rings offered */
 	CHECK_NET = 1 << 21,        /* a network device */
 	CHECK_BLK = 1 << 22,        /* a block device */
+	CHECK_OVERWRITE = 1 << 23,  /* a disk whose contents may be lost, and can be written */
+	CHECK_READ_ONLY = 1 << 24,  /* a disk that cannot be written */
+	CHECK_DISCARD = 1 << 25,    /* DISCARD offered */
+	CHECK_ZEROES = 1 << 26,     /* WRITE_ZEROES offered */
 };
 
 struct check_ctx;
@@ -147,8 +157,14 @@ const char *check_missing(const struct check_device *dev, unsigned needs);
  */
 int check_run(const struct check_device *dev, const struct check *check, struct check_result *res);
 
+/** check_now_us() - Return: the monotonic clock. */
+int64_t check_now_us(void);
+
 /** check_probe() - the check that fills @dev; runs like any other. */
 void check_probe(struct check_ctx *t, struct check_device *dev);
+
+/** check_probe_latency() - set quiet_ms by how fast the device answers. */
+void check_probe_latency(struct check_ctx *t, struct check_device *dev);
 
 /** check_probe_behaviour() - find out set_map, pinned and compat_reset by what the device does. */
 void check_probe_behaviour(struct check_ctx *t, struct check_device *dev);
@@ -274,7 +290,7 @@ void check_kit_poll_used(struct check_ctx *t, struct check_kit *kit, const void 
 /** check_kit_called() - Return: whether the ring's call eventfd is signalled within @wait_ms. */
 bool check_kit_called(const struct client_ring *ring, int wait_ms);
 
-/** check_kit_expect_quiet() - watch: the used index in @page stays @want. */
+/** check_kit_expect_quiet() - watch for quiet_ms: the used index in @page stays @want. */
 void check_kit_expect_quiet(struct check_ctx *t, struct check_kit *kit, const void *page,
 			    unsigned idx, uint16_t want);
 
@@ -329,6 +345,7 @@ void check_pair_expect(struct check_ctx *t, struct check_pair *pair, unsigned id
 extern const struct check_set check_set_device, check_set_status, check_set_config, check_set_owner,
 	check_set_vring, check_set_vring_value, check_set_mmap, check_set_message, check_set_update,
 	check_set_pinned, check_set_invalidate, check_set_translate, check_set_group,
-	check_set_open, check_set_reset, check_set_backend, check_set_suspend, check_set_data;
+	check_set_open, check_set_reset, check_set_backend, check_set_suspend, check_set_data,
+	check_set_blk_config, check_set_blk, check_set_blk_odd;
 
 #endif

@@ -37,6 +37,7 @@ struct check_options {
 	const char *junit;
 	const char *spec; /* a device of our own, or NULL */
 	bool list;
+	bool overwrite;
 	int strict;                  /* -1: by what the device is */
 	int mapping, memory, compat; /* -1: probe */
 };
@@ -63,6 +64,7 @@ static void usage(FILE *to)
 	      "  --device HINTS    what probing need not find out:\n"
 	      "                    \"mapping=set_map|dma_map memory=pinned|va "
 	      "compat_reset=on|off\"\n"
+	      "  --overwrite       check a disk by writing to it as well\n"
 	      "  --match GLOB      only checks whose name matches\n"
 	      "  --list            print the checks and exit\n"
 	      "  --junit FILE      write a JUnit report too\n",
@@ -117,6 +119,11 @@ static void list_checks(const struct check_options *opts)
 static void probe_static(struct check_ctx *t)
 {
 	check_probe(t, probe_target);
+}
+
+static void probe_latency(struct check_ctx *t)
+{
+	check_probe_latency(t, probe_target);
 }
 
 static void probe_behaviour(struct check_ctx *t)
@@ -174,7 +181,9 @@ static int probe(struct check_device *dev, const struct check_options *opts)
 	if (which && (rc = run_probe(dev, probe_behaviour, which)))
 		return rc;
 	which = (opts->mapping < 0 ? 2 : 0) | (opts->compat < 0 ? 4 : 0);
-	return which ? run_probe(dev, probe_behaviour, which) : 0;
+	if (which && (rc = run_probe(dev, probe_behaviour, which)))
+		return rc;
+	return run_probe(dev, probe_latency, 0);
 }
 
 static void xml_escape(FILE *f, const char *s)
@@ -309,11 +318,17 @@ static int run_all(const struct check_device *dev, const struct check_options *o
 static int parse(int argc, char **argv, struct check_options *opts)
 {
 	static const struct option longs[] = {
-		{"strict", no_argument, NULL, 's'},      {"default", no_argument, NULL, 'n'},
-		{"list", no_argument, NULL, 'l'},        {"match", required_argument, NULL, 'm'},
-		{"junit", required_argument, NULL, 'j'}, {"device", required_argument, NULL, 'D'},
-		{"spec", required_argument, NULL, 'd'},  {"parent", required_argument, NULL, 'p'},
-		{"help", no_argument, NULL, 'h'},        {0},
+		{"strict", no_argument, NULL, 's'},
+		{"default", no_argument, NULL, 'n'},
+		{"list", no_argument, NULL, 'l'},
+		{"overwrite", no_argument, NULL, 'o'},
+		{"match", required_argument, NULL, 'm'},
+		{"junit", required_argument, NULL, 'j'},
+		{"device", required_argument, NULL, 'D'},
+		{"spec", required_argument, NULL, 'd'},
+		{"parent", required_argument, NULL, 'p'},
+		{"help", no_argument, NULL, 'h'},
+		{0},
 	};
 	int c;
 
@@ -325,6 +340,8 @@ static int parse(int argc, char **argv, struct check_options *opts)
 			opts->spec = optarg;
 		else if (c == 'l')
 			opts->list = true;
+		else if (c == 'o')
+			opts->overwrite = true;
 		else if (c == 'm')
 			opts->match = optarg;
 		else if (c == 'j')
@@ -382,6 +399,9 @@ static int choose_device(struct check_device *dev, const struct check_options *o
 		return 2;
 	dev->holdfast = devices != NULL;
 	dev->strict = opts->strict >= 0 ? opts->strict : !devices || strstr(devices, "linux-6.12");
+	/* Memory made for the purpose is nobody's data. */
+	dev->overwrite = opts->overwrite || (opts->spec && !strstr(opts->spec, "file"));
+	dev->quiet_ms = CHECK_QUIET_MAX;
 	snprintf(dev->path, sizeof(dev->path), "%s", path);
 	return 0;
 }

@@ -5,7 +5,7 @@
  * How a device translates cannot be asked, only seen: the same kit is laid into two pages,
  * one reached through a mapping and one through 1:1, at one iova; the used index that moves
  * tells which of the two the device worked on. Positive outcomes wait for the call eventfd with a
- * generous deadline; "nothing moves" is watched for CHECK_QUIET ms.
+ * generous deadline; "nothing moves" is watched for quiet_ms.
  */
 #include "cli/check/check.h"
 
@@ -13,7 +13,6 @@
 #include <linux/virtio_blk.h>
 #include <poll.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 /* Where the used index of ring @idx lies in the page. */
@@ -153,10 +152,7 @@ void check_kit_kick(struct check_ctx *t, struct check_kit *kit, unsigned idx)
 
 static int64_t now_ms(void)
 {
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+	return check_now_us() / 1000;
 }
 
 /* One wait for the ring's call eventfd, at most until @end. False when the time is over. */
@@ -207,7 +203,7 @@ void check_kit_poll_used(struct check_ctx *t, struct check_kit *kit, const void 
 void check_kit_expect_quiet(struct check_ctx *t, struct check_kit *kit, const void *page,
 			    unsigned idx, uint16_t want)
 {
-	int64_t end = now_ms() + CHECK_QUIET;
+	int64_t end = now_ms() + t->dev->quiet_ms;
 
 	while (wait_call(&kit->ring[idx], end))
 		;
@@ -291,7 +287,7 @@ void check_pair_expect(struct check_ctx *t, struct check_pair *pair, unsigned id
 {
 	static const char *const names[] = {"nowhere", "through the mapping", "through 1:1",
 					    "through both"};
-	int wait_ms = want == WHERE_NOWHERE ? CHECK_QUIET : CHECK_WAIT;
+	int wait_ms = want == WHERE_NOWHERE ? t->dev->quiet_ms : CHECK_WAIT;
 	enum check_where got = who_moves(t, pair, idx, wait_ms);
 
 	if (got != want)

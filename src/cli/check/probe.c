@@ -96,6 +96,37 @@ static bool probe_compat_reset(struct check_ctx *t)
 	return where == WHERE_IDENTITY;
 }
 
+/* From a kick to the used index of the slowest of a few, in us. */
+static int64_t latency_us(struct check_ctx *t)
+{
+	int fd = check_open_owned(t);
+	struct check_kit kit = {0};
+	int64_t worst = 0;
+
+	check_kit_init(t, &kit, check_pages(t, 1), 0x100000, 0);
+	EXPECT_RC(t, 0, check_map(fd, 0, 0x100000, CHECK_PAGE, kit.page));
+	check_kit_start(t, fd, &kit);
+	for (uint16_t i = 1; i <= 5; i++) {
+		int64_t start = check_now_us(), took;
+
+		check_kit_send(t, &kit);
+		check_kit_expect_used(t, &kit, kit.page, KIT_WORK, (uint16_t)(i + 1));
+		took = check_now_us() - start;
+		worst = took > worst ? took : worst;
+	}
+	check_close(t, fd);
+	return worst;
+}
+
+void check_probe_latency(struct check_ctx *t, struct check_device *dev)
+{
+	int64_t ms = latency_us(t) * CHECK_QUIET_TIMES / 1000;
+
+	if (ms < CHECK_QUIET_MIN)
+		ms = CHECK_QUIET_MIN;
+	dev->quiet_ms = ms < CHECK_QUIET_MAX ? (int)ms : CHECK_QUIET_MAX;
+}
+
 void check_probe_behaviour(struct check_ctx *t, struct check_device *dev)
 {
 	if (t->check->a & 1)

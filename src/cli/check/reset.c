@@ -293,7 +293,7 @@ static void call_lost(struct check_ctx *t)
 	restart(t, fd, &kit, false);
 	check_kit_kick(t, &kit, KIT_WORK);
 	check_kit_poll_used(t, &kit, kit.page, KIT_WORK, 1);
-	EXPECT(t, !check_kit_called(&kit.ring[KIT_WORK], CHECK_QUIET));
+	EXPECT(t, !check_kit_called(&kit.ring[KIT_WORK], t->dev->quiet_ms));
 }
 
 /* ---- what the device loses ---- */

@@ -10,6 +10,7 @@
  */
 #include "cli/check/check.h"
 
+#include <linux/virtio_blk.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -48,7 +49,22 @@ static const struct {
 	{CHECK_FULL_RANGE, "iova range is not the full 64 bits"},
 	{CHECK_FORK, "a device inside its client's process has no client in a forked child"},
 	{CHECK_PACKED, "device does not offer packed rings"},
+	{CHECK_READ_ONLY, "the disk is not read only"},
+	{CHECK_DISCARD, "device does not offer DISCARD"},
+	{CHECK_ZEROES, "device does not offer WRITE_ZEROES"},
+	{CHECK_OVERWRITE,
+	 "would overwrite the disk, which is read only or not given with --overwrite"},
 };
+
+static unsigned provided_blk(const struct check_device *dev)
+{
+	bool read_only = dev->features & CLIENT_BIT(VIRTIO_BLK_F_RO);
+
+	return CHECK_BLK | (read_only ? CHECK_READ_ONLY : 0) |
+	       (dev->overwrite && !read_only ? CHECK_OVERWRITE : 0) |
+	       (dev->features & CLIENT_BIT(VIRTIO_BLK_F_DISCARD) ? CHECK_DISCARD : 0) |
+	       (dev->features & CLIENT_BIT(VIRTIO_BLK_F_WRITE_ZEROES) ? CHECK_ZEROES : 0);
+}
 
 static unsigned provided(const struct check_device *dev)
 {
@@ -69,7 +85,7 @@ static unsigned provided(const struct check_device *dev)
 	       (dev->holdfast ? 0 : CHECK_KERNEL) | (dev->forks ? CHECK_FORK : 0) |
 	       (dev->features & CLIENT_BIT(VIRTIO_F_RING_PACKED) ? CHECK_PACKED : 0) |
 	       (dev->iova_first == 0 && dev->iova_last == UINT64_MAX ? CHECK_FULL_RANGE : 0) |
-	       (net ? CHECK_NET : CHECK_BLK) | CHECK_SLOW;
+	       (net ? CHECK_NET : provided_blk(dev)) | CHECK_SLOW;
 }
 
 const char *check_missing(const struct check_device *dev, unsigned needs)
@@ -143,12 +159,17 @@ void check_expect_eq(struct check_ctx *t, const char *file, int line, const char
 			   (unsigned long long)want, (unsigned long long)got);
 }
 
-static int64_t now_ms(void)
+int64_t check_now_us(void)
 {
 	struct timespec ts;
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+static int64_t now_ms(void)
+{
+	return check_now_us() / 1000;
 }
 
 static _Noreturn void child_main(const struct check_device *dev, const struct check *check,

@@ -394,7 +394,7 @@ static void call_unbound(struct check_ctx *t)
 	EXPECT_RC(t, 0, client_vring_file(fd, VHOST_SET_VRING_CALL, kit.ring[KIT_WORK].idx, -1));
 	kick(t, &kit);
 	check_kit_poll_used(t, &kit, kit.page, KIT_WORK, 1);
-	EXPECT(t, !check_kit_called(&kit.ring[KIT_WORK], CHECK_QUIET));
+	EXPECT(t, !check_kit_called(&kit.ring[KIT_WORK], t->dev->quiet_ms));
 }
 
 static void call_replaced(struct check_ctx *t)
@@ -420,7 +420,7 @@ static void call_suppressed(struct check_ctx *t)
 	kit.ring[KIT_WORK].avail->flags = VRING_AVAIL_F_NO_INTERRUPT;
 	kick(t, &kit);
 	check_kit_poll_used(t, &kit, kit.page, KIT_WORK, 1);
-	EXPECT(t, !check_kit_called(&kit.ring[KIT_WORK], CHECK_QUIET));
+	EXPECT(t, !check_kit_called(&kit.ring[KIT_WORK], t->dev->quiet_ms));
 }
 
 static void call_fd_closed(struct check_ctx *t)
