@@ -225,15 +225,19 @@ extern const struct hf_module holdfast_module __attribute__((visibility("default
 
 #ifdef __cplusplus
 }
-#define HF_EXTERN_C extern "C"
+#define HF_EXTERN_C(...)                                                                           \
+	extern "C" {                                                                               \
+	__VA_ARGS__;                                                                               \
+	}
 #else
-#define HF_EXTERN_C
+#define HF_EXTERN_C(...) __VA_ARGS__
 #endif
 
-/* Once a module: HF_MODULE(.name = "mynic", .device_id = 1, .keys = ..., .dev_add = ...); in C++ in this order. */
+/* Once a module: HF_MODULE(.name = "mynic", .device_id = 1, .keys = ..., .dev_add = ...); in C++20 in this order. */
 #define HF_MODULE(...)                                                                             \
-	HF_EXTERN_C const struct hf_api *hf;                                                       \
-	HF_EXTERN_C const struct hf_module holdfast_module = {                                     \
-		.abi = HF_ABI, .size = sizeof(struct hf_module), .api = &hf, __VA_ARGS__}
+	HF_EXTERN_C(                                                                               \
+		const struct hf_api *hf;                                                           \
+		const struct hf_module holdfast_module = {                                         \
+			.abi = HF_ABI, .size = sizeof(struct hf_module), .api = &hf, __VA_ARGS__})
 
 #endif

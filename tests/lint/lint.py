@@ -12,7 +12,7 @@ import tempfile
 SKIP = 77
 
 
-def sources(root, tops=('src', 'include', 'tests', 'bench'), ends=('.c', '.h')):
+def sources(root, tops=('src', 'include', 'tests', 'bench', 'examples'), ends=('.c', '.h')):
     """Paths relative to the root, sorted."""
     found = []
     for top in tops:

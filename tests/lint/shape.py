@@ -64,7 +64,7 @@ def check_file(path, text):
 
 def check(root):
     return sum((check_file(path, lint.read(root, path))
-                for path in lint.sources(root, tops=('src', 'include', 'tests', 'bench', 'scripts', 'man'),
+                for path in lint.sources(root, tops=('src', 'include', 'tests', 'bench', 'examples', 'scripts', 'man'),
                                          ends=ALL_ENDS)), [])
 
 

@@ -80,11 +80,16 @@ static void signal_fd(void *arg)
 
 void rig_make(struct rig *rig, const struct vdpa_dev_config *config)
 {
-	const struct vdpa_mgmt_dev *mgmt = &simnet_mgmt_dev;
+	bool blk = strcmp(config->mgmtdev, simblk_mgmt_dev.name) == 0;
+
+	rig_make_of(rig, blk ? &simblk_mgmt_dev : &simnet_mgmt_dev, config);
+}
+
+void rig_make_of(struct rig *rig, const struct vdpa_mgmt_dev *mgmt,
+		 const struct vdpa_dev_config *config)
+{
 	int err;
 
-	if (strcmp(config->mgmtdev, simblk_mgmt_dev.name) == 0)
-		mgmt = &simblk_mgmt_dev;
 	memset(rig, 0, sizeof(*rig));
 	assert_int_equal(memory_space_create_own(&rig->space), 0);
 	assert_int_equal(vdpa_bus_create(rig->space, &rig->bus), 0);

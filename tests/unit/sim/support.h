@@ -57,6 +57,9 @@ struct rig {
 struct vdpa_dev_config rig_config(void);
 /** rig_make() - a device of config->mgmtdev */
 void rig_make(struct rig *rig, const struct vdpa_dev_config *config);
+/** rig_make_of() - a device of @mgmt */
+void rig_make_of(struct rig *rig, const struct vdpa_mgmt_dev *mgmt,
+		 const struct vdpa_dev_config *config);
 void rig_destroy(struct rig *rig);
 
 #define rig_op(rig, name, ...)                                                                     \
