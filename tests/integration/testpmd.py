@@ -18,7 +18,8 @@ COUNTS = re.compile(r"(RX|TX)-packets: +(\d+).*?(?:bytes|total): +(\d+)")
 class Testpmd:
     """One testpmd process, forwarding from its start. packets, octets and dropped are its latest counts."""
 
-    def __init__(self, lab, mode, backend="loopback", memory=NO_HUGE, options=()):
+    def __init__(self, lab, mode, backend="loopback", memory=NO_HUGE, options=(),
+                 device=None):
         if CONTROL:
             raise Skip("a control run has no Holdfast")
         if not shutil.which("dpdk-testpmd"):
@@ -30,11 +31,12 @@ class Testpmd:
         self._buffer = b""
         log = "%s/holdfast-%s.log" % (lab.logs, mode)
         self._output = open("%s/testpmd-%s.log" % (lab.logs, mode), "wb")
-        command = [lab.holdfast, "run", "-d", "mgmtdev vdpasim_net backend " + backend,
-                   "--log", log, "--", "dpdk-testpmd", "-l", "0,1", *memory, "--no-pci",
-                   "--no-telemetry", "--vdev=net_virtio_user0,path=/dev/vhost-vdpa-0,queues=1",
-                   "--", "--forward-mode=" + mode, "--auto-start", "--stats-period=1",
-                   "--disable-link-check", "--total-num-mbufs=4096", *options]
+        device = device or ("-d", "mgmtdev vdpasim_net backend " + backend)
+        command = [lab.holdfast, "run", *device, "--log", log, "--", "dpdk-testpmd",
+                   "-l", "0,1", *memory, "--no-pci", "--no-telemetry",
+                   "--vdev=net_virtio_user0,path=/dev/vhost-vdpa-0,queues=1", "--",
+                   "--forward-mode=" + mode, "--auto-start", "--stats-period=1", "--disable-link-check",
+                   "--total-num-mbufs=4096", *options]
         self._process = lab.spawn(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                   stderr=subprocess.STDOUT)
 
