@@ -40,13 +40,12 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/rcu.h"
+#include "base/thread.h"
 
 enum {
 	NR_EVENTS = 64,         /* collected at once */
 	NR_BATCHES_A_LOOK = 16, /* batches between two looks at the fds of a busy worker */
 	NR_SPINS = 200,         /* pauses, some microseconds, before a wait for the lock sleeps */
-	STACK_LEN = 256 * 1024, /* bytes; thread-local variables of the process count in */
-	MAX_CPU_MASK_LEN = 8192 / CHAR_BIT, /* bytes; the most CPUs that Linux can be built for */
 };
 #define WAKE_SLOT UINT32_MAX
 
@@ -213,26 +212,6 @@ static void run_batches(struct worker *w, struct epoll_event *events)
 	}
 }
 
-/*
- * A client that pins its threads would pin ours with them. Asking is free; setting is tried only where
- * it changes something, because sandboxes answer it with EPERM at best.
- */
-static void cpu_mask_reset(void)
-{
-	union {
-		unsigned char bytes[MAX_CPU_MASK_LEN];
-		unsigned long words[MAX_CPU_MASK_LEN / sizeof(long)];
-	} mask = {0};
-	long nr_allowed = 0, len = syscall(SYS_sched_getaffinity, 0, sizeof(mask), &mask);
-
-	for (long i = 0; i < len / (long)sizeof(long); i++)
-		nr_allowed += __builtin_popcountl(mask.words[i]);
-	if (len <= 0 || nr_allowed >= sysconf(_SC_NPROCESSORS_ONLN))
-		return;
-	memset(&mask, 0xff, sizeof(mask)); /* the kernel cuts it to what the cpuset allows */
-	(void)syscall(SYS_sched_setaffinity, 0, sizeof(mask), &mask);
-}
-
 static int64_t now_ns(void)
 {
 	struct timespec ts;
@@ -263,8 +242,7 @@ static void *worker_main(void *arg) NO_TSA
 	struct epoll_event events[NR_EVENTS];
 
 	current_worker = w;
-	(void)pthread_setname_np(pthread_self(), w->name);
-	cpu_mask_reset();
+	thread_settle(w->name);
 	rcu_reader_register();
 	rcu_reader_offline();
 	while (!__atomic_load_n(&w->stop, __ATOMIC_ACQUIRE)) {
@@ -287,30 +265,6 @@ static void *worker_main(void *arg) NO_TSA
 	}
 	rcu_reader_unregister();
 	return NULL;
-}
-
-/* The thread inherits its signal mask, so that not one signal can hit it before it has blocked it. */
-static int thread_start(struct worker *w)
-{
-	sigset_t blocked, before;
-	pthread_attr_t attr;
-	int err;
-
-	sigfillset(&blocked);
-	sigdelset(&blocked, SIGSEGV);
-	sigdelset(&blocked, SIGBUS);
-	err = pthread_attr_init(&attr);
-	if (err)
-		return -err;
-	(void)pthread_attr_setstacksize(&attr, STACK_LEN);
-	pthread_sigmask(SIG_SETMASK, &blocked, &before);
-	err = pthread_create(&w->thread, &attr, worker_main, w);
-	if (err ==
-	    EINVAL) /* so many thread-local variables that the small stack cannot hold them */
-		err = pthread_create(&w->thread, NULL, worker_main, w);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	pthread_attr_destroy(&attr);
-	return -err;
 }
 
 static int fds_open(struct worker *w)
@@ -353,7 +307,7 @@ int worker_create(const char *name, worker_poll_fn poll, void *arg, struct worke
 	memcpy(w->name, name, strnlen(name, sizeof(w->name) - 1));
 	err = fds_open(w);
 	if (!err)
-		err = thread_start(w);
+		err = thread_start(&w->thread, worker_main, w);
 	if (err) {
 		pthread_mutex_destroy(&w->lock);
 		worker_free(w);

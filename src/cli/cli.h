@@ -25,6 +25,8 @@ enum cli_exit {
 /* Subcommands. argv[0] is the subcommand's own last word ("run", "reset"). Return: exit status. */
 int cmd_run(int argc, char **argv);
 int cmd_check(int argc, char **argv);
+int cmd_dev(int argc, char **argv);
+int cmd_mgmtdev(int argc, char **argv);
 int bench_reset(int argc, char **argv);
 int bench_iotlb(int argc, char **argv);
 

@@ -10,24 +10,28 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/refuse.h"
 #include "cli/cli.h"
 #include "cli/devices.h"
+#include "mgmt/socket.h"
 
-#define WHO   "holdfast run"
-#define USAGE "holdfast run [-d SPEC]... [--parent FILE]... [--log FILE] [--] COMMAND [ARG...]"
+#define WHO "holdfast run"
+#define USAGE                                                                                      \
+	"holdfast run [-d SPEC]... [--parent FILE]... [--log FILE] [--control PATH] [--] COMMAND " \
+	"[ARG...]"
 
 struct run_options {
 	const char *specs[DEVICES_NR_MAX];
 	size_t nr_specs;
 	const char *log;
+	const char *control;
 	bool help;
 };
 
-static const struct option long_options[] = {{"device", required_argument, NULL, 'd'},
-					     {"log", required_argument, NULL, 'l'},
-					     {"parent", required_argument, NULL, 'p'},
-					     {"help", no_argument, NULL, 'h'},
-					     {NULL, 0, NULL, 0}};
+static const struct option long_options[] = {
+	{"device", required_argument, NULL, 'd'}, {"log", required_argument, NULL, 'l'},
+	{"parent", required_argument, NULL, 'p'}, {"control", required_argument, NULL, 'c'},
+	{"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0}};
 
 static int wrong_option(int c, char *const *argv)
 {
@@ -37,7 +41,9 @@ static int wrong_option(int c, char *const *argv)
 		fprintf(stderr, "%s: option '%s' needs a value: %s\n", WHO, word, USAGE);
 	else
 		fprintf(stderr,
-			"%s: unknown option '%s': known are -d/--device, --parent, --log, --help\n",
+			"%s: unknown option '%s': known are -d/--device, --parent, --log, "
+			"--control, "
+			"--help\n",
 			WHO, word);
 	return CLI_EXIT_USAGE;
 }
@@ -57,6 +63,9 @@ static int take_option(struct run_options *o, int c, char *const *argv)
 		return 0;
 	case 'p':
 		return cli_parent_add(WHO, optarg);
+	case 'c':
+		o->control = optarg;
+		return 0;
 	case 'h':
 		o->help = true;
 		return 0;
@@ -90,10 +99,57 @@ static int help(void)
 	       "                     \"name net0 mgmtdev vdpasim_net mac 52:54:00:12:34:56\"\n"
 	       "                     (default: one loopback NIC)\n"
 	       "      --parent FILE  a parent of your own, see holdfast-parent(7)\n"
-	       "      --log FILE     write every call on a device to FILE\n\n"
+	       "      --log FILE     write every call on a device to FILE\n"
+	       "      --control PATH socket for 'holdfast dev --control PATH' (none: no socket)\n\n"
 	       "See holdfast-run(1) for the words of a SPEC.\n",
 	       USAGE);
 	return CLI_EXIT_OK;
+}
+
+/* The socket's path in full, for the program may change its folder. Return: NULL with errno */
+static char *full_path(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	const char *name = slash ? slash + 1 : path;
+	char *folder = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
+	char *real = folder ? realpath(folder, NULL) : NULL;
+	char *full = NULL;
+
+	if (*name == '\0')
+		errno = EISDIR;
+	else if (real && asprintf(&full, "%s/%s", real, name) < 0)
+		full = NULL;
+	free(real);
+	free(folder);
+	return full;
+}
+
+/* That the program can listen there is tried here, where a person sees what is wrong. */
+static int set_control(const char *path)
+{
+	char *full;
+	int rc = 0;
+	int fd;
+
+	if (!path || strcmp(path, "none") == 0)
+		return path && setenv(MGMT_SOCKET_ENV, path, 1) ? CLI_EXIT_FAILED : 0;
+	full = full_path(path);
+	if (!full) {
+		fprintf(stderr, "%s: no place for the socket '%s': %s\n", WHO, path,
+			strerror(errno));
+		return CLI_EXIT_FAILED;
+	}
+	fd = mgmt_socket_listen(full);
+	if (fd < 0) {
+		fprintf(stderr, "%s: %s: %s\n", WHO, refuse_reason(), strerror(-fd));
+		rc = CLI_EXIT_FAILED;
+	} else {
+		(void)unlink(full);
+		close(fd);
+		rc = setenv(MGMT_SOCKET_ENV, full, 1) ? CLI_EXIT_FAILED : 0;
+	}
+	free(full);
+	return rc;
 }
 
 int cmd_run(int argc, char **argv)
@@ -106,7 +162,9 @@ int cmd_run(int argc, char **argv)
 		return rc;
 	if (o.help)
 		return help();
-	rc = cli_preload_setup(WHO, o.specs, o.nr_specs, o.log);
+	rc = set_control(o.control);
+	if (!rc)
+		rc = cli_preload_setup(WHO, o.specs, o.nr_specs, o.log);
 	if (rc)
 		return rc;
 	execvp(argv[optind], argv + optind);

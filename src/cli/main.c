@@ -17,6 +17,8 @@ static int cmd_help(int argc, char **argv);
 
 static const struct command commands[] = {
 	{"run", cmd_run, "run a program with vDPA devices of its own"},
+	{"dev", cmd_dev, "devices of a running program: show, add, del, set, config, vstats"},
+	{"mgmtdev", cmd_mgmtdev, "what kinds of devices can be made"},
 	{"bench", cmd_bench, "measure: bench reset, bench iotlb"},
 	{"check", cmd_check, "check that a vhost-vdpa device behaves as specified"},
 	{"help", cmd_help, "this text"},

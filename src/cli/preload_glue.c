@@ -2,6 +2,7 @@
 /* What the preload library is made of besides its shim: the devices that HOLDFAST_DEVICES describes. */
 #include "base/refuse.h"
 #include "cli/devices.h"
+#include "cli/parents.h"
 #include "frontends/preload/preload.h"
 
 _Static_assert(DEVICES_NR_MAX <= PRELOAD_NR_NODES_MAX, "a node for each device");
@@ -15,6 +16,12 @@ unsigned int preload_provide_count(void)
 	nr = (unsigned int)specs.nr;
 	device_specs_fini(&specs);
 	return nr ? nr : 1;
+}
+
+void preload_provide_parents(const struct vdpa_mgmt_dev *const **parents, size_t *nr)
+{
+	*parents = cli_parents;
+	*nr = cli_nr_parents;
 }
 
 int preload_provide_bus(struct vdpa_bus **out)

@@ -161,9 +161,12 @@ static int parse_mac(const struct key *key, const char *word, struct vdpa_dev_co
 	return 0;
 }
 
+/* None of what there must be one of is EINVAL, as the kernel has it for max_vqp 0 ([9-3]). */
 static int out_of_range(const struct key *key, const char *word)
 {
-	return refuse(-ERANGE, "%s \"%s\" is not a %s from %llu to %llu", key->name, word,
+	int err = key->min == 1 && strcmp(word, "0") == 0 ? -EINVAL : -ERANGE;
+
+	return refuse(err, "%s \"%s\" is not a %s from %llu to %llu", key->name, word,
 		      key->kind == KIND_POWER_OF_TWO ? "power of two"
 		      : key->kind == KIND_SIZE       ? "size (512, 4K, 128M, 1G ...)"
 						     : "number",

@@ -16,7 +16,8 @@ ALLOWED = {
     'parents': LOWER | {'vdpa', 'ring', 'holdfast'},
     'vhost_vdpa': LOWER | {'vdpa', 'holdfast'},
     'virtio_vdpa': LOWER | {'vdpa', 'holdfast'},
-    'frontends': {'vhost_vdpa', 'vdpa', 'memory', 'base', 'holdfast'},
+    'mgmt': {'vhost_vdpa', 'vdpa', 'base', 'holdfast'},
+    'frontends': {'mgmt', 'vhost_vdpa', 'vdpa', 'memory', 'base', 'holdfast'},
     'holdfast': set(),
 }
 # Single files that a room may include beyond its row.

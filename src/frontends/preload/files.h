@@ -31,7 +31,8 @@ struct preload_file {
 	unsigned int refs; /* atomic: one a descriptor, one a call in progress */
 	pid_t pid;         /* process that opened it */
 	unsigned int minor;
-	int access; /* O_RDONLY, O_WRONLY or O_RDWR */
+	unsigned int life; /* of the minor's node (node.c) */
+	int access;        /* O_RDONLY, O_WRONLY or O_RDWR */
 	dev_t st_dev;
 	ino_t st_ino; /* of the memfd behind the descriptors */
 	bool marked;  /* its open file description bears the mark of files_mark() */

@@ -8,6 +8,11 @@
  * control descriptor. An open makes a new file description of it through /proc/self/fd, with the
  * client's access mode.
  *
+ * Which nodes there are is a set of minor numbers. Until there is a bus, they are counted in the description of
+ * the devices; from then on they are those of the devices that vhost_vdpa has. When a device is
+ * deleted, its node gets a new life: the next device of that number finds it closed, with a memfd of its own.
+ * An open file remembers in which life of its node it was opened.
+ *
  * "Open already" counts file descriptions, also those that a forked child has inherited ([4-1]). Each open
  * takes a lock that belongs to its description (F_OFD_SETLK) and lasts until the last
  * descriptor of it is closed in the last process. An open asks first, through the control descriptor, whether such
@@ -31,6 +36,7 @@
 #include "base/log.h"
 #include "base/mutex.h"
 #include "base/refuse.h"
+#include "frontends/preload/control.h"
 #include "frontends/preload/node.h"
 #include "frontends/preload/preload.h"
 #include "memory/guard.h"
@@ -42,15 +48,44 @@ struct node {
 	int ctl_fd;    /* -1: none yet */
 	dev_t ctl_dev; /* of the memfd, to notice that the client closed it */
 	ino_t ctl_ino;
-	bool busy; /* atomic: a session of this process has it */
+	bool busy;         /* atomic: a session of this process has it */
+	unsigned int life; /* atomic; one more for each device that went */
 };
 
 static struct mutex node_lock = MUTEX_INIT; /* opening */
 static struct node nodes[PRELOAD_NR_NODES_MAX] GUARDED_BY(node_lock);
 static struct vdpa_bus *bus GUARDED_BY(node_lock);
-static bool was_owned; /* atomic: a client has owned a device, so there may be workers */
-static bool is_orphan; /* may not open anything; const between forks */
+static uint64_t present; /* atomic: minors that have a node, a bit each; counts with @has_bus */
+static bool has_bus;     /* atomic */
+static bool was_owned;   /* atomic: a client has owned a device, so there may be workers */
+static bool is_orphan;   /* may not open anything; const between forks */
 static struct vhost_vdpa_client client; /* const once the bus is there */
+
+/* The nodes of a process that has opened none. */
+static uint64_t described_set(void)
+{
+	static unsigned int count; /* atomic; 0: not asked yet */
+	unsigned int n = __atomic_load_n(&count, __ATOMIC_RELAXED);
+
+	if (n == 0) {
+		n = preload_provide_count();
+		__atomic_store_n(&count, n, __ATOMIC_RELAXED);
+	}
+	return n < 64 ? (1ULL << n) - 1 : UINT64_MAX;
+}
+
+/* has_bus is set behind the first set of nodes, and acquire here pairs with that release. */
+static uint64_t node_set(void)
+{
+	if (!__atomic_load_n(&has_bus, __ATOMIC_ACQUIRE))
+		return described_set();
+	return __atomic_load_n(&present, __ATOMIC_RELAXED);
+}
+
+unsigned int node_count(void)
+{
+	return (unsigned int)__builtin_popcountll(node_set());
+}
 
 bool node_find(const char *path, unsigned int *minor)
 {
@@ -66,22 +101,10 @@ bool node_find(const char *path, unsigned int *minor)
 			return false;
 		n = n * 10 + (unsigned int)(*path - '0');
 	}
-	if (n >= node_count())
+	if (n >= PRELOAD_NR_NODES_MAX || !((node_set() >> n) & 1))
 		return false;
 	*minor = n;
 	return true;
-}
-
-unsigned int node_count(void)
-{
-	static unsigned int count; /* atomic; 0: not asked yet */
-	unsigned int n = __atomic_load_n(&count, __ATOMIC_RELAXED);
-
-	if (n == 0) {
-		n = preload_provide_count();
-		__atomic_store_n(&count, n, __ATOMIC_RELAXED);
-	}
-	return n;
 }
 
 const struct vhost_vdpa_client *node_client(void)
@@ -137,7 +160,42 @@ static void after_fork(void) NO_TSA
 	}
 	mutex_init(&node_lock);
 	bus = NULL;
+	has_bus = false;
+	control_after_fork();
 	files_after_fork();
+}
+
+static int note_minor(void *arg, struct vdpa_device *dev)
+{
+	uint64_t *set = arg;
+	int minor = vhost_vdpa_minor(dev);
+
+	if (minor >= 0 && minor < (int)PRELOAD_NR_NODES_MAX)
+		*set |= 1ULL << minor;
+	return 0;
+}
+
+static void __refresh(void) REQUIRES(node_lock)
+{
+	uint64_t old = __atomic_load_n(&present, __ATOMIC_RELAXED), now = 0;
+
+	(void)vdpa_bus_for_each(bus, note_minor, &now);
+	for (unsigned int i = 0; i < PRELOAD_NR_NODES_MAX; i++) {
+		if (!((old & ~now) >> i & 1))
+			continue;
+		drop_control(&nodes[i]);
+		__atomic_add_fetch(&nodes[i].life, 1, __ATOMIC_RELEASE);
+		__atomic_store_n(&nodes[i].busy, false, __ATOMIC_RELEASE);
+	}
+	__atomic_store_n(&present, now, __ATOMIC_RELAXED);
+}
+
+void node_refresh(void)
+{
+	mutex_lock(&node_lock);
+	if (bus)
+		__refresh();
+	mutex_unlock(&node_lock);
 }
 
 static int start_bus(void) REQUIRES(node_lock)
@@ -168,6 +226,9 @@ static int start_bus(void) REQUIRES(node_lock)
 	client = (struct vhost_vdpa_client){
 		.mm_id = (uint64_t)getpid(), .space = vdpa_bus_space(made), .get_fd = borrow_fd};
 	bus = made;
+	__refresh();
+	__atomic_store_n(&has_bus, true, __ATOMIC_RELEASE);
+	control_start(bus);
 	return 0;
 }
 
@@ -253,12 +314,16 @@ static int new_description(const struct node *node, unsigned int minor, int flag
 
 static void release(struct preload_file *file) NO_TSA
 {
+	struct node *node = &nodes[file->minor];
+
 	vhost_vdpa_release(file->session);
-	__atomic_store_n(&nodes[file->minor].busy, false, __ATOMIC_RELEASE);
+	if (__atomic_load_n(&node->life, __ATOMIC_ACQUIRE) == file->life)
+		__atomic_store_n(&node->busy, false, __ATOMIC_RELEASE);
 }
 
 /* Puts the new descriptor @fd into the table. On error @fd is closed. */
 static int install(int fd, unsigned int minor, int flags, struct vhost_vdpa *session)
+	REQUIRES(node_lock)
 {
 	struct preload_file *file = files_new();
 	struct stat st;
@@ -267,6 +332,7 @@ static int install(int fd, unsigned int minor, int flags, struct vhost_vdpa *ses
 	if (!file || real()->fstat(fd, &st) < 0)
 		goto err_close;
 	file->minor = minor;
+	file->life = __atomic_load_n(&nodes[minor].life, __ATOMIC_RELAXED);
 	file->access = flags & O_ACCMODE;
 	file->st_dev = st.st_dev;
 	file->st_ino = st.st_ino;

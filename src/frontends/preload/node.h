@@ -34,6 +34,10 @@ void node_note_owned(void);
 /** node_count() - how many nodes there are */
 unsigned int node_count(void);
 
+/** node_refresh() - devices came or went: there is a node for each that vhost_vdpa has now. A node that went
+ * can be had by the next device at once; who has it open keeps its device. No lock held. */
+void node_refresh(void);
+
 /** node_stat() - what stat(2) says about a node: a character device with the number that
  * /proc/devices shows for vhost-vdpa */
 void node_stat(unsigned int minor, struct stat *st);

@@ -8,6 +8,7 @@
 
 #include "base/compiler.h"
 #include "vdpa/bus.h"
+#include "vdpa/mgmt.h"
 
 /* Devices of one client at most. */
 #define PRELOAD_NR_NODES_MAX 64u
@@ -25,5 +26,8 @@ unsigned int preload_provide_count(void);
  * child perhaps once more.
  */
 int preload_provide_bus(struct vdpa_bus **out) HF_MUST_CHECK;
+
+/** preload_provide_parents() - what can make devices. @parents: [out, lent] @nr of them. Any thread. */
+void preload_provide_parents(const struct vdpa_mgmt_dev *const **parents, size_t *nr);
 
 #endif

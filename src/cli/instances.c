@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "cli/instances.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/refuse.h"
+#include "cli/cli.h"
+#include "mgmt/socket.h"
+
+#define REPLY_MAX   (4u << 20) /* bytes; 64 devices with all features are 64 KiB */
+#define DEADLINE_MS 30000
+
+/* ---- finding ---- */
+
+static void read_command(struct instance *one)
+{
+	char path[40], text[20];
+	size_t len = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/comm", (int)one->pid);
+	f = fopen(path, "re");
+	if (f) {
+		len = fread(text, 1, sizeof(text) - 1, f);
+		fclose(f);
+	}
+	if (len && text[len - 1] == '\n')
+		len--;
+	if (len)
+		log_escape(one->command, sizeof(one->command), text, len);
+	else
+		snprintf(one->command, sizeof(one->command), "?");
+}
+
+/* Return: 0, also if nobody is there any more; -errno */
+static int try_one(const char *path, const struct instance_choice *choice, struct instances *out)
+{
+	struct instance *one = &out->list[out->nr];
+	int fd = mgmt_socket_connect(path, &one->pid);
+
+	/* ENOENT: a link to a socket that is gone. */
+	if ((fd == -ECONNREFUSED || fd == -ENOENT) && !choice->control) {
+		(void)unlink(path);
+		return 0;
+	}
+	if (fd < 0)
+		return fd;
+	if (choice->pid && one->pid != choice->pid) {
+		fd_close(&fd);
+		return 0;
+	}
+	for (size_t i = 0; i < out->nr; i++)
+		if (out->list[i].pid == one->pid) { /* in both folders */
+			fd_close(&fd);
+			return 0;
+		}
+	one->fd = fd;
+	read_command(one);
+	out->nr++;
+	return 0;
+}
+
+static bool is_socket_name(const char *name)
+{
+	size_t len = strlen(name), suffix = strlen(MGMT_SOCKET_SUFFIX);
+
+	return name[0] != '.' && len > suffix &&
+	       strcmp(name + len - suffix, MGMT_SOCKET_SUFFIX) == 0;
+}
+
+static void search_folder(const char *folder, const struct instance_choice *choice,
+			  struct instances *out)
+{
+	char path[PATH_MAX];
+	struct dirent *entry;
+	DIR *dir = opendir(folder);
+
+	while (dir && out->nr < INSTANCES_MAX && (entry = readdir(dir)) != NULL) {
+		if (!is_socket_name(entry->d_name) || snprintf(path, sizeof(path), "%s/%s", folder,
+							       entry->d_name) >= (int)sizeof(path))
+			continue;
+		if (try_one(path, choice, out) < 0)
+			fprintf(stderr, "%s: warning: %s\n", choice->who, refuse_reason());
+	}
+	if (dir)
+		closedir(dir);
+}
+
+static int by_pid(const void *a, const void *b)
+{
+	const struct instance *x = a, *y = b;
+
+	return (x->pid > y->pid) - (x->pid < y->pid);
+}
+
+static int nobody(const struct instance_choice *choice)
+{
+	if (choice->pid)
+		fprintf(stderr,
+			"%s: process %d has no devices: 'holdfast run' did not start it, or it has "
+			"not opened one yet\n",
+			choice->who, (int)choice->pid);
+	else
+		fprintf(stderr,
+			"%s: no program runs with devices (they come into being when a program "
+			"under 'holdfast run' first opens one)\n",
+			choice->who);
+	return CLI_EXIT_FAILED;
+}
+
+static int several(const struct instance_choice *choice, const struct instances *all)
+{
+	fprintf(stderr, "%s: %zu programs run with devices, choose one with --pid:", choice->who,
+		all->nr);
+	for (size_t i = 0; i < all->nr; i++)
+		fprintf(stderr, "%s %d (%s)", i ? "," : "", (int)all->list[i].pid,
+			all->list[i].command);
+	fputc('\n', stderr);
+	return CLI_EXIT_USAGE;
+}
+
+int instances_find(const struct instance_choice *choice, struct instances *out)
+{
+	char folder[PATH_MAX];
+	int rc;
+
+	out->nr = 0;
+	if (choice->control) {
+		rc = try_one(choice->control, choice, out);
+		if (rc) {
+			fprintf(stderr, "%s: %s: %s\n", choice->who, refuse_reason(),
+				strerror(-rc));
+			return CLI_EXIT_FAILED;
+		}
+	}
+	for (unsigned int i = 0; !choice->control && i < MGMT_SOCKET_NR_DIRS; i++)
+		if (mgmt_socket_dir(i, folder) == 0 && mgmt_socket_check_dir(folder, false) == 0)
+			search_folder(folder, choice, out);
+	if (out->nr == 0)
+		return nobody(choice);
+	qsort(out->list, out->nr, sizeof(out->list[0]), by_pid);
+	if (out->nr == 1 || !choice->change)
+		return 0;
+	rc = several(choice, out);
+	instances_close(out);
+	return rc;
+}
+
+void instances_close(struct instances *all)
+{
+	for (size_t i = 0; i < all->nr; i++)
+		fd_close(&all->list[i].fd);
+	all->nr = 0;
+}
+
+/* ---- asking ---- */
+
+static int64_t now_ms(void)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * INT64_C(1000) + ts.tv_nsec / 1000000;
+}
+
+/* Return: 0 ready; -ETIMEDOUT */
+static int wait_for(int fd, short events, int64_t deadline)
+{
+	struct pollfd p = {.fd = fd, .events = events};
+	int64_t left;
+
+	while ((left = deadline - now_ms()) > 0) {
+		int n = poll(&p, 1, (int)left);
+
+		if (n > 0)
+			return 0;
+		if (n < 0 && errno != EINTR)
+			return -errno;
+	}
+	return -ETIMEDOUT;
+}
+
+static int send_line(int fd, const char *line, size_t len, int64_t deadline)
+{
+	size_t done = 0;
+
+	while (done < len) {
+		ssize_t n = send(fd, line + done, len - done, MSG_NOSIGNAL);
+		int rc = n < 0 && errno == EAGAIN ? wait_for(fd, POLLOUT, deadline)
+			 : n < 0                  ? -errno
+						  : 0;
+
+		if (rc)
+			return rc;
+		done += n > 0 ? (size_t)n : 0;
+	}
+	return 0;
+}
+
+/* @text: [owned] the reply's line, terminated */
+static int receive_line(int fd, int64_t deadline, char **text)
+{
+	size_t len = 0, room = 4096;
+	char *buf = malloc(room);
+	int rc = buf ? 0 : -ENOMEM;
+
+	while (!rc) {
+		ssize_t n = recv(fd, buf + len, room - len - 1, 0);
+
+		if (n == 0)
+			rc = -ECONNRESET;
+		else if (n < 0)
+			rc = errno == EAGAIN ? wait_for(fd, POLLIN, deadline) : -errno;
+		if (n <= 0)
+			continue;
+		len += (size_t)n;
+		buf[len] = '\0';
+		if (buf[len - 1] == '\n')
+			break;
+		if (room - len > 1)
+			continue;
+		room *= 2;
+		char *more = room > REPLY_MAX ? NULL : realloc(buf, room);
+
+		if (!more)
+			rc = -ENOMEM;
+		else
+			buf = more;
+	}
+	if (rc)
+		free(buf);
+	else
+		*text = buf;
+	return rc;
+}
+
+int reply_take(const char *who, json_t *reply, json_t **result)
+{
+	const char *message = NULL, *warning = NULL;
+	int err = 0;
+
+	if (json_unpack(reply, "{s:{s:i, s:s}}", "error", "errno", &err, "message", &message) ==
+	    0) {
+		fprintf(stderr, "%s: %s: %s\n", who, message, strerror(err));
+		json_decref(reply);
+		return CLI_EXIT_FAILED;
+	}
+	if (json_unpack(reply, "{s:O, s?s}", "result", result, "warning", &warning) != 0) {
+		fprintf(stderr, "%s: the answer is not one that is known here\n", who);
+		json_decref(reply);
+		return CLI_EXIT_FAILED;
+	}
+	if (warning)
+		fprintf(stderr, "%s: warning: %s\n", who, warning);
+	json_decref(reply);
+	return 0;
+}
+
+static int exchange(int fd, const char *line, size_t len, char **text)
+{
+	int64_t deadline = now_ms() + DEADLINE_MS;
+	int rc = send_line(fd, line, len, deadline);
+
+	return rc ? rc : receive_line(fd, deadline, text);
+}
+
+int instance_ask(const char *who, const struct instance *one, const json_t *request,
+		 json_t **result)
+{
+	char *line = json_dumps(request, JSON_COMPACT);
+	char *text = NULL;
+	json_t *reply = NULL;
+	int rc = -ENOMEM;
+
+	if (line) {
+		size_t len = strlen(line);
+
+		line[len++] = '\n'; /* in the place of the terminator */
+		rc = exchange(one->fd, line, len, &text);
+	}
+	free(line);
+	if (!rc) {
+		reply = json_loads(text, 0, NULL);
+		free(text);
+		return reply_take(who, reply, result);
+	}
+	fprintf(stderr, "%s: process %d (%s) does not answer: %s\n", who, (int)one->pid,
+		one->command, strerror(-rc));
+	return CLI_EXIT_FAILED;
+}
