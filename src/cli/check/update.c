@@ -10,6 +10,8 @@
 #define IOVA 0x100000UL
 #define P    CHECK_PAGE
 
+enum { AREAS = 256 };
+
 /* Row: first two pages at IOVA, then a range described by the case. */
 struct range_case {
 	uint64_t iova;
@@ -175,15 +177,40 @@ static long fill(int fd, const uint8_t *page, long nr)
 	return nr;
 }
 
+/* Pages of a file in reverse order, side by side: each is an area of its own ([2-13]). */
+static uint8_t *areas(struct check_ctx *t)
+{
+	uint8_t *at = check_pages(t, AREAS);
+	struct client_mem mem;
+
+	EXPECT_RC(t, 0, client_mem_create(&mem, AREAS * P, CLIENT_MEM_MEMFD));
+	for (size_t i = 0; i < AREAS; i++)
+		EXPECT(t, mmap(at + i * P, P, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
+			       mem.memfd, (off_t)((AREAS - 1 - i) * P)) != MAP_FAILED);
+	return at;
+}
+
+/* As fill(), with a message for each AREAS entries. */
+static long fill_by_area(struct check_ctx *t, int fd, long nr)
+{
+	const uint8_t *at = areas(t);
+
+	for (long i = 0; i < nr; i += AREAS)
+		if (check_map(fd, 0, IOVA + (uint64_t)i * P, AREAS * P, at))
+			return i;
+	return nr;
+}
+
 static void entry_limit(struct check_ctx *t)
 {
 	long limit = t->check->a;
 	int fd = check_open_owned(t);
 	uint8_t *page = check_pages(t, 1);
+	bool by_area = !t->dev->pinned && limit % AREAS == 0 && limit > 4096;
 
 	memlock_unlimited(t);
 	EXPECT_RC(t, 0, client_iotlb_batch(fd, 0, true));
-	EXPECT_RC(t, limit, fill(fd, page, limit));
+	EXPECT_RC(t, limit, by_area ? fill_by_area(t, fd, limit) : fill(fd, page, limit));
 	EXPECT_RC(t, -EFAULT, check_map(fd, 0, P, P, page));
 	EXPECT_RC(t, 0, client_iotlb_unmap(fd, 0, IOVA, P));
 	EXPECT_RC(t, 0, check_map(fd, 0, P, P, page));
