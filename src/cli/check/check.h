@@ -25,7 +25,7 @@
  * Time limits in ms. "Nothing happens" is watched between QUIET_MIN and QUIET_MAX, 50 times as long as the
  * device takes to answer a kick while it is probed.
  */
-enum { CHECK_DEADLINE = 20000, CHECK_SLOW_DEADLINE = 120000, CHECK_WAIT = 5000 };
+enum { CHECK_DEADLINE = 20000, CHECK_SLOW_TIMES = 6, CHECK_WAIT = 5000 };
 enum { CHECK_QUIET_MIN = 15, CHECK_QUIET_MAX = 120, CHECK_QUIET_TIMES = 50 };
 
 /** The device under check: what it offers and how it behaves where a client cannot ask. */
@@ -39,6 +39,8 @@ struct check_device {
 	bool forks;        /* a forked child reaches the device */
 	bool overwrite;    /* its data may be lost */
 	int quiet_ms;      /* how long "nothing happens" is watched */
+	int deadline_ms;   /* of one check */
+	uint8_t mac[6];    /* a network device's address when it was found */
 	uint64_t features;
 	uint64_t backend;
 	uint64_t iova_first;
@@ -147,13 +149,19 @@ void check_expect_eq(struct check_ctx *t, const char *file, int line, const char
 
 /* ---- running (runner.c) ---- */
 
+/** check_interrupted() - Return: whether a signal asked the suite to end; check_run() ends at once then. */
+bool check_interrupted(void);
+
+/** check_catch_signals() - let SIGINT, SIGTERM and SIGHUP be seen by check_interrupted(). */
+void check_catch_signals(void);
+
 /** check_missing() - Return: why @dev cannot run a check with @needs, or NULL. */
 const char *check_missing(const struct check_device *dev, unsigned needs);
 
 /**
  * check_run() - run one check in a child with a time limit
  * @res: shared mapping, filled
- * Return: 0; -EBUSY if the child cannot be killed, the device is stuck then.
+ * Return: 0; -EBUSY if the child cannot be killed, the device is stuck then; -EINTR.
  */
 int check_run(const struct check_device *dev, const struct check *check, struct check_result *res);
 
@@ -162,6 +170,9 @@ int64_t check_now_us(void);
 
 /** check_probe() - the check that fills @dev; runs like any other. */
 void check_probe(struct check_ctx *t, struct check_device *dev);
+
+/** check_restore() - give a network device the address that it had. */
+void check_restore(struct check_ctx *t);
 
 /** check_probe_latency() - set quiet_ms by how fast the device answers. */
 void check_probe_latency(struct check_ctx *t, struct check_device *dev);

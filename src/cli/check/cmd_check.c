@@ -16,7 +16,10 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 
-enum { SECTIONS = 13 };
+enum { SECTIONS = 13, CHECK_NODES_MAX = 16 };
+
+/* So many checks in a row without an end: the device hangs, and will not do better. */
+enum { HANGS_MAX = 3 };
 
 static const char *const section_names[SECTIONS] = {
 	[1] = "character device and ioctls",
@@ -35,7 +38,9 @@ struct tally {
 struct check_options {
 	const char *match;
 	const char *junit;
-	const char *spec; /* a device of our own, or NULL */
+	const char *specs[CHECK_NODES_MAX]; /* devices of our own, nodes 0.. */
+	size_t nr_specs;
+	int deadline_ms;
 	bool list;
 	bool overwrite;
 	int strict;                  /* -1: by what the device is */
@@ -53,8 +58,8 @@ static struct check_device *probe_target;
 
 static void usage(FILE *to)
 {
-	fputs("usage: holdfast check [options] PATH\n"
-	      "       holdfast check [options] -d SPEC\n"
+	fputs("usage: holdfast check [options] PATH...\n"
+	      "       holdfast check [options] -d SPEC...\n"
 	      "  PATH              a vhost-vdpa node, such as /dev/vhost-vdpa-0\n"
 	      "  -d, --spec SPEC   a Holdfast device made for the purpose; holdfast-run(1) has "
 	      "the words\n"
@@ -65,6 +70,7 @@ static void usage(FILE *to)
 	      "                    \"mapping=set_map|dma_map memory=pinned|va "
 	      "compat_reset=on|off\"\n"
 	      "  --overwrite       check a disk by writing to it as well\n"
+	      "  --deadline SEC    how long a check may take, 20 by default\n"
 	      "  --match GLOB      only checks whose name matches\n"
 	      "  --list            print the checks and exit\n"
 	      "  --junit FILE      write a JUnit report too\n",
@@ -119,6 +125,11 @@ static void list_checks(const struct check_options *opts)
 static void probe_static(struct check_ctx *t)
 {
 	check_probe(t, probe_target);
+}
+
+static void restore(struct check_ctx *t)
+{
+	check_restore(t);
 }
 
 static void probe_latency(struct check_ctx *t)
@@ -216,14 +227,16 @@ static void junit_case(FILE *f, const struct check *c, const struct check_result
 	fputs("</testcase>\n", f);
 }
 
-static void tap_line(unsigned nr, const struct check *c, const struct check_result *res)
+/* @node: "NODE:" where there are several, else "" */
+static void tap_line(unsigned nr, const char *node, const struct check *c,
+		     const struct check_result *res)
 {
 	if (res->outcome == CHECK_OK)
-		printf("ok %u - %s # [%s]\n", nr, c->name, c->clause);
+		printf("ok %u - %s%s # [%s]\n", nr, node, c->name, c->clause);
 	else if (res->outcome == CHECK_SKIPPED)
-		printf("ok %u - %s # SKIP %s\n", nr, c->name, res->text);
+		printf("ok %u - %s%s # SKIP %s\n", nr, node, c->name, res->text);
 	else
-		printf("not ok %u - %s # [%s]\n# %s\n", nr, c->name, c->clause, res->text);
+		printf("not ok %u - %s%s # [%s]\n# %s\n", nr, node, c->name, c->clause, res->text);
 	fflush(stdout);
 }
 
@@ -288,47 +301,119 @@ static int run_row(const struct check_device *dev, const struct check *c, unsign
 	return 0;
 }
 
-static int run_all(const struct check_device *dev, const struct check_options *opts, FILE *junit)
+/* The suite on its way over all nodes. */
+struct progress {
+	unsigned nr;    /* checks done */
+	unsigned hangs; /* in a row */
+	FILE *junit;
+	bool several; /* nodes */
+};
+
+/* Runs and reports one check. Return: why the suite cannot go on, or NULL. */
+static const char *run_and_report(const struct check_device *dev, const struct check *c,
+				  unsigned needs, struct tally *tally, struct progress *at)
+{
+	char node[64] = "";
+	int rc = run_row(dev, c, needs);
+
+	if (rc == -EINTR)
+		return "interrupted";
+	if (at->several)
+		snprintf(node, sizeof(node), "%.60s:", basename(dev->path));
+	tap_line(++at->nr, node, c, &shared->res);
+	count(tally, c, &shared->res);
+	if (at->junit)
+		junit_case(at->junit, c, &shared->res);
+	at->hangs = shared->res.outcome == CHECK_TIMED_OUT ? at->hangs + 1 : 0;
+	if (rc)
+		return "the device holds its client";
+	return at->hangs >= HANGS_MAX ? "the device hangs" : NULL;
+}
+
+/* Whatever became of the checks, the device gets back what they changed and a close does not. */
+static int give_back(const struct check_device *dev)
+{
+	const struct check last = {.name = "restore", .clause = "4-4", .fn = restore};
+
+	if (run_check(dev, &last) != -EBUSY && shared->res.outcome == CHECK_OK)
+		return 0;
+	fprintf(stderr, "holdfast check: cannot give %s its address back: %s\n", dev->path,
+		shared->res.text);
+	return 2;
+}
+
+static int run_node(const struct check_device *dev, const struct check_options *opts,
+		    struct progress *at)
 {
 	struct tally tally[SECTIONS] = {0};
-	unsigned nr = 0;
+	const char *stop = NULL;
+	int status;
 
-	printf("TAP version 13\n1..%u\n", count_selected(opts));
-	for (size_t s = 0; s < check_nr_sets; s++)
-		for (size_t i = 0; i < check_sets[s]->nr; i++) {
+	for (size_t s = 0; s < check_nr_sets && !stop; s++)
+		for (size_t i = 0; i < check_sets[s]->nr && !stop; i++) {
 			const struct check *c = &check_sets[s]->rows[i];
-			int rc;
 
 			if (!selected(opts, c))
 				continue;
-			rc = run_row(dev, c, check_sets[s]->needs);
-			tap_line(++nr, c, &shared->res);
-			count(tally, c, &shared->res);
-			if (junit)
-				junit_case(junit, c, &shared->res);
-			if (rc) {
-				printf("Bail out! %s: the device holds its client: %s\n", c->name,
-				       strerror(-rc));
-				return 2;
-			}
+			stop = run_and_report(dev, c, check_sets[s]->needs, tally, at);
+			if (stop)
+				printf("Bail out! %s: %s: %s\n", dev->path, c->name, stop);
 		}
+	status = give_back(dev);
+	if (stop || status)
+		return 2;
 	return summary(dev, tally) ? 1 : 0;
+}
+
+static int run_all(const struct check_device *devs, size_t nr, const struct check_options *opts,
+		   FILE *junit)
+{
+	struct progress at = {.junit = junit, .several = nr > 1};
+	int status = 0;
+
+	printf("TAP version 13\n1..%u\n", (unsigned)nr * count_selected(opts));
+	for (size_t i = 0; i < nr && status < 2; i++) {
+		int rc = run_node(&devs[i], opts, &at);
+
+		status = rc > status ? rc : status;
+	}
+	return status;
+}
+
+static int parse_deadline(struct check_options *opts, const char *text)
+{
+	char *end;
+	long seconds = strtol(text, &end, 10);
+
+	if (*end || end == text || seconds < 1 || seconds > 3600) {
+		fprintf(stderr,
+			"holdfast check: --deadline '%s' is no number of 1 to 3600 seconds\n",
+			text);
+		return -EINVAL;
+	}
+	opts->deadline_ms = (int)seconds * 1000;
+	return 0;
+}
+
+static int add_spec(struct check_options *opts, const char *spec)
+{
+	if (opts->nr_specs == CHECK_NODES_MAX) {
+		fprintf(stderr, "holdfast check: more than %d devices\n", CHECK_NODES_MAX);
+		return -EINVAL;
+	}
+	opts->specs[opts->nr_specs++] = spec;
+	return 0;
 }
 
 static int parse(int argc, char **argv, struct check_options *opts)
 {
 	static const struct option longs[] = {
-		{"strict", no_argument, NULL, 's'},
-		{"default", no_argument, NULL, 'n'},
-		{"list", no_argument, NULL, 'l'},
-		{"overwrite", no_argument, NULL, 'o'},
-		{"match", required_argument, NULL, 'm'},
-		{"junit", required_argument, NULL, 'j'},
-		{"device", required_argument, NULL, 'D'},
-		{"spec", required_argument, NULL, 'd'},
-		{"parent", required_argument, NULL, 'p'},
-		{"help", no_argument, NULL, 'h'},
-		{0},
+		{"strict", no_argument, NULL, 's'},      {"default", no_argument, NULL, 'n'},
+		{"list", no_argument, NULL, 'l'},        {"overwrite", no_argument, NULL, 'o'},
+		{"match", required_argument, NULL, 'm'}, {"deadline", required_argument, NULL, 't'},
+		{"junit", required_argument, NULL, 'j'}, {"device", required_argument, NULL, 'D'},
+		{"spec", required_argument, NULL, 'd'},  {"parent", required_argument, NULL, 'p'},
+		{"help", no_argument, NULL, 'h'},        {0},
 	};
 	int c;
 
@@ -336,8 +421,14 @@ static int parse(int argc, char **argv, struct check_options *opts)
 	while ((c = getopt_long(argc, argv, "d:h", longs, NULL)) >= 0) {
 		if (c == 's' || c == 'n')
 			opts->strict = c == 's';
+		else if (c == 'd' && add_spec(opts, optarg) == 0)
+			continue;
 		else if (c == 'd')
-			opts->spec = optarg;
+			return -EINVAL;
+		else if (c == 't' && parse_deadline(opts, optarg) == 0)
+			continue;
+		else if (c == 't')
+			return -EINVAL;
 		else if (c == 'l')
 			opts->list = true;
 		else if (c == 'o')
@@ -372,14 +463,17 @@ static int open_junit(const char *path, FILE **file)
 	return 0;
 }
 
-static int check_node(struct check_device *dev, const struct check_options *opts)
+static int check_nodes(struct check_device *devs, size_t nr, const struct check_options *opts)
 {
 	FILE *junit = NULL;
-	int status;
+	int status = 0;
 
 	if (opts->junit && open_junit(opts->junit, &junit))
 		return 2;
-	status = probe(dev, opts) ? 2 : run_all(dev, opts, junit);
+	for (size_t i = 0; i < nr && !status; i++)
+		status = probe(&devs[i], opts) ? 2 : 0;
+	if (!status)
+		status = run_all(devs, nr, opts, junit);
 	if (junit) {
 		fputs("</testsuite>\n", junit);
 		if (fclose(junit))
@@ -388,29 +482,53 @@ static int check_node(struct check_device *dev, const struct check_options *opts
 	return status;
 }
 
-/* With a SPEC the program begins again under the preload library, and comes back here with a node. */
-static int choose_device(struct check_device *dev, const struct check_options *opts,
-			 const char *path)
+static void name_node(struct check_device *dev, const struct check_options *opts, const char *path,
+		      const char *spec)
 {
-	int rc = opts->spec ? cli_reexec_with_devices(&opts->spec, 1) : 0;
-	const char *devices = getenv("HOLDFAST_DEVICES");
+	const char *devices = spec ? spec : getenv("HOLDFAST_DEVICES");
 
-	if (rc)
-		return 2;
-	dev->holdfast = devices != NULL;
+	dev->holdfast = getenv("HOLDFAST_DEVICES") != NULL;
 	dev->strict = opts->strict >= 0 ? opts->strict : !devices || strstr(devices, "linux-6.12");
 	/* Memory made for the purpose is nobody's data. */
-	dev->overwrite = opts->overwrite || (opts->spec && !strstr(opts->spec, "file"));
+	dev->overwrite = opts->overwrite || (spec && !strstr(spec, "file"));
 	dev->quiet_ms = CHECK_QUIET_MAX;
+	dev->deadline_ms = opts->deadline_ms;
 	snprintf(dev->path, sizeof(dev->path), "%s", path);
-	return 0;
+}
+
+/*
+ * With a SPEC the program begins again under the preload library, and comes back here with nodes. What that
+ * library would say of each refused call is what the checks are after.
+ * Return: number of nodes, 0 after a message
+ */
+static size_t choose_devices(struct check_device *devs, const struct check_options *opts, int nr,
+			     char **paths)
+{
+	char path[32];
+
+	if (opts->nr_specs && setenv("HOLDFAST_LOG_LEVEL", "err", 0))
+		return 0;
+	if (opts->nr_specs && cli_reexec_with_devices(opts->specs, opts->nr_specs))
+		return 0;
+	for (size_t i = 0; i < opts->nr_specs; i++) {
+		snprintf(path, sizeof(path), "/dev/vhost-vdpa-%zu", i);
+		name_node(&devs[i], opts, path, opts->specs[i]);
+	}
+	for (int i = 0; i < nr; i++)
+		name_node(&devs[i], opts, paths[i], NULL);
+	return opts->nr_specs + (size_t)nr;
 }
 
 int cmd_check(int argc, char **argv)
 {
-	struct check_options opts = {.strict = -1, .mapping = -1, .memory = -1, .compat = -1};
-	struct check_device dev = {0};
+	struct check_options opts = {.strict = -1,
+				     .mapping = -1,
+				     .memory = -1,
+				     .compat = -1,
+				     .deadline_ms = CHECK_DEADLINE};
+	struct check_device devs[CHECK_NODES_MAX] = {0};
 	int rc = parse(argc, argv, &opts);
+	size_t nr;
 
 	if (rc)
 		return rc > 0 ? 0 : 2;
@@ -418,11 +536,12 @@ int cmd_check(int argc, char **argv)
 		list_checks(&opts);
 		return 0;
 	}
-	if (optind + !opts.spec != argc) {
+	if ((optind == argc) == !opts.nr_specs || argc - optind > CHECK_NODES_MAX) {
 		usage(stderr);
 		return 2;
 	}
-	if (choose_device(&dev, &opts, opts.spec ? "/dev/vhost-vdpa-0" : argv[optind]))
+	nr = choose_devices(devs, &opts, argc - optind, argv + optind);
+	if (!nr)
 		return 2;
 	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
 		      0);
@@ -430,5 +549,6 @@ int cmd_check(int argc, char **argv)
 		fprintf(stderr, "holdfast check: no memory: %s\n", strerror(errno));
 		return 2;
 	}
-	return check_node(&dev, &opts);
+	check_catch_signals();
+	return check_nodes(devs, nr, &opts);
 }

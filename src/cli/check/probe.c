@@ -11,7 +11,10 @@
  */
 #include "cli/check/check.h"
 
+#include <string.h>
 #include <sys/resource.h>
+
+enum { CHECK_VQS_MAX = 4096, CHECK_CONFIG_MAX = 512 };
 
 static uint32_t get_u32(struct check_ctx *t, int fd, unsigned long req)
 {
@@ -19,6 +22,24 @@ static uint32_t get_u32(struct check_ctx *t, int fd, unsigned long req)
 
 	EXPECT_RC(t, 0, client_ioctl(fd, req, &v));
 	return v;
+}
+
+/* What a device says decides how much is done; one that lies here is not worth it. */
+static void expect_plausible(struct check_ctx *t, const struct check_device *dev)
+{
+	uint32_t least = dev->device_id == VIRTIO_ID_NET ? 2 : 1;
+
+	if (dev->nr_vqs < least || dev->nr_vqs > CHECK_VQS_MAX)
+		FAIL(t, "the device says it has %u queues", dev->nr_vqs);
+	if (dev->config_size == 0 || dev->config_size > CHECK_CONFIG_MAX)
+		FAIL(t, "the device says it has %u bytes of configuration", dev->config_size);
+	if (dev->ring_max < KIT_NUM || dev->ring_max > 32768)
+		FAIL(t, "the device says its rings have at most %u entries", dev->ring_max);
+	if (dev->nr_as == 0 || dev->nr_as > CHECK_VQS_MAX)
+		FAIL(t, "the device says it has %u address spaces", dev->nr_as);
+	if (dev->iova_first > dev->iova_last)
+		FAIL(t, "the device says its iovas are %#llx to %#llx",
+		     (unsigned long long)dev->iova_first, (unsigned long long)dev->iova_last);
 }
 
 void check_probe(struct check_ctx *t, struct check_device *dev)
@@ -44,6 +65,23 @@ void check_probe(struct check_ctx *t, struct check_device *dev)
 	/* A kernel serves every process; what runs inside one process may serve that alone. */
 	dev->forks = !dev->holdfast ||
 		     check_child_ioctl(t, fd, VHOST_VDPA_GET_DEVICE_ID, &dev->device_id) == 0;
+	if (dev->device_id == VIRTIO_ID_NET)
+		EXPECT_RC(t, 0, client_get_config(fd, 0, dev->mac, sizeof(dev->mac)));
+	check_close(t, fd);
+	expect_plausible(t, dev);
+}
+
+void check_restore(struct check_ctx *t)
+{
+	uint8_t now[sizeof(t->dev->mac)];
+	int fd;
+
+	if (check_missing(t->dev, CHECK_NET))
+		return;
+	fd = check_open(t);
+	EXPECT_RC(t, 0, client_get_config(fd, 0, now, sizeof(now)));
+	if (memcmp(now, t->dev->mac, sizeof(now)))
+		EXPECT_RC(t, 0, client_set_config(fd, 0, t->dev->mac, sizeof(now)));
 	check_close(t, fd);
 }
 

@@ -178,12 +178,37 @@ static _Noreturn void child_main(const struct check_device *dev, const struct ch
 	struct check_ctx t = {.dev = dev, .check = check, .res = res};
 
 	setpgid(0, 0);
+	signal(SIGINT, SIG_DFL);
+	signal(SIGTERM, SIG_DFL);
+	signal(SIGHUP, SIG_DFL);
 	check->fn(&t);
 	finish(&t, CHECK_OK);
 }
 
-/* Waits for @pid to end. Returns 0, or -ETIMEDOUT with the child still there. */
-static int wait_deadline(int pid, int timeout_ms, int *status)
+static volatile sig_atomic_t interrupted;
+
+static void on_signal(int sig)
+{
+	(void)sig;
+	interrupted = 1;
+}
+
+void check_catch_signals(void)
+{
+	const struct sigaction act = {.sa_handler = on_signal};
+
+	sigaction(SIGINT, &act, NULL);
+	sigaction(SIGTERM, &act, NULL);
+	sigaction(SIGHUP, &act, NULL);
+}
+
+bool check_interrupted(void)
+{
+	return interrupted;
+}
+
+/* Waits for @pid to end, no longer than until a signal if @wakeful. Returns 0, or -ETIMEDOUT with the child still there. */
+static int wait_deadline(int pid, int timeout_ms, bool wakeful, int *status)
 {
 	int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
 	struct pollfd pfd = {.fd = pidfd, .events = POLLIN};
@@ -193,8 +218,8 @@ static int wait_deadline(int pid, int timeout_ms, int *status)
 	while (n <= 0) {
 		int64_t left = end - now_ms();
 
-		n = poll(&pfd, 1, left > 0 ? (int)left : 0);
-		if (n <= 0 && left <= 0)
+		n = poll(&pfd, 1, left < 0 ? 0 : left < 250 ? (int)left : 250);
+		if (n <= 0 && (left <= 0 || (wakeful && interrupted)))
 			break;
 	}
 	close(pidfd);
@@ -205,7 +230,7 @@ static int wait_deadline(int pid, int timeout_ms, int *status)
 
 int check_run(const struct check_device *dev, const struct check *check, struct check_result *res)
 {
-	int limit = check->needs & CHECK_SLOW ? CHECK_SLOW_DEADLINE : CHECK_DEADLINE;
+	int limit = dev->deadline_ms * (check->needs & CHECK_SLOW ? CHECK_SLOW_TIMES : 1);
 	int64_t start = now_ms();
 	int pid;
 	int rc;
@@ -219,17 +244,17 @@ int check_run(const struct check_device *dev, const struct check *check, struct 
 	if (pid == 0)
 		child_main(dev, check, res);
 	setpgid(pid, pid);
-	rc = wait_deadline(pid, limit, &res->status);
+	rc = wait_deadline(pid, limit, true, &res->status);
 	kill(-pid, SIGKILL);
 	if (rc == -ETIMEDOUT) {
 		kill(pid, SIGKILL);
 		res->outcome = CHECK_TIMED_OUT;
-		rc = wait_deadline(pid, CHECK_WAIT, &res->status) ? -EBUSY : 0;
+		rc = wait_deadline(pid, CHECK_WAIT, false, &res->status) ? -EBUSY : 0;
 	}
 	while (rc == 0 && waitpid(-1, NULL, 0) > 0)
 		;
 	res->ms = (unsigned)(now_ms() - start);
-	return rc;
+	return rc == 0 && interrupted ? -EINTR : rc;
 }
 
 int check_in_child(struct check_ctx *t, int (*fn)(int fd, const void *arg), int fd, const void *arg)
