@@ -38,6 +38,7 @@ extern "C" {
 #define HF_KEY_MAC               (1u << 2)
 #define HF_KEY_MTU               (1u << 3)
 #define HF_KEY_MAX_VQP           (1u << 4)
+#define HF_KEY_FEATURES          (1u << 5) /* device_features */
 #define HF_KEY_BACKEND           (1u << 6)
 #define HF_KEY_MEMORY            (1u << 7)
 #define HF_KEY_MAPPING           (1u << 8)
@@ -52,7 +53,8 @@ extern "C" {
 /* What the bus answers for any device, and what it answers for one made by soft_add(). */
 #define HF_KEYS_DEVICE (HF_KEY_MEMORY | HF_KEY_MAX_IOTLB_ENTRIES | HF_KEY_MEMLOCK)
 #define HF_KEYS_SOFT                                                                               \
-	(HF_KEYS_DEVICE | HF_KEY_MAPPING | HF_KEY_COMPAT_RESET | HF_KEY_RESET_MAP | HF_KEY_VQ_SIZE)
+	(HF_KEYS_DEVICE | HF_KEY_FEATURES | HF_KEY_MAPPING | HF_KEY_COMPAT_RESET |                 \
+	 HF_KEY_RESET_MAP | HF_KEY_VQ_SIZE)
 
 struct hf_add;  /* one device being added */
 struct hf_soft; /* a device made by soft_add() */
@@ -91,7 +93,8 @@ struct hf_chain {
  * Every hook gets @priv. Hooks marked (w) run with the device's worker lock held, on its worker or on a control thread,
  * never two at a time; the others on control threads, one at a time. process() also runs inside a memory guard: where a
  * client has taken its memory away, the access ends process() there and then, so between its first pop and its
- * end it takes no lock and allocates nothing.
+ * end it takes no lock and allocates nothing. What it shares with the hooks of control threads it reads and writes
+ * atomically.
  */
 struct hf_soft_desc {
 	size_t size;        /* sizeof(struct hf_soft_desc) */

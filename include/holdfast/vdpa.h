@@ -4,7 +4,8 @@
  * meanings are those of the Linux kernel's vdpa_config_ops; what differs is said at the field.
  *
  * A bus driver (vhost_vdpa, virtio_vdpa) calls these; a parent never calls up except through the
- * callbacks it was given. The table is constant and carries its size, so that it can grow.
+ * callbacks it was given. The table is constant and carries its size, so that it can grow: new operations go to
+ * its end (parent.h says how a shorter table is completed).
  *
  * Thread rule: all operations of one device are called under its device lock, one at a time, from
  * threads that may block, except kick_vq, which may come from any thread at any time. A parent must not take the device lock.

@@ -248,7 +248,6 @@ static void soft_features_changed(struct vdpasim *sim)
 
 static void soft_reset(struct vdpasim *sim)
 {
-	soft_of(sim)->in_process = false; /* a pass that ended in the memory guard */
 	if (soft_of(sim)->desc.reset)
 		soft_of(sim)->desc.reset(soft_of(sim)->priv);
 }
@@ -257,6 +256,7 @@ static void soft_fd_ready(void *arg, uint32_t events)
 {
 	struct hf_soft *soft = arg;
 
+	soft->in_process = false; /* a pass that ended in the memory guard */
 	soft->desc.fd_ready(soft->priv, soft, events);
 }
 
@@ -331,18 +331,35 @@ static void fill_type(struct hf_soft *soft)
 	};
 }
 
+/* device_features: what is asked for must be something that the device offers ([9-3]). */
+static int choose_features(const struct vdpa_dev_config *config, uint64_t supported,
+			   uint64_t *offered)
+{
+	*offered = supported;
+	if (!(config->given & VDPA_KEY_FEATURES))
+		return 0;
+	if (config->features & ~supported)
+		return refuse(-EINVAL, "features 0x%llx are not among the device's 0x%llx",
+			      (unsigned long long)(config->features & ~supported),
+			      (unsigned long long)supported);
+	*offered = config->features;
+	return 0;
+}
+
 static int make(struct hf_add *add, struct hf_soft *soft)
 {
 	struct vdpasim_params params = {
 		.type = &soft->type,
 		.priv = soft,
-		.features = soft->desc.features | HF_RING_FEATURES,
 		.nvqs = soft->desc.nvqs,
 		.ngroups = soft->desc.ngroups ? soft->desc.ngroups : 1,
 		.nas = soft->desc.nas ? soft->desc.nas : 1,
 	};
 
-	return vdpasim_create(add->bus, add->config, &params);
+	int err = choose_features(add->config, soft->desc.features | HF_RING_FEATURES,
+				  &params.features);
+
+	return err ? err : vdpasim_create(add->bus, add->config, &params);
 }
 
 int module_soft_add(struct hf_add *add, const struct hf_soft_desc *given, void *priv)

@@ -90,6 +90,9 @@ static const struct refusal refusals[] = {
 	{"bad-positive", "mgmtdev bad", {"'bad'", "returned 5, which is no errno"}},
 	{"bad-own_words", "mgmtdev bad backend this", {"bad0: no such thing as this"}},
 	{"bad-good", "mgmtdev bad mac 52:54:00:00:00:01", {"bad takes no key 'mac'"}},
+	{"bad-good",
+	 "mgmtdev bad device_features 0x1300000001",
+	 {"features 0x1000000001 are not among"}},
 	{"bad-good", "mgmtdev worse", {"unknown mgmtdev 'worse'", "vdpasim_net", "bad"}},
 };
 
