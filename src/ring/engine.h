@@ -223,6 +223,7 @@ static inline void build_abort(struct build *b)
 
 int split_pop(struct ring *ring, const struct ring_view *view, struct ring_chain *chain);
 bool split_has_avail(const struct ring *ring);
+bool split_peek(struct ring *ring);
 /* *_publish() - write @n pending elements and make them visible. Return: does the driver want to know? */
 bool split_publish(struct ring *ring, uint32_t n);
 void split_kick_disable(struct ring *ring);

@@ -274,6 +274,15 @@ int ring_pop(struct ring *ring, struct ring_chain *chain)
 	return rc;
 }
 
+bool ring_peek(struct ring *ring)
+{
+	struct ring_view view;
+
+	if (unlikely(!ring_is_live(ring)) || unlikely(!ring_enter(ring, &view)))
+		return false;
+	return ring->packed ? packed_has_avail(ring) : split_peek(ring);
+}
+
 void ring_unpop(struct ring *ring, const struct ring_chain *chains, unsigned int n)
 {
 	for (unsigned int i = n; i-- > 0;) {

@@ -142,6 +142,12 @@ struct ring_chain {
  */
 int ring_pop(struct ring *ring, struct ring_chain *chain) HF_MUST_CHECK;
 
+/**
+ * ring_peek() - is there a chain to pop? Asks for the memory that popping it will need, so a user of two rings
+ * looks at both before it pops from either. Return: false also where ring_pop() would give an error
+ */
+bool ring_peek(struct ring *ring);
+
 /** ring_unpop() - give back the last @n chains popped, as if never popped
  * @chains: in the order they were popped; none of them, and no chain popped later, was pushed */
 void ring_unpop(struct ring *ring, const struct ring_chain *chains, unsigned int n);

@@ -6,6 +6,8 @@
  */
 #include "ring/engine.h"
 
+#define USED_ELEMS_A_LINE 8
+
 /* The chain from descriptor @i on. Return: 0; -EPROTO; -ENOBUFS */
 static inline int split_walk(struct build *b, uint16_t i)
 {
@@ -34,6 +36,36 @@ static inline int split_walk(struct build *b, uint16_t i)
 	}
 }
 
+/*
+ * Descriptors lie in the driver's cache, four to a line, and a line from another core takes as long as a whole
+ * chain takes otherwise. They are asked for this many chains ahead.
+ */
+#define SPLIT_AHEAD 32
+
+/* Only an address to prefetch: the entry is loaded again, and checked, when its turn comes. */
+static inline void split_fetch(const struct ring *ring, uint16_t pos)
+{
+	const struct split_avail *avail = ring->driver;
+	uint16_t head = le16_load(&avail->ring[pos & ring->mask]);
+
+	__builtin_prefetch(ring->desc + (size_t)(head & ring->mask) * DESC_SIZE);
+}
+
+/* The chains up to @idx are new: the first descriptors, and the used elements that will be written. */
+static inline void split_fetch_new(const struct ring *ring, uint16_t idx)
+{
+	const struct split_used *used = ring->device;
+	uint16_t pos = ring->avail_pos, n = (uint16_t)(idx - pos);
+
+	if (n > SPLIT_AHEAD)
+		n = SPLIT_AHEAD;
+	for (uint16_t i = 0; i < n; i++) {
+		split_fetch(ring, (uint16_t)(pos + i));
+		if (i % USED_ELEMS_A_LINE == 0)
+			prefetch_write(&used->ring[(uint16_t)(pos + i) & ring->mask]);
+	}
+}
+
 /* Look at the driver's index. Return: 1 there are chains; 0 none; -EPROTO */
 static int split_look(struct ring *ring)
 {
@@ -47,8 +79,14 @@ static int split_look(struct ring *ring)
 		ring_break(ring, "available index is too far ahead");
 		return -EPROTO;
 	}
+	split_fetch_new(ring, idx);
 	ring->avail_seen = idx;
 	return 1;
+}
+
+bool split_peek(struct ring *ring)
+{
+	return ring->avail_seen != ring->avail_pos || split_look(ring) > 0;
 }
 
 int split_pop(struct ring *ring, const struct ring_view *view, struct ring_chain *chain)
@@ -64,12 +102,8 @@ int split_pop(struct ring *ring, const struct ring_view *view, struct ring_chain
 			return rc;
 	}
 	head = le16_load(&avail->ring[ring->avail_pos & ring->mask]);
-	if ((uint16_t)(ring->avail_pos + 1) != ring->avail_seen) {
-		/* Only an address to prefetch: the entry is loaded again when its turn comes. */
-		uint16_t next = le16_load(&avail->ring[(ring->avail_pos + 1) & ring->mask]);
-
-		__builtin_prefetch(ring->desc + (size_t)(next & ring->mask) * DESC_SIZE);
-	}
+	if ((uint16_t)(ring->avail_seen - ring->avail_pos) > SPLIT_AHEAD)
+		split_fetch(ring, (uint16_t)(ring->avail_pos + SPLIT_AHEAD));
 	if (unlikely(!build_begin(&b, ring, view)))
 		return -ENOBUFS;
 	rc = split_walk(&b, head);

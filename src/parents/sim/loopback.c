@@ -14,7 +14,7 @@
 #include "net.h"
 
 #define CACHE_LINE_LEN 64 /* bytes */
-#define FETCH_AHEAD    8 /* chains: enough to cover the latency, few enough to be in flight at once */
+#define FETCH_AHEAD    16 /* chains: enough to cover the latency, few enough to be in flight at once */
 
 static uint16_t le16_at(const uint8_t *p)
 {
@@ -168,6 +168,8 @@ bool simnet_loopback_batch(struct simnet_pair *pair)
 	}
 	vdpasim_vq_busy(pair->tx);
 	vdpasim_vq_busy(pair->rx); /* nothing ever waits for receive buffers */
+	if (ring_peek(ring))
+		(void)ring_peek(pair->rx->ring);
 	n = simnet_pop(ring, chains, SIMNET_BATCH, &err);
 	simnet_rx_begin(&rx, pair);
 	for (unsigned int i = 0; i < n && simnet_rx_next(&rx);)

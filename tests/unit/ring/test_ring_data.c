@@ -279,6 +279,40 @@ static void ring_unpop_newest_chains_are_popped_again(void **state)
 	teardown(&f);
 }
 
+/* Peeking consumes nothing, and says no wherever a pop gives none. */
+static void ring_peek_tells_whether_a_pop_gives_a_chain(void **state)
+{
+	struct ring_chain chain;
+	struct fixture f;
+	uint32_t len;
+
+	setup(&f, *state);
+	for (unsigned int round = 0; round < 2 * NUM + 1; round++) {
+		assert_false(ring_peek(f.l.ring));
+		lane_offer(&f.l, 0, 64);
+		lane_offer(&f.l, 1, 65);
+		for (uint32_t i = 0; i < 2; i++) {
+			assert_true(ring_peek(f.l.ring));
+			assert_true(ring_peek(f.l.ring));
+			assert_int_equal(ring_pop(f.l.ring, &chain), 1);
+			assert_int_equal(chain.out_len, 64 + i);
+			ring_push(f.l.ring, &chain, 0);
+		}
+		assert_false(ring_peek(f.l.ring));
+		ring_flush(f.l.ring);
+		assert_ptr_equal(ring_driver_get(f.l.drv, &len, NULL), lane_host(&f.l, 0));
+		assert_ptr_equal(ring_driver_get(f.l.drv, &len, NULL), lane_host(&f.l, 1));
+	}
+	lane_offer(&f.l, 0, 64);
+	world_unmap(&f.w, 0, (uint32_t)f.w.len);
+	assert_false(ring_peek(f.l.ring));
+	world_map(&f.w, 0, (uint32_t)f.w.len, IOTLB_RW);
+	assert_true(ring_peek(f.l.ring));
+	ring_break(f.l.ring, "test");
+	assert_false(ring_peek(f.l.ring));
+	teardown(&f);
+}
+
 static void ring_pop_empty_buffers_are_accepted(void **state)
 {
 	struct ring_driver_seg segs[4];
@@ -817,6 +851,7 @@ int main(void)
 		ALL(ring_pop_indirect_table_gives_its_buffers),
 		ALL(ring_pop_indirect_table_in_two_pieces_is_read_whole),
 		ALL(ring_unpop_newest_chains_are_popped_again),
+		ALL(ring_peek_tells_whether_a_pop_gives_a_chain),
 		ALL(ring_pop_empty_buffers_are_accepted),
 		ALL(ring_pop_buffer_over_entries_becomes_pieces),
 		ALL(ring_pop_buffer_unmapped_or_not_permitted_faults),
