@@ -573,7 +573,7 @@ static void choose_device(struct options *opt)
 
 	for (size_t i = 0; i < opt->nr_sizes; i++)
 		most = opt->sizes[i] > most ? opt->sizes[i] : most;
-	opt->spec = "name net0 mgmtdev vdpasim_net memory pinned memlock unlimited";
+	opt->spec = "name net0 mgmtdev vdpasim_net memory pinned memlock unlimited hold off";
 	raise_memlock();
 	if (may_lock(most + MEMLOCK_HEADROOM))
 		return;

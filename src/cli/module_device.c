@@ -45,6 +45,7 @@ static int make(struct hf_add *add, const struct hf_device_desc *desc, struct mo
 	dev->nas = desc->nas;
 	dev->memory_mode = config->memory;
 	dev->memlock_unlimited = config->memlock_unlimited;
+	dev->hold_budget = config->hold;
 	dev->max_iotlb_entries = config->max_iotlb_entries;
 	dev->deviations = VDPA_DEVIATIONS_DEFAULT;
 	return vdpa_device_init(dev, add->bus);

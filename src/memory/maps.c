@@ -11,12 +11,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/mutex.h"
 #include "base/refuse.h"
 #include "memory/internal.h"
 
@@ -56,6 +59,10 @@ static int query_find(int fd, uaddr_t addr, struct memory_map *out)
 		.shared_file = (query.vma_flags & QUERY_SHARED) && query.inode != 0,
 		.readable = query.vma_flags & QUERY_READABLE,
 		.writable = query.vma_flags & QUERY_WRITABLE,
+		.huge = query.vma_page_size > MEMORY_PAGE_SIZE,
+		.dev = (uint64_t)query.dev_major << 32 | query.dev_minor,
+		.ino = query.inode,
+		.off = query.vma_offset,
 	};
 	return 1;
 }
@@ -86,7 +93,7 @@ static bool scan_hex(const char **pos, uint64_t *out)
 /* "first-end rwxs offset major:minor inode  name" */
 static bool scan_line(const char *line, struct memory_map *out)
 {
-	uint64_t first, end, ignored;
+	uint64_t first, end, off, major, minor;
 	const char *perm;
 
 	if (!scan_hex(&line, &first) || *line++ != '-' || !scan_hex(&line, &end) || *line++ != ' ')
@@ -95,8 +102,8 @@ static bool scan_line(const char *line, struct memory_map *out)
 	if (strnlen(perm, 5) < 5 || end == 0)
 		return false;
 	line += 5;
-	if (!scan_hex(&line, &ignored) || *line++ != ' ' || !scan_hex(&line, &ignored) ||
-	    *line++ != ':' || !scan_hex(&line, &ignored) || *line++ != ' ')
+	if (!scan_hex(&line, &off) || *line++ != ' ' || !scan_hex(&line, &major) ||
+	    *line++ != ':' || !scan_hex(&line, &minor) || *line++ != ' ')
 		return false;
 	*out = (struct memory_map){
 		.first = first,
@@ -105,6 +112,9 @@ static bool scan_line(const char *line, struct memory_map *out)
 			perm[3] == 's' && *line != '0', /* the inode is decimal, no zeros lead */
 		.readable = perm[0] == 'r',
 		.writable = perm[1] == 'w',
+		.dev = major << 32 | minor,
+		.ino = strtoull(line, NULL, 10),
+		.off = off,
 	};
 	return true;
 }
@@ -159,12 +169,73 @@ static int text_read(int fd, char **out)
 	return -ENOMEM;
 }
 
+/*
+ * The last reader's descriptor, kept for the next: opening it costs more than asking. It answers for
+ * the address space that it was opened in, so a forked child must not use it; and the client may have closed it
+ * and opened something else under its number.
+ */
+struct kept {
+	dev_t dev;
+	ino_t ino;
+	pid_t pid;
+};
+static struct mutex kept_lock = MUTEX_INIT;
+static int kept_fd GUARDED_BY(kept_lock) = -1;
+static struct kept kept GUARDED_BY(kept_lock);
+
+static void forked(void) NO_TSA
+{
+	mutex_init(&kept_lock);
+}
+
+static void watch_forks(void)
+{
+	(void)pthread_atfork(NULL, NULL, forked);
+}
+
+static int take_kept(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	struct stat st;
+	struct kept was;
+	int fd;
+
+	pthread_once(&once, watch_forks);
+	mutex_lock(&kept_lock);
+	fd = kept_fd;
+	was = kept;
+	kept_fd = -1;
+	mutex_unlock(&kept_lock);
+	if (fd < 0 || was.pid != getpid())
+		return -1; /* a child's copy goes with execve(2) or with the child */
+	return fstat(fd, &st) == 0 && st.st_dev == was.dev && st.st_ino == was.ino ? fd : -1;
+}
+
+static void keep(int *fd)
+{
+	struct stat st;
+
+	if (fstat(*fd, &st) == 0) {
+		mutex_lock(&kept_lock);
+		if (kept_fd < 0) {
+			kept_fd = *fd;
+			kept = (struct kept){st.st_dev, st.st_ino, getpid()};
+			*fd = -1;
+		}
+		mutex_unlock(&kept_lock);
+	}
+	fd_close(fd);
+}
+
 int memory_maps_open(struct memory_maps *maps, enum memory_maps_how how)
 {
 	struct memory_map map;
 	int err = 0;
 
-	*maps = (struct memory_maps){.fd = open("/proc/thread-self/maps", O_RDONLY | O_CLOEXEC)};
+	*maps = (struct memory_maps){.fd = how == MEMORY_MAPS_TEXT ? -1 : take_kept()};
+	if (maps->fd >= 0)
+		return 0; /* only one that answers questions is kept */
+	maps->fd = open("/proc/thread-self/maps", O_RDONLY | O_CLOEXEC);
 	if (maps->fd < 0)
 		return refuse(-errno, "cannot open /proc/thread-self/maps: %s", strerror(errno));
 	if (how != MEMORY_MAPS_TEXT)
@@ -172,13 +243,18 @@ int memory_maps_open(struct memory_maps *maps, enum memory_maps_how how)
 	if (how == MEMORY_MAPS_TEXT || (how == MEMORY_MAPS_BEST && err < 0))
 		err = text_read(maps->fd, &maps->text);
 	maps->pos = maps->text;
-	if (err < 0)
-		memory_maps_close(maps);
-	return err < 0 ? err : 0;
+	if (err >= 0)
+		return 0;
+	fd_close(&maps->fd);
+	free(maps->text);
+	maps->text = NULL;
+	return err;
 }
 
 void memory_maps_close(struct memory_maps *maps)
 {
+	if (maps->fd >= 0 && !maps->text)
+		keep(&maps->fd);
 	fd_close(&maps->fd);
 	free(maps->text);
 	maps->text = NULL;

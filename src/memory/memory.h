@@ -30,6 +30,7 @@
 enum memory_mode { MEMORY_VA, MEMORY_PINNED };
 
 struct memory_space;
+struct memory_pin;
 
 /* One run of client bytes. Everything but @refs is const after creation. */
 struct memory_region {
@@ -39,6 +40,7 @@ struct memory_region {
 	struct memory_space *space; /* [shared] one reference held */
 	unsigned int refs;          /* atomic */
 	bool pinned;                /* pages are locked until the last put */
+	struct memory_pin *pin;     /* [owned] if @pinned */
 };
 
 /** memory_space_create_own() - this process's address space. Return: 0; -ENOMEM */
@@ -99,6 +101,17 @@ int memory_charge(struct memory_space *space, uint64_t nr_pages) HF_MUST_CHECK;
  * system itself lets this process lock is then the only limit. Return: 0; -ENOMEM the sum overflows. */
 int memory_charge_beyond_limit(struct memory_space *space, uint64_t nr_pages) HF_MUST_CHECK;
 void memory_uncharge(struct memory_space *space, uint64_t nr_pages);
+/**
+ * memory_charge_range() - account a mapping of the pages from @first on
+ * @payer: who maps, a key that is compared alone. A payer's mappings add up; of several payers' mappings of one
+ *         page, the payer counts that has most.
+ * Return: 0; -ENOMEM as memory_charge(), with @beyond_limit as memory_charge_beyond_limit()
+ */
+int memory_charge_range(struct memory_space *space, const void *payer, uaddr_t first,
+			uint64_t nr_pages, bool beyond_limit) HF_MUST_CHECK;
+/** memory_uncharge_range() - undo one memory_charge_range() of exactly this range and payer */
+void memory_uncharge_range(struct memory_space *space, const void *payer, uaddr_t first,
+			   uint64_t nr_pages);
 /** memory_charged_pages() - what is accounted now, in pages; the counterpart of VmPin */
 uint64_t memory_charged_pages(struct memory_space *space);
 

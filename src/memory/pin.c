@@ -1,51 +1,39 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Page locks do not nest: one munlock(2) undoes any number of mlock(2). Pins of one process may
- * overlap, so a table for the process counts them, and munlock happens only where no pin is left.
+ * Page locks do not nest: one munlock(2) undoes any number of mlock(2). Registrations of one process may
+ * overlap, so a table for the process counts them, and munlock happens only where none is left.
  *
- * The table is an ordered set of boundaries. A boundary says how many pins cover the addresses from
- * it up to the next one (`nr_pins`), and how many live pins start or end at it (`nr_edges`); it goes when
- * that number is 0, for then its neighbours' coverage is the same. So there are at most two
- * boundaries a pin, and taking a pin away never needs memory.
+ * The table is an ordered set of boundaries. A boundary says of the addresses from it up to the next one how many
+ * registrations cover them: all (`nr_pins`), those that are populated and locked for reading and for
+ * writing (`nr_ready`), those that are mapped and do not just wait (`nr_live`); and how many registrations start
+ * or end at it (`nr_edges`). It goes when that number is 0, for then its neighbours' coverage is the same. So
+ * there are at most two boundaries a registration, and taking one away never needs memory.
  *
- *  (1) A pin is entered in the table before mlock, and munlock runs under the table's lock on
- *	addresses without pins. So no munlock can hit a page after its mlock while a pin covers it, and the
- *	long work, lock and population, runs outside of the table's lock.
- *  (2) Lock first, check second. mlock populates as it locks, and on shared files does so faster than
- *	MADV_POPULATE_WRITE alone (280 against 650 ms a GiB of a memfd), but neither tells what was wrong
- *	nor checks permission; MADV_POPULATE_* has the last word on both.
+ *  (1) A registration is entered in the table before it is locked, and munlock runs under the table's lock on
+ *	addresses without any. So no munlock can hit a page after its mlock while a registration covers it, and
+ *	the long work, lock and population, runs outside of the table's lock.
+ *  (2) What another registration has locked and populated already is only looked at, not locked again:
+ *	the second device of a process pays for questions, not for pages. An answer that is not as
+ *	expected (the client has mapped something else there) makes it work like any other.
  *  (3) munlock in the midst of a locked mapping splits it and can fail for want of mappings
- *	(vm.max_map_count). Such ranges are a debt, kept as one hull, and settled when no pin is left in it.
+ *	(vm.max_map_count). Such ranges are a debt, kept as one hull, and settled when nothing is left in it.
+ *  (4) A held registration unlocks only what still is the mapping that it had locked.
  *
- * Limit: what the client itself has locked is unlocked with the last pin over it. The kernel has no
+ * Limit: what the client itself has locked is unlocked with the last registration over it. The kernel has no
  * cheap question for it.
  */
 #include <assert.h>
-#include <bsd/sys/tree.h>
 #include <errno.h>
-#include <inttypes.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "base/mutex.h"
 #include "base/refuse.h"
-#include "memory/internal.h"
+#include "memory/pin.h"
 
-#ifndef MADV_POPULATE_READ
-#define MADV_POPULATE_READ 22
-#endif
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23
-#endif
+#define NR_SPANS 32
 
-/* By number: the sanitizers turn the library's mlock and munlock into nothing. */
-static int lock_pages(uaddr_t first, uint64_t len, bool on_fault)
-{
-	return syscall(SYS_mlock2, first, len, on_fault ? MLOCK_ONFAULT : 0) < 0 ? -errno : 0;
-}
-
+/* By number: the sanitizers turn the library's munlock into nothing. */
 static int unlock_pages(uaddr_t first, uint64_t len)
 {
 	return syscall(SYS_munlock, first, len) < 0 ? -errno : 0;
@@ -53,9 +41,13 @@ static int unlock_pages(uaddr_t first, uint64_t len)
 
 struct boundary {
 	RB_ENTRY(boundary) node;
-	uaddr_t addr;          /* page aligned */
-	unsigned int nr_pins;  /* covering [addr, next boundary) */
-	unsigned int nr_edges; /* pins that start or end here */
+	uaddr_t addr;         /* page aligned */
+	unsigned int nr_pins; /* covering [addr, next boundary) */
+	unsigned int
+		nr_ready[2];  /* of them, locked and populated: for reading at least, for writing */
+	unsigned int nr_live; /* of them, mapped */
+	unsigned int nr_edges; /* registrations that start or end here */
+	struct boundary *next_free;
 };
 
 static int boundary_cmp(const struct boundary *a, const struct boundary *b)
@@ -67,36 +59,81 @@ RB_HEAD(boundary_tree, boundary);
 RB_PROTOTYPE_INTERNAL(boundary_tree, boundary, node, boundary_cmp, HF_UNUSED static)
 RB_GENERATE_INTERNAL(boundary_tree, boundary, node, boundary_cmp, HF_UNUSED static)
 
-static struct mutex table_lock = MUTEX_INIT;
-static struct boundary_tree table GUARDED_BY(table_lock) = RB_INITIALIZER(&table);
-static uaddr_t debt_first GUARDED_BY(table_lock); /* hull of what could not be unlocked */
-static uaddr_t debt_end GUARDED_BY(table_lock);   /* == debt_first: no debt */
-static bool without_populate;                     /* atomic */
+struct mutex memory_pins_lock = MUTEX_INIT;
+static struct boundary_tree table GUARDED_BY(memory_pins_lock) = RB_INITIALIZER(&table);
+static uaddr_t debt_first GUARDED_BY(memory_pins_lock); /* hull of what could not be unlocked */
+static uaddr_t debt_end GUARDED_BY(memory_pins_lock);   /* == debt_first: no debt */
+static uint64_t waiting_bytes GUARDED_BY(memory_pins_lock);
+static struct boundary *free_boundaries GUARDED_BY(memory_pins_lock);
+static struct memory_pin *free_pins GUARDED_BY(memory_pins_lock);
+static __thread bool inside;
 
-void memory_pin_without_populate(bool on)
+void pins_lock(void)
 {
-	__atomic_store_n(&without_populate, on, __ATOMIC_RELAXED);
+	mutex_lock(&memory_pins_lock);
+	inside = true;
+}
+
+void pins_unlock(void)
+{
+	struct boundary *boundary = free_boundaries;
+	struct memory_pin *pin = free_pins;
+
+	free_boundaries = NULL;
+	free_pins = NULL;
+	inside = false;
+	mutex_unlock(&memory_pins_lock);
+	while (boundary) {
+		struct boundary *next = boundary->next_free;
+
+		free(boundary);
+		boundary = next;
+	}
+	while (pin) {
+		struct memory_pin *next = pin->next_free;
+
+		hold_put(pin->hold);
+		free(pin->marks);
+		free(pin);
+		pin = next;
+	}
+}
+
+bool pins_is_inside(void)
+{
+	return inside;
+}
+
+uint64_t pins_waiting_bytes(void)
+{
+	return waiting_bytes;
 }
 
 /* The boundary at @fresh->addr: the one that is there, or else *@fresh, which then is taken. */
-static struct boundary *boundary_ensure(struct boundary **fresh) REQUIRES(table_lock)
+static struct boundary *boundary_ensure(struct boundary **fresh) REQUIRES(memory_pins_lock)
 {
 	struct boundary *b = *fresh, *there = RB_INSERT(boundary_tree, &table, b), *prev;
 
 	if (there)
 		return there;
 	prev = RB_PREV(boundary_tree, &table, b);
-	b->nr_pins = prev ? prev->nr_pins : 0;
+	if (prev) {
+		b->nr_pins = prev->nr_pins;
+		b->nr_ready[0] = prev->nr_ready[0];
+		b->nr_ready[1] = prev->nr_ready[1];
+		b->nr_live = prev->nr_live;
+	}
 	*fresh = NULL;
 	return b;
 }
 
-static void boundary_release(struct boundary *b) REQUIRES(table_lock)
+static void boundary_release(struct boundary *b) REQUIRES(memory_pins_lock)
 {
 	if (--b->nr_edges > 0)
 		return;
 	RB_REMOVE(boundary_tree, &table, b);
-	free(b);
+	b->next_free = free_boundaries;
+	free_boundaries = b;
 }
 
 static struct boundary *boundary_new(uaddr_t addr)
@@ -108,22 +145,104 @@ static struct boundary *boundary_new(uaddr_t addr)
 	return b;
 }
 
-/* Enter a pin of [@first, @end) in the table. Return: 0 or -ENOMEM */
-static int table_add(uaddr_t first, uaddr_t end)
+static struct boundary *boundary_at(uaddr_t addr) REQUIRES(memory_pins_lock)
 {
-	struct boundary *fresh_first = boundary_new(first), *fresh_end = boundary_new(end);
-	struct boundary *b, *stop;
+	struct boundary *b = RB_FIND(boundary_tree, &table, &(struct boundary){.addr = addr});
+
+	assert(b);
+	return b;
+}
+
+static struct boundary *boundary_next(struct boundary *b) REQUIRES(memory_pins_lock)
+{
+	return RB_NEXT(boundary_tree, &table, b);
+}
+
+static bool is_waiting(const struct boundary *b)
+{
+	return b->nr_pins > 0 && b->nr_live == 0;
+}
+
+/* ---- counts ---- */
+
+/* A change of the counts of all of a registration's range. */
+struct change {
+	int pins, ready[2], live;
+};
+
+static void table_change(const struct memory_pin *pin, struct change by) REQUIRES(memory_pins_lock)
+{
+	struct boundary *b, *next;
+
+	for (b = boundary_at(pin->first); b->addr != pin->end; b = next) {
+		next = boundary_next(b);
+		if (is_waiting(b))
+			waiting_bytes -= next->addr - b->addr;
+		b->nr_pins += (unsigned int)by.pins;
+		b->nr_ready[0] += (unsigned int)by.ready[0];
+		b->nr_ready[1] += (unsigned int)by.ready[1];
+		b->nr_live += (unsigned int)by.live;
+		if (is_waiting(b))
+			waiting_bytes += next->addr - b->addr;
+	}
+}
+
+void pin_set_live(struct memory_pin *pin, int by)
+{
+	table_change(pin, (struct change){.live = by});
+}
+
+static void pin_set_ready(struct memory_pin *pin) REQUIRES(memory_pins_lock)
+{
+	pin->ready = true;
+	table_change(pin, (struct change){.ready = {1, pin->write ? 1 : 0}});
+}
+
+/* ---- a new registration ---- */
+
+/* A part of a range that is locked by others already, or not. */
+struct span {
+	uaddr_t first, last;
+	bool ready;
+};
+struct spans {
+	struct span v[NR_SPANS];
+	size_t nr;
+};
+
+/* What does not fit is not ready. */
+static void spans_add(struct spans *spans, uaddr_t first, uaddr_t last, bool ready)
+{
+	struct span *prev = spans->nr ? &spans->v[spans->nr - 1] : NULL;
+
+	if (prev && (prev->ready == ready || spans->nr == NR_SPANS)) {
+		prev->ready &= ready;
+		prev->last = last;
+		return;
+	}
+	spans->v[spans->nr++] = (struct span){first, last, ready};
+}
+
+/* Enter @pin, live. @spans: [out] what is ready in it. Return: 0 or -ENOMEM */
+static int table_add(const struct memory_pin *pin, struct spans *spans)
+{
+	struct boundary *fresh_first = boundary_new(pin->first);
+	struct boundary *fresh_end = boundary_new(pin->end);
+	struct boundary *b, *stop, *next;
 	int err = -ENOMEM;
 
 	if (fresh_first && fresh_end) {
-		mutex_lock(&table_lock);
+		pins_lock();
 		b = boundary_ensure(&fresh_first);
 		stop = boundary_ensure(&fresh_end);
 		b->nr_edges++;
 		stop->nr_edges++;
-		for (; b != stop; b = RB_NEXT(boundary_tree, &table, b))
-			b->nr_pins++;
-		mutex_unlock(&table_lock);
+		for (; b != stop; b = next) {
+			next = boundary_next(b);
+			spans_add(spans, b->addr, next->addr - 1, b->nr_ready[pin->write] > 0);
+		}
+		table_change(pin, (struct change){.pins = 1, .live = 1});
+		pins_unlock();
 		err = 0;
 	}
 	free(fresh_first);
@@ -131,12 +250,103 @@ static int table_add(uaddr_t first, uaddr_t end)
 	return err;
 }
 
-static int piece_unlock(void *arg, const struct memory_piece *piece) NO_TSA
+static int span_lock(const struct memory_pin *pin, const struct span *span, bool *locked)
 {
-	uaddr_t first = piece->first, end = piece->last + 1;
-
-	if (unlock_pages(first, end - first) == 0)
+	if (span->ready && marks_take(span->first, span->last, pin->write, NULL, NULL) == 0)
 		return 0;
+	*locked = true;
+	return memory_lock_range(span->first, span->last, pin->write);
+}
+
+/* Lock what is not. @locked: [out] was there anything to lock? */
+static int spans_lock(struct memory_pin *pin, const struct spans *spans, bool *locked)
+{
+	int err = 0;
+
+	*locked = false;
+	/* The usual second device: one look for both the check and the marks. */
+	if (pin->hold && spans->nr == 1 && spans->v[0].ready &&
+	    marks_take(pin->first, pin->end - 1, pin->write, &pin->marks, &pin->nr_marks) == 0)
+		return 0;
+	for (size_t i = 0; i < spans->nr && !err; i++)
+		err = span_lock(pin, &spans->v[i], locked);
+	/* Without marks it is never held, which is all that can go wrong here. */
+	if (!err && pin->hold &&
+	    marks_take(pin->first, pin->end - 1, pin->write, &pin->marks, &pin->nr_marks))
+		refuse_clear();
+	return err;
+}
+
+static struct memory_pin *pin_new(uaddr_t first, uaddr_t last, bool write, struct memory_hold *hold)
+{
+	struct memory_pin *pin = calloc(1, sizeof(*pin));
+
+	if (pin) {
+		pin->first = first;
+		pin->end = last + 1;
+		pin->write = write;
+		pin->hold = hold_get(hold);
+	}
+	return pin;
+}
+
+static int pin_make(uaddr_t first, uaddr_t last, bool write, struct memory_hold *hold, bool stale,
+		    struct memory_pin **out)
+{
+	struct memory_pin *pin = pin_new(first, last, write, hold);
+	struct spans spans = {.nr = 0};
+	bool locked;
+	int err = pin ? table_add(pin, &spans) : -ENOMEM;
+
+	if (err) {
+		if (pin)
+			hold_put(pin->hold);
+		free(pin);
+		return err;
+	}
+	if (!hold)
+		spans = (struct spans){.v = {{first, last, false}}, .nr = 1};
+	err = spans_lock(pin, &spans, &locked);
+	if (err) {
+		memory_pin_end(pin);
+		return err;
+	}
+	pins_lock();
+	pin_set_ready(pin);
+	pins_unlock();
+	hold_absorb(pin);
+	hold_count(hold, locked ? MEMORY_GOT_NEW : MEMORY_GOT_SHARED, stale);
+	*out = pin;
+	return 0;
+}
+
+int memory_pin(uaddr_t first, uaddr_t last, bool write, struct memory_hold *hold,
+	       struct memory_pin **out)
+{
+	struct memory_pin *pin = hold ? hold_take(hold, first, last + 1, write) : NULL;
+	bool stale = false;
+	int err = 0;
+
+	if (pin && marks_hold(pin)) {
+		hold_count(hold, MEMORY_GOT_HELD, false);
+		*out = pin;
+	} else {
+		if (pin) {
+			refuse_clear();
+			memory_pin_end(pin);
+			stale = true;
+		}
+		err = pin_make(first, last, write, hold, stale, out);
+	}
+	if (!err)
+		hold_trim(hold);
+	return err;
+}
+
+/* ---- the end of one ---- */
+
+static void owe(uaddr_t first, uaddr_t end) REQUIRES(memory_pins_lock)
+{
 	if (debt_first == debt_end) {
 		debt_first = first;
 		debt_end = end;
@@ -145,19 +355,39 @@ static int piece_unlock(void *arg, const struct memory_piece *piece) NO_TSA
 		debt_first = first;
 	if (end > debt_end)
 		debt_end = end;
-	return 0;
 }
 
-/* munlock stops at the first hole that the client has made; then each piece is unlocked by itself. */
-static void range_unlock(uaddr_t first, uaddr_t end) REQUIRES(table_lock)
+/* munlock stops at the first hole, so each mapping is unlocked by itself: if @pin is given, only what it had locked. */
+static void unlock_each(uaddr_t first, uaddr_t end, const struct memory_pin *pin)
+	REQUIRES(memory_pins_lock)
 {
-	if (unlock_pages(first, end - first) == 0)
+	struct memory_maps maps;
+	struct memory_map map;
+
+	if (memory_maps_open(&maps, MEMORY_MAPS_BEST))
 		return;
-	/* Nothing left to unlock above the last mapping, so that error is fine, too. */
-	(void)!memory_space_walk_how(MEMORY_MAPS_BEST, first, end - 1, piece_unlock, NULL);
+	while (first < end && memory_maps_find(&maps, first, &map) > 0 && map.first < end) {
+		uaddr_t from = map.first < first ? first : map.first;
+		uaddr_t to = map.last < end - 1 ? map.last + 1 : end;
+
+		if (!pin || marks_match(pin, &map, from, to - 1))
+			if (unlock_pages(from, to - from))
+				owe(from, to);
+		first = to;
+	}
+	memory_maps_close(&maps);
 }
 
-static void debt_settle(void) REQUIRES(table_lock)
+static void range_unlock(uaddr_t first, uaddr_t end, const struct memory_pin *pin)
+	REQUIRES(memory_pins_lock)
+{
+	if (pin && pin->nr_marks > 0)
+		unlock_each(first, end, pin);
+	else if (unlock_pages(first, end - first))
+		unlock_each(first, end, NULL);
+}
+
+static void debt_settle(void) REQUIRES(memory_pins_lock)
 {
 	struct boundary *b, *before;
 	uaddr_t first = debt_first, end = debt_end;
@@ -169,128 +399,43 @@ static void debt_settle(void) REQUIRES(table_lock)
 	if ((b && b->addr < end) || (before && before->nr_pins > 0))
 		return;
 	debt_first = debt_end = 0;
-	range_unlock(first, end);
+	range_unlock(first, end, NULL);
 }
 
-void memory_unpin(uaddr_t first, uaddr_t last)
+void pin_remove(struct memory_pin *pin)
 {
-	uaddr_t end = last + 1, free_from = 0;
-	struct boundary *start, *b;
+	int ready = pin->ready ? -1 : 0;
+	struct boundary *start = boundary_at(pin->first), *b;
+	uaddr_t free_from = 0;
 	bool in_free = false;
 
-	mutex_lock(&table_lock);
-	start = RB_FIND(boundary_tree, &table, &(struct boundary){.addr = first});
-	assert(start);
-	for (b = start; b->addr != end; b = RB_NEXT(boundary_tree, &table, b)) {
-		b->nr_pins--;
+	table_change(pin, (struct change){.pins = -1, .ready = {ready, pin->write ? ready : 0}});
+	for (b = start; b->addr != pin->end; b = boundary_next(b)) {
 		if (b->nr_pins == 0 && !in_free)
 			free_from = b->addr;
 		if (b->nr_pins > 0 && in_free)
-			range_unlock(free_from, b->addr);
+			range_unlock(free_from, b->addr, pin);
 		in_free = b->nr_pins == 0;
 	}
 	if (in_free)
-		range_unlock(free_from, end);
+		range_unlock(free_from, pin->end, pin);
 	boundary_release(start);
 	boundary_release(b);
 	debt_settle();
-	mutex_unlock(&table_lock);
+	pin->next_free = free_pins;
+	free_pins = pin;
 }
 
-struct access_check {
-	bool write;
-	uaddr_t covered_to; /* all of the range below is mapped; first address not looked at */
-};
-
-static int piece_check(void *arg, const struct memory_piece *piece)
+void memory_pin_end(struct memory_pin *pin)
 {
-	struct access_check *check = arg;
-
-	if (piece->hole_before)
-		return refuse(-EFAULT, "nothing is mapped below 0x%" PRIx64, piece->first);
-	if (!piece->readable || (check->write && !piece->writable))
-		return refuse(-EFAULT, "memory at 0x%" PRIx64 " is not %s", piece->first,
-			      check->write ? "writable" : "readable");
-	check->covered_to = piece->last + 1;
-	return 0;
+	pins_lock();
+	pin_set_live(pin, -1);
+	pin_remove(pin);
+	pins_unlock();
 }
 
-/* Is all of the range mapped with the permission? Return: 0, -EFAULT or -ENOMEM */
-static int range_check(uaddr_t first, uaddr_t last, bool write)
+void memory_unpin(struct memory_pin *pin)
 {
-	struct access_check check = {.write = write, .covered_to = first};
-	int err = memory_space_walk_how(MEMORY_MAPS_BEST, first, last, piece_check, &check);
-
-	if (err == 0 && check.covered_to <= last)
-		return refuse(-EFAULT, "nothing is mapped at 0x%" PRIx64, check.covered_to);
-	return err;
-}
-
-/* MADV_POPULATE_* came with 5.14. The question costs one page fault. */
-static bool populate_is_there(void)
-{
-	static int known; /* atomic; 0: not asked, 1: yes, -1: no */
-	static const char probe;
-	int answer = __atomic_load_n(&known, __ATOMIC_RELAXED);
-
-	if (__atomic_load_n(&without_populate, __ATOMIC_RELAXED))
-		return false;
-	if (answer == 0) {
-		void *page = (void *)((uintptr_t)&probe & ~(MEMORY_PAGE_SIZE - 1));
-
-		answer = madvise(page, MEMORY_PAGE_SIZE, MADV_POPULATE_READ) == 0 ? 1 : -1;
-		__atomic_store_n(&known, answer, __ATOMIC_RELAXED);
-	}
-	return answer > 0;
-}
-
-static int populate_by_madvise(uaddr_t first, uint64_t len, bool write)
-{
-	int advice = write ? MADV_POPULATE_WRITE : MADV_POPULATE_READ;
-	int ret;
-
-	do
-		ret = madvise((void *)(uintptr_t)first, len, advice);
-	while (ret < 0 && (errno == EINTR || errno == EAGAIN));
-	if (ret == 0)
-		return 0;
-	/* ENOMEM is a hole or want of memory; the rest is about what is mapped there. */
-	if (errno == ENOMEM)
-		return range_check(first, first + (len - 1), write) ?: -ENOMEM;
-	return refuse(-EFAULT, "memory at 0x%" PRIx64 " of 0x%" PRIx64 " bytes is not %s", first,
-		      len, write ? "writable" : "readable");
-}
-
-static int range_lock(uaddr_t first, uint64_t len, bool write)
-{
-	int err, locked = lock_pages(first, len, false);
-
-	if (locked < 0 || !populate_is_there()) {
-		err = range_check(first, first + (len - 1), write);
-		if (err)
-			return err;
-	}
-	/* Without population only the limit can be in the way. */
-	if (locked < 0 && lock_pages(first, len, true) < 0)
-		return refuse(-ENOMEM, "the system does not allow to lock 0x%" PRIx64 " bytes more",
-			      len);
-	if (populate_is_there())
-		return populate_by_madvise(first, len, write);
-	if (locked == -ENOMEM)
-		return refuse(-EFAULT,
-			      "memory at 0x%" PRIx64 " of 0x%" PRIx64 " bytes cannot be read",
-			      first, len); /* behind the end of its file */
-	return locked < 0 ? -ENOMEM : 0;
-}
-
-int memory_pin(uaddr_t first, uaddr_t last, bool write)
-{
-	int err = table_add(first, last + 1);
-
-	if (err)
-		return err;
-	err = range_lock(first, last - first + 1, write);
-	if (err)
-		memory_unpin(first, last);
-	return err;
+	if (!hold_keep(pin))
+		memory_pin_end(pin);
 }

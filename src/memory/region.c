@@ -7,7 +7,8 @@
 
 #include "base/overflow.h"
 #include "base/refuse.h"
-#include "memory/internal.h"
+#include "memory/charge.h"
+#include "memory/pin.h"
 
 static bool is_identity(const struct memory_region *region)
 {
@@ -26,38 +27,73 @@ static int pinned_range_check(uaddr_t uaddr, uint64_t len, uaddr_t last)
 	return 0;
 }
 
+/* Return: NULL without memory; the caller owns one reference */
+static struct memory_region *region_new(struct memory_space *space, uaddr_t uaddr, uint64_t len)
+{
+	struct memory_region *region = malloc(sizeof(*region));
+
+	if (region)
+		*region = (struct memory_region){
+			.host = (char *)(uintptr_t)uaddr,
+			.len = len,
+			.uaddr = uaddr,
+			.space = memory_space_get(space),
+			.refs = 1,
+		};
+	return region;
+}
+
+/* Register what @region names. On error it is gone. */
+static int region_pin(struct memory_region *region, bool write, struct memory_hold *hold,
+		      struct memory_region **out)
+{
+	uaddr_t last = region->uaddr + (region->len - 1);
+	int err = pinned_range_check(region->uaddr, region->len, last);
+
+	if (!err)
+		err = memory_pin(region->uaddr, last, write, hold, &region->pin);
+	if (err) {
+		memory_region_put(region);
+		return err;
+	}
+	region->pinned = true;
+	*out = region;
+	return 0;
+}
+
+static int no_range(uaddr_t uaddr, uint64_t len)
+{
+	return refuse(-EINVAL, "memory at 0x%" PRIx64 " of 0x%" PRIx64 " bytes is no range", uaddr,
+		      len);
+}
+
 int memory_region_create(struct memory_space *space, uaddr_t uaddr, uint64_t len, bool write,
 			 enum memory_mode mode, struct memory_region **out)
 {
 	struct memory_region *region;
 	uaddr_t last;
-	int err;
 
 	if (!range_last(uaddr, len, &last))
-		return refuse(-EINVAL, "memory at 0x%" PRIx64 " of 0x%" PRIx64 " bytes is no range",
-			      uaddr, len);
-	region = malloc(sizeof(*region));
+		return no_range(uaddr, len);
+	region = region_new(space, uaddr, len);
 	if (!region)
 		return -ENOMEM;
-	if (mode == MEMORY_PINNED) {
-		err = pinned_range_check(uaddr, len, last);
-		if (!err)
-			err = memory_pin(uaddr, last, write);
-		if (err) {
-			free(region);
-			return err;
-		}
-	}
-	*region = (struct memory_region){
-		.host = (char *)(uintptr_t)uaddr,
-		.len = len,
-		.uaddr = uaddr,
-		.space = memory_space_get(space),
-		.refs = 1,
-		.pinned = mode == MEMORY_PINNED,
-	};
+	if (mode == MEMORY_PINNED)
+		return region_pin(region, write, NULL, out);
 	*out = region;
 	return 0;
+}
+
+int memory_region_register(struct memory_hold *hold, uaddr_t uaddr, uint64_t len, bool write,
+			   struct memory_region **out)
+{
+	struct memory_region *region;
+	uaddr_t last;
+
+	if (!range_last(uaddr, len, &last))
+		return no_range(uaddr, len);
+	region = region_new(hold_space(hold), uaddr, len);
+	return region ? region_pin(region, write, hold, out) : -ENOMEM;
 }
 
 struct memory_region *memory_region_get(struct memory_region *region)
@@ -76,7 +112,7 @@ void memory_region_get_many(struct memory_region *region, unsigned int n)
 void memory_region_unpin(struct memory_region *region)
 {
 	if (__atomic_exchange_n(&region->pinned, false, __ATOMIC_ACQ_REL))
-		memory_unpin(region->uaddr, region->uaddr + (region->len - 1));
+		memory_pin_end(region->pin);
 }
 
 void memory_region_put(struct memory_region *region)
@@ -90,7 +126,8 @@ void memory_region_put(struct memory_region *region)
 	/* The release of each put pairs with the acquire of the last one. */
 	if (__atomic_fetch_sub(&region->refs, 1, __ATOMIC_ACQ_REL) > 1)
 		return;
-	memory_region_unpin(region);
+	if (__atomic_exchange_n(&region->pinned, false, __ATOMIC_ACQ_REL))
+		memory_unpin(region->pin);
 	memory_space_put(region->space);
 	free(region);
 }

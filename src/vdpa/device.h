@@ -35,6 +35,8 @@ struct vdpa_device {
 	uint32_t ngroups;             /* >= 1 */
 	uint32_t nas;                 /* address spaces, >= 1 */
 	enum memory_mode memory_mode; /* va: the kernel's use_va device; pinned: its PA device */
+	uint64_t
+		hold_budget; /* bytes, or MEMORY_HOLD_*; pinned memory that may wait for its next map */
 	bool memlock_unlimited; /* pins are not held against RLIMIT_MEMLOCK, only by mlock(2) itself */
 	size_t max_iotlb_entries;         /* entries per address space */
 	uint32_t deviations;              /* enum vdpa_deviation bits */

@@ -39,6 +39,7 @@ enum vdpa_key {
 	VDPA_KEY_CAPACITY = 1u << 16,  /* bytes; suffix K, M, G, T */
 	VDPA_KEY_READ_ONLY = 1u << 17, /* on | off */
 	VDPA_KEY_NUM_QUEUES = 1u << 18,
+	VDPA_KEY_HOLD = 1u << 19, /* off | memlock | SIZE | N% */
 };
 
 struct vdpa_dev_config {
@@ -52,6 +53,7 @@ struct vdpa_dev_config {
 	char backend[256]; /* not given: the type's own default */
 	enum memory_mode memory;
 	bool memlock_unlimited; /* default: false, pins are limited by RLIMIT_MEMLOCK */
+	uint64_t hold; /* bytes or MEMORY_HOLD_*; default MEMORY_HOLD_ALL, strict is always OFF */
 	enum vdpa_mapping mapping;
 	bool strict;
 	bool compat_reset;          /* default: strict */

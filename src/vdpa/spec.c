@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "base/refuse.h"
+#include "memory/hold.h"
 #include "vdpa/mgmt.h"
 
 #define DEFAULT_MGMTDEV "vdpasim_net"
@@ -24,6 +25,7 @@ enum kind {
 	KIND_NUMBER,
 	KIND_POWER_OF_TWO,
 	KIND_SIZE,
+	KIND_BUDGET,
 	KIND_CHOICE
 };
 
@@ -65,6 +67,7 @@ static const struct key keys[] = {
 	{"backend", VDPA_KEY_BACKEND, KIND_TEXT, FIELD(backend), 0, 0, 0, 0, NULL},
 	{"memory", VDPA_KEY_MEMORY, KIND_CHOICE, FIELD(memory), 0, 0, 0, 0, memories},
 	{"memlock", VDPA_KEY_MEMLOCK, KIND_CHOICE, FIELD(memlock_unlimited), 0, 0, 0, 0, memlocks},
+	{"hold", VDPA_KEY_HOLD, KIND_BUDGET, FIELD(hold), MEMORY_PAGE_SIZE, 1ULL << 60, 0, 0, NULL},
 	{"mapping", VDPA_KEY_MAPPING, KIND_CHOICE, FIELD(mapping), 0, 0, 0, 0, mappings},
 	{"quirks", VDPA_KEY_QUIRKS, KIND_CHOICE, FIELD(strict), 0, 0, 0, 0, quirks},
 	{"compat_reset", VDPA_KEY_COMPAT_RESET, KIND_CHOICE, FIELD(compat_reset), 0, 0, 0, 0,
@@ -194,13 +197,34 @@ static int parse_number(const struct key *key, const char *word, struct vdpa_dev
 		return out_of_range(key, word);
 	errno = 0;
 	value = strtoull(word, &end, 0);
-	if (key->kind == KIND_SIZE && !scale(&value, &end))
+	if (key->kind >= KIND_SIZE && !scale(&value, &end))
 		return out_of_range(key, word);
 	if (errno || *end != '\0' || value < key->min || value > key->max)
 		return out_of_range(key, word);
 	if (key->kind == KIND_POWER_OF_TWO && (value & (value - 1)) != 0)
 		return out_of_range(key, word);
 	store(config, key, value);
+	return 0;
+}
+
+/* "off", "memlock", parts of RLIMIT_MEMLOCK in a hundred, or a size. */
+static int parse_budget(const struct key *key, const char *word, struct vdpa_dev_config *config)
+{
+	char *end;
+	unsigned long percent = strtoul(word, &end, 10);
+	bool is_percent = word[0] >= '1' && word[0] <= '9' && strcmp(end, "%") == 0;
+
+	if (strcmp(word, "off") == 0)
+		store(config, key, MEMORY_HOLD_OFF);
+	else if (strcmp(word, "memlock") == 0)
+		store(config, key, MEMORY_HOLD_ALL);
+	else if (is_percent && percent <= 100)
+		store(config, key, MEMORY_HOLD_PERCENT(percent));
+	else if (is_percent || parse_number(key, word, config))
+		return refuse(-ERANGE,
+			      "%s \"%s\" is none of: off, memlock, a share of it (1%% to 100%%), a "
+			      "size (4K, 64M, 4G ...)",
+			      key->name, word);
 	return 0;
 }
 
@@ -232,6 +256,8 @@ static int parse_value(const struct key *key, const char *word, struct vdpa_dev_
 	case KIND_POWER_OF_TWO:
 	case KIND_SIZE:
 		return parse_number(key, word, config);
+	case KIND_BUDGET:
+		return parse_budget(key, word, config);
 	case KIND_CHOICE:
 		return parse_choice(key, word, config);
 	}
@@ -322,6 +348,7 @@ static void set_defaults(struct vdpa_dev_config *config)
 		.features = UINT64_MAX,
 		.backend = "loopback",
 		.memory = MEMORY_VA,
+		.hold = MEMORY_HOLD_ALL,
 		.mapping = VDPA_MAPPING_SET_MAP,
 		.reset_map = true,
 		.workers = 1,
@@ -362,6 +389,9 @@ static int check_keys_taken(const struct vdpa_mgmt_dev *mgmt, const struct vdpa_
 
 static int check_strict(const struct vdpa_dev_config *config)
 {
+	if ((config->given & VDPA_KEY_HOLD) && config->hold != MEMORY_HOLD_OFF)
+		return refuse(-EINVAL, "hold conflicts with quirks linux-6.12, whose only value "
+				       "is off");
 	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
 		const struct key *key = &keys[i];
 		uint64_t value;
@@ -399,6 +429,8 @@ int vdpa_spec_parse(const struct vdpa_mgmt_dev *const *mgmt, size_t nr_mgmt, con
 		return ret;
 	if (!(c.given & VDPA_KEY_NAME))
 		snprintf(c.name, sizeof(c.name), "%.16s%u", found->default_name, nth);
+	if (c.strict)
+		c.hold = MEMORY_HOLD_OFF;
 	if (!(c.given & VDPA_KEY_COMPAT_RESET))
 		c.compat_reset = c.strict;
 	if (!(c.given & VDPA_KEY_MAX_IOTLB_ENTRIES))

@@ -213,7 +213,7 @@ int mapping_update(struct vhost_vdpa *s, struct address_space *as,
 		nothing_yet = nr_told == 0 && pieces.nr > 0 && pieces.v[0].first == msg->iova;
 	}
 	if (ret)
-		memory_uncharge(s->owner_space, pieces.charged_pages);
+		uncharge(s, pieces.charged_uaddr, pieces.charged_pages);
 	else
 		as->charged_pages += pieces.charged_pages;
 	pieces_free(&pieces);
@@ -240,7 +240,7 @@ static void let_go(struct vhost_vdpa *s, struct address_space *as,
 			if (unpin_first)
 				memory_region_unpin(e.mem);
 			pages = (e.last - e.first) / MEMORY_PAGE_SIZE + 1;
-			memory_uncharge(s->owner_space, pages);
+			uncharge(s, e.mem->uaddr, pages);
 			as->charged_pages -= pages;
 		}
 		if (vdpa_device_mapping(s->dev) == VDPA_MAPPING_DMA_MAP)

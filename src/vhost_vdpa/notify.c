@@ -86,19 +86,16 @@ void notifier_destroy(struct notifier *n)
 	free(n);
 }
 
-void notifier_signal(const struct notifier *n)
+static void notifier_signal(void *arg)
 {
-	fd_signal(n->fd, n->may_block);
-}
+	const struct notifier *n = arg;
 
-static void notifier_called(void *arg)
-{
-	notifier_signal(arg);
+	fd_signal(n->fd, n->may_block);
 }
 
 struct vdpa_callback notifier_callback(struct notifier *n)
 {
-	return n ? (struct vdpa_callback){notifier_called, n} : (struct vdpa_callback){0};
+	return n ? (struct vdpa_callback){notifier_signal, n} : (struct vdpa_callback){0};
 }
 
 int do_set_vring_call(struct vhost_vdpa *s, struct ioctl_call *c)

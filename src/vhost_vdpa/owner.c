@@ -14,6 +14,10 @@ int do_set_owner(struct vhost_vdpa *s, struct ioctl_call *c)
 	if (s->owner_mm != 0)
 		return refuse(-EBUSY, "the device has an owner%s",
 			      s->owner_mm == c->client->mm_id ? ": this process" : "");
+	if (s->dev->memory_mode == MEMORY_PINNED && vdpa_deviates(s->dev, VDPA_D8_UNPIN_LAST) &&
+	    memory_hold_create(c->client->space, s->dev->hold_budget, s->dev->memlock_unlimited,
+			       &s->hold))
+		return refuse(-ENOMEM, "no memory for the registrations of %s", s->dev->name);
 	s->owner_mm = c->client->mm_id;
 	s->owner_space = memory_space_get(c->client->space);
 	if (s->dev->memory_mode != MEMORY_VA || !s->dev->ops->bind_mm)
@@ -69,4 +73,9 @@ int do_set_fork_from_owner(struct vhost_vdpa *s, struct ioctl_call *c)
 		return refuse(-EINVAL, "SET_FORK_FROM_OWNER %u: 0 or 1", c->u.u8);
 	s->fork_from_owner = c->u.u8;
 	return 0;
+}
+
+int do_log_refused(struct vhost_vdpa *s, struct ioctl_call *c)
+{
+	return refuse(-ENOTTY, "device %s does not log dirty memory", s->dev->name);
 }

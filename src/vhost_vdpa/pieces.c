@@ -46,24 +46,47 @@ void pieces_free(struct pieces *pieces)
 
 /* ---- pinned ---- */
 
+/* Strict mode counts every mapping of every device; else devices share what they have mapped alike. */
+static int charge(struct vhost_vdpa *s, uaddr_t uaddr, uint64_t pages) REQUIRES(s->dev->lock)
+{
+	if (s->hold)
+		return memory_charge_range(s->owner_space, s, uaddr, pages,
+					   s->dev->memlock_unlimited);
+	return s->dev->memlock_unlimited ? memory_charge_beyond_limit(s->owner_space, pages)
+					 : memory_charge(s->owner_space, pages);
+}
+
+void uncharge(struct vhost_vdpa *s, uaddr_t uaddr, uint64_t pages)
+{
+	if (pages == 0)
+		return;
+	if (s->hold)
+		memory_uncharge_range(s->owner_space, s, uaddr, pages);
+	else
+		memory_uncharge(s->owner_space, pages);
+}
+
 static int collect_pinned(struct vhost_vdpa *s, const struct vhost_iotlb_msg *msg,
 			  struct pieces *out) REQUIRES(s->dev->lock)
 {
 	iova_t first = msg->iova & ~PAGE_MASK, last = (msg->iova + msg->size - 1) | PAGE_MASK;
 	uint64_t pages = (last - first) / MEMORY_PAGE_SIZE + 1;
+	uaddr_t uaddr = msg->uaddr & ~PAGE_MASK;
+	bool write = (msg->perm & VHOST_ACCESS_WO) != 0;
 	struct memory_region *mem;
 	int ret;
 
-	ret = s->dev->memlock_unlimited ? memory_charge_beyond_limit(s->owner_space, pages)
-					: memory_charge(s->owner_space, pages);
+	ret = charge(s, uaddr, pages);
 	if (ret)
 		return ret;
+	out->charged_uaddr = uaddr;
 	out->charged_pages = pages;
 	if (pages > UINT64_MAX / MEMORY_PAGE_SIZE)
 		return refuse(-EFAULT, "0x%" PRIx64 " pages are more than any client has", pages);
-	ret = memory_region_create(s->owner_space, msg->uaddr & ~PAGE_MASK,
-				   pages * MEMORY_PAGE_SIZE, (msg->perm & VHOST_ACCESS_WO) != 0,
-				   MEMORY_PINNED, &mem);
+	ret = s->hold ? memory_region_register(s->hold, uaddr, pages * MEMORY_PAGE_SIZE, write,
+					       &mem)
+		      : memory_region_create(s->owner_space, uaddr, pages * MEMORY_PAGE_SIZE, write,
+					     MEMORY_PINNED, &mem);
 	if (ret)
 		return ret;
 	ret = add(out, first, last, mem);

@@ -18,7 +18,8 @@ struct pieces {
 	size_t nr, room;
 	iova_t next; /* how far the client's bytes were looked at */
 	uint64_t
-		charged_pages; /* already accounted to the owner; the caller undoes it on failure */
+		charged_pages; /* accounted to the owner; the caller undoes it on failure, uncharge() */
+	uaddr_t charged_uaddr; /* from here on */
 };
 
 /**
@@ -29,5 +30,8 @@ struct pieces {
 int pieces_collect(struct vhost_vdpa *s, const struct vhost_iotlb_msg *msg,
 		   struct pieces *out) HF_MUST_CHECK REQUIRES(s->dev->lock);
 void pieces_free(struct pieces *pieces);
+
+/** uncharge() - @pages of a mapping from @uaddr on leave the owner's account */
+void uncharge(struct vhost_vdpa *s, uaddr_t uaddr, uint64_t pages) REQUIRES(s->dev->lock);
 
 #endif

@@ -11,6 +11,7 @@
  * Nothing here waits for the client.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
@@ -27,7 +28,6 @@ int session_reset(struct vhost_vdpa *s, enum vdpa_reset_event event)
 
 	s->suspended = false;
 	ret = vdpa_reset(s->dev, event, (s->backend_features & BACKEND_PERSIST) != 0);
-	log_reset(s);
 	if (ret)
 		return refuse(ret, "%s: the parent's reset failed", s->dev->name);
 	s->vring_num_max = VDPA_CALL(s->dev, get_vq_num_max);
@@ -134,8 +134,28 @@ static void drop_config_call(struct vhost_vdpa *s) REQUIRES(s->dev->lock)
 	s->config_call = NULL;
 }
 
+/* For who looks at the messages: did held registrations help this client? */
+static void tell_holds(struct vhost_vdpa *s) REQUIRES(s->dev->lock)
+{
+	struct memory_hold_counters c;
+
+	if (!s->hold)
+		return;
+	memory_hold_counters(s->hold, &c);
+	HF_TRACE4(hold_close, s->dev->name, c.hits, c.shared, c.misses);
+	hf_info(s->dev->name,
+		"registrations of memory: %" PRIu64 " new, %" PRIu64 " shared, %" PRIu64
+		" taken over (%" PRIu64 " held ones were no longer the same), %" PRIu64
+		" given up by the client's calls, %" PRIu64 " for want of room",
+		c.misses, c.shared, c.hits, c.stale, c.evicted[MEMORY_EVICT_CLIENT],
+		c.evicted[MEMORY_EVICT_BUDGET] + c.evicted[MEMORY_EVICT_LIMIT]);
+}
+
 static void drop_owner(struct vhost_vdpa *s) REQUIRES(s->dev->lock)
 {
+	tell_holds(s);
+	memory_hold_destroy(s->hold);
+	s->hold = NULL;
 	memory_space_put(s->owner_space);
 	s->owner_space = NULL;
 	s->owner_mm = 0;
@@ -154,7 +174,6 @@ void session_end(struct vhost_vdpa *s, enum vdpa_reset_event event)
 		VDPA_CALL(s->dev, unbind_mm);
 	s->mm_bound = false;
 	drop_config_call(s);
-	log_end(s);
 	if (vdpa_reset_removes_mappings(event))
 		as_destroy_all(s);
 	vdpa_domain_detach(s->dev);

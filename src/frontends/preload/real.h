@@ -69,6 +69,19 @@ struct statx;
 	X(int, fcntl64, (int, int, ...))                                                           \
 	X(void *, mmap, (void *, size_t, int, int, int, off_t))                                    \
 	X(void *, mmap64, (void *, size_t, int, int, int, off64_t))                                \
+	X(int, munmap, (void *, size_t))                                                           \
+	X(void *, mremap, (void *, size_t, size_t, int, ...))                                      \
+	X(int, madvise, (void *, size_t, int))                                                     \
+	X(int, msync, (void *, size_t, int))                                                       \
+	X(int, mlock, (const void *, size_t))                                                      \
+	X(int, mlock2, (const void *, size_t, unsigned int))                                       \
+	X(int, mlockall, (int))                                                                    \
+	X(int, fallocate, (int, int, off_t, off_t))                                                \
+	X(int, fallocate64, (int, int, off64_t, off64_t))                                          \
+	X(int, ftruncate, (int, off_t))                                                            \
+	X(int, ftruncate64, (int, off64_t))                                                        \
+	X(int, truncate, (const char *, off_t))                                                    \
+	X(int, truncate64, (const char *, off64_t))                                                \
 	X(int, stat, (const char *, struct stat *))                                                \
 	X(int, stat64, (const char *, struct stat64 *))                                            \
 	X(int, lstat, (const char *, struct stat *))                                               \

@@ -18,6 +18,8 @@
 #include "frontends/preload/call.h"
 #include "frontends/preload/files.h"
 #include "frontends/preload/node.h"
+#include "frontends/preload/wrap_memory.h"
+#include "memory/hold.h"
 
 #define MESSAGE_LEN 72u /* a session reads no more of a write ([2-1], [2-2]) */
 
@@ -105,6 +107,20 @@ static ssize_t call_write(struct preload_file *file, uaddr_t buf, size_t len)
 	return vhost_vdpa_write(file->session, node_client(), buf, len);
 }
 
+/* For an UPDATE of pinned memory: where the registration came from. */
+static void log_got(FILE *f)
+{
+	static const char *const names[] = {
+		[MEMORY_GOT_NEW] = "pinned",
+		[MEMORY_GOT_SHARED] = "pinned already",
+		[MEMORY_GOT_HELD] = "held",
+	};
+	enum memory_got got = memory_got();
+
+	if (got != MEMORY_GOT_NONE)
+		fprintf(f, " [%s]", names[got]);
+}
+
 static ssize_t write_ours(const char *name, struct preload_file *file, int fd, const void *buf,
 			  size_t len)
 {
@@ -117,8 +133,11 @@ static ssize_t write_ours(const char *name, struct preload_file *file, int fd, c
 		fprintf(call.log, "%s(%d, ", name, fd);
 		vhost_vdpa_print_write(call.log, node_client(), at, len);
 		fprintf(call.log, ", %zu)", len);
+		(void)memory_got();
 	}
 	rc = call_write(file, at, len);
+	if (call.log && rc >= 0)
+		log_got(call.log);
 	files_put(file);
 	return call_leave(&call, rc);
 }
@@ -271,10 +290,16 @@ static void *mmap_ours(struct preload_file *file, int fd, size_t len, int prot, 
 	HF_EXPORT void *name(void *addr, size_t len, int prot, int flags, int fd, off_type off)    \
 	{                                                                                          \
 		struct preload_file *file;                                                         \
+		void *ret;                                                                         \
                                                                                                    \
-		if (!files_maybe(fd) || (flags & MAP_ANONYMOUS) || !(file = files_get(fd)))        \
-			return real()->name(addr, len, prot, flags, fd, off);                      \
-		return mmap_ours(file, fd, len, prot, flags, (uint64_t)off);                       \
+		if (files_maybe(fd) && !(flags & MAP_ANONYMOUS) && (file = files_get(fd)))         \
+			return mmap_ours(file, fd, len, prot, flags, (uint64_t)off);               \
+		if (flags & MAP_FIXED)                                                             \
+			wrap_memory_forget(addr, len);                                             \
+		ret = real()->name(addr, len, prot, flags, fd, off);                               \
+		if (ret == MAP_FAILED && errno == EAGAIN && wrap_memory_give_way(errno))           \
+			ret = real()->name(addr, len, prot, flags, fd, off);                       \
+		return ret;                                                                        \
 	}
 WRAP_MMAP(mmap, off_t)
 WRAP_MMAP(mmap64, off64_t)

@@ -47,6 +47,7 @@ static void fill_device(struct vdpasim *sim, const struct vdpa_dev_config *confi
 	dev->nas = platform ? 1 : params->nas;
 	dev->memory_mode = config->memory;
 	dev->memlock_unlimited = config->memlock_unlimited;
+	dev->hold_budget = config->hold;
 	dev->max_iotlb_entries = config->max_iotlb_entries;
 	dev->deviations = config->strict ? VDPA_DEVIATIONS_STRICT : VDPA_DEVIATIONS_DEFAULT;
 	sim->type = params->type;

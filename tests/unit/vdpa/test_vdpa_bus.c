@@ -386,7 +386,8 @@ static void deviations_are_one_bit_a_row(void **state)
 		assert_true(strlen(rows[i].what) > 10 && strlen(rows[i].reason) > 10);
 		all |= rows[i].bit;
 	}
-	assert_int_equal(all, VDPA_DEVIATIONS_DEFAULT);
+	/* no device logs dirty memory yet */
+	assert_int_equal(all & ~VDPA_DEVIATIONS_DEFAULT, VDPA_D2_DIRTY_LOG);
 }
 
 int main(void)

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * The client's calls that change what its memory is. Held registrations (memory/hold.h) lock pages that
+ * the client believes to be free of us, and a locked page shows: madvise(2) and msync(2) refuse it, it
+ * counts against RLIMIT_MEMLOCK. So what such a call is about stops being held before it is made, and a
+ * call that fails for want of lockable memory is made once more with nothing held.
+ *
+ * Nothing here is needed for a device to see the right bytes: a registration is looked at when it is taken over, and
+ * calls that do not come by here (raw system calls, the C library's own) are found out then.
+ */
+#include "real.h"
+
+#include <errno.h>
+#include <stdarg.h>
+
+#include "frontends/preload/wrap_memory.h"
+#include "memory/hold.h"
+
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
+
+void wrap_memory_forget(const void *addr, size_t len)
+{
+	uaddr_t first = (uintptr_t)addr, last;
+
+	if (memory_hold_is_empty() || len == 0)
+		return;
+	if (__builtin_add_overflow(first, len - 1, &last))
+		last = UINT64_MAX;
+	memory_hold_forget(first, last);
+}
+
+bool wrap_memory_give_way(int err)
+{
+	return (err == EAGAIN || err == ENOMEM || err == EPERM) && !memory_hold_is_empty() &&
+	       memory_hold_forget_all(MEMORY_EVICT_CLIENT);
+}
+
+HF_EXPORT int munmap(void *addr, size_t len)
+{
+	wrap_memory_forget(addr, len);
+	return real()->munmap(addr, len);
+}
+
+HF_EXPORT void *mremap(void *addr, size_t old_len, size_t new_len, int flags, ...)
+{
+	void *to = NULL, *ret;
+	va_list ap;
+
+	va_start(ap, flags);
+	if (flags & MREMAP_FIXED)
+		to = va_arg(ap, void *);
+	va_end(ap);
+	wrap_memory_forget(addr, old_len);
+	if (flags & MREMAP_FIXED)
+		wrap_memory_forget(to, new_len);
+	ret = real()->mremap(addr, old_len, new_len, flags, to);
+	if (ret == MAP_FAILED && errno == EAGAIN && wrap_memory_give_way(errno))
+		ret = real()->mremap(addr, old_len, new_len, flags, to);
+	return ret;
+}
+
+/* Advice that neither changes the bytes nor minds a lock. */
+static bool is_harmless(int advice)
+{
+	switch (advice) {
+	case MADV_NORMAL:
+	case MADV_RANDOM:
+	case MADV_SEQUENTIAL:
+	case MADV_WILLNEED:
+	case MADV_DONTFORK:
+	case MADV_DOFORK:
+	case MADV_HUGEPAGE:
+	case MADV_NOHUGEPAGE:
+	case MADV_COLLAPSE:
+	case MADV_DONTDUMP:
+	case MADV_DODUMP:
+	case MADV_POPULATE_READ:
+	case MADV_POPULATE_WRITE:
+		return true;
+	default:
+		return false;
+	}
+}
+
+HF_EXPORT int madvise(void *addr, size_t len, int advice)
+{
+	if (!is_harmless(advice))
+		wrap_memory_forget(addr, len);
+	return real()->madvise(addr, len, advice);
+}
+
+HF_EXPORT int msync(void *addr, size_t len, int flags)
+{
+	if (flags & MS_INVALIDATE)
+		wrap_memory_forget(addr, len);
+	return real()->msync(addr, len, flags);
+}
+
+/* ---- the client's own locks, which ours must not take away later ---- */
+
+HF_EXPORT int mlock(const void *addr, size_t len)
+{
+	int ret;
+
+	wrap_memory_forget(addr, len);
+	ret = real()->mlock(addr, len);
+	return ret < 0 && wrap_memory_give_way(errno) ? real()->mlock(addr, len) : ret;
+}
+
+HF_EXPORT int mlock2(const void *addr, size_t len, unsigned int flags)
+{
+	int ret;
+
+	wrap_memory_forget(addr, len);
+	ret = real()->mlock2(addr, len, flags);
+	return ret < 0 && wrap_memory_give_way(errno) ? real()->mlock2(addr, len, flags) : ret;
+}
+
+HF_EXPORT int mlockall(int flags)
+{
+	if (!memory_hold_is_empty())
+		(void)memory_hold_forget_all(MEMORY_EVICT_CLIENT);
+	return real()->mlockall(flags);
+}
+
+/* ---- files ---- */
+
+static void forget_file(int fd)
+{
+	struct stat64 st;
+	int saved = errno;
+
+	if (!memory_hold_is_empty() && real()->fstat64(fd, &st) == 0)
+		memory_hold_forget_file(st.st_ino);
+	errno = saved;
+}
+
+static void forget_path(const char *path)
+{
+	struct stat64 st;
+	int saved = errno;
+
+	if (!memory_hold_is_empty() && real()->stat64(path, &st) == 0)
+		memory_hold_forget_file(st.st_ino);
+	errno = saved;
+}
+
+/* Every mode but plain allocation takes bytes out, moves or zeroes them. */
+#define WRAP_FALLOCATE(name, off_type)                                                             \
+	HF_EXPORT int name(int fd, int mode, off_type off, off_type len)                           \
+	{                                                                                          \
+		if (mode & ~FALLOC_FL_KEEP_SIZE)                                                   \
+			forget_file(fd);                                                           \
+		return real()->name(fd, mode, off, len);                                           \
+	}
+WRAP_FALLOCATE(fallocate, off_t)
+WRAP_FALLOCATE(fallocate64, off64_t)
+
+#define WRAP_FTRUNCATE(name, off_type)                                                             \
+	HF_EXPORT int name(int fd, off_type len)                                                   \
+	{                                                                                          \
+		forget_file(fd);                                                                   \
+		return real()->name(fd, len);                                                      \
+	}
+WRAP_FTRUNCATE(ftruncate, off_t)
+WRAP_FTRUNCATE(ftruncate64, off64_t)
+
+#define WRAP_TRUNCATE(name, off_type)                                                              \
+	HF_EXPORT int name(const char *path, off_type len)                                         \
+	{                                                                                          \
+		forget_path(path);                                                                 \
+		return real()->name(path, len);                                                    \
+	}
+WRAP_TRUNCATE(truncate, off_t)
+WRAP_TRUNCATE(truncate64, off64_t)

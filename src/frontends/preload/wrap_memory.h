@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/* What the wrapper of mmap(2) shares with those of the other memory calls. Any thread. */
+#ifndef HOLDFAST_FRONTENDS_PRELOAD_WRAP_MEMORY_H
+#define HOLDFAST_FRONTENDS_PRELOAD_WRAP_MEMORY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/** wrap_memory_forget() - the client is about to change [@addr, @addr + @len): nothing of it stays held */
+void wrap_memory_forget(const void *addr, size_t len);
+
+/** wrap_memory_give_way() - a call failed with @err: would it succeed with nothing held?
+ * Return: something was held and now is not, so it is worth another try */
+bool wrap_memory_give_way(int err);
+
+#endif
