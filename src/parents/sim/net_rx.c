@@ -4,7 +4,7 @@
  *
  * 1. A frame is read straight into the guest's buffers, as many as one frame may need, with room of our own
  *    behind them; a frame that runs into that room was too long and is dropped whole.
- * 2. Where the buffers at hand may not do for the largest frame, it is read into our own room and copied. If
+ * 2. Where the buffers at hand may not do for the largest frame, or are in as many pieces as one call takes, it is read into our own room and copied. If
  *    it then does not fit, it waits there, the fd is left alone, and the next kick goes on with it.
  * 3. With no buffer at all the fd is not read; the backend's own queue fills and drops. No loop ever spins
  *    on either condition: one waits for the kick, the other for the fd's edge.
@@ -107,8 +107,7 @@ unsigned int simnet_rx_gather(struct simnet_rx *rx, size_t want, size_t *capacit
 		if (rx->head + used == rx->nr && !simnet_rx_next(rx))
 			break;
 		chain = &rx->chains[rx->head + used];
-		/* One piece is kept for the room behind. */
-		if (n + chain->nr_in > SIMNET_IOV_MAX - 1)
+		if (n + chain->nr_in > SIMNET_IOV_MAX)
 			break;
 		memcpy(&iov[n], chain->in, chain->nr_in * sizeof(*iov));
 		n += chain->nr_in;
@@ -244,7 +243,7 @@ static enum rx_step rx_one(struct simnet_rx *rx)
 	n = simnet_rx_gather(rx, want, &room);
 	if (n == 0)
 		return RX_NO_BUFFER;
-	if (room < want)
+	if (room < want || n == SIMNET_IOV_MAX) /* no piece is left for the room behind */
 		return rx_copied(rx);
 	pair->iov[n] = (struct iovec){pair->held, SIMNET_HELD_LEN};
 	len = pair->net->backend->recv(pair, pair->iov, n + 1);

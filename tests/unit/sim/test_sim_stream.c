@@ -12,18 +12,26 @@
 
 #include "support.h"
 
+enum { LONG_CHAIN = 2048, PIECE = 8 };
+
 static char dir[] = "/tmp/hf-sim-XXXXXX";
 static struct sockaddr_un address;
 
-static void make(struct rig *rig, bool listens)
+static void make_sized(struct rig *rig, bool listens, uint16_t num)
 {
 	struct vdpa_dev_config config = rig_config();
 
 	config.given |= VDPA_KEY_BACKEND;
 	(void)snprintf(config.backend, sizeof(config.backend), "stream,path=%s%s", address.sun_path,
 		       listens ? ",listen" : "");
+	config.vq_size = LONG_CHAIN;
 	rig_make(rig, &config);
-	rig_start(rig, BASE_FEATURES, 2, 16);
+	rig_start(rig, BASE_FEATURES, 2, num);
+}
+
+static void make(struct rig *rig, bool listens)
+{
+	make_sized(rig, listens, 16);
 }
 
 static int peer_listen(void)
@@ -287,6 +295,74 @@ static void stream_absurd_length_cuts_connection(void **state)
 	close(fd);
 }
 
+/* A receive buffer of @nr pieces with gaps between them. */
+static void add_pieces(struct rig *rig, uint8_t *mem, uint32_t nr)
+{
+	static struct ring_driver_seg segs[LONG_CHAIN];
+
+	for (uint32_t i = 0; i < nr; i++)
+		segs[i] = (struct ring_driver_seg){rig_iova(rig, mem + 2 * PIECE * i), PIECE};
+	assert_int_equal(ring_driver_add(rig->vq[0].drv, segs, 0, nr, mem, NULL, 0), 0);
+	rig_publish(rig, 0);
+}
+
+static void expect_pieces(const uint8_t *mem, const uint8_t *frame, uint32_t len)
+{
+	for (uint32_t i = HDR; i < len; i++)
+		assert_int_equal(mem[i / PIECE * 2 * PIECE + i % PIECE], frame[i]);
+}
+
+/* As many pieces as one read takes: nothing of a read fits behind them, and yet they do. */
+static void stream_buffer_of_1024_pieces_is_filled(void **state)
+{
+	static uint8_t mem[2 * PIECE * LONG_CHAIN];
+	uint8_t frame[HDR + 500];
+	struct rig rig;
+	uint32_t len;
+	int fd;
+
+	(void)state;
+	make_sized(&rig, true, LONG_CHAIN);
+	fd = peer_connect();
+	rig_quiet(&rig);
+	for (uint32_t nr = 1022; nr <= 1024; nr++) {
+		memset(mem, 0, sizeof(mem));
+		frame_make(frame, sizeof(frame), nr);
+		add_pieces(&rig, mem, nr);
+		peer_send(fd, frame + HDR, sizeof(frame) - HDR);
+		assert_ptr_equal(rig_get(&rig, 0, &len), mem);
+		assert_int_equal(len, sizeof(frame));
+		expect_pieces(mem, frame, sizeof(frame));
+	}
+	exchange(&rig, fd, 1);
+	rig_destroy(&rig);
+	close(fd);
+}
+
+/* One piece more is more than a chain may have: the buffer comes back unused, and the frame takes the next one. */
+static void stream_buffer_of_1025_pieces_comes_back_empty(void **state)
+{
+	static uint8_t mem[2 * PIECE * LONG_CHAIN];
+	struct rig rig;
+	uint32_t len;
+	int fd;
+
+	(void)state;
+	make_sized(&rig, true, LONG_CHAIN);
+	fd = peer_connect();
+	rig_quiet(&rig);
+	add_pieces(&rig, mem, 1025);
+	peer_send(fd, mem, 60);
+	assert_ptr_equal(rig_get(&rig, 0, &len), mem);
+	assert_int_equal(len, 0);
+	assert_int_equal(rig_counter(&rig, 0, "rx errors"), 1);
+	add_pieces(&rig, mem, 100);
+	assert_ptr_equal(rig_get(&rig, 0, &len), mem);
+	assert_int_equal(len, HDR + 60);
+	rig_destroy(&rig);
+	close(fd);
+}
+
 static void expect_refused(const char *backend, uint16_t max_vqp, int err, const char *words)
 {
 	struct vdpa_dev_config config = rig_config();
@@ -344,6 +420,8 @@ int main(void)
 		cmocka_unit_test(stream_bytes_in_dribs_make_whole_frames),
 		cmocka_unit_test(stream_full_socket_blocks_and_loses_nothing),
 		cmocka_unit_test(stream_absurd_length_cuts_connection),
+		cmocka_unit_test(stream_buffer_of_1024_pieces_is_filled),
+		cmocka_unit_test(stream_buffer_of_1025_pieces_comes_back_empty),
 		cmocka_unit_test(backend_bad_words_are_refused_in_words),
 	};
 
