@@ -27,6 +27,8 @@ int cmd_run(int argc, char **argv);
 int cmd_check(int argc, char **argv);
 int cmd_dev(int argc, char **argv);
 int cmd_mgmtdev(int argc, char **argv);
+int cmd_blk(int argc, char **argv);
+int cmd_net(int argc, char **argv);
 int bench_reset(int argc, char **argv);
 int bench_iotlb(int argc, char **argv);
 
@@ -57,5 +59,9 @@ int cli_preload_setup(const char *who, const char *const *specs, size_t nr_specs
 /** cli_parent_add() - `--parent FILE`: a parent that SPECs may name, here and in the client
  * Return: 0, or an exit status, and one line was printed. @who: as above. Before cli_preload_setup(). */
 int cli_parent_add(const char *who, const char *file) HF_MUST_CHECK;
+
+/** cli_modules_prepare() - say where installed parents are, before devices are made in this process;
+ * cli_preload_setup() does it too. Return: 0, or an exit status, and one line was printed */
+int cli_modules_prepare(const char *who) HF_MUST_CHECK;
 
 #endif

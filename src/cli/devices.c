@@ -2,6 +2,7 @@
 #include "cli/devices.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -101,7 +102,8 @@ int devices_check(const struct device_specs *specs)
 	return rc;
 }
 
-static int add_one(struct vdpa_bus *bus, const struct device_specs *specs, size_t nth)
+static int add_one(struct vdpa_bus *bus, const struct device_specs *specs, size_t nth,
+		   const struct vdpa_driver *drv)
 {
 	struct vdpa_dev_config config;
 	const struct vdpa_mgmt_dev *mgmt;
@@ -116,14 +118,25 @@ static int add_one(struct vdpa_bus *bus, const struct device_specs *specs, size_
 		return *refuse_reason() ? rc
 					: refuse(rc, "cannot make device %s: %s", config.name,
 						 strerror(-rc));
-	dev = vhost_vdpa_find(bus, (unsigned int)nth);
-	if (!dev)
-		return refuse(-ENODEV, "vhost_vdpa does not take device %s", config.name);
+	dev = vdpa_bus_find(bus, config.name);
+	if (!dev || dev->driver != drv) {
+		char why[256];
+
+		snprintf(why, sizeof(why), "%s", refuse_reason());
+		rc = refuse(-ENODEV, "%s does not take device %s%s%s", drv->name, config.name,
+			    *why ? ": " : "", why);
+	}
 	vdpa_device_put(dev);
-	return 0;
+	return rc;
 }
 
 int devices_create(const struct device_specs *specs, struct vdpa_bus **out)
+{
+	return devices_create_for(specs, &vhost_vdpa_driver, out);
+}
+
+int devices_create_for(const struct device_specs *specs, const struct vdpa_driver *drv,
+		       struct vdpa_bus **out)
 {
 	struct memory_space *space;
 	struct vdpa_bus *bus;
@@ -135,9 +148,9 @@ int devices_create(const struct device_specs *specs, struct vdpa_bus **out)
 	memory_space_put(space);
 	if (rc)
 		return refuse(rc, "no memory");
-	rc = vdpa_driver_register(bus, &vhost_vdpa_driver);
+	rc = vdpa_driver_register(bus, drv);
 	for (size_t i = 0; i < specs->nr && !rc; i++)
-		rc = add_one(bus, specs, i);
+		rc = add_one(bus, specs, i, drv);
 	if (rc)
 		vdpa_bus_destroy(bus);
 	else

@@ -41,5 +41,8 @@ int devices_check(const struct device_specs *specs) HF_MUST_CHECK;
  * Return: 0, or -errno with refuse() in words, and nothing is left.
  */
 int devices_create(const struct device_specs *specs, struct vdpa_bus **out) HF_MUST_CHECK;
+/** devices_create_for() - the same, with @drv as the bus's one driver instead of vhost_vdpa */
+int devices_create_for(const struct device_specs *specs, const struct vdpa_driver *drv,
+		       struct vdpa_bus **out) HF_MUST_CHECK;
 
 #endif

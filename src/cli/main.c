@@ -21,6 +21,8 @@ static const struct command commands[] = {
 	{"mgmtdev", cmd_mgmtdev, "what kinds of devices can be made"},
 	{"bench", cmd_bench, "measure: bench reset, bench iotlb"},
 	{"check", cmd_check, "check that a vhost-vdpa device behaves as specified"},
+	{"blk", cmd_blk, "use a disk without a guest: info, read, write, discard, zero"},
+	{"net", cmd_net, "use a network card without a guest: ping"},
 	{"help", cmd_help, "this text"},
 };
 

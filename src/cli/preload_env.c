@@ -151,7 +151,7 @@ int cli_parent_add(const char *who, const char *file)
 }
 
 /* Where modules are looked for by name, here and in the client, whose own folder says nothing. */
-static int set_module_folder(const char *who)
+int cli_modules_prepare(const char *who)
 {
 	char folder[PATH_MAX - sizeof(MODULE_FOLDER)], path[PATH_MAX];
 
@@ -195,7 +195,7 @@ int cli_preload_setup(const char *who, const char *const *texts, size_t nr_specs
 {
 	struct device_specs specs = {.nr = 0};
 	char library[PATH_MAX];
-	int rc = set_module_folder(who);
+	int rc = cli_modules_prepare(who);
 
 	if (!rc)
 		rc = collect(who, texts, nr_specs, &specs);

@@ -85,7 +85,7 @@ static int read_info(struct virtio_blk *blk)
 		return ret;
 	blk->info.features = virtio_vdpa_features(blk->v);
 	read_limits(&blk->info, &c);
-	if (blk->info.nr_sectors > UINT64_MAX / VIRTIO_BLK_SECTOR)
+	if (blk->info.nr_sectors > INT64_MAX / VIRTIO_BLK_SECTOR)
 		return refuse(-EINVAL, "%s: a capacity of %llu sectors", virtio_vdpa_name(blk->v),
 			      (unsigned long long)blk->info.nr_sectors);
 	return 0;
@@ -172,6 +172,11 @@ void virtio_blk_close(struct virtio_blk *blk)
 const struct virtio_blk_info *virtio_blk_info(const struct virtio_blk *blk)
 {
 	return &blk->info;
+}
+
+const char *virtio_blk_name(const struct virtio_blk *blk)
+{
+	return virtio_vdpa_name(blk->v);
 }
 
 /* ---- one request ---- */

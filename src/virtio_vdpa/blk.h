@@ -38,6 +38,8 @@ int virtio_blk_open(struct vdpa_device *dev, unsigned int timeout_ms,
 		    struct virtio_blk **out) HF_MUST_CHECK;
 void virtio_blk_close(struct virtio_blk *blk);
 const struct virtio_blk_info *virtio_blk_info(const struct virtio_blk *blk);
+/** virtio_blk_name() - the device's name on the bus */
+const char *virtio_blk_name(const struct virtio_blk *blk);
 
 /*
  * Requests. Return of all: 0; -EINVAL not on the disk; -EROFS; -EOPNOTSUPP the disk cannot; -EIO it failed; -ENODEV;

@@ -162,6 +162,11 @@ const struct virtio_net_info *virtio_net_info(const struct virtio_net *net)
 	return &net->info;
 }
 
+const char *virtio_net_name(const struct virtio_net *net)
+{
+	return virtio_vdpa_name(net->v);
+}
+
 const struct virtio_net_counters *virtio_net_counters(const struct virtio_net *net)
 {
 	return &net->counters;

@@ -27,6 +27,8 @@ struct virtio_net_counters {
 int virtio_net_open(struct vdpa_device *dev, struct virtio_net **out) HF_MUST_CHECK;
 void virtio_net_close(struct virtio_net *net);
 const struct virtio_net_info *virtio_net_info(const struct virtio_net *net);
+/** virtio_net_name() - the device's name on the bus */
+const char *virtio_net_name(const struct virtio_net *net);
 const struct virtio_net_counters *virtio_net_counters(const struct virtio_net *net);
 /** virtio_net_frame_max() - bytes of the largest frame, with its Ethernet header */
 size_t virtio_net_frame_max(const struct virtio_net *net);

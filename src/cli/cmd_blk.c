@@ -1,0 +1,613 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * `holdfast blk`: use a disk without any guest, through virtio_vdpa. Bytes are counted as in a file: where
+ * offset or length are no multiples of a sector, the sectors at the edges are read, changed and written back.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <linux/virtio_blk.h>
+#include <linux/virtio_config.h>
+#include <linux/virtio_ring.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <jansson.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/refuse.h"
+#include "cli/cli.h"
+#include "cli/own_device.h"
+#include "virtio_vdpa/blk.h"
+
+#define SECTOR     VIRTIO_BLK_SECTOR
+#define CHUNK      ((size_t)1 << 20) /* bytes moved at once */
+#define NS_PER_MS  1000000
+#define TIMEOUT_MS 30000
+
+struct blk_options {
+	const char *spec;
+	const char *file;
+	uint64_t offset, length;
+	bool has_length;
+	bool json;
+	unsigned int timeout_ms;
+	bool help;
+};
+
+struct blk_command {
+	const char *name;
+	int (*fn)(const char *who, struct virtio_blk *blk, const struct blk_options *o);
+	bool data; /* takes --file */
+	const char *help;
+};
+
+/* ---- bytes ---- */
+
+static uint64_t disk_len(const struct virtio_blk *blk)
+{
+	return virtio_blk_info(blk)->nr_sectors * SECTOR;
+}
+
+/* The sectors that [off, off + len) touches; @len at most CHUNK. */
+static uint64_t sectors_of(uint64_t off, size_t len, size_t *nr)
+{
+	uint64_t first = off / SECTOR;
+
+	*nr = (size_t)((off + len - 1) / SECTOR - first + 1);
+	return first;
+}
+
+/* Read whole sectors around @len bytes into @buf. Return: where they are, or NULL with @rc set */
+static char *load(struct virtio_blk *blk, char *buf, uint64_t off, size_t len, int *rc)
+{
+	size_t nr;
+	uint64_t first = sectors_of(off, len, &nr);
+
+	*rc = virtio_blk_read(blk, first, buf, nr);
+	return *rc ? NULL : buf + (off - first * SECTOR);
+}
+
+/* Write @len bytes of @src; @buf has room for the sectors around them. */
+static int store(struct virtio_blk *blk, char *buf, uint64_t off, const char *src, size_t len)
+{
+	size_t nr, head;
+	uint64_t first = sectors_of(off, len, &nr);
+	int rc = 0;
+
+	head = (size_t)(off - first * SECTOR);
+	if (head)
+		rc = virtio_blk_read(blk, first, buf, 1);
+	if (!rc && (off + len) % SECTOR && (nr > 1 || !head))
+		rc = virtio_blk_read(blk, first + nr - 1, buf + (nr - 1) * SECTOR, 1);
+	if (rc)
+		return rc;
+	memcpy(buf + head, src, len);
+	return virtio_blk_write(blk, first, buf, nr);
+}
+
+/* ---- files ---- */
+
+static int file_failed(const char *who, const char *what, const struct blk_options *o,
+		       const char *std)
+{
+	fprintf(stderr, "%s: cannot %s %s: %s\n", who, what, o->file ? o->file : std,
+		strerror(errno));
+	return CLI_EXIT_FAILED;
+}
+
+static int put_all(int fd, const char *buf, size_t len)
+{
+	while (len > 0) {
+		ssize_t n = write(fd, buf, len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -1;
+		buf += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+/* Fill @buf; less only at the end of the input. Return: bytes or -1 */
+static ssize_t get_all(int fd, char *buf, size_t len)
+{
+	size_t done = 0;
+
+	while (done < len) {
+		ssize_t n = read(fd, buf + done, len - done);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -1;
+		if (n == 0)
+			break;
+		done += (size_t)n;
+	}
+	return (ssize_t)done;
+}
+
+/* ---- read ---- */
+
+static int check_on_disk(const char *who, const struct virtio_blk *blk, uint64_t off, uint64_t len)
+{
+	uint64_t all = disk_len(blk);
+
+	if (off <= all && len <= all - off)
+		return 0;
+	fprintf(stderr, "%s: %llu bytes from offset %llu: the disk has %llu bytes\n", who,
+		(unsigned long long)len, (unsigned long long)off, (unsigned long long)all);
+	return CLI_EXIT_FAILED;
+}
+
+static int copy_out(const char *who, struct virtio_blk *blk, const struct blk_options *o, int fd,
+		    uint64_t len)
+{
+	char *buf = malloc(CHUNK + 2 * SECTOR), *data;
+	uint64_t off = o->offset;
+	int rc = 0;
+
+	if (!buf)
+		return own_device_failed(who, refuse(-ENOMEM, "no memory"));
+	while (!rc && len > 0) {
+		size_t part = len < CHUNK ? (size_t)len : CHUNK;
+
+		data = load(blk, buf, off, part, &rc);
+		if (!data)
+			rc = own_device_failed(who, rc);
+		else if (put_all(fd, data, part))
+			rc = file_failed(who, "write", o, "standard output");
+		off += part;
+		len -= part;
+	}
+	free(buf);
+	return rc;
+}
+
+static int blk_read(const char *who, struct virtio_blk *blk, const struct blk_options *o)
+{
+	uint64_t all = disk_len(blk), len = o->length;
+	int fd = STDOUT_FILENO, rc;
+
+	if (!o->has_length)
+		len = o->offset < all ? all - o->offset : 0;
+	rc = check_on_disk(who, blk, o->offset, len);
+	if (rc)
+		return rc;
+	if (!o->file && isatty(fd)) {
+		fprintf(stderr, "%s: standard output is a terminal: use a pipe, or --file FILE\n",
+			who);
+		return CLI_EXIT_USAGE;
+	}
+	if (o->file) {
+		fd = open(o->file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+		if (fd < 0)
+			return file_failed(who, "open", o, "");
+	}
+	rc = copy_out(who, blk, o, fd, len);
+	if (o->file && close(fd) && !rc)
+		rc = file_failed(who, "write", o, "");
+	return rc;
+}
+
+/* ---- write ---- */
+
+/* How much there is to write, as far as that is known before. Return: false if it is not */
+static bool known_length(const struct blk_options *o, int fd, uint64_t *len)
+{
+	struct stat st;
+	off_t at;
+
+	*len = o->length;
+	if (o->has_length)
+		return true;
+	if (fstat(fd, &st) || !S_ISREG(st.st_mode))
+		return false;
+	at = lseek(fd, 0, SEEK_CUR);
+	*len = at >= 0 && at < st.st_size ? (uint64_t)(st.st_size - at) : 0;
+	return true;
+}
+
+static int ended_early(const char *who, uint64_t done, uint64_t wanted)
+{
+	fprintf(stderr, "%s: the input ended after %llu bytes of %llu, which were written\n", who,
+		(unsigned long long)done, (unsigned long long)wanted);
+	return CLI_EXIT_FAILED;
+}
+
+static int disk_ended(const char *who, uint64_t done)
+{
+	fprintf(stderr, "%s: the disk ended after %llu bytes, which were written; more came\n", who,
+		(unsigned long long)done);
+	return CLI_EXIT_FAILED;
+}
+
+/* Copy until the input ends, or @left bytes are done. */
+static int copy_in(const char *who, struct virtio_blk *blk, const struct blk_options *o, int fd,
+		   char *buf)
+{
+	uint64_t off = o->offset, end = o->has_length ? off + o->length : disk_len(blk);
+	char *sectors = buf + CHUNK;
+	char one_more;
+	int rc;
+
+	while (off < end) {
+		size_t want = end - off < CHUNK ? (size_t)(end - off) : CHUNK;
+		ssize_t got = get_all(fd, buf, want);
+
+		if (got < 0)
+			return file_failed(who, "read", o, "standard input");
+		if (got == 0)
+			break;
+		rc = store(blk, sectors, off, buf, (size_t)got);
+		if (rc)
+			return own_device_failed(who, rc);
+		off += (uint64_t)got;
+	}
+	if (o->has_length)
+		return off < end ? ended_early(who, off - o->offset, o->length) : 0;
+	return off == end && get_all(fd, &one_more, 1) > 0 ? disk_ended(who, off - o->offset) : 0;
+}
+
+static int blk_write(const char *who, struct virtio_blk *blk, const struct blk_options *o)
+{
+	int fd = STDIN_FILENO, rc, err;
+	uint64_t len;
+	char *buf;
+
+	if (o->file) {
+		fd = open(o->file, O_RDONLY | O_CLOEXEC);
+		if (fd < 0)
+			return file_failed(who, "open", o, "");
+	}
+	rc = check_on_disk(who, blk, o->offset, known_length(o, fd, &len) ? len : 0);
+	buf = malloc(2 * CHUNK + 2 * SECTOR);
+	if (!rc && !buf)
+		rc = own_device_failed(who, refuse(-ENOMEM, "no memory"));
+	if (!rc)
+		rc = copy_in(who, blk, o, fd, buf);
+	/* What was written is to be safe, whatever came after it. */
+	err = virtio_blk_flush(blk);
+	if (err && !rc)
+		rc = own_device_failed(who, err);
+	free(buf);
+	if (o->file)
+		fd_close(&fd);
+	return rc;
+}
+
+/* ---- discard, zero ---- */
+
+static int range_of(const char *who, const struct virtio_blk *blk, const struct blk_options *o,
+		    uint64_t *sector, uint64_t *nr)
+{
+	uint64_t all = disk_len(blk), len = o->length;
+	int rc;
+
+	if (!o->has_length)
+		len = o->offset < all ? all - o->offset : 0;
+	rc = check_on_disk(who, blk, o->offset, len);
+	if (rc)
+		return rc;
+	if (o->offset % SECTOR || len % SECTOR) {
+		fprintf(stderr, "%s: offset %llu and length %llu: both are multiples of %u\n", who,
+			(unsigned long long)o->offset, (unsigned long long)len, SECTOR);
+		return CLI_EXIT_USAGE;
+	}
+	*sector = o->offset / SECTOR;
+	*nr = len / SECTOR;
+	return 0;
+}
+
+static int blk_discard(const char *who, struct virtio_blk *blk, const struct blk_options *o)
+{
+	uint64_t sector, nr;
+	int rc = range_of(who, blk, o, &sector, &nr), err;
+
+	if (rc)
+		return rc;
+	err = virtio_blk_discard(blk, sector, nr);
+	if (!err)
+		err = virtio_blk_flush(blk);
+	return err ? own_device_failed(who, err) : 0;
+}
+
+static int blk_zero(const char *who, struct virtio_blk *blk, const struct blk_options *o)
+{
+	uint64_t sector, nr;
+	int rc = range_of(who, blk, o, &sector, &nr), err;
+
+	if (rc)
+		return rc;
+	err = virtio_blk_write_zeroes(blk, sector, nr, true);
+	if (!err)
+		err = virtio_blk_flush(blk);
+	return err ? own_device_failed(who, err) : 0;
+}
+
+/* ---- info ---- */
+
+static const struct {
+	unsigned int bit;
+	const char *name;
+} feature_names[] = {
+	{VIRTIO_BLK_F_SIZE_MAX, "SIZE_MAX"},
+	{VIRTIO_BLK_F_SEG_MAX, "SEG_MAX"},
+	{VIRTIO_BLK_F_RO, "RO"},
+	{VIRTIO_BLK_F_BLK_SIZE, "BLK_SIZE"},
+	{VIRTIO_BLK_F_FLUSH, "FLUSH"},
+	{VIRTIO_BLK_F_TOPOLOGY, "TOPOLOGY"},
+	{VIRTIO_BLK_F_MQ, "MQ"},
+	{VIRTIO_BLK_F_DISCARD, "DISCARD"},
+	{VIRTIO_BLK_F_WRITE_ZEROES, "WRITE_ZEROES"},
+	{VIRTIO_RING_F_INDIRECT_DESC, "INDIRECT_DESC"},
+	{VIRTIO_RING_F_EVENT_IDX, "EVENT_IDX"},
+	{VIRTIO_F_VERSION_1, "VERSION_1"},
+	{VIRTIO_F_ACCESS_PLATFORM, "ACCESS_PLATFORM"},
+	{VIRTIO_F_RING_PACKED, "RING_PACKED"},
+	{VIRTIO_F_IN_ORDER, "IN_ORDER"},
+};
+
+static json_t *features_json(uint64_t features)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < ARRAY_LEN(feature_names); i++)
+		if (features >> feature_names[i].bit & 1)
+			json_array_append_new(list, json_string(feature_names[i].name));
+	return list;
+}
+
+static json_t *info_json(const struct virtio_blk_info *info, const char *name, const char *id)
+{
+	return json_pack(
+		"{s:s, s:s, s:I, s:b, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:I, s:I, s:o}",
+		"name", name, "id", id, "capacity", (json_int_t)info->nr_sectors * SECTOR,
+		"read_only", info->read_only, "block_size", (int)info->block_size,
+		"physical_block_size", (int)info->physical_block_size, "min_io_size",
+		(int)info->min_io_size, "opt_io_size", (int)info->opt_io_size, "size_max",
+		(int)info->size_max, "seg_max", (int)info->seg_max, "num_queues",
+		(int)info->num_queues, "ring_size", (int)info->ring_size, "max_discard_sectors",
+		(json_int_t)info->max_discard_sectors, "max_write_zeroes_sectors",
+		(json_int_t)info->max_write_zeroes_sectors, "features",
+		features_json(info->features));
+}
+
+/* "size_max  262144", or "-" for what the disk does not say. */
+static void line(const char *name, uint64_t value, const char *unit)
+{
+	if (value)
+		printf("%-16s %llu%s\n", name, (unsigned long long)value, unit);
+	else
+		printf("%-16s -\n", name);
+}
+
+static void info_text(const struct virtio_blk_info *info, const char *name, const char *id)
+{
+	printf("%-16s %s\n%-16s %s\n", "name", name, "id", id);
+	printf("%-16s %llu bytes, %llu sectors\n", "capacity",
+	       (unsigned long long)info->nr_sectors * SECTOR, (unsigned long long)info->nr_sectors);
+	printf("%-16s %s\n", "read-only", info->read_only ? "yes" : "no");
+	line("block size", info->block_size, " bytes");
+	line("physical block", info->physical_block_size, " bytes");
+	line("minimum I/O", info->min_io_size, " bytes");
+	line("optimal I/O", info->opt_io_size, " bytes");
+	line("segment", info->size_max, " bytes at most");
+	line("segments", info->seg_max, " a request at most");
+	line("queues", info->num_queues, "");
+	line("ring", info->ring_size, " entries");
+	line("discard", info->max_discard_sectors, " sectors at most");
+	line("write zeroes", info->max_write_zeroes_sectors, " sectors at most");
+	printf("%-16s", "features");
+	for (size_t i = 0; i < ARRAY_LEN(feature_names); i++)
+		if (info->features >> feature_names[i].bit & 1)
+			printf(" %s", feature_names[i].name);
+	putchar('\n');
+}
+
+static int blk_info(const char *who, struct virtio_blk *blk, const struct blk_options *o)
+{
+	char raw[VIRTIO_BLK_ID_LEN + 1] = "", id[4 * sizeof(raw)];
+	json_t *json;
+	int rc = virtio_blk_get_id(blk, raw);
+
+	if (rc && rc != -EOPNOTSUPP)
+		return own_device_failed(who, rc);
+	log_escape(id, sizeof(id), raw, strlen(raw));
+	if (!o->json) {
+		info_text(virtio_blk_info(blk), virtio_blk_name(blk), id);
+		return 0;
+	}
+	json = info_json(virtio_blk_info(blk), virtio_blk_name(blk), id);
+	if (!json || json_dumpf(json, stdout, JSON_INDENT(2)))
+		return own_device_failed(who, refuse(-ENOMEM, "no memory for the answer"));
+	putchar('\n');
+	json_decref(json);
+	return 0;
+}
+
+/* ---- the command ---- */
+
+static const struct blk_command blk_commands[] = {
+	{"info", blk_info, false, "what the disk says of itself"},
+	{"read", blk_read, true, "from the disk to standard output"},
+	{"write", blk_write, true, "from standard input to the disk"},
+	{"discard", blk_discard, false, "give sectors back"},
+	{"zero", blk_zero, false, "make sectors zero"},
+};
+
+static const struct option long_options[] = {
+	{"device", required_argument, NULL, 'd'},
+	{"parent", required_argument, NULL, 'p'},
+	{"offset", required_argument, NULL, 'o'},
+	{"length", required_argument, NULL, 'n'},
+	{"file", required_argument, NULL, 'f'},
+	{"json", no_argument, NULL, 'j'},
+	{"timeout", required_argument, NULL, 'w'},
+	{"help", no_argument, NULL, 'h'},
+	{NULL, 0, NULL, 0},
+};
+
+static int help(void)
+{
+	printf("usage: holdfast blk COMMAND -d SPEC [OPTION...]\n"
+	       "Uses a disk without a guest.\n\n");
+	for (size_t i = 0; i < ARRAY_LEN(blk_commands); i++)
+		printf("  %-8s %s\n", blk_commands[i].name, blk_commands[i].help);
+	printf("\n"
+	       "  -d, --device SPEC   the disk, for example\n"
+	       "                      \"mgmtdev vdpasim_blk backend file,path=disk.img\"\n"
+	       "  -o, --offset BYTES  where on the disk; K, M, G, T behind the number\n"
+	       "  -n, --length BYTES  how much (default: to the end of the disk or of the input)\n"
+	       "  -f, --file FILE     read, write: instead of standard output or input\n"
+	       "  -j, --json          info: as JSON\n"
+	       "      --timeout S     seconds that one request may take (default 30)\n"
+	       "      --parent FILE   a parent of your own, see holdfast-parent(7)\n\n"
+	       "See holdfast-blk(1), and holdfast-run(1) for the words of a SPEC.\n");
+	return CLI_EXIT_OK;
+}
+
+static int wrong_option(const char *who, int c, char *const *argv)
+{
+	const char *word = argv[optind - 1];
+
+	if (c == ':')
+		fprintf(stderr, "%s: option '%s' needs a value\n", who, word);
+	else
+		fprintf(stderr,
+			"%s: unknown option '%s': known are -d/--device, -o/--offset, -n/--length, "
+			"-f/--file, -j/--json, --timeout, --parent, --help\n",
+			who, word);
+	return CLI_EXIT_USAGE;
+}
+
+static int take_timeout(const char *who, struct blk_options *o)
+{
+	int64_t ns;
+
+	if (cli_parse_seconds(optarg, &ns) || ns < NS_PER_MS)
+		return cli_wrong_value(who, "--timeout", optarg,
+				       "a number of seconds, 0.001 to 86400");
+	o->timeout_ms = (unsigned int)(ns / NS_PER_MS);
+	return 0;
+}
+
+static int take_option(const char *who, const struct blk_command *cmd, struct blk_options *o, int c,
+		       char *const *argv)
+{
+	switch (c) {
+	case 'd':
+		if (o->spec) {
+			fprintf(stderr, "%s: more than one device\n", who);
+			return CLI_EXIT_USAGE;
+		}
+		o->spec = optarg;
+		return 0;
+	case 'p':
+		return cli_parent_add(who, optarg);
+	case 'o':
+		if (cli_parse_size(optarg, INT64_MAX, &o->offset))
+			return cli_wrong_value(who, "--offset", optarg,
+					       "a number of bytes such as 4096 or 1M");
+		return 0;
+	case 'n':
+		o->has_length = true;
+		if (cli_parse_size(optarg, INT64_MAX, &o->length))
+			return cli_wrong_value(who, "--length", optarg,
+					       "a number of bytes such as 4096 or 1M");
+		return 0;
+	case 'f':
+		if (cmd->data) {
+			o->file = optarg;
+			return 0;
+		}
+		fprintf(stderr, "%s: --file is for read and write\n", who);
+		return CLI_EXIT_USAGE;
+	case 'j':
+		o->json = true;
+		return 0;
+	case 'w':
+		return take_timeout(who, o);
+	case 'h':
+		o->help = true;
+		return 0;
+	}
+	return wrong_option(who, c, argv);
+}
+
+static int parse_options(const char *who, const struct blk_command *cmd, int argc, char **argv,
+			 struct blk_options *o)
+{
+	int rc = 0, c;
+
+	opterr = 0;
+	optind = 0;
+	while (!rc && (c = getopt_long(argc, argv, "+:d:o:n:f:jh", long_options, NULL)) != -1)
+		rc = take_option(who, cmd, o, c, argv);
+	if (rc || o->help)
+		return rc;
+	if (optind < argc) {
+		fprintf(stderr, "%s: '%s' is one word too many\n", who, argv[optind]);
+		return CLI_EXIT_USAGE;
+	}
+	if (!o->spec) {
+		fprintf(stderr,
+			"%s: which disk? -d SPEC, for example -d \"mgmtdev vdpasim_blk backend "
+			"file,path=disk.img\"\n",
+			who);
+		return CLI_EXIT_USAGE;
+	}
+	return 0;
+}
+
+static int run(const struct blk_command *cmd, int argc, char **argv)
+{
+	struct blk_options o = {.timeout_ms = TIMEOUT_MS};
+	struct own_device own = {0};
+	struct virtio_blk *blk;
+	char who[32];
+	int rc;
+
+	snprintf(who, sizeof(who), "holdfast blk %s", cmd->name);
+	rc = parse_options(who, cmd, argc, argv, &o);
+	if (rc)
+		return rc;
+	if (o.help)
+		return help();
+	rc = own_device_create(who, o.spec, &own);
+	if (rc)
+		return rc;
+	rc = virtio_blk_open(own.dev, o.timeout_ms, &blk);
+	if (rc) {
+		rc = own_device_failed(who, rc);
+	} else {
+		rc = cmd->fn(who, blk, &o);
+		virtio_blk_close(blk);
+	}
+	own_device_destroy(&own);
+	return rc;
+}
+
+int cmd_blk(int argc, char **argv)
+{
+	const char *word = argc > 1 ? argv[1] : NULL;
+
+	if (word && (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0))
+		return help();
+	for (size_t i = 0; word && i < ARRAY_LEN(blk_commands); i++)
+		if (strcmp(word, blk_commands[i].name) == 0)
+			return run(&blk_commands[i], argc - 1, argv + 1);
+	if (word)
+		fprintf(stderr, "holdfast blk: unknown command '%s'", word);
+	else
+		fprintf(stderr, "holdfast blk: no command");
+	fprintf(stderr, ": known are info, read, write, discard, zero\n");
+	return CLI_EXIT_USAGE;
+}

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "cli/own_device.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/refuse.h"
+#include "cli/cli.h"
+#include "cli/devices.h"
+#include "virtio_vdpa/virtio_vdpa.h"
+
+#define DAY_SECONDS 86400.0
+#define NS_PER_S    1e9
+
+int own_device_failed(const char *who, int err)
+{
+	const char *why = refuse_reason();
+
+	fprintf(stderr, "%s: %s\n", who, *why ? why : strerror(-err));
+	return CLI_EXIT_FAILED;
+}
+
+static int first_device(void *arg, struct vdpa_device *dev)
+{
+	*(struct vdpa_device **)arg = vdpa_device_get(dev);
+	return 1;
+}
+
+int own_device_create(const char *who, const char *spec, struct own_device *out)
+{
+	struct device_specs specs = {.nr = 0};
+	int rc;
+
+	refuse_clear();
+	rc = cli_modules_prepare(who);
+	if (rc)
+		return rc;
+	rc = device_specs_add(&specs, spec);
+	if (!rc)
+		rc = devices_create_for(&specs, &virtio_vdpa_driver, &out->bus);
+	device_specs_fini(&specs);
+	if (rc)
+		return own_device_failed(who, rc);
+	(void)vdpa_bus_for_each(out->bus, first_device, &out->dev);
+	return 0;
+}
+
+void own_device_destroy(struct own_device *own)
+{
+	vdpa_device_put(own->dev);
+	vdpa_bus_destroy(own->bus);
+}
+
+/* ---- numbers ---- */
+
+int cli_parse_size(const char *word, uint64_t max, uint64_t *out)
+{
+	static const char suffixes[] = "KMGT";
+	const char *suffix;
+	uint64_t value;
+	char *end;
+
+	if (word[0] < '0' || word[0] > '9') /* strtoull takes signs and blanks */
+		return -EINVAL;
+	errno = 0;
+	value = strtoull(word, &end, 0);
+	if (errno)
+		return -ERANGE;
+	if (*end) {
+		suffix = strchr(suffixes, *end >= 'a' ? *end - 'a' + 'A' : *end);
+		if (!suffix || end[1])
+			return -EINVAL;
+		for (const char *p = suffixes; p <= suffix; p++)
+			if (__builtin_mul_overflow(value, (uint64_t)1024, &value))
+				return -ERANGE;
+	}
+	if (value > max)
+		return -ERANGE;
+	*out = value;
+	return 0;
+}
+
+int cli_parse_seconds(const char *word, int64_t *ns)
+{
+	char *end;
+	double value;
+
+	if ((word[0] < '0' || word[0] > '9') && word[0] != '.')
+		return -EINVAL;
+	value = strtod(word, &end);
+	if (end == word || *end || !isfinite(value))
+		return -EINVAL;
+	if (value > DAY_SECONDS)
+		return -ERANGE;
+	*ns = (int64_t)(value * NS_PER_S);
+	return 0;
+}
+
+int cli_wrong_value(const char *who, const char *option, const char *value, const char *wanted)
+{
+	fprintf(stderr, "%s: %s '%s' is not %s\n", who, option, value, wanted);
+	return CLI_EXIT_USAGE;
+}
