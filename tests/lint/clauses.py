@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Each clause of the specification that a net device can show (sections 1 to 6) is cited by a test or a
+"""Each clause of the specification that a simulated device can show (sections 1 to 7) is cited by a test or a
 conformance check, and none of them cites a clause that does not exist."""
 import re
 import sys
@@ -7,7 +7,7 @@ import sys
 import lint
 
 SPEC = 'docs/spec/vhost-vdpa.md'
-SECTIONS = range(1, 7)
+SECTIONS = range(1, 8)
 NUMBER = r'(\d{1,2}-\d{1,2})'
 DEFINED = re.compile(r'\[' + NUMBER + r'\]|^\| ' + NUMBER + r' \|', re.M)
 CITED = re.compile(r'\[' + NUMBER + r'\]')
@@ -35,8 +35,9 @@ def check(root):
 
 
 CASES = {
-    'all cited': ({SPEC: '[1-1] a\n| 2-3 | b |\n[7-1] c\n', 'tests/unit/a.c': '/* [1-1], [2-3] */'}, None),
+    'all cited': ({SPEC: '[1-1] a\n| 2-3 | b |\n[8-1] c\n', 'tests/unit/a.c': '/* [1-1], [2-3] */'}, None),
     'by a check': ({SPEC: '[1-1] a\n', 'src/cli/check/a.c': '{"a", "1-1"},'}, None),
+    'nor of section 7': ({SPEC: '[1-1] a\n[7-13] b\n', 'tests/unit/a.c': '[1-1]'}, 'no test cites [7-13]'),
     'one is not': ({SPEC: '[1-1] a\n[1-2] b\n', 'tests/unit/a.c': '[1-1]'}, 'no test cites [1-2]'),
     'not by a longer number': ({SPEC: '[1-1] a\n', 'tests/unit/a.c': '1-11'}, 'no test cites [1-1]'),
     'no such clause': ({SPEC: '[1-1] a\n', 'tests/unit/a.c': '[1-1] [1-9]'}, 'cites [1-9]'),

@@ -365,7 +365,7 @@ static const struct check rows[] = {
 	{"lifecycle.reset.persist_repeated_map_stays", "4-13", repeated, CHECK_PERSIST, 0, 0, 0},
 	{"lifecycle.reset.persist_empty_map_stays_empty", "4-13", empty_persists, CHECK_PERSIST, 0,
 	 0, 0},
-	{"lifecycle.reset.persist_identity_stays", "4-11", identity_persists, CHECK_PERSIST, 0, 0,
+	{"lifecycle.reset.persist_identity_stays", "7-5", identity_persists, CHECK_PERSIST, 0, 0,
 	 0},
 	{"lifecycle.reset.map_after_reset_counts", "4-12", map_after_reset, 0, 0, 0, 0},
 	{"lifecycle.reset.unmap_and_map_around_it", "4-12", unmap_reset_map, 0, 0, 0, 0},

@@ -375,7 +375,7 @@ static const struct check rows[] = {
 	{"iotlb.device.batch_map_visible_as_style", "2-20", batch_map, 0, 0, 0, 0},
 	{"iotlb.device.batch_unmap_visible_as_style", "2-20", batch_unmap, 0, 0, 0, 0},
 	{"iotlb.device.batch_nested_ends_once", "2-19", batch_nested, 0, 0, 0, 0},
-	{"iotlb.device.batch_exchanges_memory", "2-19", batch_exchange, 0, 0, 0, 0},
+	{"iotlb.device.batch_exchanges_memory", "7-3", batch_exchange, 0, 0, 0, 0},
 	{"iotlb.device.empty_batch_as_style", "7-2", batch_empty, 0, 0, 0, 0},
 	{"iotlb.device.end_without_begin_changes_nothing", "2-19", end_without_begin, 0, 0, 0, 0},
 	{"iotlb.device.invalidate_of_nothing_as_style", "2-17", invalidate_nothing, 0, 0, 0, 0},

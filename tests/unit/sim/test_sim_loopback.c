@@ -83,6 +83,7 @@ static void run_combo(const struct combo *c)
 		assert_ptr_equal(rig_get(&rig, 1, &len), tx_buf);
 		assert_int_equal(len, 0);
 	}
+	/* [7-11] */
 	assert_int_equal(rig_counter(&rig, 1, "tx packets"), NR_FRAMES);
 	assert_int_equal(rig_counter(&rig, 0, "rx packets"), NR_FRAMES);
 	assert_int_equal(rig_counter(&rig, 0, "rx bytes"), rig_counter(&rig, 1, "tx bytes"));

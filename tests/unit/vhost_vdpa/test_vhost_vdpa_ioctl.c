@@ -191,7 +191,7 @@ static void owner_is_one_and_stays(void **state)
 	u8 = 0;
 	assert_int_equal(env_ioctl(&env, VHOST_SET_FORK_FROM_OWNER, &u8), 0);
 	assert_int_equal(env_ioctl(&env, VHOST_SET_OWNER, NULL), 0);
-	recorder_reads(env.rec, "bind_mm()\n");
+	recorder_reads(env.rec, "bind_mm()\n"); /* [7-6] */
 	assert_int_equal(env_ioctl(&env, VHOST_SET_OWNER, NULL), -EBUSY);
 	assert_int_equal(vhost_vdpa_ioctl(env.s, &env.other, VHOST_SET_OWNER, 0), -EBUSY);
 	assert_int_equal(env_ioctl(&env, VHOST_SET_FORK_FROM_OWNER, BAD), -EBUSY);

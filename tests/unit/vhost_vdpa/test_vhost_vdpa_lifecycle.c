@@ -123,6 +123,104 @@ static void release_in_a_batch_lets_everything_go(void **state)
 	env_fini(&env);
 }
 
+/* A client's life in steps, any of which may be its last. */
+enum {
+	STEP_OWNED,
+	STEP_ACKED,
+	STEP_BEGUN,
+	STEP_MAPPED,
+	STEP_ENDED,
+	STEP_SECOND,
+	STEP_CONFIG_CALL,
+	STEP_CALL,
+	STEP_READY,
+	STEP_RUNNING,
+	STEP_RESET,
+	NR_STEPS
+};
+
+static void take_step(struct env *env, int step, uint64_t acked, int fd)
+{
+	switch (step) {
+	case STEP_ACKED:
+		assert_int_equal(env_u64(env, VHOST_SET_BACKEND_FEATURES, acked), 0);
+		break;
+	case STEP_BEGUN:
+		assert_int_equal(env_begin(env), 72);
+		break;
+	case STEP_MAPPED:
+		assert_int_equal(env_map(env, 0x1000, PAGE, env->shared), 72);
+		break;
+	case STEP_ENDED:
+		assert_int_equal(env_end(env), 72);
+		break;
+	case STEP_SECOND:
+		assert_int_equal(env_msg(env, 1, VHOST_IOTLB_UPDATE, 0x3000, PAGE, env->shared, 3),
+				 72);
+		break;
+	case STEP_CONFIG_CALL:
+		assert_int_equal(env_ioctl(env, VHOST_VDPA_SET_CONFIG_CALL, &fd), 0);
+		break;
+	case STEP_CALL:
+		assert_int_equal(env_file(env, VHOST_SET_VRING_CALL, 1, fd), 0);
+		break;
+	case STEP_READY:
+		assert_int_equal(env_status(env, 3), 0);
+		assert_int_equal(env_state(env, VHOST_VDPA_SET_VRING_ENABLE, 1, 1), 0);
+		break;
+	case STEP_RUNNING:
+		assert_int_equal(env_status(env, 0xf), 0);
+		break;
+	case STEP_RESET:
+		assert_int_equal(env_status(env, 0), 0);
+		break;
+	default:
+		break;
+	}
+}
+
+/* What the parent hears of the end after @last: only what was made is undone, and in the one order ([4-3], [3-5]). */
+static void expect_end(struct env *env, int last, bool persist)
+{
+	char want[512];
+
+	(void)snprintf(want, sizeof(want), "%s%s%s%s%s%s",
+		       persist && last >= STEP_ACKED ? "reset()\n" : "compat_reset(1)\n",
+		       last >= STEP_CONFIG_CALL ? "set_config_cb(none)\n" : "",
+		       last >= STEP_MAPPED ? "dma_unmap(0, 0x1000, 0x1fff)\n" : "",
+		       last >= STEP_BEGUN ? "reset_map(0)\n" : "",
+		       last >= STEP_SECOND ? "dma_unmap(1, 0x3000, 0x3fff)\nreset_map(1)\n" : "",
+		       last >= STEP_CALL ? "set_vq_cb(1, none)\n" : "");
+	recorder_reads(env->rec, want);
+}
+
+/* A client that dies is a close to the session, whenever it comes. */
+static void end_at_each_step_undoes_what_was_made(void **state)
+{
+	int fd = eventfd(0, EFD_CLOEXEC);
+	struct env env;
+
+	(void)state;
+	for (int i = 0; i < 2 * NR_STEPS; i++) {
+		int last = i / 2;
+		bool persist = i % 2;
+
+		env_open(&env, &(struct recorder_options){.mapping = VDPA_MAPPING_DMA_MAP,
+							  .memory = MEMORY_PINNED,
+							  .compat_reset = true,
+							  .deviations = STRICT});
+		for (int step = 0; step <= last; step++)
+			take_step(&env, step, BACKEND_ASID | (persist ? BACKEND_PERSIST : 0), fd);
+		recorder_clear(env.rec);
+		vhost_vdpa_release(env.s);
+		expect_end(&env, last, persist);
+		assert_int_equal(memory_charged_pages(env.space), 0);
+		assert_int_equal(vhost_vdpa_open(&env.rec->dev, &env.s), 0);
+		env_fini(&env);
+	}
+	close(fd);
+}
+
 /* Release with the parent's reset failing: everything else still happens. */
 static void release_survives_a_failing_reset(void **state)
 {
@@ -526,6 +624,7 @@ int main(void)
 		cmocka_unit_test(release_tells_set_map_nothing_and_resets_only_made_spaces),
 		cmocka_unit_test(release_of_an_untouched_session_resets_only),
 		cmocka_unit_test(release_in_a_batch_lets_everything_go),
+		cmocka_unit_test(end_at_each_step_undoes_what_was_made),
 		cmocka_unit_test(release_survives_a_failing_reset),
 		cmocka_unit_test(reset_keeps_or_cleans_by_the_table),
 		cmocka_unit_test(reset_looks_at_the_ack_of_the_moment),
