@@ -19,6 +19,7 @@
 
 #define REPLY_MAX   (4u << 20) /* bytes; 64 devices with all features are 64 KiB */
 #define DEADLINE_MS 30000
+#define CONNECT_MS  5000
 
 /* ---- finding ---- */
 
@@ -42,11 +43,33 @@ static void read_command(struct instance *one)
 		snprintf(one->command, sizeof(one->command), "?");
 }
 
+static int64_t now_ms(void)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * INT64_C(1000) + ts.tv_nsec / 1000000;
+}
+
+/* Somebody else may be connecting a lot: then it takes a few tries. */
+static int connect_patiently(const char *path, pid_t *pid)
+{
+	int64_t deadline = now_ms() + CONNECT_MS;
+	struct pollfd none = {.fd = -1};
+	int fd = mgmt_socket_connect(path, pid);
+
+	while (fd == -EAGAIN && now_ms() < deadline) {
+		(void)poll(&none, 1, 1);
+		fd = mgmt_socket_connect(path, pid);
+	}
+	return fd;
+}
+
 /* Return: 0, also if nobody is there any more; -errno */
 static int try_one(const char *path, const struct instance_choice *choice, struct instances *out)
 {
 	struct instance *one = &out->list[out->nr];
-	int fd = mgmt_socket_connect(path, &one->pid);
+	int fd = connect_patiently(path, &one->pid);
 
 	/* ENOENT: a link to a socket that is gone. */
 	if ((fd == -ECONNREFUSED || fd == -ENOENT) && !choice->control) {
@@ -164,14 +187,6 @@ void instances_close(struct instances *all)
 }
 
 /* ---- asking ---- */
-
-static int64_t now_ms(void)
-{
-	struct timespec ts;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * INT64_C(1000) + ts.tv_nsec / 1000000;
-}
 
 /* Return: 0 ready; -ETIMEDOUT */
 static int wait_for(int fd, short events, int64_t deadline)
