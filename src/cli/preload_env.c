@@ -14,6 +14,7 @@
 #include "base/refuse.h"
 #include "cli/cli.h"
 #include "cli/devices.h"
+#include "mgmt/socket.h"
 #include "cli/module.h"
 
 #define LIBRARY       "libholdfast-preload.so"
@@ -225,7 +226,8 @@ int cli_reexec_with_devices(const char *const *specs, size_t nr_specs)
 	rc = cli_preload_setup("holdfast", specs, nr_specs, getenv("HOLDFAST_LOG"));
 	if (rc)
 		return rc;
-	if (setenv(REEXEC_ENV, pid, 1))
+	/* Its own client needs no management, and neither do the hundreds of children of a check. */
+	if (setenv(REEXEC_ENV, pid, 1) || setenv(MGMT_SOCKET_ENV, "none", 0))
 		return no_memory("holdfast");
 	execv("/proc/self/exe", main_args);
 	fprintf(stderr, "holdfast: cannot execute /proc/self/exe: %s\n", strerror(errno));
