@@ -181,7 +181,7 @@ static uint64_t budget_bytes(const struct memory_hold *hold)
 	if (hold->budget < MEMORY_HOLD_PERCENT(1))
 		return hold->budget;
 	limit = hold->beyond_limit ? UINT64_MAX : limit_bytes();
-	if (limit == UINT64_MAX)
+	if (limit == UINT64_MAX || hold->budget == MEMORY_HOLD_ALL)
 		return limit;
 	return limit / 100 * (hold->budget - MEMORY_HOLD_PERCENT(0));
 }

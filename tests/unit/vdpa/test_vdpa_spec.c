@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "base/refuse.h"
+#include "memory/hold.h"
 #include "vdpa/mgmt.h"
 
 static const struct vdpa_mgmt_dev net = {
@@ -57,6 +58,7 @@ static void empty_spec_is_the_default_device(void **state)
 		assert_int_equal(config.max_vqp, 1);
 		assert_true(config.features == UINT64_MAX);
 		assert_int_equal(config.memory, MEMORY_VA);
+		assert_true(config.hold == MEMORY_HOLD_ALL);
 		assert_int_equal(config.mapping, VDPA_MAPPING_SET_MAP);
 		assert_false(config.strict);
 		assert_false(config.compat_reset);
@@ -98,13 +100,26 @@ static void full_spec_is_taken_word_by_word(void **state)
 
 /* One key after the other, with a value that it takes. */
 static const char *const good[][2] = {
-	{"name", "x"},           {"mgmtdev", "vdpasim_net"}, {"mac", "52:54:00:12:34:56"},
-	{"mtu", "1500"},         {"max_vqp", "1"},           {"device_features", "0"},
-	{"backend", "loopback"}, {"memory", "va"},           {"memlock", "rlimit"},
-	{"mapping", "set_map"},  {"quirks", "linux-6.12"},   {"compat_reset", "off"},
-	{"reset_map", "on"},     {"max_iotlb_entries", "2"}, {"workers", "1"},
-	{"vq_size", "256"},      {"capacity", "128M"},       {"num_queues", "1"},
+	{"name", "x"},
+	{"mgmtdev", "vdpasim_net"},
+	{"mac", "52:54:00:12:34:56"},
+	{"mtu", "1500"},
+	{"max_vqp", "1"},
+	{"device_features", "0"},
+	{"backend", "loopback"},
+	{"memory", "va"},
+	{"memlock", "rlimit"},
+	{"mapping", "set_map"},
+	{"quirks", "linux-6.12"},
+	{"compat_reset", "off"},
+	{"reset_map", "on"},
+	{"max_iotlb_entries", "2"},
+	{"workers", "1"},
+	{"vq_size", "256"},
+	{"capacity", "128M"},
+	{"num_queues", "1"},
 	{"read_only", "off"},
+	{"hold", "off"},
 };
 
 static void every_key_misspelt_is_named_with_the_known_ones(void **state)
@@ -129,6 +144,36 @@ static void every_key_misspelt_is_named_with_the_known_ones(void **state)
 				for (size_t k = 0; k < ARRAY_LEN(good); k++)
 					assert_non_null(strstr(refuse_reason(), good[k][0]));
 			}
+	}
+}
+
+static void hold_takes_a_size_a_share_or_a_word(void **state)
+{
+	static const struct {
+		const char *word;
+		uint64_t bytes;
+	} good_words[] = {
+		{"off", MEMORY_HOLD_OFF},
+		{"memlock", MEMORY_HOLD_ALL},
+		{"100%", MEMORY_HOLD_ALL},
+		{"1%", MEMORY_HOLD_PERCENT(1)},
+		{"4096", 4096},
+		{"64M", UINT64_C(64) << 20},
+		{"4G", UINT64_C(4) << 30},
+	};
+	static const char *const bad_words[] = {"on",  "0",    "0%", "101%",     "-1%", "4095",
+						"1%%", "50%G", "4X", "2000000T", "%"};
+	char spec[64];
+
+	for (size_t i = 0; i < ARRAY_LEN(good_words); i++) {
+		snprintf(spec, sizeof(spec), "hold %s", good_words[i].word);
+		assert_int_equal(parse(spec), 0);
+		assert_true(config.hold == good_words[i].bytes);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(bad_words); i++) {
+		snprintf(spec, sizeof(spec), "hold %s", bad_words[i]);
+		refused(spec, -ERANGE, "off, memlock, a share of it (1% to 100%), a size");
+		assert_non_null(strstr(refuse_reason(), bad_words[i]));
 	}
 }
 
@@ -301,6 +346,9 @@ static void strict_mode_is_the_kernels_device(void **state)
 	assert_false(config.compat_reset);
 	assert_int_equal(config.max_iotlb_entries, 9);
 	assert_int_equal(parse("quirks linux-6.12 max_vqp 1 vq_size 256"), 0);
+	assert_int_equal(parse("quirks linux-6.12 hold off"), 0);
+	assert_true(config.hold == MEMORY_HOLD_OFF);
+	refused("hold 4G quirks linux-6.12", -EINVAL, "only value is off");
 	refused("quirks linux-6.12 max_vqp 2", -EINVAL,
 		"max_vqp 2 conflicts with quirks linux-6.12");
 	refused("vq_size 512 quirks linux-6.12", -EINVAL, "vq_size 512 conflicts");
@@ -316,6 +364,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(empty_spec_is_the_default_device),
 		cmocka_unit_test(full_spec_is_taken_word_by_word),
+		cmocka_unit_test(hold_takes_a_size_a_share_or_a_word),
 		cmocka_unit_test(every_key_misspelt_is_named_with_the_known_ones),
 		cmocka_unit_test(every_key_twice_or_without_value_is_named),
 		cmocka_unit_test(numbers_out_of_range_name_value_and_range),

@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * A client of two devices with pinned memory. What it has unmapped stays locked, which it sees in VmLck alone: every call
+ * on that memory does what it does without us. Both devices together lock and count memory once.
+ */
+#include "client.h"
+
+#include <sys/resource.h>
+
+#define PAGE 4096u
+#define NR   64u
+#define LEN  ((size_t)NR * PAGE)
+
+static int dev[2] = {-1, -1};
+static int file;
+static char *mem; /* NR pages of @file */
+
+static unsigned long nr_locked(void)
+{
+	char text[8192], *at;
+	int fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+	ssize_t n = read(fd, text, sizeof(text) - 1);
+
+	close(fd);
+	assert_true(n > 0);
+	text[n] = '\0';
+	at = strstr(text, "VmLck:");
+	assert_non_null(at);
+	return strtoul(at + 6, NULL, 10) / 4;
+}
+
+static int message(int fd, uint8_t type, uint64_t iova, void *addr, size_t nr_pages)
+{
+	struct vhost_msg_v2 msg = update_message(addr);
+
+	msg.iotlb.iova = iova;
+	msg.iotlb.size = nr_pages * PAGE;
+	msg.iotlb.type = type;
+	return write(fd, &msg, sizeof(msg)) == sizeof(msg) ? 0 : -errno;
+}
+
+static void map_to(int fd)
+{
+	assert_int_equal(message(fd, VHOST_IOTLB_UPDATE, 0, mem, NR), 0);
+}
+
+static void unmap_from(int fd)
+{
+	assert_int_equal(message(fd, VHOST_IOTLB_INVALIDATE, 0, mem, NR), 0);
+}
+
+static int setup(void **state)
+{
+	file = memfd_create("client", MFD_CLOEXEC);
+	assert_true(file >= 0);
+	assert_int_equal(ftruncate(file, (off_t)LEN), 0);
+	mem = mmap(NULL, LEN, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+	assert_true(mem != MAP_FAILED);
+	for (int i = 0; i < 2; i++) {
+		dev[i] = open(i ? "/dev/vhost-vdpa-1" : NODE, O_RDWR | O_CLOEXEC);
+		assert_true(dev[i] >= 0);
+		assert_int_equal(ioctl(dev[i], VHOST_SET_OWNER, NULL), 0);
+	}
+	assert_int_equal(nr_locked(), 0);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	close(dev[0]);
+	close(dev[1]);
+	assert_int_equal(nr_locked(), 0);
+	munmap(mem, LEN);
+	close(file);
+	return 0;
+}
+
+static void memory_unmapped_is_held(void **state)
+{
+	map_to(dev[0]);
+	unmap_from(dev[0]);
+	assert_int_equal(nr_locked(), NR);
+	map_to(dev[0]);
+	unmap_from(dev[0]);
+	assert_int_equal(nr_locked(), NR);
+}
+
+static void memory_of_two_devices_counts_once(void **state)
+{
+	struct rlimit before, limit;
+	void *page = shared_page();
+
+	assert_int_equal(getrlimit(RLIMIT_MEMLOCK, &before), 0);
+	limit = (struct rlimit){NR * PAGE, before.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_MEMLOCK, &limit), 0);
+	map_to(dev[0]);
+	map_to(dev[1]);
+	assert_int_equal(nr_locked(), NR);
+	assert_int_equal(message(dev[1], VHOST_IOTLB_UPDATE, LEN, page, 1), -EFAULT);
+	unmap_from(dev[0]);
+	assert_int_equal(message(dev[0], VHOST_IOTLB_UPDATE, LEN, mem, NR), 0);
+	unmap_from(dev[1]);
+	assert_int_equal(message(dev[0], VHOST_IOTLB_INVALIDATE, LEN, NULL, NR), 0);
+	assert_int_equal(nr_locked(), NR);
+	munmap(page, PAGE);
+	assert_int_equal(setrlimit(RLIMIT_MEMLOCK, &before), 0);
+}
+
+/* ---- the client's calls on held memory ---- */
+
+static int do_munmap(void)
+{
+	return munmap(mem, LEN);
+}
+
+static int do_map_over(void)
+{
+	return mmap(mem, LEN, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, file, 0) == mem ? 0
+											      : -1;
+}
+
+static int do_mremap(void)
+{
+	char *to = mmap(NULL, LEN, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return mremap(mem, LEN, LEN, MREMAP_MAYMOVE | MREMAP_FIXED, to) == to ? munmap(to, LEN)
+									      : -1;
+}
+
+static int do_dontneed(void)
+{
+	return madvise(mem + PAGE, PAGE, MADV_DONTNEED);
+}
+
+static int do_remove(void)
+{
+	return madvise(mem, LEN, MADV_REMOVE);
+}
+
+static int do_cold(void)
+{
+	return madvise(mem, LEN, MADV_COLD);
+}
+
+static int do_punch(void)
+{
+	return fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, (off_t)LEN);
+}
+
+static int do_truncate(void)
+{
+	return ftruncate(file, 0) || ftruncate(file, (off_t)LEN);
+}
+
+static int do_msync(void)
+{
+	return msync(mem, LEN, MS_INVALIDATE);
+}
+
+static int do_mlock(void)
+{
+	return mlock(mem, LEN) || nr_locked() != NR || munlock(mem, LEN);
+}
+
+static const struct {
+	const char *what;
+	int (*call)(void);
+} calls[] = {
+	{"munmap", do_munmap},          {"mmap over it", do_map_over},
+	{"mremap", do_mremap},          {"madvise DONTNEED", do_dontneed},
+	{"madvise REMOVE", do_remove},  {"madvise COLD", do_cold},
+	{"punch a hole", do_punch},     {"truncate", do_truncate},
+	{"msync INVALIDATE", do_msync}, {"mlock, munlock", do_mlock},
+};
+
+static void memory_held_takes_every_call(void **state)
+{
+	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+		print_message("  %s\n", calls[i].what);
+		map_to(dev[0]);
+		unmap_from(dev[0]);
+		assert_int_equal(nr_locked(), NR);
+		assert_int_equal(calls[i].call(), 0);
+		assert_int_equal(nr_locked(), 0);
+		assert_true(mmap(mem, LEN, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, file,
+				 0) == mem);
+	}
+}
+
+/* Without the capability, so that the kernel's own limit counts: held memory is no reason for a refusal. */
+static int body_limit(void)
+{
+	struct rlimit limit = {NR * PAGE, NR * PAGE};
+	char *own = mmap(NULL, LEN, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (setrlimit(RLIMIT_MEMLOCK, &limit) < 0)
+		return 1;
+	if (geteuid() == 0 && setuid(65534) < 0)
+		return 2;
+	map_to(dev[0]);
+	unmap_from(dev[0]);
+	if (nr_locked() != NR)
+		return 3;
+	if (mlock(own, LEN) < 0 || nr_locked() != NR || munlock(own, LEN) < 0)
+		return 4;
+	map_to(dev[0]);
+	unmap_from(dev[0]);
+	if (mmap(NULL, LEN, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_LOCKED, -1, 0) ==
+	    MAP_FAILED)
+		return 5;
+	return 0;
+}
+
+/* Last: it gives up what it may do. */
+static void memory_held_gives_way_to_the_clients_locks(void **state)
+{
+	assert_int_equal(body_limit(), 0);
+}
+
+static int teardown_limit(void **state)
+{
+	close(dev[0]);
+	close(dev[1]);
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(memory_unmapped_is_held, setup, teardown),
+		cmocka_unit_test_setup_teardown(memory_of_two_devices_counts_once, setup, teardown),
+		cmocka_unit_test_setup_teardown(memory_held_takes_every_call, setup, teardown),
+		cmocka_unit_test_setup_teardown(memory_held_gives_way_to_the_clients_locks, setup,
+						teardown_limit),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
