@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -250,8 +251,8 @@ static void lost_descriptors_end_the_server_quietly(void **state)
 	(void)state;
 	say(fd, "a\n");
 	expect(fd, "1\n");
-	for (int i = 700; i < 760; i++)
-		close(i);
+	/* not by libc, whose closing of a descriptor in use a sanitizer reports */
+	assert_int_equal(syscall(SYS_close_range, 700, 760, 0), 0);
 	close(fd);
 	close(other);
 	/* stop, in the teardown, joins the thread: it has ended or ends now */
