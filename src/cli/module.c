@@ -137,7 +137,7 @@ static int dev_add(const struct vdpa_mgmt_dev *mgmt, struct vdpa_bus *bus,
 		   const struct vdpa_dev_config *config)
 {
 	const struct loaded *l = container_of(mgmt, struct loaded, mgmt);
-	struct hf_add add = {.module = &l->module, .bus = bus, .config = config};
+	struct hf_add add = {.module = &l->module, .bus = bus, .config = config, .mgmt = mgmt};
 	struct hf_config c = {
 		.size = sizeof(c),
 		.given = config->given,

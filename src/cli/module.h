@@ -36,6 +36,7 @@ struct hf_add {
 	const struct hf_module *module;
 	struct vdpa_bus *bus;
 	const struct vdpa_dev_config *config;
+	const struct vdpa_mgmt_dev *mgmt; /* the module's */
 	bool used; /* a device was made */
 };
 

@@ -48,6 +48,7 @@ static int make(struct hf_add *add, const struct hf_device_desc *desc, struct mo
 	dev->hold_budget = config->hold;
 	dev->max_iotlb_entries = config->max_iotlb_entries;
 	dev->deviations = VDPA_DEVIATIONS_DEFAULT;
+	dev->mgmt = add->mgmt;
 	return vdpa_device_init(dev, add->bus);
 }
 
