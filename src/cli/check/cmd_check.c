@@ -7,6 +7,7 @@
  * not run at all.
  */
 #include "cli/check/check.h"
+#include "cli/check/random.h"
 #include "cli/cli.h"
 
 #include <fnmatch.h>
@@ -45,6 +46,7 @@ struct check_options {
 	bool overwrite;
 	int strict;                  /* -1: by what the device is */
 	int mapping, memory, compat; /* -1: probe */
+	struct random_options random;
 };
 
 /* Memory that a check's child fills. */
@@ -73,7 +75,10 @@ static void usage(FILE *to)
 	      "  --deadline SEC    how long a check may take, 20 by default\n"
 	      "  --match GLOB      only checks whose name matches\n"
 	      "  --list            print the checks and exit\n"
-	      "  --junit FILE      write a JUnit report too\n",
+	      "  --junit FILE      write a JUnit report too\n"
+	      "  --random SEED[:COUNT]  random sequences instead of the checks\n"
+	      "  --replay FILE     the sequences in FILE, such as transcripts\n"
+	      "  --transcript      print what each step did, not only a hash\n",
 	      to);
 }
 
@@ -408,12 +413,21 @@ static int add_spec(struct check_options *opts, const char *spec)
 static int parse(int argc, char **argv, struct check_options *opts)
 {
 	static const struct option longs[] = {
-		{"strict", no_argument, NULL, 's'},      {"default", no_argument, NULL, 'n'},
-		{"list", no_argument, NULL, 'l'},        {"overwrite", no_argument, NULL, 'o'},
-		{"match", required_argument, NULL, 'm'}, {"deadline", required_argument, NULL, 't'},
-		{"junit", required_argument, NULL, 'j'}, {"device", required_argument, NULL, 'D'},
-		{"spec", required_argument, NULL, 'd'},  {"parent", required_argument, NULL, 'p'},
-		{"help", no_argument, NULL, 'h'},        {0},
+		{"strict", no_argument, NULL, 's'},
+		{"default", no_argument, NULL, 'n'},
+		{"list", no_argument, NULL, 'l'},
+		{"overwrite", no_argument, NULL, 'o'},
+		{"match", required_argument, NULL, 'm'},
+		{"deadline", required_argument, NULL, 't'},
+		{"junit", required_argument, NULL, 'j'},
+		{"device", required_argument, NULL, 'D'},
+		{"spec", required_argument, NULL, 'd'},
+		{"parent", required_argument, NULL, 'p'},
+		{"random", required_argument, NULL, 'R'},
+		{"replay", required_argument, NULL, 'P'},
+		{"transcript", no_argument, NULL, 'T'},
+		{"help", no_argument, NULL, 'h'},
+		{0},
 	};
 	int c;
 
@@ -441,6 +455,12 @@ static int parse(int argc, char **argv, struct check_options *opts)
 			continue;
 		else if (c == 'p')
 			return -EINVAL;
+		else if (c == 'R')
+			opts->random.random = optarg;
+		else if (c == 'P')
+			opts->random.replay = optarg;
+		else if (c == 'T')
+			opts->random.transcript = true;
 		else if (c == 'D' && parse_hints(opts, optarg) == 0)
 			continue;
 		else {
@@ -549,6 +569,8 @@ int cmd_check(int argc, char **argv)
 		fprintf(stderr, "holdfast check: no memory: %s\n", strerror(errno));
 		return 2;
 	}
+	if (opts.random.random || opts.random.replay)
+		return probe(&devs[0], &opts) ? 2 : random_check(&devs[0], &opts.random);
 	check_catch_signals();
 	return check_nodes(devs, nr, &opts);
 }
