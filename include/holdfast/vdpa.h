@@ -30,6 +30,14 @@ struct vdpa_callback {
 	void *arg;
 };
 
+/* Who wants to know what the device writes. */
+struct vdpa_dirty_log {
+	/** bytes [@first, @first + @len) were written, @len > 0; any thread of the parent, after the write.
+	 * NULL: nobody */
+	void (*mark)(void *arg, uint64_t first, uint64_t len);
+	void *arg;
+};
+
 /* Position of a virtqueue. Split: last_avail is the free-running avail index, last_used is not used. Packed:
  * bit 15 of each is the wrap counter. */
 struct vdpa_vq_state {
@@ -114,6 +122,15 @@ struct vdpa_config_ops {
 			   size_t len);                                    /* [m] */
 	uint32_t (*get_generation)(struct vdpa_device *dev);               /* [o] of the config */
 	struct vdpa_iova_range (*get_iova_range)(struct vdpa_device *dev); /* [o] default: all */
+
+	/* ---- dirty log: ours, the kernel has no such operations; both or none ---- */
+	/** [o, pairs] tell @log of every byte written through address space 0 from now on, in rings and
+	 * buffers, until another log is given; a reset does not change it. On return the log before is not being
+	 * told and will not be. */
+	void (*set_dirty_log)(struct vdpa_device *dev, const struct vdpa_dirty_log *log);
+	/** [o, pairs] @own: the device area of a virtqueue is logged as if it lay at @addr, whatever its address
+	 * space; else at its IOVA, as all the rest. A reset makes it the latter. */
+	void (*set_vq_log_addr)(struct vdpa_device *dev, uint16_t idx, bool own, uint64_t addr);
 
 	/* ---- DMA: set_map, or dma_map with dma_unmap, or none (platform IOMMU) ---- */
 	/** [o] bind a group to an address space; lost at every reset */

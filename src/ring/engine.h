@@ -36,6 +36,7 @@ struct ring_view {
 struct ring {
 	/* const while started */
 	bool started, packed, event_idx, in_order, indirect;
+	bool logging;           /* @dirty is not all false; changes while started */
 	uint16_t num;           /* entries */
 	uint16_t mask;          /* split: num - 1 */
 	uint32_t pending_mask;  /* slots of @pending - 1 */
@@ -72,6 +73,7 @@ struct ring {
 	unsigned int buf_victim; /* the entry of @buf_cache to replace next */
 	struct iotlb_cache table_cache;
 
+	struct ring_dirty dirty;
 	struct ring_ops ops;
 	void *arg;
 	char *name;
@@ -105,10 +107,11 @@ static inline bool ring_is_live(const struct ring *ring)
 	return ring->started && !ring->broken;
 }
 
-static inline void ring_mark_dirty(struct ring *ring, iova_t first, uint64_t len)
+/* ring_mark_device() - @len bytes of the device area from @off on were written */
+static inline void ring_mark_device(struct ring *ring, uint64_t off, uint64_t len)
 {
-	if (ring->ops.dirty)
-		ring->ops.dirty(ring->arg, first, len);
+	if (unlikely(ring->logging) && ring->dirty.device)
+		ring->ops.dirty(ring->arg, ring->dirty.device_addr + off, len);
 }
 
 /* ---- building one chain ---- */

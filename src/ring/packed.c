@@ -122,10 +122,11 @@ static void packed_write_elem(struct ring *ring, uint16_t pos, const struct ring
 
 static void packed_mark_used(struct ring *ring, uint16_t pos)
 {
-	ring_mark_dirty(ring,
-			ring->config.desc_addr + (uint64_t)pos * DESC_SIZE +
-				offsetof(struct packed_desc, len),
-			DESC_SIZE - offsetof(struct packed_desc, len));
+	if (unlikely(ring->logging) && ring->dirty.desc)
+		ring->ops.dirty(ring->arg,
+				ring->config.desc_addr + (uint64_t)pos * DESC_SIZE +
+					offsetof(struct packed_desc, len),
+				DESC_SIZE - offsetof(struct packed_desc, len));
 }
 
 bool packed_publish(struct ring *ring, uint32_t n)
@@ -166,7 +167,7 @@ static void packed_set_event(struct ring *ring, uint16_t off_wrap, uint16_t flag
 	struct packed_event *event = ring->device;
 
 	le32_store(&event->word, (uint32_t)flags << 16 | off_wrap);
-	ring_mark_dirty(ring, ring->config.device_addr, sizeof(*event));
+	ring_mark_device(ring, 0, sizeof(*event));
 }
 
 void packed_kick_disable(struct ring *ring)

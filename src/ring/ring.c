@@ -170,6 +170,12 @@ void ring_set_tlbs(struct ring *ring, struct iotlb *ring_tlb, struct iotlb *buf_
 	ring_forget_translations(ring);
 }
 
+void ring_set_dirty(struct ring *ring, const struct ring_dirty *dirty)
+{
+	ring->dirty = *dirty;
+	ring->logging = ring->ops.dirty && (dirty->buffers || dirty->desc || dirty->device);
+}
+
 bool ring_is_started(const struct ring *ring)
 {
 	return ring->started;
@@ -297,16 +303,32 @@ void ring_unpop(struct ring *ring, const struct ring_chain *chains, unsigned int
 	}
 }
 
-static void mark_written(struct ring *ring, const struct ring_chain *chain, uint64_t written)
+/* Once a chain: out of the way of a device that is not logged. */
+static HF_COLD void mark_written(struct ring *ring, const struct ring_chain *chain, uint64_t off,
+				 uint64_t len)
 {
-	for (uint32_t i = 0; i < chain->nr_in && written > 0; i++) {
+	if (!ring->dirty.buffers)
+		return;
+	for (uint32_t i = 0; i < chain->nr_in && len > 0; i++) {
 		uint64_t part = chain->in[i].iov_len;
 
-		if (part > written)
-			part = written;
-		ring->ops.dirty(ring->arg, chain->in_iova[i], part);
-		written -= part;
+		if (off >= part) {
+			off -= part;
+			continue;
+		}
+		part -= off;
+		if (part > len)
+			part = len;
+		ring->ops.dirty(ring->arg, chain->in_iova[i] + off, part);
+		len -= part;
+		off = 0;
 	}
+}
+
+void ring_wrote(struct ring *ring, const struct ring_chain *chain, uint64_t off, uint64_t len)
+{
+	if (unlikely(ring->logging) && ring->started && chain->generation == ring->generation)
+		mark_written(ring, chain, off, len);
 }
 
 void ring_push(struct ring *ring, const struct ring_chain *chain, uint32_t written)
@@ -317,8 +339,8 @@ void ring_push(struct ring *ring, const struct ring_chain *chain, uint32_t writt
 	assert(written <= chain->in_len);
 	if (unlikely(!ring->started || chain->generation != ring->generation))
 		return;
-	if (unlikely(ring->ops.dirty))
-		mark_written(ring, chain, written);
+	if (unlikely(ring->logging))
+		mark_written(ring, chain, 0, written);
 	scratch_give(&ring->scratch, chain->scratch);
 	seq = ring->in_order ? chain->seq : ring->push_seq;
 	ring->push_seq++;

@@ -65,8 +65,9 @@ struct ring_state {
 
 /* Called by the ring on its user's behalf; all may be NULL. Worker context, no lock added. */
 struct ring_ops {
-	/** @len bytes from @first on were written: used elements, indices, suppression fields, buffers.
-	 * Buffers are marked by ring_push(), the rest by the call that wrote it. */
+	/** @len bytes from @first on were written: used elements, indices, suppression fields, buffers. Only
+	 * what ring_set_dirty() asks for. Buffers are marked by ring_push(), the rest by the call that wrote
+	 * it; always after the bytes are written. */
 	void (*dirty)(void *arg, iova_t first, uint64_t len);
 	/** the ring broke; @reason is a constant string; called once per break */
 	void (*broken)(void *arg, const char *reason);
@@ -95,6 +96,15 @@ int ring_start(struct ring *ring, const struct ring_config *config, struct iotlb
 struct ring_state ring_stop(struct ring *ring);
 /** ring_set_tlbs() - other address spaces from now on (SET_GROUP_ASID); started or not */
 void ring_set_tlbs(struct ring *ring, struct iotlb *ring_tlb, struct iotlb *buf_tlb);
+/* What is told to ops->dirty. */
+struct ring_dirty {
+	bool buffers;       /* buffers, at their IOVA */
+	bool desc;          /* packed: the descriptor ring, at its IOVA */
+	bool device;        /* the device area, as if it lay at @device_addr */
+	iova_t device_addr; /* most often config.device_addr */
+};
+/** ring_set_dirty() - log so from now on; started or not; nothing at first. Kept over stop and start. */
+void ring_set_dirty(struct ring *ring, const struct ring_dirty *dirty);
 bool ring_is_started(const struct ring *ring);
 struct ring_state ring_get_state(const struct ring *ring);
 
@@ -148,6 +158,12 @@ void ring_unpop(struct ring *ring, const struct ring_chain *chains, unsigned int
  * The driver sees it after ring_flush(). Writing @written beyond in_len is an own invariant.
  */
 void ring_push(struct ring *ring, const struct ring_chain *chain, uint32_t written);
+
+/**
+ * ring_wrote() - of a chain that is still out: @len writable bytes from @off on were written, beside those that
+ * ring_push() is told of, which are the first ones. For the dirty log alone.
+ */
+void ring_wrote(struct ring *ring, const struct ring_chain *chain, uint64_t off, uint64_t len);
 
 /**
  * ring_flush() - publish what was pushed since the last flush (R2, R3)

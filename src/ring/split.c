@@ -125,17 +125,16 @@ bool split_has_avail(const struct ring *ring)
 
 static void split_mark_used(struct ring *ring, uint16_t first, uint32_t n)
 {
-	iova_t elems = ring->config.device_addr + sizeof(struct split_used);
+	uint64_t elems = sizeof(struct split_used);
 	uint32_t slot = first & ring->mask;
 	uint32_t to_end = ring->num - slot;
 	uint32_t part = n < to_end ? n : to_end;
 
-	ring_mark_dirty(ring, elems + slot * sizeof(struct split_used_elem),
-			part * sizeof(struct split_used_elem));
+	ring_mark_device(ring, elems + slot * sizeof(struct split_used_elem),
+			 part * sizeof(struct split_used_elem));
 	if (n > part)
-		ring_mark_dirty(ring, elems, (n - part) * sizeof(struct split_used_elem));
-	ring_mark_dirty(ring, ring->config.device_addr + offsetof(struct split_used, idx),
-			sizeof(le16));
+		ring_mark_device(ring, elems, (n - part) * sizeof(struct split_used_elem));
+	ring_mark_device(ring, offsetof(struct split_used, idx), sizeof(le16));
 }
 
 static bool split_wants_interrupt(struct ring *ring, uint16_t new_idx, uint16_t old)
@@ -167,7 +166,7 @@ bool split_publish(struct ring *ring, uint32_t n)
 	le16_store_release(&used->idx, new_idx); /* R2; pairs with the driver's look at it */
 	ring->used_pos = new_idx;
 	ring->flush_seq += n;
-	if (unlikely(ring->ops.dirty))
+	if (unlikely(ring->logging))
 		split_mark_used(ring, old, n);
 	access_full_fence(); /* R3 */
 	wants = split_wants_interrupt(ring, new_idx, old);
@@ -180,7 +179,7 @@ static void split_set_used_flags(struct ring *ring, uint16_t flags)
 	struct split_used *used = ring->device;
 
 	le16_store(&used->flags, flags);
-	ring_mark_dirty(ring, ring->config.device_addr, sizeof(le16));
+	ring_mark_device(ring, 0, sizeof(le16));
 }
 
 static void split_set_avail_event(struct ring *ring, uint16_t idx)
@@ -190,8 +189,7 @@ static void split_set_avail_event(struct ring *ring, uint16_t idx)
 
 	le16_store(event, idx);
 	ring->kick_event = idx;
-	ring_mark_dirty(ring, ring->config.device_addr + (uint64_t)((char *)event - (char *)used),
-			sizeof(le16));
+	ring_mark_device(ring, (uint64_t)((char *)event - (char *)used), sizeof(le16));
 }
 
 void split_kick_disable(struct ring *ring)

@@ -14,9 +14,8 @@ static const struct vdpa_deviation_info deviations[] = {
 	 "QEMU up to 7.2 reads the base after the reset, and of all but the last queue pair before "
 	 "it"},
 	{VDPA_D2_DIRTY_LOG, "D2",
-	 "VHOST_F_LOG_ALL is not offered yet: SET_LOG_BASE stays ENOTTY in every mode",
-	 "no default device has this bit until every write of a device is logged; a log with holes "
-	 "corrupts a migrated guest"},
+	 "VHOST_F_LOG_ALL is offered and SET_LOG_BASE works: what the device writes is logged",
+	 "without it QEMU refuses to migrate a guest unless it shadows all virtqueues"},
 	{VDPA_D3_PRIVATE_MEMORY, "D3",
 	 "private anonymous memory is mapped for real by a device that uses client addresses",
 	 "QEMU's default RAM is private"},

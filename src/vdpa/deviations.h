@@ -23,9 +23,8 @@ enum vdpa_deviation {
 	VDPA_D9_RICH_DEVICE = 1u << 8,
 };
 
-#define VDPA_DEVIATIONS_STRICT 0u
-/* All but D2: see its row in the table. */
-#define VDPA_DEVIATIONS_DEFAULT (0x1ffu & ~(unsigned int)VDPA_D2_DIRTY_LOG)
+#define VDPA_DEVIATIONS_STRICT  0u
+#define VDPA_DEVIATIONS_DEFAULT 0x1ffu
 
 struct vdpa_deviation_info {
 	enum vdpa_deviation bit;

@@ -49,6 +49,7 @@ static const struct op mandatory[] = {
 static const struct op pairs[][2] = {
 	{OP(dma_map), OP(dma_unmap)},
 	{OP(bind_mm), OP(unbind_mm)},
+	{OP(set_dirty_log), OP(set_vq_log_addr)},
 };
 
 /* At most one. */

@@ -105,6 +105,10 @@ static void print_value(FILE *f, enum arg_kind kind, const union ioctl_arg *u)
 		print_status(f, u->u8);
 		break;
 	case ARG_FEATURES:
+		fprintf(f, "[0x%llx%s]", (unsigned long long)u->u64,
+			u->u64 & FEATURE_LOG_ALL ? " LOG_ALL" : "");
+		break;
+	case ARG_LOG:
 		fprintf(f, "[0x%llx]", (unsigned long long)u->u64);
 		break;
 	case ARG_BACKEND_FEATURES:
@@ -121,10 +125,12 @@ static void print_value(FILE *f, enum arg_kind kind, const union ioctl_arg *u)
 		break;
 	case ARG_ADDR:
 		fprintf(f,
-			"{index=%u, flags=0x%x, desc=0x%llx, used=0x%llx, avail=0x%llx, "
+			"{index=%u, flags=0x%x%s, desc=0x%llx, used=0x%llx, avail=0x%llx, "
 			"log=0x%llx}",
-			u->addr.index, u->addr.flags, u->addr.desc_user_addr,
-			u->addr.used_user_addr, u->addr.avail_user_addr, u->addr.log_guest_addr);
+			u->addr.index, u->addr.flags,
+			u->addr.flags == 1u << VHOST_VRING_F_LOG ? " LOG" : "",
+			u->addr.desc_user_addr, u->addr.used_user_addr, u->addr.avail_user_addr,
+			u->addr.log_guest_addr);
 		break;
 	case ARG_RANGE:
 		fprintf(f, "{first=0x%llx, last=0x%llx}", u->range.first, u->range.last);

@@ -27,8 +27,7 @@ static const struct ioctl_info table[] = {
 	{CMD(GET_BACKEND_FEATURES), LEVEL_DEVICE, ARG_BACKEND_FEATURES, FLOW_OUT, NULL,
 	 do_get_backend_features},
 	{CMD(GET_FEATURES), LEVEL_DEVICE, ARG_FEATURES, FLOW_OUT, NULL, do_get_features},
-	{CMD(SET_FEATURES), LEVEL_DEVICE, ARG_FEATURES, FLOW_IN, before_set_features,
-	 do_set_features},
+	{CMD(SET_FEATURES), LEVEL_DEVICE, ARG_FEATURES, FLOW_IN | FLOW_SELF, NULL, do_set_features},
 	{CMD(VDPA_GET_DEVICE_ID), LEVEL_DEVICE, ARG_U32, FLOW_OUT, NULL, do_get_device_id},
 	{CMD(VDPA_GET_STATUS), LEVEL_DEVICE, ARG_STATUS, FLOW_OUT, NULL, do_get_status},
 	{CMD(VDPA_SET_STATUS), LEVEL_DEVICE, ARG_STATUS, FLOW_IN, NULL, do_set_status},
@@ -43,8 +42,8 @@ static const struct ioctl_info table[] = {
 	{CMD(VDPA_GET_VQS_COUNT), LEVEL_DEVICE, ARG_U32, FLOW_OUT, NULL, do_get_vqs_count},
 	{CMD(VDPA_SUSPEND), LEVEL_DEVICE, ARG_NONE, FLOW_NONE, NULL, do_suspend},
 	{CMD(VDPA_RESUME), LEVEL_DEVICE, ARG_NONE, FLOW_NONE, NULL, do_resume},
-	{CMD(SET_LOG_BASE), LEVEL_DEVICE, ARG_POINTER, FLOW_NONE, NULL, do_log_refused},
-	{CMD(SET_LOG_FD), LEVEL_DEVICE, ARG_FD, FLOW_SELF, NULL, do_log_refused},
+	{CMD(SET_LOG_BASE), LEVEL_DEVICE, ARG_LOG, FLOW_IN | FLOW_SELF, NULL, do_set_log_base},
+	{CMD(SET_LOG_FD), LEVEL_DEVICE, ARG_FD, FLOW_IN | FLOW_SELF, NULL, do_set_log_fd},
 	/* table B */
 	{CMD(SET_OWNER), LEVEL_GENERIC, ARG_NONE, FLOW_NONE, NULL, do_set_owner},
 	{CMD(GET_FORK_FROM_OWNER), LEVEL_GENERIC, ARG_U8, FLOW_OUT, NULL, do_get_fork_from_owner},
@@ -93,6 +92,7 @@ static const size_t arg_sizes[] = {
 	[ARG_ADDR] = sizeof(struct vhost_vring_addr),
 	[ARG_RANGE] = sizeof(struct vhost_vdpa_iova_range),
 	[ARG_CONFIG] = sizeof(struct vhost_vdpa_config),
+	[ARG_LOG] = sizeof(uint64_t),
 	[ARG_POINTER] = 0,
 };
 

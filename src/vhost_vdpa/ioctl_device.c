@@ -15,28 +15,47 @@
 int do_get_features(struct vhost_vdpa *s, struct ioctl_call *c)
 {
 	c->u.u64 = VDPA_CALL(s->dev, get_device_features);
+	if (log_is_offered(s))
+		c->u.u64 |= FEATURE_LOG_ALL;
 	return 0;
 }
 
-int before_set_features(struct vhost_vdpa *s)
+static int features_are_settled(struct vhost_vdpa *s) REQUIRES(s->dev->lock)
 {
-	uint8_t status = VDPA_CALL(s->dev, get_status);
-
-	if (status & VIRTIO_CONFIG_S_FEATURES_OK)
-		return refuse(-EBUSY,
-			      "SET_FEATURES when the status is 0x%02x, which has FEATURES_OK",
-			      status);
-	return 0;
+	return refuse(-EBUSY, "SET_FEATURES when the status is 0x%02x, which has FEATURES_OK",
+		      VDPA_CALL(s->dev, get_status));
 }
 
-int do_set_features(struct vhost_vdpa *s, struct ioctl_call *c)
+/* VHOST_F_LOG_ALL is ours and the client's; the parent does not hear of it. */
+static int set_features(struct vhost_vdpa *s, uint64_t features) REQUIRES(s->dev->lock)
 {
-	if (vdpa_set_features(s->dev, c->u.u64))
+	bool log_all = log_is_offered(s) && (features & FEATURE_LOG_ALL);
+
+	if (log_is_offered(s))
+		features &= ~FEATURE_LOG_ALL;
+	if (vdpa_set_features(s->dev, features))
 		return refuse(-EINVAL, "device %s refuses the features 0x%llx, it offers 0x%llx",
-			      s->dev->name, (unsigned long long)c->u.u64,
+			      s->dev->name, (unsigned long long)features,
 			      (unsigned long long)VDPA_CALL(s->dev, get_device_features));
 	s->features = VDPA_CALL(s->dev, get_driver_features);
+	s->features_asked = features;
+	log_set_all(s, log_all);
 	return 0;
+}
+
+/* That features are settled is found before the argument is read ([1-7]). */
+int do_set_features(struct vhost_vdpa *s, struct ioctl_call *c)
+{
+	bool settled = VDPA_CALL(s->dev, get_status) & VIRTIO_CONFIG_S_FEATURES_OK;
+	uint64_t features;
+
+	if (settled && !log_is_offered(s))
+		return features_are_settled(s);
+	if (memory_copy_from(c->client->space, &features, c->arg, sizeof(features)))
+		return settled ? features_are_settled(s)
+			       : refuse(-EFAULT, "cannot read features at 0x%llx",
+					(unsigned long long)c->arg);
+	return settled ? log_toggle(s, features) : set_features(s, features);
 }
 
 int do_get_status(struct vhost_vdpa *s, struct ioctl_call *c)
@@ -68,6 +87,8 @@ int do_set_status(struct vhost_vdpa *s, struct ioctl_call *c)
 	}
 	if ((status & VIRTIO_CONFIG_S_DRIVER_OK) && !(old & VIRTIO_CONFIG_S_DRIVER_OK))
 		vrings_restore_bases(s);
+	if (status & VIRTIO_CONFIG_S_DRIVER_OK)
+		log_check_start(s);
 	VDPA_CALL(s->dev, set_status, status);
 	return 0;
 }

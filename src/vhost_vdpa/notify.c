@@ -86,16 +86,19 @@ void notifier_destroy(struct notifier *n)
 	free(n);
 }
 
-static void notifier_signal(void *arg)
+void notifier_signal(const struct notifier *n)
 {
-	const struct notifier *n = arg;
-
 	fd_signal(n->fd, n->may_block);
+}
+
+static void notifier_called(void *arg)
+{
+	notifier_signal(arg);
 }
 
 struct vdpa_callback notifier_callback(struct notifier *n)
 {
-	return n ? (struct vdpa_callback){notifier_signal, n} : (struct vdpa_callback){0};
+	return n ? (struct vdpa_callback){notifier_called, n} : (struct vdpa_callback){0};
 }
 
 int do_set_vring_call(struct vhost_vdpa *s, struct ioctl_call *c)

@@ -74,8 +74,3 @@ int do_set_fork_from_owner(struct vhost_vdpa *s, struct ioctl_call *c)
 	s->fork_from_owner = c->u.u8;
 	return 0;
 }
-
-int do_log_refused(struct vhost_vdpa *s, struct ioctl_call *c)
-{
-	return refuse(-ENOTTY, "device %s does not log dirty memory", s->dev->name);
-}

@@ -28,6 +28,7 @@ int session_reset(struct vhost_vdpa *s, enum vdpa_reset_event event)
 
 	s->suspended = false;
 	ret = vdpa_reset(s->dev, event, (s->backend_features & BACKEND_PERSIST) != 0);
+	log_reset(s);
 	if (ret)
 		return refuse(ret, "%s: the parent's reset failed", s->dev->name);
 	s->vring_num_max = VDPA_CALL(s->dev, get_vq_num_max);
@@ -174,6 +175,7 @@ void session_end(struct vhost_vdpa *s, enum vdpa_reset_event event)
 		VDPA_CALL(s->dev, unbind_mm);
 	s->mm_bound = false;
 	drop_config_call(s);
+	log_end(s);
 	if (vdpa_reset_removes_mappings(event))
 		as_destroy_all(s);
 	vdpa_domain_detach(s->dev);

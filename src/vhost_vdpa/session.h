@@ -31,6 +31,7 @@ struct kick {
 struct vhost_vring {
 	uint32_t num; /* entries as set by the client; 0: never */
 	uint64_t desc, avail, used, log;
+	bool log_used; /* VHOST_VRING_F_LOG: the used ring is logged as if it lay at @log */
 	struct vdpa_vq_state base; /* as last set or read by the client */
 	uint32_t busyloop_timeout;
 	struct kick kick;
@@ -63,8 +64,14 @@ struct vhost_vdpa {
 	uint8_t fork_from_owner;
 
 	uint64_t features;         /* what the parent really took */
+	uint64_t features_asked;   /* what the client last gave it, without LOG_ALL */
 	uint64_t backend_features; /* acked */
 	bool suspended;
+
+	bool log_all;               /* the client has VHOST_F_LOG_ALL acked */
+	struct dirty_log *log;      /* [owned] NULL: there is no log */
+	struct dirty_log *log_told; /* what the parent was told: @log, or NULL */
+	struct notifier *log_call;  /* [owned] or NULL */
 
 	bool told_private; /* the person was told of private memory that is left out */
 
@@ -115,6 +122,7 @@ enum arg_kind {
 	ARG_ADDR,
 	ARG_RANGE,
 	ARG_CONFIG,
+	ARG_LOG,     /* an address in the client */
 	ARG_POINTER, /* not looked into */
 };
 
@@ -175,14 +183,15 @@ HANDLER(do_get_group_num);
 HANDLER(do_get_vqs_count);
 HANDLER(do_suspend);
 HANDLER(do_resume);
-int before_set_features(struct vhost_vdpa *s) REQUIRES(s->dev->lock);
 /* owner.c */
 HANDLER(do_set_owner);
 HANDLER(do_set_mem_table);
 HANDLER(do_get_fork_from_owner);
 HANDLER(do_set_fork_from_owner);
-HANDLER(do_log_refused);
 int before_set_fork_from_owner(struct vhost_vdpa *s) REQUIRES(s->dev->lock);
+/* log.c */
+HANDLER(do_set_log_base);
+HANDLER(do_set_log_fd);
 /* backend_features.c */
 HANDLER(do_get_backend_features);
 HANDLER(do_set_backend_features);
@@ -210,6 +219,25 @@ void vrings_save_bases(struct vhost_vdpa *s) REQUIRES(s->dev->lock);
 /** vrings_restore_bases() - D1, before DRIVER_OK */
 void vrings_restore_bases(struct vhost_vdpa *s) REQUIRES(s->dev->lock);
 
+/* ---- log.c ---- */
+
+/** log_is_offered() - VHOST_F_LOG_ALL is one of the features that the client sees */
+bool log_is_offered(const struct vhost_vdpa *s);
+/** log_set_all() - the client has acked VHOST_F_LOG_ALL, or not. Without it the log is forgotten: on return
+ * nothing writes to it any more. */
+void log_set_all(struct vhost_vdpa *s, bool on) REQUIRES(s->dev->lock);
+/** log_toggle() - SET_FEATURES when only VHOST_F_LOG_ALL may change. Return: 0; -EBUSY anything else
+ * changes, or nothing; -EINVAL no log was given */
+int log_toggle(struct vhost_vdpa *s, uint64_t features) HF_MUST_CHECK REQUIRES(s->dev->lock);
+/** log_vring_changed() - log address of a ring, to the parent */
+void log_vring_changed(struct vhost_vdpa *s, uint32_t idx) REQUIRES(s->dev->lock);
+/** log_reset() - after the parent's reset: log, LOG_ALL and log addresses are forgotten */
+void log_reset(struct vhost_vdpa *s) REQUIRES(s->dev->lock);
+/** log_check_start() - at DRIVER_OK: a client that acked LOG_ALL and gave no log is told */
+void log_check_start(const struct vhost_vdpa *s);
+/** log_end() - the session ends: the log's eventfd */
+void log_end(struct vhost_vdpa *s) REQUIRES(s->dev->lock);
+
 /* ---- notify.c ---- */
 
 /**
@@ -221,6 +249,7 @@ void vrings_restore_bases(struct vhost_vdpa *s) REQUIRES(s->dev->lock);
 int notifier_from_client(const struct vhost_vdpa_client *client, int fd, struct notifier *held,
 			 struct notifier **out) HF_MUST_CHECK;
 void notifier_destroy(struct notifier *n);
+void notifier_signal(const struct notifier *n);
 /** notifier_callback() - what to give to the parent; nothing if @n is NULL */
 struct vdpa_callback notifier_callback(struct notifier *n);
 /** kicks_stop() - no kick of this session reaches the parent after this */

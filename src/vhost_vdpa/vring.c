@@ -43,21 +43,38 @@ static int check_addr(const struct vhost_vring_addr *addr)
 	return 0;
 }
 
+/* May @addr replace what a running ring has? Where it is logged may change, where it lies may not. */
+static bool changes_log_alone(const struct vhost_vdpa *s, const struct vhost_vring *vr,
+			      const struct vhost_vring_addr *addr)
+{
+	return log_is_offered(s) && (vr->log_used || addr->flags) &&
+	       vr->desc == addr->desc_user_addr && vr->avail == addr->avail_user_addr &&
+	       vr->used == addr->used_user_addr;
+}
+
 int do_set_vring_addr(struct vhost_vdpa *s, struct ioctl_call *c)
 {
 	const struct vhost_vring_addr *addr = &c->u.addr;
 	struct vhost_vring *vr = &s->vrings[c->idx];
+	bool running = session_is_running(s), relog;
 	int ret = check_addr(addr);
 
 	if (ret)
 		return ret;
-	vr->desc = addr->desc_user_addr;
-	vr->avail = addr->avail_user_addr;
-	vr->used = addr->used_user_addr;
-	vr->log = addr->log_guest_addr;
-	if (session_is_running(s))
+	relog = running && changes_log_alone(s, vr, addr);
+	/* Refused, they are stored all the same, but not where that would make the next try look right. */
+	if (!running || relog || !log_is_offered(s)) {
+		vr->desc = addr->desc_user_addr;
+		vr->avail = addr->avail_user_addr;
+		vr->used = addr->used_user_addr;
+		vr->log = addr->log_guest_addr;
+		vr->log_used = addr->flags & (1u << VHOST_VRING_F_LOG);
+	}
+	if (running && !relog)
 		return refuse(-EINVAL, "ring %u cannot move while the device runs", c->idx);
-	if (VDPA_CALL(s->dev, set_vq_address, (uint16_t)c->idx, vr->desc, vr->avail, vr->used))
+	log_vring_changed(s, c->idx);
+	if (!running &&
+	    VDPA_CALL(s->dev, set_vq_address, (uint16_t)c->idx, vr->desc, vr->avail, vr->used))
 		return refuse(-EINVAL, "device %s refuses the addresses of ring %u", s->dev->name,
 			      c->idx);
 	return 0;

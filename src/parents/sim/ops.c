@@ -381,6 +381,30 @@ static struct vdpa_iova_range op_get_iova_range(struct vdpa_device *dev)
 	return (struct vdpa_iova_range){0, UINT64_MAX};
 }
 
+/* ---- dirty log ---- */
+
+static void op_set_dirty_log(struct vdpa_device *dev, const struct vdpa_dirty_log *log)
+{
+	struct vdpasim *sim = vdpasim_of(dev);
+
+	vdpasim_lock_all(sim);
+	sim->log = *log;
+	for (uint32_t i = 0; i < dev->nvqs; i++)
+		vdpasim_vq_log(&sim->vqs[i]);
+	vdpasim_unlock_all(sim);
+}
+
+static void op_set_vq_log_addr(struct vdpa_device *dev, uint16_t idx, bool own, uint64_t addr)
+{
+	struct vdpasim_vq *vq = &vdpasim_of(dev)->vqs[idx];
+
+	vdpasim_lock(vq->sw);
+	vq->log_own = own;
+	vq->log_addr = addr;
+	vdpasim_vq_log(vq);
+	vdpasim_unlock(vq->sw);
+}
+
 /* ---- DMA ---- */
 
 static int check_asid(struct vdpa_device *dev, uint32_t asid)
@@ -503,6 +527,8 @@ static const struct vdpa_config_ops all_ops = {
 	.set_config = op_set_config,
 	.get_generation = op_get_generation,
 	.get_iova_range = op_get_iova_range,
+	.set_dirty_log = op_set_dirty_log,
+	.set_vq_log_addr = op_set_vq_log_addr,
 	.set_group_asid = op_set_group_asid,
 	.set_map = op_set_map,
 	.dma_map = op_dma_map,

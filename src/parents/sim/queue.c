@@ -10,6 +10,8 @@
  *    driver a look: the start that follows at the same position goes on without a kick.
  * 4. A reset forgets positions; that a client may read them afterwards (D1) is the session's doing. What is
  *    kept here is whether the ring was stopped while it owed its driver a look, and where.
+ * 5. The dirty log is about address space 0, which is the guest's memory. What lies in another one is the client's
+ *    own affair, but for a device area that the client gave an address to in the log.
  */
 #include "sim.h"
 
@@ -34,9 +36,18 @@ static void vq_broken(void *arg, const char *reason)
 	vdpasim_needs_reset(vq->sim);
 }
 
+/* Called only while there is a log. */
+static void vq_dirty(void *arg, iova_t first, uint64_t len)
+{
+	const struct vdpasim_vq *vq = arg;
+	const struct vdpa_dirty_log *log = &vq->sim->log;
+
+	log->mark(log->arg, first, len);
+}
+
 int vdpasim_vq_init(struct vdpasim *sim, uint16_t idx)
 {
-	static const struct ring_ops ops = {.broken = vq_broken};
+	static const struct ring_ops ops = {.dirty = vq_dirty, .broken = vq_broken};
 	struct vdpasim_vq *vq = &sim->vqs[idx];
 	char name[VDPA_NAME_MAX + 16];
 	uint16_t w = sim->type->vq_worker(sim, idx);
@@ -88,23 +99,50 @@ struct vdpa_vq_state vdpasim_vq_state(const struct vdpasim_vq *vq)
 	return (struct vdpa_vq_state){state.last_avail, state.last_used};
 }
 
-static void ring_tlbs(const struct vdpasim_vq *vq, struct iotlb **ring_tlb, struct iotlb **buf_tlb)
+static void ring_groups(const struct vdpasim_vq *vq, uint32_t *desc_group, uint32_t *group)
 {
 	struct vdpasim *sim = vq->sim;
-	uint32_t group = sim->type->vq_group(sim, vq->idx), desc_group = group;
 
+	*group = sim->type->vq_group(sim, vq->idx);
+	*desc_group = *group;
 	if (sim->ops.get_vq_desc_group)
-		desc_group = sim->type->vq_desc_group(sim, vq->idx);
+		*desc_group = sim->type->vq_desc_group(sim, vq->idx);
 	if (sim->mapping == VDPA_MAPPING_PLATFORM)
-		group = desc_group = 0;
-	*ring_tlb = vdpasim_iommu_tlb(sim, desc_group);
-	*buf_tlb = vdpasim_iommu_tlb(sim, group);
+		*group = *desc_group = 0;
+}
+
+static void ring_tlbs(const struct vdpasim_vq *vq, struct iotlb **ring_tlb, struct iotlb **buf_tlb)
+{
+	uint32_t group, desc_group;
+
+	ring_groups(vq, &desc_group, &group);
+	*ring_tlb = vdpasim_iommu_tlb(vq->sim, desc_group);
+	*buf_tlb = vdpasim_iommu_tlb(vq->sim, group);
+}
+
+void vdpasim_vq_log(struct vdpasim_vq *vq)
+{
+	const struct vdpasim *sim = vq->sim;
+	bool on = sim->log.mark != NULL, rings_in_0;
+	uint32_t group, desc_group;
+	struct ring_dirty dirty;
+
+	ring_groups(vq, &desc_group, &group);
+	rings_in_0 = sim->group_asid[desc_group] == 0;
+	dirty = (struct ring_dirty){
+		.buffers = on && sim->group_asid[group] == 0,
+		.desc = on && rings_in_0,
+		.device = on && (rings_in_0 || vq->log_own),
+		.device_addr = vq->log_own ? vq->log_addr : vq->use_device,
+	};
+	ring_set_dirty(vq->ring, &dirty);
 }
 
 void vdpasim_vq_rebind(struct vdpasim_vq *vq)
 {
 	struct iotlb *ring_tlb, *buf_tlb;
 
+	vdpasim_vq_log(vq);
 	if (!ring_is_started(vq->ring))
 		return;
 	ring_tlbs(vq, &ring_tlb, &buf_tlb);
@@ -116,6 +154,7 @@ static int ring_start_at(struct vdpasim_vq *vq, struct ring_state state)
 	struct ring_config config = ring_config_of(vq);
 	struct iotlb *ring_tlb, *buf_tlb;
 
+	vdpasim_vq_log(vq);
 	ring_tlbs(vq, &ring_tlb, &buf_tlb);
 	return ring_start(vq->ring, &config, ring_tlb, buf_tlb, state);
 }
@@ -185,7 +224,7 @@ void vdpasim_vq_reset(struct vdpasim_vq *vq)
 		vq->left = vq->state;
 		vq->left_owed = vq->owed;
 	}
-	vq->ready = vq->state_set = vq->owed = false;
+	vq->ready = vq->state_set = vq->owed = vq->log_own = false;
 	vq->state = (struct vdpa_vq_state){0, 0};
 	vq->desc = vq->driver = vq->device = 0;
 	vq->cb = (struct vdpa_callback){NULL, NULL}; /* but the size stays, [4-8] */

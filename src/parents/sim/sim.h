@@ -50,6 +50,8 @@ struct vdpasim_vq {
 	struct vdpa_vq_state state; /* position of the stopped ring */
 	struct vdpa_vq_state left;  /* position when it was last reset, for the next field */
 	bool left_owed;             /* ... and work was left at @left */
+	bool log_own;               /* the device area is logged as if it lay at @log_addr */
+	uint64_t log_addr;
 
 	/* worker lock */
 	struct vdpa_callback cb;
@@ -134,6 +136,7 @@ struct vdpasim {
 	bool suspended;           /* atomic; written under the device lock */
 	bool kicked_suspended;    /* atomic */
 
+	struct vdpa_dirty_log log;      /* written under all worker locks, read under any */
 	struct vdpa_callback config_cb; /* worker 0's lock */
 	bool config_irq;                /* atomic: one is owed */
 	bool map_waiters;               /* atomic: some queue is stalled */
@@ -205,6 +208,8 @@ void vdpasim_vq_stop(struct vdpasim_vq *vq);
 void vdpasim_vq_reset(struct vdpasim_vq *vq);
 /** vdpasim_vq_rebind() - its groups' address spaces may be others now */
 void vdpasim_vq_rebind(struct vdpasim_vq *vq);
+/** vdpasim_vq_log() - what is logged may have changed: the log, the addresses, the address spaces */
+void vdpasim_vq_log(struct vdpasim_vq *vq);
 /** vdpasim_vq_state() - where it stands, running or not */
 struct vdpa_vq_state vdpasim_vq_state(const struct vdpasim_vq *vq);
 /** vdpasim_vq_unpark() - D1: go on after the position was read */

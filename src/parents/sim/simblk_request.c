@@ -93,10 +93,17 @@ void simblk_req_parse(struct simblk_req *req)
 
 void simblk_req_finish(struct simblk_req *req, uint8_t status, uint32_t written)
 {
-	if (req->has_status)
+	struct ring *ring = req->vq->ring;
+
+	if (req->has_status) {
 		written += (uint32_t)ring_chain_write(&req->chain, req->in_len, &status,
 						      sizeof(status));
-	ring_push(req->vq->ring, &req->chain, written);
+		/* Else the status is not where the used length says that bytes were written; and of a read that
+		 * failed midway some data may be there. */
+		if (written <= req->in_len)
+			ring_wrote(ring, &req->chain, 0, req->in_len + sizeof(status));
+	}
+	ring_push(ring, &req->chain, written);
 }
 
 bool simblk_in_range(const struct simblk *blk, uint64_t sector, uint64_t nr, uint64_t max)

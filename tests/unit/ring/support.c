@@ -121,6 +121,10 @@ void lane_init(struct lane *l, struct world *w, unsigned int index, const struct
 					 .driver_addr = lane_iova(l, LANE_DRIVER),
 					 .device_addr = lane_iova(l, LANE_DEVICE)};
 	assert_int_equal(ring_create("test", &ops, l, &l->ring), 0);
+	ring_set_dirty(l->ring, &(struct ring_dirty){.buffers = true,
+						     .desc = true,
+						     .device = true,
+						     .device_addr = l->config.device_addr});
 	lane_restart(l, lane_start_state(opts));
 }
 

@@ -319,6 +319,19 @@ static struct vdpa_iova_range rec_get_iova_range(struct vdpa_device *dev)
 	return rec_of(dev)->opt.range;
 }
 
+static void rec_set_dirty_log(struct vdpa_device *dev, const struct vdpa_dirty_log *log)
+{
+	struct recorder *rec = rec_of(dev);
+
+	note(rec, "set_dirty_log(%s)", log->mark ? "log" : "none");
+	rec->log = *log;
+}
+
+static void rec_set_vq_log_addr(struct vdpa_device *dev, uint16_t idx, bool own, uint64_t addr)
+{
+	note(rec_of(dev), "set_vq_log_addr(%u, %d, 0x%" PRIx64 ")", idx, own, addr);
+}
+
 /* ---- DMA ---- */
 
 static int rec_set_group_asid(struct vdpa_device *dev, uint32_t group, uint32_t asid)
@@ -468,6 +481,8 @@ static const struct vdpa_config_ops all_ops = {
 	.get_config = rec_get_config,
 	.set_config = rec_set_config,
 	.get_iova_range = rec_get_iova_range,
+	.set_dirty_log = rec_set_dirty_log,
+	.set_vq_log_addr = rec_set_vq_log_addr,
 	.set_group_asid = rec_set_group_asid,
 	.set_map = rec_set_map,
 	.dma_map = rec_dma_map,
@@ -501,6 +516,8 @@ static void choose_ops(struct vdpa_config_ops *ops, const struct recorder_option
 	DROP_IF(opt->no_bind, bind_mm);
 	DROP_IF(opt->no_bind, unbind_mm);
 	DROP_IF(!opt->has_backend_features, get_backend_features);
+	DROP_IF(!opt->dirty_log, set_dirty_log);
+	DROP_IF(!opt->dirty_log, set_vq_log_addr);
 	DROP_IF(opt->range.last == 0, get_iova_range);
 	DROP_IF(!opt->worker, get_vq_worker);
 }

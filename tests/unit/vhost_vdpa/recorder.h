@@ -21,7 +21,7 @@ struct recorder_options {
 	size_t max_entries;    /* 0: 2048 */
 	uint32_t nas, ngroups; /* 0: 2 each, platform 1 */
 	bool compat_reset, no_reset_map, no_suspend, no_resume, no_groups, desc_group, vq_size,
-		no_bind;
+		no_bind, dirty_log;
 	bool has_backend_features;
 	uint64_t backend_features;
 	uint64_t features;            /* offered; 0: VERSION_1, ACCESS_PLATFORM, RING_PACKED */
@@ -55,6 +55,7 @@ struct recorder {
 	uint64_t features;
 	uint8_t config[8];
 	struct vdpa_callback config_cb;
+	struct vdpa_dirty_log log;
 	struct recorder_vq vqs[RECORDER_NVQS];
 	uint32_t group_asid[RECORDER_NVQS];
 	uint32_t group_answer;              /* added to the answers of get_vq_group */

@@ -54,7 +54,7 @@ static void arguments_print_by_field(void **state)
 				      .avail_user_addr = 0x3000};
 	struct vhost_vdpa_iova_range range = {0, UINT64_MAX};
 	uint8_t status = 0xf;
-	uint64_t mask = 0x102;
+	uint64_t mask = 0x102, log = 0x7f0000001000, features = 0x304000000;
 	struct env env;
 
 	env_init(&env, &(struct recorder_options){0});
@@ -67,7 +67,10 @@ static void arguments_print_by_field(void **state)
 			    "{index=2, fd=-1}");
 	assert_string_equal(
 		print_ioctl(&env, VHOST_SET_VRING_ADDR, &va, false),
-		"{index=1, flags=0x1, desc=0x1000, used=0x2000, avail=0x3000, log=0x0}");
+		"{index=1, flags=0x1 LOG, desc=0x1000, used=0x2000, avail=0x3000, log=0x0}");
+	assert_string_equal(print_ioctl(&env, VHOST_SET_LOG_BASE, &log, false), "[0x7f0000001000]");
+	assert_string_equal(print_ioctl(&env, VHOST_SET_FEATURES, &features, false),
+			    "[0x304000000 LOG_ALL]");
 	assert_string_equal(print_ioctl(&env, VHOST_VDPA_SET_STATUS, &status, false),
 			    "[0x0f ACKNOWLEDGE|DRIVER|DRIVER_OK|FEATURES_OK]");
 	assert_string_equal(print_ioctl(&env, VHOST_SET_BACKEND_FEATURES, &mask, false),
