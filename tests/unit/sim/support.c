@@ -12,8 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../guard_signals.h"
 #include "base/worker.h"
-#include "memory/guard.h"
 
 struct vdpa_dev_config rig_config(void)
 {
@@ -31,40 +31,14 @@ struct vdpa_dev_config rig_config(void)
 	return c;
 }
 
-/*
- * cmocka puts its own handlers in place around each test; the guard's are put back inside, by system call:
- * ThreadSanitizer would believe for ever that it is inside a handler which was left by a jump.
- */
-struct kernel_action {
-	void (*handler)(int sig, siginfo_t *info, void *context);
-	unsigned long flags;
-	void (*restorer)(void);
-	uint64_t mask;
-};
-
-static struct sigaction guard_action;
-
-static void take_signal(int sig)
-{
-	struct kernel_action act;
-
-	assert_int_equal(syscall(SYS_rt_sigaction, sig, NULL, &act, sizeof(act.mask)), 0);
-	act.handler = guard_action.sa_sigaction;
-	act.flags |= SA_SIGINFO | SA_NODEFER;
-	assert_int_equal(syscall(SYS_rt_sigaction, sig, &act, NULL, sizeof(act.mask)), 0);
-}
-
 int rig_guard_install(void)
 {
-	int err = memory_guard_install();
-
-	return err ? err : sigaction(SIGSEGV, NULL, &guard_action);
+	return guard_signals_install();
 }
 
 void rig_take_signals(void)
 {
-	take_signal(SIGSEGV);
-	take_signal(SIGBUS);
+	guard_signals_take();
 }
 
 void rig_vanish(void *p, size_t len)

@@ -2,7 +2,6 @@
 /* The dirty log as the session keeps it (D2): who may give one, what is set in it, and when it is left alone. */
 #include <errno.h>
 #include <setjmp.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,9 +11,9 @@
 
 #include <cmocka.h>
 
+#include "../guard_signals.h"
 #include "base/refuse.h"
 #include "env.h"
-#include "memory/guard.h"
 
 #define LOG_ALL  (1ULL << VHOST_F_LOG_ALL)
 #define OFFERED  (1ULL << VIRTIO_F_VERSION_1 | ACCESS_PLATFORM | 1ULL << VIRTIO_F_RING_PACKED)
@@ -31,15 +30,6 @@ static int make_log(void **state)
 		return -1;
 	bits = (uint8_t *)room + PAGE;
 	return 0;
-}
-
-/* cmocka takes signals for itself while a test runs; the guard's handler is put back. */
-static struct sigaction guards[2];
-
-static void take_signals(void)
-{
-	assert_int_equal(sigaction(SIGSEGV, &guards[0], NULL), 0);
-	assert_int_equal(sigaction(SIGBUS, &guards[1], NULL), 0);
 }
 
 static void open_with_log(struct env *env, uint32_t deviations)
@@ -156,7 +146,7 @@ static void log_that_cannot_be_written_is_refused(void **state)
 	struct env env;
 
 	open_with_log(&env, DEFAULT);
-	take_signals();
+	guard_signals_take();
 	assert_int_equal(env_ioctl(&env, VHOST_SET_LOG_BASE, NULL), -EFAULT);
 	assert_int_equal(env_u64(&env, VHOST_SET_LOG_BASE, (uintptr_t)bits - 1), -EFAULT);
 	assert_non_null(strstr(refuse_reason(), "cannot be written"));
@@ -212,7 +202,7 @@ static void marks_beyond_the_log_cost_the_log_alone(void **state)
 
 	for (size_t i = 0; i < ARRAY_LEN(beyond); i++) {
 		start(&env);
-		take_signals();
+		guard_signals_take();
 		mark(&env, beyond[i], 1);
 		mark(&env, 0, 1); /* given up */
 		expect_none();
@@ -441,8 +431,7 @@ int main(void)
 		cmocka_unit_test(log_left_out_on_purpose_marks_nothing),
 	};
 
-	if (memory_guard_install() || sigaction(SIGSEGV, NULL, &guards[0]) ||
-	    sigaction(SIGBUS, NULL, &guards[1]))
+	if (guard_signals_install())
 		return 1;
 	return cmocka_run_group_tests_name("vhost_vdpa-log", tests, make_log, NULL);
 }
