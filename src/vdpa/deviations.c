@@ -36,6 +36,11 @@ static const struct vdpa_deviation_info deviations[] = {
 	{VDPA_D9_RICH_DEVICE, "D9",
 	 "richer devices: packed rings, event index, indirect descriptors, multiqueue",
 	 "users expect them"},
+	{VDPA_D10_CALLS_END_WITH_RING, "D10",
+	 "an INVALIDATE that unmaps a running ring's used area empties its call eventfd; it is "
+	 "signalled "
+	 "again when the area is mapped again",
+	 "QEMU up to 7.2 frees shadow rings so, and crashes on a call that comes afterwards"},
 };
 
 const struct vdpa_deviation_info *vdpa_deviation_table(size_t *nr)

@@ -21,10 +21,11 @@ enum vdpa_deviation {
 	VDPA_D7_NEWER_CHECKS = 1u << 6,
 	VDPA_D8_UNPIN_LAST = 1u << 7,
 	VDPA_D9_RICH_DEVICE = 1u << 8,
+	VDPA_D10_CALLS_END_WITH_RING = 1u << 9,
 };
 
 #define VDPA_DEVIATIONS_STRICT  0u
-#define VDPA_DEVIATIONS_DEFAULT 0x1ffu
+#define VDPA_DEVIATIONS_DEFAULT 0x3ffu
 
 struct vdpa_deviation_info {
 	enum vdpa_deviation bit;

@@ -100,7 +100,10 @@ static int msg_process(struct vhost_vdpa *s, const struct vhost_vdpa_client *cli
 	ret = msg_as(s, msg_asid(s, msg), msg->body.type, &as);
 	if (ret)
 		return ret;
-	return msg_run(s, as, &msg->body);
+	ret = msg_run(s, as, &msg->body);
+	if (!ret)
+		calls_follow_map(s, as);
+	return ret;
 }
 
 ssize_t vhost_vdpa_write(struct vhost_vdpa *s, const struct vhost_vdpa_client *client, uaddr_t buf,

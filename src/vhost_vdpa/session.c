@@ -29,6 +29,7 @@ int session_reset(struct vhost_vdpa *s, enum vdpa_reset_event event)
 	s->suspended = false;
 	ret = vdpa_reset(s->dev, event, (s->backend_features & BACKEND_PERSIST) != 0);
 	log_reset(s);
+	calls_reset(s);
 	if (ret)
 		return refuse(ret, "%s: the parent's reset failed", s->dev->name);
 	s->vring_num_max = VDPA_CALL(s->dev, get_vq_num_max);
@@ -49,7 +50,10 @@ static struct vhost_vdpa *session_alloc(struct vdpa_device *dev)
 	if (!s)
 		return NULL;
 	s->as = calloc(dev->nas, sizeof(*s->as));
-	if (!s->as) {
+	s->group_asid = calloc(dev->ngroups, sizeof(*s->group_asid));
+	if (!s->as || !s->group_asid) {
+		free(s->group_asid);
+		free(s->as);
 		free(s);
 		return NULL;
 	}
@@ -68,6 +72,7 @@ static void session_free(struct vhost_vdpa *s)
 {
 	struct vdpa_device *dev = s->dev;
 
+	free(s->group_asid);
 	free(s->as);
 	free(s);
 	vdpa_device_put(dev);

@@ -36,6 +36,7 @@ struct vhost_vring {
 	uint32_t busyloop_timeout;
 	struct kick kick;
 	struct notifier *call; /* [owned] or NULL */
+	bool call_owed;        /* D10: a signal was taken back */
 	int err_fd;            /* [owned] or -1 */
 	/* D1: position at the last SET_STATUS(0), until SET_VRING_BASE or a new start. */
 	struct vdpa_vq_state saved;
@@ -78,6 +79,7 @@ struct vhost_vdpa {
 	bool in_batch;
 	uint32_t batch_asid;
 	struct address_space **as; /* dev->nas slots, NULL until made */
+	uint32_t *group_asid;      /* dev->ngroups, what SET_GROUP_ASID said since the last reset */
 
 	struct notifier *config_call; /* [owned] or NULL */
 	struct worker
@@ -237,6 +239,13 @@ void log_reset(struct vhost_vdpa *s) REQUIRES(s->dev->lock);
 void log_check_start(const struct vhost_vdpa *s);
 /** log_end() - the session ends: the log's eventfd */
 void log_end(struct vhost_vdpa *s) REQUIRES(s->dev->lock);
+
+/* ---- calls.c ---- */
+
+/** calls_follow_map() - D10, after a message that changed @as and that the parent was told of */
+void calls_follow_map(struct vhost_vdpa *s, struct address_space *as) REQUIRES(s->dev->lock);
+/** calls_reset() - after the parent's reset */
+void calls_reset(struct vhost_vdpa *s) REQUIRES(s->dev->lock);
 
 /* ---- notify.c ---- */
 

@@ -173,6 +173,7 @@ int do_set_group_asid(struct vhost_vdpa *s, struct ioctl_call *c)
 	if (ret)
 		return refuse(ret, "device %s refuses group %u in address space %u", s->dev->name,
 			      group, asid);
+	s->group_asid[group] = asid;
 	return 0;
 }
 

@@ -288,6 +288,118 @@ static void call_survives_the_clients_close(void **state)
 	env_fini(&env);
 }
 
+/* A running device with ring 0 in page @at of the client's memory, and its call eventfd. */
+static int start_ring(struct env *env, uint64_t at)
+{
+	struct vhost_vring_addr addr = {.index = 0,
+					.desc_user_addr = at,
+					.avail_user_addr = at + 1024,
+					.used_user_addr = at + 2048};
+	int fd = new_eventfd();
+
+	assert_int_equal(env_ioctl(env, VHOST_SET_VRING_ADDR, &addr), 0);
+	assert_int_equal(env_file(env, VHOST_SET_VRING_CALL, 0, fd), 0);
+	assert_int_equal(env_status(env, 0xf), 0);
+	return fd;
+}
+
+static void call_of_a_ring_that_is_unmapped_waits_until_it_is_back(void **state)
+{
+	static const enum vdpa_mapping mappings[] = {VDPA_MAPPING_SET_MAP, VDPA_MAPPING_DMA_MAP,
+						     VDPA_MAPPING_PLATFORM};
+	struct env env;
+	int fd;
+
+	for (size_t i = 0; i < ARRAY_LEN(mappings); i++) {
+		env_open(&env,
+			 &(struct recorder_options){.mapping = mappings[i], .deviations = DEFAULT});
+		assert_int_equal(env_map(&env, 0x1000, PAGE, env.shared), 72);
+		assert_int_equal(env_map(&env, 0x10000, PAGE, env.shared), 72);
+		fd = start_ring(&env, 0x1000);
+		signal_fd(fd);
+		assert_int_equal(env_unmap(&env, 0x10000, PAGE), 72); /* not the ring's */
+		assert_int_equal(fd_take(fd), 1);
+		signal_fd(fd);
+		assert_int_equal(env_unmap(&env, 0x1000, PAGE), 72);
+		assert_int_equal(fd_take(fd), 0);
+		assert_int_equal(env_map(&env, 0x10000, PAGE, env.shared), 72);
+		assert_int_equal(fd_take(fd), 0);
+		assert_int_equal(env_map(&env, 0x1000, PAGE, env.shared), 72);
+		assert_int_equal(fd_take(fd), 1);
+		/* nothing was taken, nothing is given */
+		assert_int_equal(env_unmap(&env, 0x1000, PAGE), 72);
+		assert_int_equal(env_map(&env, 0x1000, PAGE, env.shared), 72);
+		assert_int_equal(fd_take(fd), 0);
+		env_fini(&env);
+		close(fd);
+	}
+}
+
+static void call_of_a_ring_that_moves_in_a_batch_stays(void **state)
+{
+	struct env env;
+	int fd;
+
+	env_open(&env, &(struct recorder_options){.deviations = DEFAULT});
+	assert_int_equal(env_map(&env, 0x1000, PAGE, env.shared), 72);
+	fd = start_ring(&env, 0x1000);
+	signal_fd(fd);
+	assert_int_equal(env_begin(&env), 72);
+	assert_int_equal(env_unmap(&env, 0x1000, PAGE), 72);
+	assert_int_equal(env_map(&env, 0x1000, PAGE, env.shared + PAGE), 72);
+	assert_int_equal(env_end(&env), 72);
+	assert_int_equal(fd_take(fd), 1);
+	signal_fd(fd);
+	assert_int_equal(env_begin(&env), 72);
+	assert_int_equal(env_unmap(&env, 0x1000, PAGE), 72);
+	assert_int_equal(env_end(&env), 72);
+	assert_int_equal(fd_take(fd), 0);
+	/* a reset settles it: the client sets its eventfds again */
+	assert_int_equal(env_status(&env, 0), 0);
+	assert_int_equal(env_map(&env, 0x1000, PAGE, env.shared), 72);
+	assert_int_equal(fd_take(fd), 0);
+	env_fini(&env);
+	close(fd);
+}
+
+static void call_stays_where_the_ring_is_in_another_space_or_stopped_or_strict(void **state)
+{
+	struct env env;
+	int fd;
+
+	/* the ring is in address space 1, and so is another mapping at the same iova in 0 */
+	env_open(&env, &(struct recorder_options){.deviations = DEFAULT, .desc_group = true});
+	assert_int_equal(env_u64(&env, VHOST_SET_BACKEND_FEATURES, BACKEND_MSG_V2 | BACKEND_ASID),
+			 0);
+	assert_int_equal(env_state(&env, VHOST_VDPA_SET_GROUP_ASID, 1, 1), 0);
+	assert_int_equal(env_map(&env, 0x1000, PAGE, env.shared), 72);
+	assert_int_equal(
+		env_msg(&env, 1, VHOST_IOTLB_UPDATE, 0x1000, PAGE, env.shared, VHOST_ACCESS_RW),
+		72);
+	fd = start_ring(&env, 0x1000);
+	signal_fd(fd);
+	assert_int_equal(env_unmap(&env, 0x1000, PAGE), 72);
+	assert_int_equal(fd_take(fd), 1);
+	signal_fd(fd);
+	assert_int_equal(env_msg(&env, 1, VHOST_IOTLB_INVALIDATE, 0x1000, PAGE, NULL, 0), 72);
+	assert_int_equal(fd_take(fd), 0);
+	env_fini(&env);
+	close(fd);
+
+	for (int strict = 0; strict < 2; strict++) {
+		env_open(&env, &(struct recorder_options){.deviations = strict ? STRICT : DEFAULT});
+		assert_int_equal(env_map(&env, 0x1000, PAGE, env.shared), 72);
+		fd = start_ring(&env, 0x1000);
+		if (!strict)
+			assert_int_equal(env_status(&env, 0), 0);
+		signal_fd(fd);
+		assert_int_equal(env_unmap(&env, 0x1000, PAGE), 72);
+		assert_int_equal(fd_take(fd), 1);
+		env_fini(&env);
+		close(fd);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -301,6 +413,10 @@ int main(void)
 		cmocka_unit_test(config_call_reaches_the_client),
 		cmocka_unit_test(eventfds_set_again_stay_as_they_are),
 		cmocka_unit_test(call_survives_the_clients_close),
+		cmocka_unit_test(call_of_a_ring_that_is_unmapped_waits_until_it_is_back),
+		cmocka_unit_test(call_of_a_ring_that_moves_in_a_batch_stays),
+		cmocka_unit_test(
+			call_stays_where_the_ring_is_in_another_space_or_stopped_or_strict),
 	};
 
 	return cmocka_run_group_tests_name("vhost_vdpa-notify", tests, NULL, NULL);

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * D10: what a client is told of a ring whose memory it takes away while the device runs. QEMU does so with the rings
+ * that it shadows, frees them, and crashes if their call eventfd wakes it afterwards.
+ *
+ * 1. When the message that unmaps a used ring is answered, the device uses the ring no more, so it does not signal its
+ *    call eventfd any more; what is left in the eventfd is taken out.
+ * 2. The signal is not lost. If the used ring is mapped again while the device runs, as when a client moves its
+ *    memory, it is given again, once and perhaps in vain.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/uio.h>
+
+#include "vhost_vdpa/session.h"
+
+/* Take the count out of an eventfd that others may read at the same time. Return: was there one? */
+static bool drain(const struct notifier *n)
+{
+	struct pollfd pfd = {.fd = n->fd, .events = POLLIN};
+	uint64_t count;
+	struct iovec iov = {&count, sizeof(count)};
+
+	if (poll(&pfd, 1, 0) <= 0)
+		return false;
+	/* Where the system cannot read without waiting, an eventfd that blocks is left alone. */
+	return preadv2(n->fd, &iov, 1, -1, n->may_block ? RWF_NOWAIT : 0) == sizeof(count);
+}
+
+/* The address space that a ring's areas are in. */
+static uint32_t ring_asid(struct vhost_vdpa *s, uint32_t idx) REQUIRES(s->dev->lock)
+{
+	uint32_t group = 0;
+
+	if (s->dev->ops->get_vq_desc_group)
+		group = VDPA_CALL(s->dev, get_vq_desc_group, (uint16_t)idx);
+	else if (s->dev->ops->get_vq_group)
+		group = VDPA_CALL(s->dev, get_vq_group, (uint16_t)idx);
+	return group < s->dev->ngroups ? s->group_asid[group] : 0;
+}
+
+void calls_follow_map(struct vhost_vdpa *s, struct address_space *as)
+{
+	bool deferred = s->in_batch && vdpa_device_mapping(s->dev) == VDPA_MAPPING_SET_MAP;
+
+	if (deferred || !vdpa_deviates(s->dev, VDPA_D10_CALLS_END_WITH_RING) ||
+	    !(VDPA_CALL(s->dev, get_status) & VIRTIO_CONFIG_S_DRIVER_OK))
+		return;
+	for (uint32_t i = 0; i < s->dev->nvqs; i++) {
+		struct vhost_vring *vr = &s->vrings[i];
+
+		if (!vr->call || ring_asid(s, i) != as->asid)
+			continue;
+		if (!iotlb_overlaps(as->iotlb, vr->used, vr->used)) {
+			vr->call_owed |= drain(vr->call);
+		} else if (vr->call_owed) {
+			vr->call_owed = false;
+			notifier_signal(vr->call);
+		}
+	}
+}
+
+void calls_reset(struct vhost_vdpa *s)
+{
+	memset(s->group_asid, 0, s->dev->ngroups * sizeof(*s->group_asid)); /* [3-4] */
+	for (uint32_t i = 0; i < s->dev->nvqs; i++)
+		s->vrings[i].call_owed = false;
+}
