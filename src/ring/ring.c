@@ -259,19 +259,43 @@ bool ring_map_areas(struct ring *ring, const struct ring_view *view)
 
 /* ---- data ---- */
 
-int ring_pop(struct ring *ring, struct ring_chain *chain)
+static inline int pop_one(struct ring *ring, const struct ring_view *view, struct ring_chain *chain)
 {
-	struct ring_view view;
-	int rc;
+	int rc = ring->packed ? packed_pop(ring, view, chain) : split_pop(ring, view, chain);
 
-	if (unlikely(!ring_is_live(ring)))
-		return ring->started ? -EPROTO : 0;
-	if (unlikely(!ring_enter(ring, &view)))
-		return -EFAULT;
-	rc = ring->packed ? packed_pop(ring, &view, chain) : split_pop(ring, &view, chain);
 	if (rc > 0)
 		HF_TRACE4(ring_pop, ring, chain->id, chain->out_len, chain->in_len);
 	return rc;
+}
+
+unsigned int ring_pop_many(struct ring *ring, struct ring_chain *chains, unsigned int max, int *err)
+{
+	struct ring_view view;
+	unsigned int n = 0;
+
+	*err = 1;
+	if (unlikely(!ring_is_live(ring))) {
+		*err = ring->started ? -EPROTO : 0;
+		return 0;
+	}
+	if (unlikely(!ring_enter(ring, &view))) {
+		*err = -EFAULT;
+		return 0;
+	}
+	while (n < max) {
+		*err = pop_one(ring, &view, &chains[n]);
+		if (*err <= 0)
+			break;
+		n++;
+	}
+	return n;
+}
+
+int ring_pop(struct ring *ring, struct ring_chain *chain)
+{
+	int err;
+
+	return ring_pop_many(ring, chain, 1, &err) ? 1 : err;
 }
 
 bool ring_peek(struct ring *ring)
@@ -331,7 +355,7 @@ void ring_wrote(struct ring *ring, const struct ring_chain *chain, uint64_t off,
 		mark_written(ring, chain, off, len);
 }
 
-void ring_push(struct ring *ring, const struct ring_chain *chain, uint32_t written)
+static inline void push_one(struct ring *ring, const struct ring_chain *chain, uint32_t written)
 {
 	struct ring_pending *p;
 	uint32_t seq;
@@ -350,6 +374,17 @@ void ring_push(struct ring *ring, const struct ring_chain *chain, uint32_t writt
 	p->nr_desc = chain->nr_desc;
 	p->done = true;
 	HF_TRACE3(ring_push, ring, chain->id, written);
+}
+
+void ring_push(struct ring *ring, const struct ring_chain *chain, uint32_t written)
+{
+	push_one(ring, chain, written);
+}
+
+void ring_push_read(struct ring *ring, const struct ring_chain *chains, unsigned int n)
+{
+	for (unsigned int i = 0; i < n; i++)
+		push_one(ring, &chains[i], 0);
 }
 
 /* How many chains may be published now, oldest first. */

@@ -143,6 +143,15 @@ struct ring_chain {
 int ring_pop(struct ring *ring, struct ring_chain *chain) HF_MUST_CHECK;
 
 /**
+ * ring_pop_many() - ring_pop() up to @max times, for less
+ * @chains: [out] the first ones are written, as many as returned
+ * @err: [out] what the pop after the last gave: 1 if @max were popped, else see ring_pop()
+ * Return: chains popped
+ */
+unsigned int ring_pop_many(struct ring *ring, struct ring_chain *chains, unsigned int max,
+			   int *err);
+
+/**
  * ring_peek() - is there a chain to pop? Asks for the memory that popping it will need, so a user of two rings
  * looks at both before it pops from either. Return: false also where ring_pop() would give an error
  */
@@ -158,6 +167,9 @@ void ring_unpop(struct ring *ring, const struct ring_chain *chains, unsigned int
  * The driver sees it after ring_flush(). Writing @written beyond in_len is an own invariant.
  */
 void ring_push(struct ring *ring, const struct ring_chain *chain, uint32_t written);
+
+/** ring_push_read() - complete @n chains to which nothing was written, in this order */
+void ring_push_read(struct ring *ring, const struct ring_chain *chains, unsigned int n);
 
 /**
  * ring_wrote() - of a chain that is still out: @len writable bytes from @off on were written, beside those that

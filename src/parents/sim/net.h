@@ -211,6 +211,8 @@ void simnet_rx_begin(struct simnet_rx *rx, struct simnet_pair *pair);
 /** simnet_rx_next() - one more buffer that can hold a header; it counts as unused until it is committed
  * Return: false if there is none (rx->err) */
 bool simnet_rx_next(struct simnet_rx *rx);
+/** simnet_rx_fill() - just after simnet_rx_begin(): up to @want buffers at once, SIMNET_RX_CHAINS at most */
+void simnet_rx_fill(struct simnet_rx *rx, unsigned int want);
 /** simnet_rx_gather() - room for @want bytes at most, all in pair->iov
  * @capacity: [out] bytes, less than @want if buffers ran out. Return: pieces, 0 if there is none */
 unsigned int simnet_rx_gather(struct simnet_rx *rx, size_t want, size_t *capacity);
@@ -226,8 +228,6 @@ size_t simnet_iov_write(const struct iovec *iov, unsigned int n, size_t off, con
 size_t simnet_iov_read(const struct iovec *iov, unsigned int n, size_t off, void *dst, size_t len);
 
 /* ---- net_tx.c ---- */
-/** simnet_pop() - up to @max chains; @err: [out] ring_pop()'s last answer. Return: how many */
-unsigned int simnet_pop(struct ring *ring, struct ring_chain *chains, unsigned int max, int *err);
 /** simnet_tx_again() - after a batch of @n chains that ended with @err. Return: poll again without a kick */
 bool simnet_tx_again(struct simnet_pair *pair, unsigned int n, int err);
 bool simnet_tx_batch(struct simnet_pair *pair);

@@ -66,6 +66,11 @@ void simnet_rx_begin(struct simnet_rx *rx, struct simnet_pair *pair)
 	memset(&rx->stats, 0, sizeof(rx->stats));
 }
 
+static inline bool rx_usable(const struct simnet_rx *rx, const struct ring_chain *chain)
+{
+	return !chain->fault && chain->in_len >= rx->pair->net->hdr_len;
+}
+
 bool simnet_rx_next(struct simnet_rx *rx)
 {
 	struct ring_chain *chain;
@@ -80,7 +85,7 @@ bool simnet_rx_next(struct simnet_rx *rx)
 		rx->err = ring_pop(rx->ring, chain);
 		if (rx->err <= 0)
 			return false;
-		if (likely(!chain->fault && chain->in_len >= rx->pair->net->hdr_len)) {
+		if (likely(rx_usable(rx, chain))) {
 			rx->nr++;
 			return true;
 		}
@@ -93,6 +98,20 @@ bool simnet_rx_next(struct simnet_rx *rx)
 		rx->stats.errors++;
 	}
 	return false;
+}
+
+void simnet_rx_fill(struct simnet_rx *rx, unsigned int want)
+{
+	unsigned int n = ring_pop_many(rx->ring, rx->chains, want, &rx->err);
+
+	for (rx->nr = 0; rx->nr < n; rx->nr++) {
+		if (likely(rx_usable(rx, &rx->chains[rx->nr])))
+			continue;
+		/* simnet_rx_next() will come to it. */
+		ring_unpop(rx->ring, &rx->chains[rx->nr], n - rx->nr);
+		rx->err = 1;
+		return;
+	}
 }
 
 unsigned int simnet_rx_gather(struct simnet_rx *rx, size_t want, size_t *capacity)

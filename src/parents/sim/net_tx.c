@@ -8,20 +8,6 @@
 
 #include "net.h"
 
-unsigned int simnet_pop(struct ring *ring, struct ring_chain *chains, unsigned int max, int *err)
-{
-	unsigned int n = 0;
-
-	*err = 1;
-	while (n < max) {
-		*err = ring_pop(ring, &chains[n]);
-		if (*err <= 0)
-			break;
-		n++;
-	}
-	return n;
-}
-
 /* A driver that keeps sending is looked at a little longer than it has frames, so that it need not kick for
  * each handful: a kick costs it a system call and us a wake-up. */
 bool simnet_tx_again(struct simnet_pair *pair, unsigned int n, int err)
@@ -72,7 +58,7 @@ bool simnet_tx_batch(struct simnet_pair *pair)
 	if (pair->tx_blocked)
 		return false;
 	vdpasim_vq_busy(pair->tx);
-	n = simnet_pop(ring, chains, SIMNET_BATCH, &err);
+	n = ring_pop_many(ring, chains, SIMNET_BATCH, &err);
 	for (i = 0; i < n; i++) {
 		if (send_one(pair, &chains[i]))
 			break;
