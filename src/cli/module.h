@@ -37,7 +37,7 @@ struct hf_add {
 	struct vdpa_bus *bus;
 	const struct vdpa_dev_config *config;
 	const struct vdpa_mgmt_dev *mgmt; /* the module's */
-	bool used; /* a device was made */
+	bool used;                        /* a device was made */
 };
 
 /** module_api() - the table of functions for modules; const */
