@@ -19,7 +19,7 @@ static const struct command commands[] = {
 	{"run", cmd_run, "run a program with vDPA devices of its own"},
 	{"dev", cmd_dev, "devices of a running program: show, add, del, set, config, vstats"},
 	{"mgmtdev", cmd_mgmtdev, "what kinds of devices can be made"},
-	{"bench", cmd_bench, "measure: bench reset, bench iotlb"},
+	{"bench", cmd_bench, "measure: bench reset, bench downtime, bench pin, bench iotlb"},
 	{"check", cmd_check, "check that a vhost-vdpa device behaves as specified"},
 	{"blk", cmd_blk, "use a disk without a guest: info, read, write, discard, zero"},
 	{"net", cmd_net, "use a network card without a guest: ping"},
@@ -28,6 +28,8 @@ static const struct command commands[] = {
 
 static const struct command benches[] = {
 	{"reset", bench_reset, "what a device reset costs against mapped memory"},
+	{"downtime", bench_downtime, "what a migration's interruptions cost, phase by phase"},
+	{"pin", bench_pin_memory, "the first registration of memory, by one processor and by all"},
 	{"iotlb", bench_iotlb, "the IOTLB's operations"},
 };
 

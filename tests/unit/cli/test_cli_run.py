@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
 """What `holdfast` says and returns: usage: test_cli_run.py HOLDFAST"""
+import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -10,6 +12,7 @@ import tempfile
 import unittest
 
 HOLDFAST = os.path.abspath(sys.argv[1])
+MEMLOCK = resource.getrlimit(resource.RLIMIT_MEMLOCK)[1]
 
 
 def holdfast(*args, **kwargs):
@@ -202,10 +205,28 @@ class Reexec(Case):
         self.assertEqual(done.returncode, 0, done.stderr)
 
 
+class Pin(Case):
+    def test_bench_pin_measures_every_kind_of_memory(self):
+        done = holdfast("bench", "pin", "--size", "128M", "--repeat", "1", "--json",
+                        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_MEMLOCK, (MEMLOCK, MEMLOCK)))
+        if done.returncode == 1 and "does not allow to lock" in done.stderr:
+            self.skipTest("RLIMIT_MEMLOCK is too small")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        rows = json.loads(done.stdout)["rows"]
+        self.assertEqual({(r["memory"], r["threads"]) for r in rows},
+                         {(m, t) for m in ("anonymous", "file", "elsewhere", "touched") for t in ("one", "all")})
+
+    def test_wrong_values_are_named(self):
+        for args in (["--size", "1"], ["--size", "-1G"], ["--repeat", "0"], ["x"], ["--sise"], ["--size"]):
+            self.assert_wrong_use(holdfast("bench", "pin", *args), "'%s'" % args[-1])
+
+
 class Help(Case):
     def test_help_goes_to_stdout(self):
         for args in (["--help"], ["help"], ["run", "--help"], ["bench", "--help"], ["check", "--help"],
                      ["bench", "reset", "--help"], ["bench", "reset", "-h"],
+                     ["bench", "downtime", "--help"], ["bench", "downtime", "-h"],
+                     ["bench", "pin", "--help"],
                      ["bench", "iotlb", "--help"], ["bench", "iotlb", "-h"]):
             done = holdfast(*args)
             self.assertEqual((done.returncode, done.stderr), (0, ""))
