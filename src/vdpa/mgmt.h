@@ -39,7 +39,8 @@ enum vdpa_key {
 	VDPA_KEY_CAPACITY = 1u << 16,  /* bytes; suffix K, M, G, T */
 	VDPA_KEY_READ_ONLY = 1u << 17, /* on | off */
 	VDPA_KEY_NUM_QUEUES = 1u << 18,
-	VDPA_KEY_HOLD = 1u << 19, /* off | memlock | SIZE | N% */
+	VDPA_KEY_HOLD = 1u << 19,      /* off | memlock | SIZE | N% */
+	VDPA_KEY_DIRTY_LOG = 1u << 20, /* on | off */
 };
 
 struct vdpa_dev_config {
@@ -64,6 +65,7 @@ struct vdpa_dev_config {
 	uint64_t capacity;          /* bytes, at least 512; default: the backend's */
 	uint16_t num_queues;        /* request queues, 1..64; default 1 */
 	bool read_only;
+	bool dirty_log_off; /* VHOST_F_LOG_ALL is not offered; default: it is, but never in strict mode */
 };
 
 struct vdpa_mgmt_dev {

@@ -46,6 +46,7 @@ struct key {
 };
 
 static const struct choice on_off[] = {{"on", true}, {"off", false}, {NULL, 0}};
+static const struct choice dirty_logs[] = {{"on", false}, {"off", true}, {NULL, 0}};
 static const struct choice memories[] = {{"va", MEMORY_VA}, {"pinned", MEMORY_PINNED}, {NULL, 0}};
 static const struct choice memlocks[] = {{"rlimit", false}, {"unlimited", true}, {NULL, 0}};
 static const struct choice mappings[] = {{"set_map", VDPA_MAPPING_SET_MAP},
@@ -67,6 +68,8 @@ static const struct key keys[] = {
 	{"backend", VDPA_KEY_BACKEND, KIND_TEXT, FIELD(backend), 0, 0, 0, 0, NULL},
 	{"memory", VDPA_KEY_MEMORY, KIND_CHOICE, FIELD(memory), 0, 0, 0, 0, memories},
 	{"memlock", VDPA_KEY_MEMLOCK, KIND_CHOICE, FIELD(memlock_unlimited), 0, 0, 0, 0, memlocks},
+	{"dirty_log", VDPA_KEY_DIRTY_LOG, KIND_CHOICE, FIELD(dirty_log_off), 0, 0, 0, 0,
+	 dirty_logs},
 	{"hold", VDPA_KEY_HOLD, KIND_BUDGET, FIELD(hold), MEMORY_PAGE_SIZE, 1ULL << 60, 0, 0, NULL},
 	{"mapping", VDPA_KEY_MAPPING, KIND_CHOICE, FIELD(mapping), 0, 0, 0, 0, mappings},
 	{"quirks", VDPA_KEY_QUIRKS, KIND_CHOICE, FIELD(strict), 0, 0, 0, 0, quirks},
@@ -389,6 +392,9 @@ static int check_keys_taken(const struct vdpa_mgmt_dev *mgmt, const struct vdpa_
 
 static int check_strict(const struct vdpa_dev_config *config)
 {
+	if ((config->given & VDPA_KEY_DIRTY_LOG) && !config->dirty_log_off)
+		return refuse(-EINVAL,
+			      "dirty_log on: with quirks linux-6.12 the only value is off");
 	if ((config->given & VDPA_KEY_HOLD) && config->hold != MEMORY_HOLD_OFF)
 		return refuse(-EINVAL, "hold conflicts with quirks linux-6.12, whose only value "
 				       "is off");

@@ -563,6 +563,10 @@ void vdpasim_ops_fill(struct vdpasim *sim, const struct vdpa_dev_config *config)
 		ops->get_vq_size = NULL; /* [1-40] */
 	if (!sim->type->stats || (sim->strict && !sim->type->strict_stats))
 		ops->get_vendor_vq_stats = NULL;
+	if (config->dirty_log_off) {
+		ops->set_dirty_log = NULL;
+		ops->set_vq_log_addr = NULL;
+	}
 	if (config->memory != MEMORY_VA) {
 		ops->bind_mm = NULL;
 		ops->unbind_mm = NULL;

@@ -120,6 +120,7 @@ static const char *const good[][2] = {
 	{"num_queues", "1"},
 	{"read_only", "off"},
 	{"hold", "off"},
+	{"dirty_log", "off"},
 };
 
 static void every_key_misspelt_is_named_with_the_known_ones(void **state)
@@ -348,6 +349,9 @@ static void strict_mode_is_the_kernels_device(void **state)
 	assert_int_equal(parse("quirks linux-6.12 max_vqp 1 vq_size 256"), 0);
 	assert_int_equal(parse("quirks linux-6.12 hold off"), 0);
 	assert_true(config.hold == MEMORY_HOLD_OFF);
+	assert_int_equal(parse("quirks linux-6.12 dirty_log off"), 0);
+	refused("dirty_log on quirks linux-6.12", -EINVAL, "only value is off");
+	refused("dirty_log maybe", -EINVAL, "maybe");
 	refused("hold 4G quirks linux-6.12", -EINVAL, "only value is off");
 	refused("quirks linux-6.12 max_vqp 2", -EINVAL,
 		"max_vqp 2 conflicts with quirks linux-6.12");

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * What a migration needs of a device that is suspended: nothing is under way any more, positions are exact, and
+ * a fresh start from them goes on as if nothing had been, in each layout and at each turn of a ring.
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "blk_support.h"
+
+#define BUF_LEN 256
+#define LEN     100
+#define REQS    12
+#define REQ_LEN (16 * 1024)
+
+static uint8_t frame[LEN], bufs[16][BUF_LEN];
+
+struct layout {
+	uint64_t features;
+	uint16_t num;
+};
+
+static const struct layout layouts[] = {
+	{0, 4},
+	{BIT(VIRTIO_RING_F_EVENT_IDX), 4},
+	{BIT(VIRTIO_F_RING_PACKED), 4},
+	{BIT(VIRTIO_F_RING_PACKED), 5},
+	{BIT(VIRTIO_F_RING_PACKED) | BIT(VIRTIO_RING_F_EVENT_IDX), 5},
+	{BIT(VIRTIO_F_RING_PACKED) | BIT(VIRTIO_F_IN_ORDER), 3},
+};
+
+/* Suspended; read the positions, forget all, and start at them as a device that has never run. */
+static void start_elsewhere(struct rig *rig, uint64_t features)
+{
+	struct vdpa_vq_state at[2];
+
+	for (uint16_t i = 0; i < 2; i++)
+		assert_int_equal(rig_op(rig, get_vq_state, i, &at[i]), 0);
+	rig_reset(rig);
+	rig_negotiate(rig, features);
+	for (uint16_t i = 0; i < 2; i++) {
+		assert_int_equal(rig_op(rig, set_vq_state, i, &at[i]), 0);
+		rig_vq_setup(rig, i);
+	}
+	rig_driver_ok(rig);
+}
+
+static void positions_are_exact_at_every_turn(void **state)
+{
+	for (size_t l = 0; l < ARRAY_LEN(layouts); l++) {
+		uint64_t features = BASE_FEATURES | layouts[l].features;
+		struct vdpa_dev_config config = rig_config();
+		uint32_t len;
+		struct rig rig;
+
+		rig_make(&rig, &config);
+		rig_start(&rig, features, 2, layouts[l].num);
+		frame_make(frame, LEN, 1);
+		for (int round = 0; round < 5 * layouts[l].num; round++) {
+			rig_add(&rig, 0, bufs[0], BUF_LEN, true);
+			rig_publish(&rig, 0);
+			rig_send(&rig, 1, frame, LEN);
+			assert_ptr_equal(rig_get(&rig, 0, &len), bufs[0]);
+			assert_int_equal(rig_op(&rig, suspend), 0);
+			/* What is published now is for whoever starts from here. */
+			rig_add(&rig, 0, bufs[1], BUF_LEN, true);
+			rig_add(&rig, 1, frame, LEN, false);
+			(void)ring_driver_publish(rig.vq[0].drv);
+			(void)ring_driver_publish(rig.vq[1].drv);
+			memset(bufs[1], 0, BUF_LEN);
+			start_elsewhere(&rig, features);
+			rig.ops->kick_vq(rig.dev, 1);
+			assert_ptr_equal(rig_get(&rig, 1, &len), frame);
+			assert_ptr_equal(rig_get(&rig, 0, &len), bufs[1]);
+			assert_int_equal(len, LEN);
+			assert_memory_equal(bufs[1] + HDR, frame + HDR, LEN - HDR);
+		}
+		rig_destroy(&rig);
+	}
+}
+
+/* ---- a disk that is at work ---- */
+
+static char path[] = "/tmp/hf-suspend-XXXXXX";
+static uint8_t *data, *status, *copy;
+static struct virtio_blk_outhdr *headers;
+
+static int make_memory(void **state)
+{
+	int fd = mkstemp(path);
+
+	data = blk_pages(REQS * REQ_LEN);
+	copy = blk_pages(REQS * REQ_LEN);
+	status = blk_pages(4096);
+	headers = blk_pages(4096);
+	blk_fill(data, REQS * REQ_LEN, 7);
+	return fd < 0 || write(fd, data, REQS * REQ_LEN) != REQS * REQ_LEN || close(fd);
+}
+
+static int remove_file(void **state)
+{
+	return unlink(path);
+}
+
+static void publish_reads(struct rig *rig)
+{
+	memset(data, 0, REQS * REQ_LEN);
+	memset(status, NO_STATUS, REQS);
+	for (unsigned int i = 0; i < REQS; i++) {
+		struct ring_driver_seg segs[] = {blk_seg(rig, &headers[i], 16),
+						 blk_seg(rig, data + i * REQ_LEN, REQ_LEN),
+						 blk_seg(rig, status + i, 1)};
+
+		headers[i] = (struct virtio_blk_outhdr){.type = VIRTIO_BLK_T_IN,
+							.sector = i * REQ_LEN / SECTOR};
+		assert_int_equal(ring_driver_add(rig->vq[0].drv, segs, 1, 2, &headers[i], NULL, 0),
+				 0);
+	}
+	(void)ring_driver_publish(rig->vq[0].drv);
+}
+
+/* Requests that the driver finds completed. */
+static unsigned int take_completed(struct rig *rig)
+{
+	unsigned int n = 0;
+	uint32_t used;
+
+	while (rig_poll(rig, 0, &used)) {
+		assert_int_equal(used, REQ_LEN + 1);
+		assert_int_equal(status[n], VIRTIO_BLK_S_OK);
+		n++;
+	}
+	return n;
+}
+
+static void requests_are_settled_when_suspend_returns(void **state)
+{
+	static const uint64_t features[] = {0, BIT(VIRTIO_F_RING_PACKED)};
+
+	for (unsigned int round = 0; round < 200; round++) {
+		struct vdpa_dev_config config = blk_config();
+		unsigned int done;
+		struct rig rig;
+
+		config.given |= VDPA_KEY_BACKEND;
+		(void)snprintf(config.backend, sizeof(config.backend), "file,path=%s", path);
+		rig_make(&rig, &config);
+		rig_start(&rig, BLK_FEATURES | features[round % 2], 1, 64);
+		publish_reads(&rig);
+		rig.ops->kick_vq(rig.dev, 0);
+		for (volatile unsigned int spin = 0; spin < round * 500; spin++)
+			;
+		assert_int_equal(rig_op(&rig, suspend), 0);
+		memcpy(copy, data, REQS * REQ_LEN);
+		done = take_completed(&rig);
+		/* no request is half done: untouched, or complete */
+		for (unsigned int i = 0; i < REQS; i++)
+			assert_int_equal(status[i], i < done ? VIRTIO_BLK_S_OK : NO_STATUS);
+		for (size_t at = (size_t)done * REQ_LEN; at < REQS * REQ_LEN; at++)
+			assert_int_equal(copy[at], 0);
+		assert_memory_equal(copy, data, REQS * REQ_LEN);
+		assert_int_equal(rig_op(&rig, resume), 0);
+		rig.ops->kick_vq(rig.dev, 0);
+		for (; done < REQS; done++)
+			assert_non_null(rig_get(&rig, 0, &(uint32_t){0}));
+		blk_fill(copy, REQS * REQ_LEN, 7);
+		assert_memory_equal(copy, data, REQS * REQ_LEN);
+		rig_destroy(&rig);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(positions_are_exact_at_every_turn),
+		cmocka_unit_test(requests_are_settled_when_suspend_returns),
+	};
+
+	return cmocka_run_group_tests_name("sim-suspend", tests, make_memory, remove_file);
+}
