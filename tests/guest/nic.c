@@ -10,10 +10,12 @@
  * A frame's content follows from the stream's seed and the frame's number alone, so the receiver
  * knows each byte that it must find, and a lost, repeated, late or altered frame is told apart.
  * recv ends when all frames came or at its deadline, prints one line
- *   received=R missing=M corrupt=C duplicate=D reordered=O
+ *   received=R missing=M corrupt=C duplicate=D reordered=O gap_us=G
+ * where G is the longest time between two frames,
  * and exits 0 only if R is the count and M, C and D are 0. It prints "listening" first, when the
  * socket is open. With --result FIFO it goes to the background at that point and hands that one
- * line to whoever reads FIFO. The program is static and runs in the guest and on the host alike.
+ * line to whoever reads FIFO. With --hold FIFO it leaves the frames that come where they are, in the kernel's
+ * memory, until somebody writes to FIFO. The program is static and runs in the guest and on the host alike.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -39,15 +41,18 @@
 #define NIC_COUNT_MAX  1000000
 #define NIC_SOCKBUF    (16 << 20)
 #define NIC_NS_PER_SEC 1000000000ull
+#define NIC_NS_PER_MS  1000000ull
 
 struct nic_options {
 	const char *ifname;
 	const char *result; /* recv: fifo for the result; NULL: stay in the foreground */
+	const char *hold;   /* recv: fifo that says when to begin; NULL: at once */
 	uint32_t count;
 	uint32_t size;    /* bytes, with the Ethernet header; 0: each frame its own */
 	uint32_t seed;    /* names the stream; the receiver ignores other streams */
 	uint32_t rate;    /* frames a second; 0: as fast as the socket takes them */
 	uint32_t timeout; /* seconds */
+	uint32_t idle;    /* recv: ms without a frame that end it, once one came; 0: none do */
 	uint32_t corrupt; /* send: number of the frame to damage; UINT32_MAX: none */
 	uint8_t dest[ETH_ALEN];
 };
@@ -62,7 +67,8 @@ struct nic_header {
 struct nic_tally {
 	uint32_t received, corrupt, duplicate, reordered;
 	uint32_t highest;
-	uint8_t *seen; /* one byte a frame */
+	uint64_t last_ns, gap_ns; /* time of the last frame; longest time without one */
+	uint8_t *seen;            /* one byte a frame */
 };
 
 static int fail(const char *what, const char *value)
@@ -219,6 +225,7 @@ static int tally_frame(const struct nic_options *opt, const uint8_t *frame, size
 	static uint8_t expected[NIC_FRAME_MAX + 8];
 	struct nic_header head;
 	uint32_t number;
+	uint64_t now = now_ns();
 
 	if (len < sizeof(head))
 		return 0;
@@ -226,6 +233,9 @@ static int tally_frame(const struct nic_options *opt, const uint8_t *frame, size
 	number = ntohl(head.number);
 	if (ntohl(head.magic) != NIC_MAGIC || ntohl(head.seed) != opt->seed || number >= opt->count)
 		return 0;
+	if (tally->last_ns && now - tally->last_ns > tally->gap_ns)
+		tally->gap_ns = now - tally->last_ns;
+	tally->last_ns = now;
 	if (tally->seen[number]++) {
 		tally->duplicate++;
 		return 1;
@@ -247,8 +257,9 @@ static int report(const struct nic_options *opt, const struct nic_tally *tally)
 
 	if (opt->result && !freopen(opt->result, "w", stdout))
 		return fail("cannot open", opt->result);
-	printf("received=%u missing=%u corrupt=%u duplicate=%u reordered=%u\n", tally->received,
-	       missing, tally->corrupt, tally->duplicate, tally->reordered);
+	printf("received=%u missing=%u corrupt=%u duplicate=%u reordered=%u gap_us=%llu\n",
+	       tally->received, missing, tally->corrupt, tally->duplicate, tally->reordered,
+	       (unsigned long long)(tally->gap_ns / 1000));
 	return missing || tally->corrupt || tally->duplicate;
 }
 
@@ -269,11 +280,14 @@ static int nic_recv(const struct nic_options *opt)
 	static uint8_t frame[NIC_FRAME_MAX];
 	struct nic_tally tally = {.seen = calloc(opt->count + 1, 1)};
 	int fd = open_packet_socket(opt, NIC_ETHERTYPE);
-	uint64_t deadline = now_ns() + opt->timeout * NIC_NS_PER_SEC;
+	uint64_t deadline;
 
 	if (fd < 0 || !tally.seen)
 		return fail("cannot open interface", opt->ifname);
 	announce(opt);
+	if (opt->hold && !fopen(opt->hold, "r"))
+		return fail("cannot open", opt->hold);
+	deadline = now_ns() + opt->timeout * NIC_NS_PER_SEC;
 	while (tally.received < opt->count) {
 		struct pollfd pfd = {.fd = fd, .events = POLLIN};
 		struct sockaddr_ll from;
@@ -281,6 +295,8 @@ static int nic_recv(const struct nic_options *opt)
 		uint64_t now = now_ns();
 		ssize_t len;
 
+		if (opt->idle && tally.last_ns)
+			deadline = tally.last_ns + opt->idle * NIC_NS_PER_MS;
 		if (now >= deadline || poll(&pfd, 1, (int)((deadline - now) / 1000000) + 1) == 0)
 			break;
 		len = recvfrom(fd, frame, sizeof(frame), MSG_TRUNC | MSG_DONTWAIT,
@@ -368,6 +384,7 @@ static const char *parse_options(char **argv, struct nic_options *opt)
 		{"--count", &opt->count},     {"--size", &opt->size},
 		{"--seed", &opt->seed},       {"--rate", &opt->rate},
 		{"--timeout", &opt->timeout}, {"--corrupt", &opt->corrupt},
+		{"--idle", &opt->idle},
 	};
 
 	for (; *argv; argv += 2) {
@@ -381,6 +398,8 @@ static const char *parse_options(char **argv, struct nic_options *opt)
 		}
 		if (strcmp(*argv, "--result") == 0)
 			opt->result = argv[1];
+		else if (strcmp(*argv, "--hold") == 0)
+			opt->hold = argv[1];
 		else if (i < sizeof(numbers) / sizeof(*numbers))
 			*numbers[i].value = (uint32_t)strtoul(argv[1], NULL, 10);
 		else if (strcmp(*argv, "--dest") != 0 || parse_mac(argv[1], opt->dest) < 0)

@@ -75,6 +75,11 @@ class Guest:
                 self.ready = True
                 return
 
+    def adopt(self, source):
+        """Go on with the guest that @source had: it was migrated here, and has not booted."""
+        self.boot_id, self.ready = source.boot_id, source.ready
+        self._next_id = source._next_id
+
     def _line(self, deadline):
         while b"\n" not in self._buffer:
             left = deadline - time.monotonic()

@@ -26,7 +26,7 @@ from guest import Guest, Image
 ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", ".."))
 HOLDFAST = os.environ.get("HOLDFAST") or os.path.join(ROOT, "build", "holdfast")
 SKIP = 77
-DEADLINE = 240  # seconds for one program; five times what an idle machine takes
+DEADLINE = int(os.environ.get("HOLDFAST_DEADLINE", 240))  # seconds for one program; five times what an idle machine takes
 MAC = "52:54:00:12:34:56"
 HOST_IP = "10.77.0.1"
 GUEST_IP = "10.77.0.2"
@@ -57,11 +57,15 @@ class Tally:
         self.received = int(counts["received"])
         self.corrupt = int(counts["corrupt"])
         self.duplicate = int(counts["duplicate"])
+        self.missing = int(counts["missing"])
+        self.gap_ms = int(counts["gap_us"]) / 1000  # the longest time without a frame
         self.clean = counts["missing"] == counts["corrupt"] == counts["duplicate"] == "0"
 
 
 class Lab:
     """Interfaces, servers and guests of one test program."""
+
+    ifname = "tap0"  # where the host sends and receives numbered frames
 
     def __init__(self, name, holdfast=HOLDFAST):
         self.name = name
@@ -156,7 +160,7 @@ class Lab:
 
     # -- data
 
-    def frames_to_guest(self, count=300, send=(), during=None, ifname="tap0", timeout=20):
+    def frames_to_guest(self, count=300, send=(), during=None, ifname=None, timeout=20):
         """Send numbered frames host -> guest; call @during meanwhile; return the Tally."""
         receive = self.start_guest_receiver(count, timeout)
         sender = self.send_frames(count, send, ifname)
@@ -165,20 +169,20 @@ class Lab:
         check(sender.wait(60) == 0, "the sender on the host failed")
         return receive()
 
-    def send_frames(self, count, options=(), ifname="tap0"):
+    def send_frames(self, count, options=(), ifname=None):
         """Start to send numbered frames on a host interface; return the process."""
-        command = [self.image.nic, "send", ifname, "--count", str(count),
+        command = [self.image.nic, "send", ifname or self.ifname, "--count", str(count),
                    "--seed", str(self._stream)] + list(options)
         return self.spawn(command, stdout=subprocess.DEVNULL)
 
-    def start_guest_receiver(self, count, timeout=20):
+    def start_guest_receiver(self, count, timeout=20, options=""):
         """Listen in the guest; the returned function waits for the Tally."""
         self._stream += 1
         self.guest.run("rm -f /tmp/rx; mkfifo /tmp/rx; nic recv eth0 --count %d --seed %d "
-                       "--timeout %d --result /tmp/rx" % (count, self._stream, timeout))
+                       "--timeout %d --result /tmp/rx %s" % (count, self._stream, timeout, options))
         return lambda: Tally(self.guest.run("cat /tmp/rx", timeout=timeout + 10))
 
-    def frames_from_guest(self, count=300, send="", during=None, ifname="tap0"):
+    def frames_from_guest(self, count=300, send="", during=None, ifname=None):
         """Send numbered frames guest -> host; call @during meanwhile; return the Tally."""
         receive = self.start_host_receiver(count, ifname)
         self.guest.run("nic send eth0 --count %d --seed %d %s >/tmp/tx 2>&1 &" % (
@@ -187,13 +191,13 @@ class Lab:
             during()
         return receive()
 
-    def start_host_receiver(self, count, ifname="tap0", timeout=20):
+    def start_host_receiver(self, count, ifname=None, timeout=20, options=()):
         """Listen on the host; the returned function waits for the Tally."""
         self._stream += 1
-        receiver = self.spawn([self.image.nic, "recv", ifname, "--count", str(count),
-                               "--seed", str(self._stream), "--timeout", str(timeout)],
+        receiver = self.spawn([self.image.nic, "recv", ifname or self.ifname, "--count", str(count),
+                               "--seed", str(self._stream), "--timeout", str(timeout)] + list(options),
                               stdout=subprocess.PIPE, text=True)
-        check(receiver.stdout.readline() == "listening\n", "cannot listen on %s", ifname)
+        check(receiver.stdout.readline() == "listening\n", "cannot listen")
         return lambda: Tally(receiver.communicate(timeout=timeout + 10)[0])
 
     def exchange_frames(self, count=300, rate=1000):
@@ -280,7 +284,7 @@ def _on_alarm(_signal, _frame):
     raise Failure("the test's deadline has passed")
 
 
-def run_scenarios(name, scenarios, deadline=DEADLINE):
+def run_scenarios(name, scenarios, deadline=DEADLINE, make_lab=Lab):
     """Run each scenario in turn and exit: 0 passed, 1 failed, 77 all of them were skipped."""
     sys.stdout.reconfigure(line_buffering=True)
     if not CONTROL and not os.access(HOLDFAST, os.X_OK):
@@ -290,7 +294,7 @@ def run_scenarios(name, scenarios, deadline=DEADLINE):
     signal.signal(signal.SIGALRM, _on_alarm)
     signal.alarm(deadline)
     Lab.ip("link", "set", "lo", "up")
-    lab = Lab(name)
+    lab = make_lab(name)
     failed = passed = 0
     try:
         for scenario in scenarios:

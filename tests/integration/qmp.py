@@ -63,3 +63,16 @@ class Qmp:
                     self._events.remove(event)
                     return event
             self._events.append(self._message(deadline))
+
+    def wait_any(self, name, deadline):
+        """Return an event @name, or None at @deadline, a time.monotonic(). Others are kept."""
+        while True:
+            for event in self._events:
+                if event.get("event") == name:
+                    self._events.remove(event)
+                    return event
+            if b"\n" not in self._buffer:
+                left = deadline - time.monotonic()
+                if left <= 0 or not select.select([self._sock], [], [], left)[0]:
+                    return None
+            self._events.append(self._message(time.monotonic() + 30))

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Scenarios of a guest that migrates. Each takes a MigrationLab, whose guest is up, and leaves it up."""
+
+import os
+import statistics
+import time
+
+from lab import check
+from scenarios import URL
+
+HELD = 200
+RATE = 500  # frames a second each way: an emulated guest keeps up
+
+
+def boot(lab):
+    """the guest boots and answers pings"""
+    lab.setup_network()
+    lab.start()
+    lab.check_ping()
+
+
+def idle(lab):
+    """an idle guest migrates, and all its traffic is whole"""
+    took = lab.migrate()
+    lab.check_ping(10)
+    lab.exchange_frames()
+    print("         downtime %d ms by QEMU's count" % took.downtime_ms)
+
+
+def held_tally(lab, environment=None):
+    """Migrate while received frames lie unread in the guest; return what it finds in them."""
+    arrived, release = lab.hold_frames(HELD)
+
+    def during():
+        check(lab.send_frames(HELD, ["--rate", str(RATE)]).wait(20) == 0, "cannot send")
+        arrived()
+    lab.migrate(during)
+    return release()
+
+
+def held_frames(lab):
+    """frames that lie unread in the guest while it migrates are intact afterwards"""
+    tally = held_tally(lab)
+    check(tally.clean, "%s", tally.text)
+    lab.check_ping()
+
+
+def transfer(lab, file="/file"):
+    """a TCP transfer goes on across a migration and is exact"""
+    request = []
+
+    def during():
+        request.append(lab.guest.start("wget -q -O - %s%s | sha256sum" % (URL, file), timeout=90))
+    began = time.monotonic()
+    lab.migrate_loaded(during)
+    moved = time.monotonic()
+    status, out = lab.guest.finish(request[0])
+    check(status == 0 and out.split()[0] == lab.server.sums[file],
+          "the guest received %s, sent was %s", out, lab.server.sums[file])
+    print("         moved after %.1f s, received after %.1f s" % (moved - began, time.monotonic() - began))
+
+
+def load(lab):
+    """frames flow both ways while the guest migrates: none is corrupt, none comes twice"""
+    count = 4 * RATE
+    receive_guest = lab.start_guest_receiver(count, options="--idle 4000")
+    receive_host = lab.start_host_receiver(count, options=["--idle", "4000"])
+    lab.send_from_guest(count, RATE)
+    sender = lab.send_frames(count, ["--rate", str(RATE), "--seed", str(lab.stream - 1)])
+    took = lab.migrate()
+    check(sender.wait(60) == 0, "the sender on the host failed")
+    for name, tally in (("to", receive_guest()), ("from", receive_host())):
+        check(tally.corrupt == 0 and tally.duplicate == 0 and tally.received > count // 4,
+              "%s the guest: %s", name, tally.text)
+        lab.outages[name].append(tally.missing * 1000 / RATE)
+    print("         downtime %d ms by QEMU's count; %d ms of frames to the guest missing, %d ms from it" % (
+        took.downtime_ms, lab.outages["to"][-1], lab.outages["from"][-1]))
+
+
+def cancel(lab):
+    """a migration is cancelled while frames flow; the guest stays, and migrates later"""
+    new, tap = lab.begin_endless()
+    lab.exchange_frames(100, 500)
+    lab.guest.qmp.command("migrate_cancel")
+    lab.wait_status("cancelled")
+    lab.retire(new, tap)
+    lab.stop_dirtying()
+    lab.check_ping()
+    lab.exchange_frames()
+    lab.migrate()
+    lab.check_ping()
+
+
+def failure(lab):
+    """the destination dies on the way; the guest stays where it is"""
+    new, tap = lab.begin_endless()
+    lab.retire(new, tap)
+    check(lab.wait_status("failed", "completed") == "failed", "the migration did not fail")
+    lab.stop_dirtying()
+    lab.check_ping()
+    lab.exchange_frames(100, 500)
+
+
+def file(lab):
+    """the guest is saved to a file by exec: and goes on from it in a new QEMU"""
+    path = os.path.join(lab.logs, "state")
+    arrived, release = lab.hold_frames(50)
+    check(lab.send_frames(50, ["--rate", str(RATE)]).wait(20) == 0, "cannot send")
+    arrived()
+    lab.save_and_load(path)
+    tally = release()
+    check(tally.clean, "%s", tally.text)
+    lab.check_ping()
+    lab.exchange_frames()
+
+
+def stop_cont(lab):
+    """a guest that has migrated is stopped and goes on"""
+    lab.guest.qmp.command("stop")
+    lab.guest.qmp.command("cont")
+    lab.check_ping()
+    lab.exchange_frames()
+
+
+def summary(lab):
+    """what the migrations took"""
+    downtimes = [m.downtime_ms for m in lab.migrations]
+    print("         %d migrations: downtime by QEMU's count: median %d ms, most %d ms" % (
+        len(downtimes), statistics.median(downtimes), max(downtimes)))
+    for name, outages in lab.outages.items():
+        if outages:
+            print("         frames %s the guest: missing for %d ms in the median, %d ms at most" % (
+                name, statistics.median(outages), max(outages)))

@@ -1,0 +1,286 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A lab whose guest moves from one QEMU process to another, on one host.
+
+Each QEMU has a TAP interface of its own on one bridge. A port is up while its QEMU has the guest, and
+down else, so nothing piles up in front of a QEMU that does not run yet: what is sent in between is
+lost, as on any network. The port is switched while the guest is paused ("pause-before-switchover"),
+as a manager of machines does; the bridge then floods what it has not learned anew.
+"""
+
+import os
+import re
+import tempfile
+import time
+
+from guest import Guest
+from lab import HOST_IP, MAC, Lab, Tally, check
+from server import FileServer
+
+# Bits that both QEMU 7.2 with shadow virtqueues and its migration without them can take: no control queue and,
+# for the former, no indirect descriptors.
+CSUM, GUEST_CSUM, MTU, MAC_BIT, MRG_RXBUF, STATUS = 1 << 0, 1 << 1, 1 << 3, 1 << 5, 1 << 15, 1 << 16
+GUEST_TSO, HOST_TSO = 7 << 7, 7 << 11  # IPv4, IPv6, ECN
+INDIRECT, EVENT_IDX, VERSION_1, ACCESS_PLATFORM = 1 << 28, 1 << 29, 1 << 32, 1 << 33
+PLAIN = CSUM | GUEST_CSUM | MTU | MAC_BIT | MRG_RXBUF | STATUS | GUEST_TSO | HOST_TSO | \
+    VERSION_1 | ACCESS_PLATFORM
+RICH = PLAIN | INDIRECT | EVENT_IDX
+
+FAST = 1 << 30  # bytes a second
+SLOW = 32 << 20  # what the guest's own writes outrun
+CRAWL = 64 << 10  # what ends no round
+PAUSE = 300  # ms that QEMU may plan for
+
+
+class MigrationError(Exception):
+    """QEMU gave a migration up; the text is its reason."""
+
+
+class Migration:
+    """What one migration took."""
+
+    def __init__(self, info):
+        self.downtime_ms = info.get("downtime", 0)
+        self.total_ms = info.get("total-time", 0)
+        self.rounds = info.get("ram", {}).get("dirty-sync-count", 0)
+
+
+class MigrationLab(Lab):
+    """@svq: shadow virtqueues all the time; else a dirty log during migrations."""
+
+    ifname = "br0"
+
+    def __init__(self, name, svq=False, memory="192"):
+        super().__init__(name)
+        self.svq = svq
+        self.memory = memory
+        self.migrations = []
+        self.outages = {"to": [], "from": []}  # ms that frames were missing for
+        self._hosts = 0
+        self._sockets = tempfile.TemporaryDirectory(prefix="holdfast-migrate-")
+        self.tap = None
+
+    def setup_network(self):
+        """A bridge with the host's address; QEMUs get their ports as they come."""
+        self.ip("link", "add", "br0", "type", "bridge", "forward_delay", "0")
+        self.setup_interface("br0")
+        self.server = FileServer(HOST_IP)
+
+    def can_go_on(self):
+        """A migration that failed leaves nothing to go on with."""
+        return False
+
+    # -- QEMU processes
+
+    def _new_host(self, incoming, environment=None):
+        """Start a QEMU with a port of its own, which is still down; return (Guest, interface)."""
+        self._hosts += 1
+        tap = "tap%d" % self._hosts
+        self.ip("tuntap", "add", "dev", tap, "mode", "tap")
+        self.ip("link", "set", tap, "master", "br0")
+        logs = os.path.join(self.logs, "host%d" % self._hosts)
+        os.makedirs(logs)
+        self.call_log = os.path.join(logs, "holdfast.log")
+        spec = "name net0 mgmtdev vdpasim_net mac %s device_features 0x%x backend tap,ifname=%s" % (
+            MAC, PLAIN if self.svq else RICH, tap)
+        if self.svq:
+            spec += " dirty_log off"  # QEMU 7.2 shadows no virtqueue of a device that offers it
+        wrap = ["env"] + ["%s=%s" % pair for pair in (environment or {}).items()]
+        wrap += [self.holdfast, "run", "-d", spec, "--log", self.call_log, "--"]
+        args = ["-device", "pcie-root-port,id=port0,chassis=1",
+                "-netdev", "vhost-vdpa,id=n0,vhostdev=/dev/vhost-vdpa-0" +
+                (",x-svq=on" if self.svq else ""),
+                "-device", "virtio-net-pci,id=nic0,netdev=n0,bus=port0,mac=%s,romfile=" % MAC]
+        if incoming:
+            args += ["-incoming", "defer"]
+        return Guest(self.image, wrap, args, self.memory, 1, logs), tap
+
+    def start(self, environment=None):
+        """Boot the guest in a first QEMU."""
+        self._boots += 1
+        self.guest, self.tap = self._new_host(False, environment)
+        self._plug(self.tap)
+        self.guest.wait_ready(200)
+        self.configure_guest()
+
+    def _plug(self, tap):
+        with open("/proc/sys/net/ipv6/conf/%s/disable_ipv6" % tap, "w") as knob:
+            knob.write("1")
+        self.ip("link", "set", tap, "up")
+
+    def _move_port(self, tap):
+        """The guest's port is @tap from now on."""
+        self.ip("link", "set", self.tap, "down")
+        self._plug(tap)
+        self.tap = tap
+
+    def retire(self, guest, tap):
+        """End a QEMU that has the guest no more, or not yet."""
+        guest.close()
+        self.ip("link", "del", tap)
+
+    # -- migrations
+
+    def begin(self, incoming, outgoing, bandwidth=FAST, pause=PAUSE):
+        """Start a destination, and a migration to it which stops before it switches over."""
+        new, tap = self._new_host(True)
+        for qmp in (new.qmp, self.guest.qmp):
+            qmp.command("migrate-set-capabilities", capabilities=[
+                {"capability": "events", "state": True}])
+        if incoming:
+            new.qmp.command("migrate-incoming", uri=incoming)
+        self.guest.qmp.command("migrate-set-capabilities", capabilities=[
+            {"capability": "pause-before-switchover", "state": True}])
+        self.throttle(bandwidth, pause)
+        self.guest.qmp.command("migrate", uri=outgoing)
+        return new, tap
+
+    def throttle(self, bandwidth, pause=PAUSE):
+        """Limit the migration's bandwidth, and the pause that it may plan for."""
+        self.guest.qmp.command("migrate-set-parameters", max_bandwidth=bandwidth,
+                               downtime_limit=pause)
+
+    def wait_status(self, *wanted, timeout=60):
+        """Wait until the source reports one of these; return it."""
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            info = self.guest.qmp.command("query-migrate")
+            status = info.get("status")
+            if status in wanted:
+                return status
+            if status == "failed":
+                raise MigrationError(info.get("error-desc", "the migration failed"))
+            self.guest.qmp.wait_any("MIGRATION", deadline)
+        raise MigrationError("no %s in %d s" % (" or ".join(wanted), timeout))
+
+    def wait_round(self, number, timeout=60):
+        """Wait until memory is sent for the @number-th time."""
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            info = self.guest.qmp.command("query-migrate")
+            if info.get("ram", {}).get("dirty-sync-count", 0) >= number:
+                return
+            check(info.get("status") in ("setup", "active"), "the migration is %s before round %d",
+                  info.get("status"), number)
+            self.guest.qmp.wait_any("MIGRATION_PASS", time.monotonic() + 0.2)
+        check(False, "round %d was not reached in %d s", number, timeout)
+
+    def complete(self, new, tap, timeout=90):
+        """Let a migration that was begun switch over; the guest is in @new then."""
+        old, old_tap = self.guest, self.tap
+        if self.wait_status("pre-switchover", "completed", timeout=timeout) != "completed":
+            self._move_port(tap)
+            old.qmp.command("migrate-continue", state="pre-switchover")
+            self.wait_status("completed")
+        info = old.qmp.command("query-migrate")
+        new.qmp.wait_event("RESUME", timeout=30)
+        new.adopt(old)
+        self.guest = new
+        self.retire(old, old_tap)
+        self.migrations.append(Migration(info))
+        return self.migrations[-1]
+
+    def address(self):
+        """A migration address of its own."""
+        return "unix:" + os.path.join(self._sockets.name, str(self._hosts))
+
+    def begin_endless(self):
+        """Start a migration that does not end by itself; all memory was sent once on return."""
+        address = self.address()
+        self.start_dirtying()
+        new, tap = self.begin(address, address, SLOW, pause=1)
+        self.wait_round(2)
+        self.throttle(CRAWL, pause=1)
+        return new, tap
+
+    def migrate(self, during=None):
+        """Move the guest to a new QEMU. @during is called when all memory was sent once and is being sent
+        again, because the guest keeps writing: what the device writes now must be sent again, too."""
+        if not during:
+            address = self.address()
+            return self.complete(*self.begin(address, address))
+        new, tap = self.begin_endless()
+        during()
+        self.stop_dirtying()
+        self.throttle(FAST)
+        return self.complete(new, tap)
+
+    def migrate_loaded(self, during):
+        """Move the guest to a new QEMU; @during is called when memory is being sent for the first time."""
+        address = self.address()
+        new, tap = self.begin(address, address, SLOW)
+        during()
+        self.throttle(FAST)
+        return self.complete(new, tap)
+
+    def save_and_load(self, path):
+        """Save the guest to @path, end its QEMU, and load it in a new one."""
+        self.guest.qmp.command("migrate-set-capabilities", capabilities=[
+            {"capability": "events", "state": True},
+            {"capability": "pause-before-switchover", "state": False}])
+        self.throttle(FAST)
+        self.guest.qmp.command("stop")
+        self.guest.qmp.command("migrate", uri="exec:cat >" + path)
+        self.wait_status("completed")
+        old = self.guest
+        self.retire(old, self.tap)
+        new, tap = self._new_host(True)
+        new.qmp.command("migrate-set-capabilities", capabilities=[
+            {"capability": "events", "state": True}])
+        self._plug(tap)
+        self.tap = tap
+        new.qmp.command("migrate-incoming", uri="exec:cat " + path)
+        while new.qmp.wait_event("MIGRATION", timeout=60)["data"]["status"] != "completed":
+            pass
+        new.qmp.command("cont")
+        new.adopt(old)
+        self.guest = new
+        os.unlink(path)
+
+    # -- load
+
+    def start_dirtying(self):
+        """Have the guest write memory faster than it is sent, so that the migration goes on and on."""
+        self.guest.run("(while [ ! -e /tmp/calm ]; do dd if=/dev/zero of=/tmp/churn bs=64k count=256 "
+                       "conv=notrunc 2>/dev/null; done) >/dev/null 2>&1 &")
+
+    def stop_dirtying(self):
+        self.guest.run("touch /tmp/calm; while pidof dd >/dev/null; do usleep 10000; done; "
+                       "rm -f /tmp/churn /tmp/calm")
+
+    def hold_frames(self, count, timeout=20):
+        """Have a program in the guest listen, and not read; return a function that lets it read."""
+        self._stream += 1
+        self.guest.run("rm -f /tmp/rx /tmp/hold; mkfifo /tmp/rx /tmp/hold; "
+                       "nic recv eth0 --count %d --seed %d --timeout %d --result /tmp/rx "
+                       "--hold /tmp/hold" % (count, self._stream, timeout))
+        before = self.received()
+
+        def wait_arrived():
+            deadline = time.monotonic() + timeout
+            while self.received() < before + count:
+                check(time.monotonic() < deadline, "the frames did not reach the guest")
+
+        def release():
+            self.guest.run("echo >/tmp/hold")
+            return Tally(self.guest.run("cat /tmp/rx", timeout=timeout + 10))
+        return wait_arrived, release
+
+    def send_from_guest(self, count, rate):
+        """Begin to send numbered frames of the stream named last from the guest."""
+        self.guest.run("nic send eth0 --count %d --seed %d --rate %d >/tmp/tx 2>&1 &" % (
+            count, self.stream, rate))
+
+    @property
+    def stream(self):
+        """The seed of the stream of frames named last."""
+        return self._stream
+
+    def received(self):
+        """Packets that the guest's NIC has received."""
+        return int(self.guest.run("cat /sys/class/net/eth0/statistics/rx_packets"))
+
+    def old_calls(self, pattern):
+        """Lines of the last but one QEMU's call log that match: of the last migration's source."""
+        path = os.path.join(self.logs, "host%d" % (self._hosts - 1), "holdfast.log")
+        with open(path) as log:
+            return [line for line in log if re.search(pattern, line)]
