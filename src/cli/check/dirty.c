@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The dirty log of the default mode (D2): which pages of a looping network device are marked, and when the log is
- * left alone. Rings and buffers lie on pages of their own, so that each tells for itself.
+ * The dirty log of the default mode (D2): which pages of a looping network device or of a disk are marked, and when
+ * the log is left alone. Rings and buffers lie on pages of their own, so that each tells for itself.
  */
 #include "cli/check/check.h"
 
+#include <linux/virtio_blk.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -18,15 +19,17 @@
 #define RX_ROOM 256
 #define TX_LEN  72
 
+/* A disk has no receive ring; its frame is a request's header, its buffer the id and the request's status. */
 enum { AT_RX_RING, AT_TX_RING, AT_FRAME, AT_BUFFER, NR_PAGES };
 #define MARK(at) (1u << (at))
-#define WRITTEN  (MARK(AT_RX_RING) | MARK(AT_TX_RING) | MARK(AT_BUFFER))
 
 struct card {
 	uint8_t *mem; /* [NR_PAGES] */
 	uint8_t *log; /* [LOG_LEN] */
 	int fd;
 	struct client_ring rx, tx;
+	bool blk;
+	unsigned written; /* MARK()s of what the device writes for one frame or request */
 };
 
 static int set_features(const struct check_ctx *t, const struct card *c, uint64_t more)
@@ -55,28 +58,36 @@ static int set_addr(const struct card *c, const struct client_ring *ring, unsign
 	return client_ioctl(c->fd, VHOST_SET_VRING_ADDR, &addr);
 }
 
+static void give_ring(struct check_ctx *t, struct card *c, struct client_ring *ring, uint32_t idx,
+		      unsigned at)
+{
+	client_ring_init(ring, idx, NUM, c->mem + at * P, IOVA + at * P, 0);
+	EXPECT_RC(t, 0, client_ring_attach(ring, c->fd));
+	EXPECT_RC(t, 0, client_vring_set(c->fd, VHOST_VDPA_SET_VRING_ENABLE, idx, 1));
+}
+
 static void bring_up(struct check_ctx *t, struct card *c)
 {
-	client_ring_init(&c->rx, CLIENT_NET_RX, NUM, c->mem + AT_RX_RING * P, IOVA + AT_RX_RING * P,
-			 0);
-	client_ring_init(&c->tx, CLIENT_NET_TX, NUM, c->mem + AT_TX_RING * P, IOVA + AT_TX_RING * P,
-			 0);
 	EXPECT_RC(t, 0, client_set_status(c->fd, CLIENT_STATUS_DRIVER));
 	EXPECT_RC(t, 0, set_features(t, c, 0));
 	EXPECT_RC(t, 0, client_set_status(c->fd, CLIENT_STATUS_FEATURES));
-	EXPECT_RC(t, 0, client_ring_attach(&c->rx, c->fd));
-	EXPECT_RC(t, 0, client_ring_attach(&c->tx, c->fd));
-	for (unsigned i = 0; i < 2; i++)
-		EXPECT_RC(t, 0, client_vring_set(c->fd, VHOST_VDPA_SET_VRING_ENABLE, i, 1));
+	if (!c->blk)
+		give_ring(t, c, &c->rx, CLIENT_NET_RX, AT_RX_RING);
+	give_ring(t, c, &c->tx, c->blk ? 0 : CLIENT_NET_TX, AT_TX_RING);
 	EXPECT_RC(t, 0, client_set_status(c->fd, CLIENT_STATUS_RUNNING));
 }
 
 static void start(struct check_ctx *t, struct card *c)
 {
 	memset(c, 0, sizeof(*c));
+	c->blk = !check_missing(t->dev, CHECK_BLK);
+	c->written = MARK(AT_TX_RING) | MARK(AT_BUFFER) | (c->blk ? 0 : MARK(AT_RX_RING));
 	c->mem = check_pages(t, NR_PAGES);
 	c->log = check_pages(t, LOG_LEN / P);
-	memset(c->mem + AT_FRAME * P + 12, 0xff, 6); /* broadcast */
+	if (c->blk)
+		c->mem[AT_FRAME * P] = VIRTIO_BLK_T_GET_ID;
+	else
+		memset(c->mem + AT_FRAME * P + 12, 0xff, 6); /* broadcast */
 	c->fd = check_open_owned(t);
 	EXPECT_RC(t, 0, check_map(c->fd, 0, IOVA, NR_PAGES * P, c->mem));
 	bring_up(t, c);
@@ -90,8 +101,26 @@ static void start_logging(struct check_ctx *t, struct card *c)
 	EXPECT_RC(t, 0, set_features(t, c, CLIENT_FEATURE_LOG_ALL));
 }
 
-/* One frame round the device. */
-static void send_one(struct check_ctx *t, struct card *c)
+static void expect_done(struct check_ctx *t, struct client_ring *ring)
+{
+	EXPECT_RC(t, 0, client_ring_wait(ring, CHECK_WAIT));
+	EXPECT_RC(t, 1, client_ring_pop(ring, NULL, NULL));
+}
+
+static void send_request(struct check_ctx *t, struct card *c)
+{
+	const struct client_buf request[] = {
+		{IOVA + AT_FRAME * P, sizeof(struct virtio_blk_outhdr), false},
+		{IOVA + AT_BUFFER * P, KIT_ID_LEN, true},
+		{IOVA + AT_BUFFER * P + KIT_ID_LEN, 1, true},
+	};
+
+	EXPECT_RC(t, 0, client_ring_add(&c->tx, request, 3, NULL));
+	EXPECT_RC(t, 0, client_ring_kick(&c->tx));
+	expect_done(t, &c->tx);
+}
+
+static void send_frame(struct check_ctx *t, struct card *c)
 {
 	const struct client_buf buffer = {IOVA + AT_BUFFER * P, RX_ROOM, true};
 	const struct client_buf frame = {IOVA + AT_FRAME * P, TX_LEN, false};
@@ -99,10 +128,17 @@ static void send_one(struct check_ctx *t, struct card *c)
 	EXPECT_RC(t, 0, client_ring_add(&c->rx, &buffer, 1, NULL));
 	EXPECT_RC(t, 0, client_ring_add(&c->tx, &frame, 1, NULL));
 	EXPECT_RC(t, 0, client_ring_kick(&c->tx));
-	EXPECT_RC(t, 0, client_ring_wait(&c->rx, CHECK_WAIT));
-	EXPECT_RC(t, 0, client_ring_wait(&c->tx, CHECK_WAIT));
-	EXPECT_RC(t, 1, client_ring_pop(&c->rx, NULL, NULL));
-	EXPECT_RC(t, 1, client_ring_pop(&c->tx, NULL, NULL));
+	expect_done(t, &c->rx);
+	expect_done(t, &c->tx);
+}
+
+/* One frame round the device, or one request. */
+static void send_one(struct check_ctx *t, struct card *c)
+{
+	if (c->blk)
+		send_request(t, c);
+	else
+		send_frame(t, c);
 }
 
 /* Marks of the client's pages; takes them away. Marks elsewhere fail the check. */
@@ -132,7 +168,7 @@ static void written_pages_are_marked(struct check_ctx *t)
 
 	start_logging(t, &c);
 	send_one(t, &c);
-	EXPECT_EQ(t, WRITTEN, take_marks(t, &c));
+	EXPECT_EQ(t, c.written, take_marks(t, &c));
 }
 
 static void nothing_without_log_all(struct check_ctx *t)
@@ -156,7 +192,7 @@ static void used_ring_is_logged_elsewhere(struct check_ctx *t)
 	send_one(t, &c);
 	EXPECT_EQ(t, 1, c.log[elsewhere / 8] >> (elsewhere % 8));
 	c.log[elsewhere / 8] = 0;
-	EXPECT_EQ(t, MARK(AT_RX_RING) | MARK(AT_BUFFER), take_marks(t, &c));
+	EXPECT_EQ(t, c.written & ~MARK(AT_TX_RING), take_marks(t, &c));
 }
 
 static void last_log_byte_is_the_last_page(struct check_ctx *t)
@@ -168,7 +204,7 @@ static void last_log_byte_is_the_last_page(struct check_ctx *t)
 	EXPECT_RC(t, 0, set_log(&c, end));
 	EXPECT_RC(t, 0, set_features(t, &c, CLIENT_FEATURE_LOG_ALL));
 	send_one(t, &c);
-	EXPECT_EQ(t, WRITTEN, end[PAGE_0 / 8] & ((1u << NR_PAGES) - 1));
+	EXPECT_EQ(t, c.written, end[PAGE_0 / 8] & ((1u << NR_PAGES) - 1));
 }
 
 /* ---- the calls ---- */
@@ -184,12 +220,14 @@ static void migration_begins_and_is_cancelled(struct check_ctx *t)
 	EXPECT_RC(t, 0, set_features(t, &c, CLIENT_FEATURE_LOG_ALL));
 	EXPECT_RC(t, CLIENT_STATUS_RUNNING, client_get_status(c.fd));
 	EXPECT_RC(t, 0, client_set_status(c.fd, CLIENT_STATUS_RUNNING));
-	EXPECT_RC(t, 0, set_addr(&c, &c.rx, 1, IOVA + AT_RX_RING * P));
+	if (!c.blk)
+		EXPECT_RC(t, 0, set_addr(&c, &c.rx, 1, IOVA + AT_RX_RING * P));
 	EXPECT_RC(t, 0, set_addr(&c, &c.tx, 1, IOVA + AT_TX_RING * P));
 	send_one(t, &c);
 	EXPECT_RC(t, 0, set_features(t, &c, 0));
 	EXPECT_RC(t, 0, client_set_status(c.fd, CLIENT_STATUS_RUNNING));
-	EXPECT_RC(t, 0, set_addr(&c, &c.rx, 0, 0));
+	if (!c.blk)
+		EXPECT_RC(t, 0, set_addr(&c, &c.rx, 0, 0));
 	EXPECT_RC(t, 0, set_addr(&c, &c.tx, 0, 0));
 	memset(c.log, 0, LOG_LEN);
 	send_one(t, &c);
@@ -317,7 +355,7 @@ static void log_that_vanishes(struct check_ctx *t)
 	memset(c.log, 0, LOG_LEN);
 	EXPECT_RC(t, 0, set_log(&c, c.log)); /* given anew, it is one again */
 	send_one(t, &c);
-	EXPECT_EQ(t, WRITTEN, take_marks(t, &c));
+	EXPECT_EQ(t, c.written, take_marks(t, &c));
 }
 
 static void strict_never_logs(struct check_ctx *t)
