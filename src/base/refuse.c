@@ -4,17 +4,20 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 static __thread char reason[512]; /* the list of known keys is the longest */
 
 int refuse(int err, const char *fmt, ...)
 {
+	char text[sizeof(reason)] = "";
 	int saved = errno;
 	va_list args;
 
 	va_start(args, fmt);
-	vsnprintf(reason, sizeof(reason), fmt, args);
+	vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
+	memcpy(reason, text, sizeof(text));
 	errno = saved;
 	return err;
 }

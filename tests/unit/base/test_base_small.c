@@ -264,6 +264,24 @@ static void refuse_reason_is_the_threads_own(void **state)
 	assert_string_equal(refuse_reason(), "");
 }
 
+static void refuse_with_the_last_reason_extends_it(void **state)
+{
+	assert_int_equal(refuse(-EINVAL, "queue %d", 7), -EINVAL);
+	assert_int_equal(refuse(-ENODEV, "device dev0: %s of %s", refuse_reason(), refuse_reason()),
+			 -ENODEV);
+	assert_string_equal(refuse_reason(), "device dev0: queue 7 of queue 7");
+	refuse_clear();
+}
+
+static void refuse_long_reason_is_cut(void **state)
+{
+	assert_int_equal(refuse(-EINVAL, "%0600d", 1), -EINVAL);
+	for (int i = 0; i < 3; i++) /* grows over its end */
+		refuse(-EINVAL, "%s%s", refuse_reason(), refuse_reason());
+	assert_int_equal(strlen(refuse_reason()), 511);
+	refuse_clear();
+}
+
 static void range_last_checks_bounds(void **state)
 {
 	uint64_t last = 42;
@@ -300,6 +318,8 @@ int main(int argc, char **argv)
 						log_release),
 		cmocka_unit_test(log_escape_keeps_one_printed_line),
 		cmocka_unit_test(refuse_reason_is_the_threads_own),
+		cmocka_unit_test(refuse_with_the_last_reason_extends_it),
+		cmocka_unit_test(refuse_long_reason_is_cut),
 		cmocka_unit_test(range_last_checks_bounds),
 	};
 
