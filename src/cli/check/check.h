@@ -31,11 +31,13 @@ enum { CHECK_QUIET_MIN = 15, CHECK_QUIET_MAX = 120, CHECK_QUIET_TIMES = 50 };
 /** The device under check: what it offers and how it behaves where a client cannot ask. */
 struct check_device {
 	char path[256];
-	bool strict;       /* expect the kernel bit for bit, else with the documented deviations */
-	bool holdfast;     /* 1:1 is the client's address; no VmPin, no pagemap */
-	bool pinned;       /* memory is pinned and accounted */
-	bool set_map;      /* the parent takes whole maps; else single ranges */
+	bool strict;   /* expect the kernel bit for bit, else with the documented deviations */
+	bool holdfast; /* 1:1 is the client's address; no VmPin, no pagemap */
+	bool pinned;   /* memory is pinned and accounted */
+	bool set_map;  /* the parent takes whole maps; else single ranges */
+	bool platform; /* it translates with the platform's IOMMU: takes neither, starts with nothing */
 	bool compat_reset; /* a reset without IOTLB_PERSIST drops the translation */
+	bool binds;        /* the parent can bind groups to address spaces */
 	bool forks;        /* a forked child reaches the device */
 	bool overwrite;    /* its data may be lost */
 	int quiet_ms;      /* how long "nothing happens" is watched */
@@ -83,6 +85,11 @@ enum check_needs {
 	CHECK_READ_ONLY = 1 << 24,  /* a disk that cannot be written */
 	CHECK_DISCARD = 1 << 25,    /* DISCARD offered */
 	CHECK_ZEROES = 1 << 26,     /* WRITE_ZEROES offered */
+	CHECK_BIND = 1 << 27,       /* a parent with set_group_asid */
+	CHECK_NO_BIND = 1 << 28,
+	CHECK_IDENTITY =
+		1 << 29, /* the device translates 1:1 while it is open and nothing is mapped */
+	CHECK_NO_IDENTITY = 1 << 30, /* it reaches nothing then */
 };
 
 struct check_ctx;
@@ -177,7 +184,7 @@ void check_restore(struct check_ctx *t);
 /** check_probe_latency() - set quiet_ms by how fast the device answers. */
 void check_probe_latency(struct check_ctx *t, struct check_device *dev);
 
-/** check_probe_behaviour() - find out set_map, pinned and compat_reset by what the device does. */
+/** check_probe_behaviour() - find out how the device maps, pins and resets by what it does. */
 void check_probe_behaviour(struct check_ctx *t, struct check_device *dev);
 
 /** check_in_child() - run @fn in a forked child of the check. Return: what @fn returned. */
@@ -336,12 +343,16 @@ void check_pair_start(struct check_ctx *t, int fd, struct check_pair *pair);
 /** check_pair_refill() - on a running device: offer one more buffer on ring @idx. */
 void check_pair_refill(struct check_pair *pair, unsigned idx);
 
-/** check_pair_where() - kick ring @idx. Return: who moves. */
-enum check_where check_pair_where(struct check_ctx *t, struct check_pair *pair, unsigned idx);
+/** check_pair_where() - kick ring @idx. Return: whose used index moves within @wait_ms. */
+enum check_where check_pair_where(struct check_ctx *t, struct check_pair *pair, unsigned idx,
+				  int wait_ms);
 
 /** check_pair_expect() - kick ring @idx and expect that @want moves. */
 void check_pair_expect(struct check_ctx *t, struct check_pair *pair, unsigned idx,
 		       enum check_where want, const char *file, int line);
+
+/** check_where_unmapped() - Return: through what the device works while nothing is mapped. */
+enum check_where check_where_unmapped(const struct check_ctx *t);
 
 #define EXPECT_WHERE(t, want, pair, idx) check_pair_expect(t, pair, idx, want, __FILE__, __LINE__)
 

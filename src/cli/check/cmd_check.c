@@ -69,7 +69,7 @@ static void usage(FILE *to)
 	      "  --strict          expect the kernel's behaviour bit for bit\n"
 	      "  --default         expect it with Holdfast's documented deviations\n"
 	      "  --device HINTS    what probing need not find out:\n"
-	      "                    \"mapping=set_map|dma_map memory=pinned|va "
+	      "                    \"mapping=set_map|dma_map|platform memory=pinned|va "
 	      "compat_reset=on|off\"\n"
 	      "  --overwrite       check a disk by writing to it as well\n"
 	      "  --deadline SEC    how long a check may take, 20 by default\n"
@@ -91,6 +91,7 @@ static int parse_hint(struct check_options *opts, const char *word)
 	} hints[] = {
 		{"mapping=set_map", offsetof(struct check_options, mapping), 1},
 		{"mapping=dma_map", offsetof(struct check_options, mapping), 0},
+		{"mapping=platform", offsetof(struct check_options, mapping), 2},
 		{"memory=pinned", offsetof(struct check_options, memory), 1},
 		{"memory=va", offsetof(struct check_options, memory), 0},
 		{"compat_reset=on", offsetof(struct check_options, compat), 1},
@@ -178,8 +179,8 @@ static int run_probe(struct check_device *dev, void (*fn)(struct check_ctx *t), 
 
 static int probe(struct check_device *dev, const struct check_options *opts)
 {
-	long which = 0;
 	int rc = run_probe(dev, probe_static, 0);
+	long which;
 
 	if (rc)
 		return rc;
@@ -191,15 +192,16 @@ static int probe(struct check_device *dev, const struct check_options *opts)
 		return -ENOTSUP;
 	}
 	dev->pinned = opts->memory > 0;
-	dev->set_map = opts->mapping > 0;
+	dev->set_map = opts->mapping == 1;
+	dev->platform = opts->mapping == 2;
 	dev->compat_reset = opts->compat > 0;
-	which |= opts->memory < 0 ? 1 : 0;
-	if (which && (rc = run_probe(dev, probe_behaviour, which)))
-		return rc;
+	rc = run_probe(dev, probe_latency, 0);
+	if (!rc && opts->memory < 0)
+		rc = run_probe(dev, probe_behaviour, 1);
 	which = (opts->mapping < 0 ? 2 : 0) | (opts->compat < 0 ? 4 : 0);
-	if (which && (rc = run_probe(dev, probe_behaviour, which)))
-		return rc;
-	return run_probe(dev, probe_latency, 0);
+	if (!rc && which)
+		rc = run_probe(dev, probe_behaviour, which);
+	return rc;
 }
 
 static void xml_escape(FILE *f, const char *s)
@@ -258,12 +260,17 @@ static void count(struct tally *tally, const struct check *c, const struct check
 		at->failed++;
 }
 
+static const char *mapping_word(const struct check_device *dev)
+{
+	return dev->set_map ? "set_map" : dev->platform ? "platform" : "dma_map";
+}
+
 static unsigned summary(const struct check_device *dev, const struct tally *tally)
 {
 	struct tally all = {0};
 
 	printf("#\n# %s: %s mode, %s, %s, compat_reset %s, features %#llx, backend %#llx\n",
-	       dev->path, dev->strict ? "strict" : "default", dev->set_map ? "set_map" : "dma_map",
+	       dev->path, dev->strict ? "strict" : "default", mapping_word(dev),
 	       dev->pinned ? "pinned" : "va", dev->compat_reset ? "on" : "off",
 	       (unsigned long long)dev->features, (unsigned long long)dev->backend);
 	printf("# %-34s %6s %6s %6s\n", "section", "ok", "failed", "skip");

@@ -89,6 +89,8 @@ static void start(struct check_ctx *t, struct card *c)
 	else
 		memset(c->mem + AT_FRAME * P + 12, 0xff, 6); /* broadcast */
 	c->fd = check_open_owned(t);
+	check_ack_backend(t, c->fd,
+			  t->dev->backend & CLIENT_BACKEND_PERSIST); /* a reset keeps the map */
 	EXPECT_RC(t, 0, check_map(c->fd, 0, IOVA, NR_PAGES * P, c->mem));
 	bring_up(t, c);
 }

@@ -160,8 +160,11 @@ static void release_entries(struct check_ctx *t)
 	EXPECT_RC(t, 0, check_map(fd, 0, IOVA, P, page));
 }
 
-/* After close the device is back at 1:1: [4-15]. Row: a are backend features to ack. */
-static void release_identity(struct check_ctx *t)
+/*
+ * After close the device is back at 1:1, or at nothing: [4-15]. Row: a are backend features to ack, b whether the
+ * client had emptied the space, for release restores it, and a reset does not.
+ */
+static void release_unmapped(struct check_ctx *t)
 {
 	int fd = check_open_owned(t);
 	struct check_pair pair;
@@ -170,28 +173,19 @@ static void release_identity(struct check_ctx *t)
 	if (t->check->a)
 		check_ack_backend(t, fd, (uint64_t)t->check->a);
 	check_pair_map(t, fd, &pair, 0);
+	if (t->check->b)
+		EXPECT_RC(t, 0, client_iotlb_unmap(fd, 0, pair.iova, P));
 	check_close(t, fd);
 	fd = check_open_owned(t);
 	check_pair_start(t, fd, &pair);
-	EXPECT_WHERE(t, WHERE_IDENTITY, &pair, KIT_WORK);
+	EXPECT_WHERE(t, check_where_unmapped(t), &pair, KIT_WORK);
 }
 
-/* The same when the last client had emptied the space: release restores, reset does not. */
-static void release_identity_from_empty(struct check_ctx *t)
-{
-	int fd = check_open_owned(t);
-	struct check_pair pair;
-
-	check_pair_init(t, &pair);
-	if (t->check->a)
-		check_ack_backend(t, fd, (uint64_t)t->check->a);
-	check_pair_map(t, fd, &pair, 0);
-	EXPECT_RC(t, 0, client_iotlb_unmap(fd, 0, pair.iova, P));
-	check_close(t, fd);
-	fd = check_open_owned(t);
-	check_pair_start(t, fd, &pair);
-	EXPECT_WHERE(t, WHERE_IDENTITY, &pair, KIT_WORK);
-}
+#define PERSIST CLIENT_BACKEND_PERSIST
+#define RELEASED(what, needs, ack, empty)                                                          \
+	{                                                                                          \
+		"lifecycle.release." what, "4-15", release_unmapped, needs, 0, ack, empty          \
+	}
 
 /* The rings of the last client are not served any more, whoever kicks. */
 static void release_stops_rings(struct check_ctx *t)
@@ -256,7 +250,7 @@ static void client_dies(struct check_ctx *t)
 	EXPECT_RC(t, 0, client_ioctl(fd, VHOST_SET_OWNER, NULL));
 	EXPECT_RC(t, -EFAULT, client_iotlb_unmap(fd, 0, 0, 1));
 	check_pair_start(t, fd, &pair);
-	EXPECT_WHERE(t, WHERE_IDENTITY, &pair, KIT_WORK);
+	EXPECT_WHERE(t, check_where_unmapped(t), &pair, KIT_WORK);
 }
 
 /* The owner ends while another process still holds the descriptor. */
@@ -294,13 +288,14 @@ static const struct check rows[] = {
 	{"lifecycle.release.entries_gone", "4-4", release_entries, 0, 0, 0, 0},
 	{"lifecycle.release.entries_gone_with_persist", "4-5", release_entries, CHECK_PERSIST, 0,
 	 CLIENT_BACKEND_PERSIST, 0},
-	{"lifecycle.release.identity_restored", "4-15", release_identity, 0, 0, 0, 0},
-	{"lifecycle.release.identity_restored_with_persist", "4-15", release_identity,
-	 CHECK_PERSIST, 0, CLIENT_BACKEND_PERSIST, 0},
-	{"lifecycle.release.identity_restored_from_empty", "4-15", release_identity_from_empty, 0,
-	 0, 0, 0},
-	{"lifecycle.release.identity_restored_from_empty_with_persist", "4-15",
-	 release_identity_from_empty, CHECK_PERSIST, 0, CLIENT_BACKEND_PERSIST, 0},
+	RELEASED("identity_restored", CHECK_IDENTITY, 0, 0),
+	RELEASED("identity_restored_with_persist", CHECK_IDENTITY | CHECK_PERSIST, PERSIST, 0),
+	RELEASED("identity_restored_from_empty", CHECK_IDENTITY, 0, 1),
+	RELEASED("identity_restored_from_empty_with_persist", CHECK_IDENTITY | CHECK_PERSIST,
+		 PERSIST, 1),
+	RELEASED("nothing_left", CHECK_NO_IDENTITY, 0, 0),
+	RELEASED("nothing_left_with_persist", CHECK_NO_IDENTITY | CHECK_PERSIST, PERSIST, 0),
+	RELEASED("nothing_left_from_empty", CHECK_NO_IDENTITY, 0, 1),
 	{"lifecycle.release.rings_not_served", "4-3", release_stops_rings, 0, 0, 0, 0},
 	{"lifecycle.death.after_open", "4-4", client_dies, 0, 0, DIE_OPEN, 0},
 	{"lifecycle.death.as_owner", "4-4", client_dies, 0, 0, DIE_OWNED, 0},

@@ -2,12 +2,16 @@
 /*
  * Learns what the device is, by asking and, where no call tells, by watching.
  *
- * Three properties decide which expectations hold and cannot be asked for: whether memory is
- * pinned, whether the parent takes whole maps or single ranges, and whether its reset drops
- * the translation. Each has one visible sign, used here and nowhere else:
+ * Four properties decide which expectations hold and cannot be asked for: whether memory is
+ * pinned, whether the parent takes whole maps or single ranges or leaves both to the platform's
+ * IOMMU, and whether its reset drops the translation. Each has one visible sign, used here and
+ * nowhere else:
  * 1. A locked-memory limit of 0 refuses a mapping on a device that pins.
  * 2. Inside a batch, a set_map device still translates as before the batch.
- * 3. After a reset without IOTLB_PERSIST, a compat_reset parent is back at 1:1.
+ * 3. The platform's IOMMU gives a device nothing while nothing is mapped. Such a device has one
+ *    address space and cannot bind a group [4-2], so that a device which merely lost its 1:1
+ *    translation is not taken for one.
+ * 4. After a reset without IOTLB_PERSIST, a compat_reset parent is back at 1:1.
  */
 #include "cli/check/check.h"
 
@@ -58,6 +62,7 @@ void check_probe(struct check_ctx *t, struct check_device *dev)
 	dev->nr_groups = get_u32(t, fd, VHOST_VDPA_GET_GROUP_NUM);
 	dev->nr_as = get_u32(t, fd, VHOST_VDPA_GET_AS_NUM);
 	dev->ring_max = ring_max;
+	dev->binds = client_vring_set(fd, VHOST_VDPA_SET_GROUP_ASID, 0, 0) != -EOPNOTSUPP;
 	dev->iova_first = range.first;
 	dev->iova_last = range.last;
 	if (dev->device_id == VIRTIO_ID_NET && dev->nr_vqs > 2)
@@ -112,10 +117,26 @@ static bool probe_set_map(struct check_ctx *t)
 	EXPECT_RC(t, 0, client_iotlb_batch(fd, 0, true));
 	check_pair_map(t, fd, &pair, 0);
 	check_pair_start(t, fd, &pair);
-	where = check_pair_where(t, &pair, KIT_WORK);
+	where = check_pair_where(t, &pair, KIT_WORK, CHECK_WAIT);
 	EXPECT(t, where == WHERE_MAPPED || where == WHERE_IDENTITY);
 	check_close(t, fd);
 	return where == WHERE_IDENTITY;
+}
+
+static bool probe_platform(struct check_ctx *t)
+{
+	struct check_pair pair;
+	enum check_where where;
+	int fd;
+
+	if (t->dev->set_map || t->dev->binds || t->dev->nr_as > 1)
+		return false;
+	fd = check_open_owned(t);
+	check_pair_init(t, &pair);
+	check_pair_start(t, fd, &pair);
+	where = check_pair_where(t, &pair, KIT_WORK, t->dev->quiet_ms);
+	check_close(t, fd);
+	return where == WHERE_NOWHERE;
 }
 
 static bool probe_compat_reset(struct check_ctx *t)
@@ -128,7 +149,7 @@ static bool probe_compat_reset(struct check_ctx *t)
 	check_pair_map(t, fd, &pair, 0);
 	EXPECT_RC(t, 0, client_set_status(fd, 0));
 	check_pair_start(t, fd, &pair);
-	where = check_pair_where(t, &pair, KIT_WORK);
+	where = check_pair_where(t, &pair, KIT_WORK, CHECK_WAIT);
 	EXPECT(t, where == WHERE_MAPPED || where == WHERE_IDENTITY);
 	check_close(t, fd);
 	return where == WHERE_IDENTITY;
@@ -169,8 +190,10 @@ void check_probe_behaviour(struct check_ctx *t, struct check_device *dev)
 {
 	if (t->check->a & 1)
 		dev->pinned = probe_pinned(t);
-	if (t->check->a & 2)
+	if (t->check->a & 2) {
 		dev->set_map = probe_set_map(t);
+		dev->platform = probe_platform(t);
+	}
 	if (t->check->a & 4)
 		dev->compat_reset = probe_compat_reset(t);
 }

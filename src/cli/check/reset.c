@@ -114,7 +114,7 @@ static void empty_persists(struct check_ctx *t)
 	EXPECT_WHERE(t, WHERE_NOWHERE, &pair, KIT_WORK);
 }
 
-static void identity_persists(struct check_ctx *t)
+static void unmapped_persists(struct check_ctx *t)
 {
 	int fd = check_open_owned(t);
 	struct check_pair pair;
@@ -123,7 +123,7 @@ static void identity_persists(struct check_ctx *t)
 	check_ack_backend(t, fd, PERSIST);
 	reset(t, fd);
 	check_pair_start(t, fd, &pair);
-	EXPECT_WHERE(t, WHERE_IDENTITY, &pair, KIT_WORK);
+	EXPECT_WHERE(t, check_where_unmapped(t), &pair, KIT_WORK);
 }
 
 /* A mapping made after the reset counts at once, whatever the reset did. */
@@ -365,8 +365,10 @@ static const struct check rows[] = {
 	{"lifecycle.reset.persist_repeated_map_stays", "4-13", repeated, CHECK_PERSIST, 0, 0, 0},
 	{"lifecycle.reset.persist_empty_map_stays_empty", "4-13", empty_persists, CHECK_PERSIST, 0,
 	 0, 0},
-	{"lifecycle.reset.persist_identity_stays", "7-5", identity_persists, CHECK_PERSIST, 0, 0,
-	 0},
+	{"lifecycle.reset.persist_nothing_stays_nothing", "4-13", unmapped_persists,
+	 CHECK_PERSIST | CHECK_NO_IDENTITY, 0, 0, 0},
+	{"lifecycle.reset.persist_identity_stays", "7-5", unmapped_persists,
+	 CHECK_PERSIST | CHECK_IDENTITY, 0, 0, 0},
 	{"lifecycle.reset.map_after_reset_counts", "4-12", map_after_reset, 0, 0, 0, 0},
 	{"lifecycle.reset.unmap_and_map_around_it", "4-12", unmap_reset_map, 0, 0, 0, 0},
 	{"lifecycle.reset.compat_update_reinstalls_all", "4-16", after_compat_reset, SMC, 0,

@@ -44,6 +44,10 @@ static const struct {
 	{CHECK_RESUME, "device does not offer RESUME"},
 	{CHECK_PERSIST, "device does not offer IOTLB_PERSIST"},
 	{CHECK_KERNEL, "has no counterpart in userspace"},
+	{CHECK_BIND, "parent has no set_group_asid"},
+	{CHECK_NO_BIND, "parent has set_group_asid"},
+	{CHECK_IDENTITY, "device reaches nothing while nothing is mapped"},
+	{CHECK_NO_IDENTITY, "device translates 1:1 while nothing is mapped"},
 	{CHECK_LOG, "device does not offer VHOST_F_LOG_ALL"},
 	{CHECK_NO_LOG, "device offers VHOST_F_LOG_ALL"},
 	{CHECK_FULL_RANGE, "iova range is not the full 64 bits"},
@@ -73,8 +77,10 @@ static unsigned provided(const struct check_device *dev)
 	bool log = dev->features & CLIENT_FEATURE_LOG_ALL;
 
 	return (dev->strict ? CHECK_STRICT : CHECK_RELAXED) |
-	       (dev->pinned ? CHECK_PINNED : CHECK_VA) |
-	       (dev->set_map ? CHECK_SET_MAP : CHECK_DMA_MAP) |
+	       (dev->pinned ? CHECK_PINNED : CHECK_VA) | (dev->set_map ? CHECK_SET_MAP : 0) |
+	       (dev->set_map || dev->platform ? 0 : CHECK_DMA_MAP) |
+	       (dev->binds ? CHECK_BIND : CHECK_NO_BIND) |
+	       (dev->platform ? CHECK_NO_IDENTITY : CHECK_IDENTITY) |
 	       (dev->compat_reset ? CHECK_COMPAT : CHECK_NO_COMPAT) |
 	       (dev->nr_as > 1 ? CHECK_TWO_AS : 0) |
 	       (ctrl && dev->nr_as > 1 && dev->ctrl_group > 0 ? CHECK_TWO_GROUPS : 0) |

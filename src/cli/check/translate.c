@@ -12,14 +12,14 @@
 
 #define ELSEWHERE 0x10000UL /* an iova where no check looks */
 
-static void fresh_identity(struct check_ctx *t)
+static void fresh_open(struct check_ctx *t)
 {
 	int fd = check_open_owned(t);
 	struct check_pair pair;
 
 	check_pair_init(t, &pair);
 	check_pair_start(t, fd, &pair);
-	EXPECT_WHERE(t, WHERE_IDENTITY, &pair, KIT_WORK);
+	EXPECT_WHERE(t, check_where_unmapped(t), &pair, KIT_WORK);
 }
 
 static void update_maps(struct check_ctx *t)
@@ -56,7 +56,7 @@ static void mapped_while_running(struct check_ctx *t)
 
 	check_pair_init(t, &pair);
 	check_pair_start(t, fd, &pair);
-	EXPECT_WHERE(t, WHERE_IDENTITY, &pair, KIT_WORK);
+	EXPECT_WHERE(t, check_where_unmapped(t), &pair, KIT_WORK);
 	check_pair_map(t, fd, &pair, 0);
 	check_pair_refill(&pair, KIT_WORK);
 	EXPECT_WHERE(t, WHERE_MAPPED, &pair, KIT_WORK);
@@ -137,7 +137,7 @@ static void batch_map(struct check_ctx *t)
 	EXPECT_RC(t, 0, client_iotlb_batch(fd, 0, true));
 	check_pair_map(t, fd, &pair, 0);
 	check_pair_start(t, fd, &pair);
-	EXPECT_WHERE(t, t->dev->set_map ? WHERE_IDENTITY : WHERE_MAPPED, &pair, KIT_WORK);
+	EXPECT_WHERE(t, t->dev->set_map ? check_where_unmapped(t) : WHERE_MAPPED, &pair, KIT_WORK);
 	EXPECT_RC(t, 0, client_iotlb_batch(fd, 0, false));
 	check_pair_refill(&pair, KIT_WORK);
 	EXPECT_WHERE(t, WHERE_MAPPED, &pair, KIT_WORK);
@@ -200,7 +200,7 @@ static void batch_empty(struct check_ctx *t)
 	EXPECT_RC(t, 0, client_iotlb_batch(fd, 0, true));
 	EXPECT_RC(t, 0, client_iotlb_batch(fd, 0, false));
 	check_pair_start(t, fd, &pair);
-	EXPECT_WHERE(t, t->dev->set_map ? WHERE_NOWHERE : WHERE_IDENTITY, &pair, KIT_WORK);
+	EXPECT_WHERE(t, t->dev->set_map ? WHERE_NOWHERE : check_where_unmapped(t), &pair, KIT_WORK);
 }
 
 /* A refused UPDATE creates the address space and nothing else. */
@@ -213,7 +213,7 @@ static void end_without_begin(struct check_ctx *t)
 	EXPECT_RC(t, -EFAULT, check_map(fd, 0, UINT64_MAX, 2, pair.mapped));
 	EXPECT_RC(t, 0, client_iotlb_batch(fd, 0, false));
 	check_pair_start(t, fd, &pair);
-	EXPECT_WHERE(t, WHERE_IDENTITY, &pair, KIT_WORK);
+	EXPECT_WHERE(t, check_where_unmapped(t), &pair, KIT_WORK);
 }
 
 static void invalidate_nothing(struct check_ctx *t)
@@ -225,7 +225,7 @@ static void invalidate_nothing(struct check_ctx *t)
 	EXPECT_RC(t, -EFAULT, check_map(fd, 0, UINT64_MAX, 2, pair.mapped));
 	EXPECT_RC(t, 0, client_iotlb_unmap(fd, 0, ELSEWHERE, P));
 	check_pair_start(t, fd, &pair);
-	EXPECT_WHERE(t, t->dev->set_map ? WHERE_NOWHERE : WHERE_IDENTITY, &pair, KIT_WORK);
+	EXPECT_WHERE(t, t->dev->set_map ? WHERE_NOWHERE : check_where_unmapped(t), &pair, KIT_WORK);
 }
 
 /* ---- permissions: row's a is the permission of the page, b who must move ---- */
@@ -359,7 +359,8 @@ static void across_entries(struct check_ctx *t)
 }
 
 static const struct check rows[] = {
-	{"iotlb.device.fresh_open_is_identity", "4-11", fresh_identity, 0, 0, 0, 0},
+	{"iotlb.device.fresh_open_is_identity", "4-11", fresh_open, CHECK_IDENTITY, 0, 0, 0},
+	{"iotlb.device.fresh_open_reaches_nothing", "4-1", fresh_open, CHECK_NO_IDENTITY, 0, 0, 0},
 	{"iotlb.device.update_maps", "4-12", update_maps, 0, 0, 0, 0},
 	{"iotlb.device.mapping_after_ring_setup_ok", "4-12", mapped_after_setup, 0, 0, 0, 0},
 	{"iotlb.device.update_while_running_takes_effect", "4-12", mapped_while_running, 0, 0, 0,
@@ -394,7 +395,7 @@ static const struct check rows[] = {
 	{"iotlb.device.private_memory_works_pinned", "2-8", private_memory, CHECK_PINNED, 0,
 	 WHERE_MAPPED, 0},
 	{"iotlb.device.private_memory_va_maps_nothing", "2-13", private_memory,
-	 CHECK_VA | CHECK_STRICT, 0, WHERE_IDENTITY, 0},
+	 CHECK_VA | CHECK_STRICT | CHECK_IDENTITY, 0, WHERE_IDENTITY, 0},
 	{"iotlb.device.private_memory_va_works", "2-13", private_memory, CHECK_VA | CHECK_RELAXED,
 	 0, WHERE_MAPPED, 0},
 	{"iotlb.device.inside_large_entry", "4-12", inside_large_entry, 0, 0, 0, 0},
