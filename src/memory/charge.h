@@ -12,7 +12,7 @@ RB_HEAD(charge_tree, charge_boundary);
 
 struct charges {
 	struct mutex lock;
-	struct charge_tree tree GUARDED_BY(lock);
+	struct charge_tree tree; /* @lock */
 };
 
 struct memory_space {

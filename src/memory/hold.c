@@ -224,8 +224,11 @@ static bool keep(struct memory_pin *pin) REQUIRES(memory_pins_lock)
 	return true;
 }
 
+/* Once it waits it is anybody's: the caller's pointer is good for nothing any more. */
 bool hold_keep(struct memory_pin *pin)
 {
+	uint64_t len = pin->end - pin->first;
+	uaddr_t first = pin->first;
 	bool kept;
 
 	if (!pin->hold || !pin->ready || pin->nr_marks == 0 || pin->hold->budget == 0)
@@ -235,7 +238,7 @@ bool hold_keep(struct memory_pin *pin)
 	pins_unlock();
 	if (!kept)
 		return false;
-	HF_TRACE2(hold_keep, pin->first, pin->end - pin->first);
+	HF_TRACE2(hold_keep, first, len);
 	hold_trim(NULL);
 	keeper_start();
 	return true;

@@ -30,6 +30,18 @@
 #define MADV_DONTNEED_LOCKED 24
 #endif
 
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+__attribute__((visibility("default"))) const char *__tsan_default_options(void);
+
+/* The keeper is a thread, and the children that some cases fork make one of their own. */
+const char *__tsan_default_options(void)
+{
+	return "die_after_fork=0";
+}
+#endif
+#endif
+
 static struct memory_space *space;
 static struct memory_hold *hold;
 static int file;          /* memfd of 4 * NR pages */
