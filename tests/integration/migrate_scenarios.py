@@ -1,15 +1,36 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Scenarios of a guest that migrates. Each takes a MigrationLab, whose guest is up, and leaves it up."""
 
+import functools
 import os
 import statistics
 import time
 
+from guest import GuestError
 from lab import check
 from scenarios import URL
 
 HELD = 200
 RATE = 500  # frames a second each way: an emulated guest keeps up
+
+
+def steady(scenario):
+    """Try again, with a guest that boots anew, where the guest itself has crashed.
+
+    QEMU 7.2 without KVM now and then loses a page that the guest's processor wrote while it was being sent
+    (docs/migration.md, bug D), with its own tap device as well. Wrong data is never tried again.
+    """
+    @functools.wraps(scenario)
+    def wrapper(lab):
+        for _ in range(3):
+            try:
+                scenario(lab)
+                return
+            except GuestError as error:
+                print("         the guest is gone, once more: %s" % str(error).splitlines()[0])
+                lab.restart()
+        scenario(lab)
+    return wrapper
 
 
 def boot(lab):
@@ -19,6 +40,7 @@ def boot(lab):
     lab.check_ping()
 
 
+@steady
 def idle(lab):
     """an idle guest migrates, and all its traffic is whole"""
     took = lab.migrate()
@@ -38,6 +60,7 @@ def held_tally(lab, environment=None):
     return release()
 
 
+@steady
 def held_frames(lab):
     """frames that lie unread in the guest while it migrates are intact afterwards"""
     tally = held_tally(lab)
@@ -45,6 +68,7 @@ def held_frames(lab):
     lab.check_ping()
 
 
+@steady
 def transfer(lab, file="/file"):
     """a TCP transfer goes on across a migration and is exact"""
     request = []
@@ -60,6 +84,7 @@ def transfer(lab, file="/file"):
     print("         moved after %.1f s, received after %.1f s" % (moved - began, time.monotonic() - began))
 
 
+@steady
 def load(lab):
     """frames flow both ways while the guest migrates: none is corrupt, none comes twice"""
     count = 4 * RATE
@@ -77,6 +102,7 @@ def load(lab):
         took.downtime_ms, lab.outages["to"][-1], lab.outages["from"][-1]))
 
 
+@steady
 def cancel(lab):
     """a migration is cancelled while frames flow; the guest stays, and migrates later"""
     new, tap = lab.begin_endless()
@@ -91,6 +117,7 @@ def cancel(lab):
     lab.check_ping()
 
 
+@steady
 def failure(lab):
     """the destination dies on the way; the guest stays where it is"""
     new, tap = lab.begin_endless()
@@ -101,6 +128,7 @@ def failure(lab):
     lab.exchange_frames(100, 500)
 
 
+@steady
 def file(lab):
     """the guest is saved to a file by exec: and goes on from it in a new QEMU"""
     path = os.path.join(lab.logs, "state")

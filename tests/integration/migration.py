@@ -13,7 +13,7 @@ import tempfile
 import time
 
 from guest import Guest
-from lab import HOST_IP, MAC, Lab, Tally, check
+from lab import CONTROL, HOST_IP, MAC, Lab, Tally, check
 from server import FileServer
 
 # Bits that both QEMU 7.2 with shadow virtqueues and its migration without them can take: no control queue and,
@@ -58,6 +58,7 @@ class MigrationLab(Lab):
         self._hosts = 0
         self._sockets = tempfile.TemporaryDirectory(prefix="holdfast-migrate-")
         self.tap = None
+        self._alive = []  # (Guest, interface) of each QEMU that runs
 
     def setup_network(self):
         """A bridge with the host's address; QEMUs get their ports as they come."""
@@ -90,9 +91,14 @@ class MigrationLab(Lab):
                 "-netdev", "vhost-vdpa,id=n0,vhostdev=/dev/vhost-vdpa-0" +
                 (",x-svq=on" if self.svq else ""),
                 "-device", "virtio-net-pci,id=nic0,netdev=n0,bus=port0,mac=%s,romfile=" % MAC]
+        if CONTROL:
+            wrap = []
+            args[3] = "tap,id=n0,script=no,downscript=no,vhost=off,ifname=" + tap
         if incoming:
             args += ["-incoming", "defer"]
-        return Guest(self.image, wrap, args, self.memory, 1, logs), tap
+        guest = Guest(self.image, wrap, args, self.memory, 1, logs)
+        self._alive.append((guest, tap))
+        return guest, tap
 
     def start(self, environment=None):
         """Boot the guest in a first QEMU."""
@@ -101,6 +107,12 @@ class MigrationLab(Lab):
         self._plug(self.tap)
         self.guest.wait_ready(200)
         self.configure_guest()
+
+    def restart(self, environment=None):
+        """End the guest wherever it is, and boot another."""
+        for guest, tap in list(self._alive):
+            self.retire(guest, tap)
+        self.start(environment)
 
     def _plug(self, tap):
         with open("/proc/sys/net/ipv6/conf/%s/disable_ipv6" % tap, "w") as knob:
@@ -117,6 +129,7 @@ class MigrationLab(Lab):
         """End a QEMU that has the guest no more, or not yet."""
         guest.close()
         self.ip("link", "del", tap)
+        self._alive.remove((guest, tap))
 
     # -- migrations
 

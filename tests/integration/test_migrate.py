@@ -8,6 +8,7 @@ from migration import MigrationLab
 UNLOGGED = {"HOLDFAST_TEST_NO_DIRTY_LOG": "1"}
 
 
+@scenario.steady
 def calls(lab):
     """QEMU switched the log on while the device ran, and off by a reset"""
     lab.migrate(lambda: None)
@@ -18,10 +19,10 @@ def calls(lab):
     check("[0x00]) = 0" in rest.split("flags=0x1 LOG")[-1], "no reset after it: %s", rest)
 
 
+@scenario.steady
 def unlogged(lab):
     """without the log, frames held across a migration are corrupt, and that is noticed"""
-    lab.guest.close()
-    lab.start(UNLOGGED)
+    lab.restart(UNLOGGED)
     tally = scenario.held_tally(lab)
     # a frame whose page is the old one altogether is missing, in words of the receiver
     check(tally.corrupt + tally.missing > 0, "nobody would notice a device that logs nothing: %s", tally.text)
