@@ -8,5 +8,5 @@ from migration import MigrationLab
 if __name__ == "__main__":
     run_scenarios("migrate-svq", [
         scenario.boot, scenario.idle, scenario.held_frames, scenario.transfer, scenario.load,
-        scenario.cancel, scenario.file, scenario.summary],
+        scenario.summary],
         make_lab=lambda name: MigrationLab(name, svq=True))
