@@ -206,7 +206,17 @@ static void release_stops_rings(struct check_ctx *t)
 
 /* ---- clients that die; row's a says at which point ---- */
 
-enum { DIE_OPEN = 1, DIE_OWNED, DIE_BATCH, DIE_MAPPED, DIE_RUNNING, DIE_PERSIST };
+enum {
+	DIE_OPEN = 1,
+	DIE_OWNED,
+	DIE_BATCH,
+	DIE_MAPPED,
+	DIE_TWO_SPACES,
+	DIE_RUNNING,
+	DIE_PERSIST,
+	DIE_SUSPENDED,
+	DIE_RESET
+};
 
 static _Noreturn void live_and_die(struct check_ctx *t, struct check_pair *pair)
 {
@@ -217,16 +227,24 @@ static _Noreturn void live_and_die(struct check_ctx *t, struct check_pair *pair)
 		EXPECT_RC(t, 0, client_ioctl(fd, VHOST_SET_OWNER, NULL));
 	if (point == DIE_PERSIST)
 		check_ack_backend(t, fd, CLIENT_BACKEND_PERSIST);
+	if (point == DIE_TWO_SPACES)
+		check_ack_backend(t, fd, CLIENT_BACKEND_ASID);
 	if (point >= DIE_BATCH)
 		EXPECT_RC(t, 0, client_iotlb_batch(fd, 0, true));
 	if (point >= DIE_MAPPED) {
 		check_pair_map(t, fd, pair, 0);
 		EXPECT_RC(t, 0, client_iotlb_batch(fd, 0, false));
 	}
+	if (point == DIE_TWO_SPACES)
+		check_pair_map(t, fd, pair, 1);
 	if (point >= DIE_RUNNING) {
 		check_pair_start(t, fd, pair);
 		check_kit_kick(t, &pair->kit, KIT_WORK);
 	}
+	if (point == DIE_SUSPENDED)
+		EXPECT_RC(t, 0, client_ioctl(fd, VHOST_VDPA_SUSPEND, NULL));
+	if (point == DIE_RESET)
+		EXPECT_RC(t, 0, client_set_status(fd, 0));
 	raise(SIGKILL);
 	_exit(1);
 }
@@ -301,6 +319,10 @@ static const struct check rows[] = {
 	{"lifecycle.death.as_owner", "4-4", client_dies, 0, 0, DIE_OWNED, 0},
 	{"lifecycle.death.inside_batch", "2-21", client_dies, 0, 0, DIE_BATCH, 0},
 	{"lifecycle.death.with_mappings", "4-4", client_dies, 0, 0, DIE_MAPPED, 0},
+	{"lifecycle.death.with_two_address_spaces", "4-3", client_dies, CHECK_TWO_AS, 0,
+	 DIE_TWO_SPACES, 0},
+	{"lifecycle.death.while_suspended", "4-3", client_dies, CHECK_SUSPEND, 0, DIE_SUSPENDED, 0},
+	{"lifecycle.death.after_reset", "4-7", client_dies, 0, 0, DIE_RESET, 0},
 	{"lifecycle.death.while_running", "4-4", client_dies, 0, 0, DIE_RUNNING, 0},
 	{"lifecycle.death.while_running_with_persist", "4-5", client_dies, CHECK_PERSIST, 0,
 	 DIE_PERSIST, 0},

@@ -182,14 +182,18 @@ static void take_step(struct env *env, int step, uint64_t acked, int fd)
 /* What the parent hears of the end after @last: only what was made is undone, and in the one order ([4-3], [3-5]). */
 static void expect_end(struct env *env, int last, bool persist)
 {
+	bool ranges = env->rec->opt.mapping == VDPA_MAPPING_DMA_MAP;
+	bool second = last >= STEP_SECOND;
 	char want[512];
 
-	(void)snprintf(want, sizeof(want), "%s%s%s%s%s%s",
+	(void)snprintf(want, sizeof(want), "%s%s%s%s%s%s%s%s",
 		       persist && last >= STEP_ACKED ? "reset()\n" : "compat_reset(1)\n",
+		       env->rec->opt.memory == MEMORY_VA ? "unbind_mm()\n" : "",
 		       last >= STEP_CONFIG_CALL ? "set_config_cb(none)\n" : "",
-		       last >= STEP_MAPPED ? "dma_unmap(0, 0x1000, 0x1fff)\n" : "",
+		       ranges && last >= STEP_MAPPED ? "dma_unmap(0, 0x1000, 0x1fff)\n" : "",
 		       last >= STEP_BEGUN ? "reset_map(0)\n" : "",
-		       last >= STEP_SECOND ? "dma_unmap(1, 0x3000, 0x3fff)\nreset_map(1)\n" : "",
+		       ranges && second ? "dma_unmap(1, 0x3000, 0x3fff)\n" : "",
+		       second ? "reset_map(1)\n" : "",
 		       last >= STEP_CALL ? "set_vq_cb(1, none)\n" : "");
 	recorder_reads(env->rec, want);
 }
@@ -201,14 +205,16 @@ static void end_at_each_step_undoes_what_was_made(void **state)
 	struct env env;
 
 	(void)state;
-	for (int i = 0; i < 2 * NR_STEPS; i++) {
-		int last = i / 2;
-		bool persist = i % 2;
+	for (int i = 0; i < 8 * NR_STEPS; i++) {
+		int last = i / 8;
+		bool persist = i & 1;
 
-		env_open(&env, &(struct recorder_options){.mapping = VDPA_MAPPING_DMA_MAP,
-							  .memory = MEMORY_PINNED,
-							  .compat_reset = true,
-							  .deviations = STRICT});
+		env_open(&env,
+			 &(struct recorder_options){.mapping = i & 2 ? VDPA_MAPPING_DMA_MAP
+								     : VDPA_MAPPING_SET_MAP,
+						    .memory = i & 4 ? MEMORY_PINNED : MEMORY_VA,
+						    .compat_reset = true,
+						    .deviations = STRICT});
 		for (int step = 0; step <= last; step++)
 			take_step(&env, step, BACKEND_ASID | (persist ? BACKEND_PERSIST : 0), fd);
 		recorder_clear(env.rec);
