@@ -221,6 +221,53 @@ class Pin(Case):
             self.assert_wrong_use(holdfast("bench", "pin", *args), "'%s'" % args[-1])
 
 
+class Sockets(Case):
+    """The management's sockets of clients that were killed."""
+
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
+        self.env = dict(os.environ, XDG_RUNTIME_DIR=self.folder.name)
+
+    def sockets(self):
+        folder = os.path.join(self.folder.name, "holdfast")
+        return {name for name in os.listdir(folder) if not name.startswith(".")}
+
+    def client(self):
+        """A program that has the device open; its socket is there when it has said so."""
+        code = "import os,sys,time; os.open('/dev/vhost-vdpa-0', os.O_RDWR); print('open', flush=True); sys.stdin.read()"
+        process = subprocess.Popen([HOLDFAST, "run", "-d", "name a", "--", sys.executable, "-c", code], text=True,
+                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=self.env)
+        self.addCleanup(lambda: (process.kill(), process.communicate(timeout=60)))
+        self.assertEqual(process.stdout.readline(), "open\n")
+        return process
+
+    def test_next_command_removes_those_of_the_killed_alone(self):
+        killed, living = self.client(), self.client()
+        names = ["%d.sock" % p.pid for p in (killed, living)]
+        killed.kill()
+        killed.wait(timeout=60)
+        self.assertEqual(self.sockets(), set(names))
+        done = holdfast("dev", "--pid", str(living.pid), "-j", "show", env=self.env)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertIn("a", json.loads(done.stdout)["dev"])
+        self.assertEqual(self.sockets(), {names[1]})
+
+    def test_orderly_end_leaves_none(self):
+        process = self.client()
+        process.communicate(timeout=60)
+        self.assertEqual((process.returncode, self.sockets()), (0, set()))
+
+    def test_link_to_a_killed_clients_own_path_goes_too(self):
+        self.env["HOLDFAST_CONTROL"] = os.path.join(self.folder.name, "own")
+        process = self.client()
+        process.kill()
+        process.wait(timeout=60)
+        self.assertEqual(self.sockets(), {"%d.sock" % process.pid})
+        done = holdfast("dev", "--pid", str(process.pid), "show", env=self.env)
+        self.assertEqual((done.returncode, self.sockets()), (1, set()), done.stderr)
+
+
 class Help(Case):
     def test_help_goes_to_stdout(self):
         for args in (["--help"], ["help"], ["run", "--help"], ["bench", "--help"], ["check", "--help"],
