@@ -334,6 +334,9 @@ struct check_pair {
 /** check_pair_init() - make the pair, nothing mapped yet. */
 void check_pair_init(struct check_ctx *t, struct check_pair *pair);
 
+/** check_pair_open() - open the device and own it, make the pair. Return: fd. */
+int check_pair_open(struct check_ctx *t, struct check_pair *pair);
+
 /** check_pair_map() - UPDATE iova -> mapped page in @asid. */
 void check_pair_map(struct check_ctx *t, int fd, struct check_pair *pair, uint32_t asid);
 
@@ -355,6 +358,13 @@ void check_pair_expect(struct check_ctx *t, struct check_pair *pair, unsigned id
 enum check_where check_where_unmapped(const struct check_ctx *t);
 
 #define EXPECT_WHERE(t, want, pair, idx) check_pair_expect(t, pair, idx, want, __FILE__, __LINE__)
+
+/** Start the device on the pair, and the same. */
+#define EXPECT_STARTS(t, want, fd, pair, idx)                                                      \
+	do {                                                                                       \
+		check_pair_start(t, fd, pair);                                                     \
+		EXPECT_WHERE(t, want, pair, idx);                                                  \
+	} while (0)
 
 /* ---- the rows of each file ---- */
 

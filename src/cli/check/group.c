@@ -11,9 +11,8 @@
 
 static int open_pair(struct check_ctx *t, struct check_pair *pair, uint64_t backend)
 {
-	int fd = check_open_owned(t);
+	int fd = check_pair_open(t, pair);
 
-	check_pair_init(t, pair);
 	check_ack_backend(t, fd, CLIENT_BACKEND_ASID | backend);
 	return fd;
 }
@@ -34,6 +33,17 @@ static void bind_ctrl(struct check_ctx *t, int fd, uint32_t asid)
 	bind_ring(t, fd, CTRL, asid);
 }
 
+/* The pair is mapped in address space 1, which the control queue is bound to if @bind. */
+static int open_second(struct check_ctx *t, struct check_pair *pair, uint64_t backend, bool bind)
+{
+	int fd = open_pair(t, pair, backend);
+
+	check_pair_map(t, fd, pair, 1);
+	if (bind)
+		bind_ctrl(t, fd, 1);
+	return fd;
+}
+
 static void bind_data(struct check_ctx *t, int fd, uint32_t asid)
 {
 	bind_ring(t, fd, CLIENT_NET_RX, asid);
@@ -43,12 +53,9 @@ static void bind_data(struct check_ctx *t, int fd, uint32_t asid)
 static void ctrl_in_second(struct check_ctx *t)
 {
 	struct check_pair pair;
-	int fd = open_pair(t, &pair, 0);
+	int fd = open_second(t, &pair, 0, true);
 
-	check_pair_map(t, fd, &pair, 1);
-	bind_ctrl(t, fd, 1);
-	check_pair_start(t, fd, &pair);
-	EXPECT_WHERE(t, WHERE_MAPPED, &pair, CTRL);
+	EXPECT_STARTS(t, WHERE_MAPPED, fd, &pair, CTRL);
 	check_kit_kick(t, &pair.kit, TX);
 	check_kit_expect_used(t, &pair.kit, pair.identity, TX, 1);
 	EXPECT_EQ(t, 0, check_kit_used(pair.mapped, TX));
@@ -57,34 +64,28 @@ static void ctrl_in_second(struct check_ctx *t)
 static void ctrl_in_first(struct check_ctx *t)
 {
 	struct check_pair pair;
-	int fd = open_pair(t, &pair, 0);
+	int fd = open_second(t, &pair, 0, false);
 
-	check_pair_map(t, fd, &pair, 1);
-	check_pair_start(t, fd, &pair);
-	EXPECT_WHERE(t, WHERE_IDENTITY, &pair, CTRL);
+	EXPECT_STARTS(t, WHERE_IDENTITY, fd, &pair, CTRL);
 }
 
 static void data_in_second(struct check_ctx *t)
 {
 	struct check_pair pair;
-	int fd = open_pair(t, &pair, 0);
+	int fd = open_second(t, &pair, 0, false);
 
-	check_pair_map(t, fd, &pair, 1);
 	bind_data(t, fd, 1);
-	check_pair_start(t, fd, &pair);
-	EXPECT_WHERE(t, WHERE_MAPPED, &pair, TX);
+	EXPECT_STARTS(t, WHERE_MAPPED, fd, &pair, TX);
 }
 
 static void both_in_second(struct check_ctx *t)
 {
 	struct check_pair pair;
-	int fd = open_pair(t, &pair, 0);
+	int fd = open_second(t, &pair, 0, false);
 
-	check_pair_map(t, fd, &pair, 1);
 	bind_data(t, fd, 1);
 	bind_ctrl(t, fd, 1);
-	check_pair_start(t, fd, &pair);
-	EXPECT_WHERE(t, WHERE_MAPPED, &pair, TX);
+	EXPECT_STARTS(t, WHERE_MAPPED, fd, &pair, TX);
 	check_kit_kick(t, &pair.kit, CTRL);
 	check_kit_expect_used(t, &pair.kit, pair.mapped, CTRL, 1);
 }
@@ -97,8 +98,7 @@ static void missing_space(struct check_ctx *t)
 
 	check_pair_map(t, fd, &pair, 0);
 	bind_ctrl(t, fd, 1);
-	check_pair_start(t, fd, &pair);
-	EXPECT_WHERE(t, WHERE_IDENTITY, &pair, CTRL);
+	EXPECT_STARTS(t, WHERE_IDENTITY, fd, &pair, CTRL);
 }
 
 static void bound_then_mapped(struct check_ctx *t)
@@ -108,30 +108,24 @@ static void bound_then_mapped(struct check_ctx *t)
 
 	bind_ctrl(t, fd, 1);
 	check_pair_map(t, fd, &pair, 1);
-	check_pair_start(t, fd, &pair);
-	EXPECT_WHERE(t, WHERE_MAPPED, &pair, CTRL);
+	EXPECT_STARTS(t, WHERE_MAPPED, fd, &pair, CTRL);
 }
 
 static void bound_back(struct check_ctx *t)
 {
 	struct check_pair pair;
-	int fd = open_pair(t, &pair, 0);
+	int fd = open_second(t, &pair, 0, true);
 
-	check_pair_map(t, fd, &pair, 1);
-	bind_ctrl(t, fd, 1);
 	bind_ctrl(t, fd, 0);
-	check_pair_start(t, fd, &pair);
-	EXPECT_WHERE(t, WHERE_IDENTITY, &pair, CTRL);
+	EXPECT_STARTS(t, WHERE_IDENTITY, fd, &pair, CTRL);
 }
 
 static void rebound_while_running(struct check_ctx *t)
 {
 	struct check_pair pair;
-	int fd = open_pair(t, &pair, 0);
+	int fd = open_second(t, &pair, 0, false);
 
-	check_pair_map(t, fd, &pair, 1);
-	check_pair_start(t, fd, &pair);
-	EXPECT_WHERE(t, WHERE_IDENTITY, &pair, CTRL);
+	EXPECT_STARTS(t, WHERE_IDENTITY, fd, &pair, CTRL);
 	bind_ctrl(t, fd, 1);
 	check_pair_refill(&pair, CTRL);
 	EXPECT_WHERE(t, WHERE_MAPPED, &pair, CTRL);
@@ -140,11 +134,9 @@ static void rebound_while_running(struct check_ctx *t)
 static void rebind_refused_no_effect(struct check_ctx *t)
 {
 	struct check_pair pair;
-	int fd = open_pair(t, &pair, 0);
+	int fd = open_second(t, &pair, 0, false);
 
-	check_pair_map(t, fd, &pair, 1);
-	check_pair_start(t, fd, &pair);
-	EXPECT_WHERE(t, WHERE_IDENTITY, &pair, CTRL);
+	EXPECT_STARTS(t, WHERE_IDENTITY, fd, &pair, CTRL);
 	EXPECT_RC(t, -EBUSY,
 		  client_vring_set(fd, VHOST_VDPA_SET_GROUP_ASID, t->dev->ctrl_group, 1));
 	check_pair_refill(&pair, CTRL);
@@ -155,53 +147,42 @@ static void rebind_refused_no_effect(struct check_ctx *t)
 static void binding_lost_by_reset(struct check_ctx *t)
 {
 	struct check_pair pair;
-	int fd = open_pair(t, &pair, (uint64_t)t->check->a);
+	int fd = open_second(t, &pair, (uint64_t)t->check->a, true);
 
-	check_pair_map(t, fd, &pair, 1);
-	bind_ctrl(t, fd, 1);
 	EXPECT_RC(t, 0, client_set_status(fd, 0));
-	check_pair_start(t, fd, &pair);
-	EXPECT_WHERE(t, WHERE_IDENTITY, &pair, CTRL);
+	EXPECT_STARTS(t, WHERE_IDENTITY, fd, &pair, CTRL);
 }
 
 static void map_kept_by_reset(struct check_ctx *t)
 {
 	struct check_pair pair;
-	int fd = open_pair(t, &pair, CLIENT_BACKEND_PERSIST);
+	int fd = open_second(t, &pair, CLIENT_BACKEND_PERSIST, true);
 
-	check_pair_map(t, fd, &pair, 1);
-	bind_ctrl(t, fd, 1);
 	EXPECT_RC(t, 0, client_set_status(fd, 0));
 	bind_ctrl(t, fd, 1);
-	check_pair_start(t, fd, &pair);
-	EXPECT_WHERE(t, WHERE_MAPPED, &pair, CTRL);
+	EXPECT_STARTS(t, WHERE_MAPPED, fd, &pair, CTRL);
 }
 
 /* Without PERSIST a compat_reset parent clears every address space, not only the used ones. */
 static void map_dropped_by_reset(struct check_ctx *t)
 {
 	struct check_pair pair;
-	int fd = open_pair(t, &pair, 0);
+	int fd = open_second(t, &pair, 0, false);
 
-	check_pair_map(t, fd, &pair, 1);
 	EXPECT_RC(t, 0, client_set_status(fd, 0));
 	bind_ctrl(t, fd, 1);
-	check_pair_start(t, fd, &pair);
-	EXPECT_WHERE(t, WHERE_IDENTITY, &pair, CTRL);
+	EXPECT_STARTS(t, WHERE_IDENTITY, fd, &pair, CTRL);
 }
 
 static void map_lost_by_close(struct check_ctx *t)
 {
 	struct check_pair pair;
-	int fd = open_pair(t, &pair, (uint64_t)t->check->a);
+	int fd = open_second(t, &pair, (uint64_t)t->check->a, true);
 
-	check_pair_map(t, fd, &pair, 1);
-	bind_ctrl(t, fd, 1);
 	check_close(t, fd);
 	fd = check_open_owned(t);
 	bind_ctrl(t, fd, 1);
-	check_pair_start(t, fd, &pair);
-	EXPECT_WHERE(t, WHERE_IDENTITY, &pair, CTRL);
+	EXPECT_STARTS(t, WHERE_IDENTITY, fd, &pair, CTRL);
 }
 
 static void binding_lost_by_close(struct check_ctx *t)
@@ -214,8 +195,7 @@ static void binding_lost_by_close(struct check_ctx *t)
 	fd = check_open_owned(t);
 	check_ack_backend(t, fd, CLIENT_BACKEND_ASID);
 	check_pair_map(t, fd, &pair, 1);
-	check_pair_start(t, fd, &pair);
-	EXPECT_WHERE(t, WHERE_IDENTITY, &pair, CTRL);
+	EXPECT_STARTS(t, WHERE_IDENTITY, fd, &pair, CTRL);
 }
 
 /* Emptying one address space leaves the other alone. */
@@ -228,8 +208,7 @@ static void unmap_first_keeps_second(struct check_ctx *t)
 	check_pair_map(t, fd, &pair, 1);
 	bind_ctrl(t, fd, 1);
 	EXPECT_RC(t, 0, client_iotlb_unmap(fd, 0, 0, UINT64_MAX));
-	check_pair_start(t, fd, &pair);
-	EXPECT_WHERE(t, WHERE_MAPPED, &pair, CTRL);
+	EXPECT_STARTS(t, WHERE_MAPPED, fd, &pair, CTRL);
 }
 
 static void two_maps_one_iova(struct check_ctx *t)
@@ -240,8 +219,7 @@ static void two_maps_one_iova(struct check_ctx *t)
 	EXPECT_RC(t, 0, check_map(fd, 0, pair.iova, P, pair.identity));
 	check_pair_map(t, fd, &pair, 1);
 	bind_ctrl(t, fd, 1);
-	check_pair_start(t, fd, &pair);
-	EXPECT_WHERE(t, WHERE_MAPPED, &pair, CTRL);
+	EXPECT_STARTS(t, WHERE_MAPPED, fd, &pair, CTRL);
 	check_kit_kick(t, &pair.kit, TX);
 	check_kit_expect_used(t, &pair.kit, pair.identity, TX, 1);
 	EXPECT_EQ(t, 0, check_kit_used(pair.mapped, TX));
@@ -250,13 +228,11 @@ static void two_maps_one_iova(struct check_ctx *t)
 /* Without the ASID bit, version 2's asid field means 0 to the device as well. */
 static void asid_unacked_goes_first(struct check_ctx *t)
 {
-	int fd = check_open_owned(t);
 	struct check_pair pair;
+	int fd = check_pair_open(t, &pair);
 
-	check_pair_init(t, &pair);
 	EXPECT_RC(t, 0, check_map(fd, 1, pair.iova, P, pair.mapped));
-	check_pair_start(t, fd, &pair);
-	EXPECT_WHERE(t, WHERE_MAPPED, &pair, TX);
+	EXPECT_STARTS(t, WHERE_MAPPED, fd, &pair, TX);
 }
 
 #define TWO CHECK_TWO_GROUPS

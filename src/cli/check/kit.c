@@ -240,6 +240,14 @@ void check_pair_init(struct check_ctx *t, struct check_pair *pair)
 	pair->iova = check_identity(t, pair->identity);
 }
 
+int check_pair_open(struct check_ctx *t, struct check_pair *pair)
+{
+	int fd = check_open_owned(t);
+
+	check_pair_init(t, pair);
+	return fd;
+}
+
 void check_pair_map(struct check_ctx *t, int fd, struct check_pair *pair, uint32_t asid)
 {
 	EXPECT_RC(t, 0, check_map(fd, asid, pair->iova, CHECK_PAGE, pair->mapped));

@@ -166,10 +166,9 @@ static void release_entries(struct check_ctx *t)
  */
 static void release_unmapped(struct check_ctx *t)
 {
-	int fd = check_open_owned(t);
 	struct check_pair pair;
+	int fd = check_pair_open(t, &pair);
 
-	check_pair_init(t, &pair);
 	if (t->check->a)
 		check_ack_backend(t, fd, (uint64_t)t->check->a);
 	check_pair_map(t, fd, &pair, 0);
@@ -177,8 +176,7 @@ static void release_unmapped(struct check_ctx *t)
 		EXPECT_RC(t, 0, client_iotlb_unmap(fd, 0, pair.iova, P));
 	check_close(t, fd);
 	fd = check_open_owned(t);
-	check_pair_start(t, fd, &pair);
-	EXPECT_WHERE(t, check_where_unmapped(t), &pair, KIT_WORK);
+	EXPECT_STARTS(t, check_where_unmapped(t), fd, &pair, KIT_WORK);
 }
 
 #define PERSIST CLIENT_BACKEND_PERSIST
@@ -267,8 +265,7 @@ static void client_dies(struct check_ctx *t)
 	EXPECT_RC(t, 0, client_get_status(fd));
 	EXPECT_RC(t, 0, client_ioctl(fd, VHOST_SET_OWNER, NULL));
 	EXPECT_RC(t, -EFAULT, client_iotlb_unmap(fd, 0, 0, 1));
-	check_pair_start(t, fd, &pair);
-	EXPECT_WHERE(t, check_where_unmapped(t), &pair, KIT_WORK);
+	EXPECT_STARTS(t, check_where_unmapped(t), fd, &pair, KIT_WORK);
 }
 
 /* The owner ends while another process still holds the descriptor. */

@@ -29,66 +29,56 @@ static enum check_where unacked(const struct check_ctx *t)
 
 static void with_persist(struct check_ctx *t)
 {
-	int fd = check_open_owned(t);
 	struct check_pair pair;
+	int fd = check_pair_open(t, &pair);
 
-	check_pair_init(t, &pair);
 	check_ack_backend(t, fd, t->dev->backend);
 	check_pair_map(t, fd, &pair, 0);
 	reset(t, fd);
-	check_pair_start(t, fd, &pair);
-	EXPECT_WHERE(t, WHERE_MAPPED, &pair, KIT_WORK);
+	EXPECT_STARTS(t, WHERE_MAPPED, fd, &pair, KIT_WORK);
 }
 
 /* Row: a are the backend features acked, without PERSIST. */
 static void without_persist(struct check_ctx *t)
 {
-	int fd = check_open_owned(t);
 	struct check_pair pair;
+	int fd = check_pair_open(t, &pair);
 
-	check_pair_init(t, &pair);
 	check_ack_backend(t, fd, (uint64_t)t->check->a);
 	check_pair_map(t, fd, &pair, 0);
 	reset(t, fd);
-	check_pair_start(t, fd, &pair);
-	EXPECT_WHERE(t, unacked(t), &pair, KIT_WORK);
+	EXPECT_STARTS(t, unacked(t), fd, &pair, KIT_WORK);
 }
 
 static void late_ack(struct check_ctx *t)
 {
-	int fd = check_open_owned(t);
 	struct check_pair pair;
+	int fd = check_pair_open(t, &pair);
 
-	check_pair_init(t, &pair);
 	check_pair_map(t, fd, &pair, 0);
-	check_pair_start(t, fd, &pair);
-	EXPECT_WHERE(t, WHERE_MAPPED, &pair, KIT_WORK);
+	EXPECT_STARTS(t, WHERE_MAPPED, fd, &pair, KIT_WORK);
 	check_ack_backend(t, fd, PERSIST);
 	reset(t, fd);
-	check_pair_start(t, fd, &pair);
-	EXPECT_WHERE(t, WHERE_MAPPED, &pair, KIT_WORK);
+	EXPECT_STARTS(t, WHERE_MAPPED, fd, &pair, KIT_WORK);
 }
 
 static void withdrawn_ack(struct check_ctx *t)
 {
-	int fd = check_open_owned(t);
 	struct check_pair pair;
+	int fd = check_pair_open(t, &pair);
 
-	check_pair_init(t, &pair);
 	check_ack_backend(t, fd, PERSIST);
 	check_pair_map(t, fd, &pair, 0);
 	check_ack_backend(t, fd, CLIENT_BACKEND_MSG_V2);
 	reset(t, fd);
-	check_pair_start(t, fd, &pair);
-	EXPECT_WHERE(t, unacked(t), &pair, KIT_WORK);
+	EXPECT_STARTS(t, unacked(t), fd, &pair, KIT_WORK);
 }
 
 static void repeated(struct check_ctx *t)
 {
-	int fd = check_open_owned(t);
 	struct check_pair pair;
+	int fd = check_pair_open(t, &pair);
 
-	check_pair_init(t, &pair);
 	check_ack_backend(t, fd, PERSIST);
 	check_pair_map(t, fd, &pair, 0);
 	for (int i = 0; i < 4; i++) {
@@ -102,51 +92,44 @@ static void repeated(struct check_ctx *t)
 /* An empty map persists as well: nothing, not 1:1. */
 static void empty_persists(struct check_ctx *t)
 {
-	int fd = check_open_owned(t);
 	struct check_pair pair;
+	int fd = check_pair_open(t, &pair);
 
-	check_pair_init(t, &pair);
 	check_ack_backend(t, fd, PERSIST);
 	check_pair_map(t, fd, &pair, 0);
 	EXPECT_RC(t, 0, client_iotlb_unmap(fd, 0, pair.iova, P));
 	reset(t, fd);
-	check_pair_start(t, fd, &pair);
-	EXPECT_WHERE(t, WHERE_NOWHERE, &pair, KIT_WORK);
+	EXPECT_STARTS(t, WHERE_NOWHERE, fd, &pair, KIT_WORK);
 }
 
 static void unmapped_persists(struct check_ctx *t)
 {
-	int fd = check_open_owned(t);
 	struct check_pair pair;
+	int fd = check_pair_open(t, &pair);
 
-	check_pair_init(t, &pair);
 	check_ack_backend(t, fd, PERSIST);
 	reset(t, fd);
-	check_pair_start(t, fd, &pair);
-	EXPECT_WHERE(t, check_where_unmapped(t), &pair, KIT_WORK);
+	EXPECT_STARTS(t, check_where_unmapped(t), fd, &pair, KIT_WORK);
 }
 
 /* A mapping made after the reset counts at once, whatever the reset did. */
 static void map_after_reset(struct check_ctx *t)
 {
-	int fd = check_open_owned(t);
 	struct check_pair pair;
+	int fd = check_pair_open(t, &pair);
 
-	check_pair_init(t, &pair);
 	EXPECT_RC(t, 0, check_map(fd, 0, ELSEWHERE, P, check_pages(t, 1)));
 	reset(t, fd);
 	check_pair_map(t, fd, &pair, 0);
-	check_pair_start(t, fd, &pair);
-	EXPECT_WHERE(t, WHERE_MAPPED, &pair, KIT_WORK);
+	EXPECT_STARTS(t, WHERE_MAPPED, fd, &pair, KIT_WORK);
 }
 
 /* What clients without PERSIST do: unmap all, reset, map all. */
 static void unmap_reset_map(struct check_ctx *t)
 {
-	int fd = check_open_owned(t);
 	struct check_pair pair;
+	int fd = check_pair_open(t, &pair);
 
-	check_pair_init(t, &pair);
 	for (int i = 0; i < 3; i++) {
 		check_pair_map(t, fd, &pair, 0);
 		check_pair_start(t, fd, &pair);
@@ -174,30 +157,26 @@ static void change(struct check_ctx *t, int fd, long what)
 
 static void after_compat_reset(struct check_ctx *t)
 {
-	int fd = check_open_owned(t);
 	struct check_pair pair;
+	int fd = check_pair_open(t, &pair);
 
-	check_pair_init(t, &pair);
 	check_pair_map(t, fd, &pair, 0);
 	reset(t, fd);
 	change(t, fd, t->check->a);
-	check_pair_start(t, fd, &pair);
-	EXPECT_WHERE(t, (enum check_where)t->check->b, &pair, KIT_WORK);
+	EXPECT_STARTS(t, (enum check_where)t->check->b, fd, &pair, KIT_WORK);
 }
 
 static void dead_range_revived(struct check_ctx *t)
 {
-	int fd = check_open_owned(t);
 	struct check_pair pair;
+	int fd = check_pair_open(t, &pair);
 
-	check_pair_init(t, &pair);
 	check_pair_map(t, fd, &pair, 0);
 	reset(t, fd);
 	EXPECT_RC(t, -EFAULT, check_map(fd, 0, pair.iova, P, pair.mapped));
 	EXPECT_RC(t, 0, client_iotlb_unmap(fd, 0, pair.iova, P));
 	check_pair_map(t, fd, &pair, 0);
-	check_pair_start(t, fd, &pair);
-	EXPECT_WHERE(t, WHERE_MAPPED, &pair, KIT_WORK);
+	EXPECT_STARTS(t, WHERE_MAPPED, fd, &pair, KIT_WORK);
 }
 
 static void persist_offered(struct check_ctx *t)

@@ -14,32 +14,27 @@
 
 static void fresh_open(struct check_ctx *t)
 {
-	int fd = check_open_owned(t);
 	struct check_pair pair;
+	int fd = check_pair_open(t, &pair);
 
-	check_pair_init(t, &pair);
-	check_pair_start(t, fd, &pair);
-	EXPECT_WHERE(t, check_where_unmapped(t), &pair, KIT_WORK);
+	EXPECT_STARTS(t, check_where_unmapped(t), fd, &pair, KIT_WORK);
 }
 
 static void update_maps(struct check_ctx *t)
 {
-	int fd = check_open_owned(t);
 	struct check_pair pair;
+	int fd = check_pair_open(t, &pair);
 
-	check_pair_init(t, &pair);
 	check_pair_map(t, fd, &pair, 0);
-	check_pair_start(t, fd, &pair);
-	EXPECT_WHERE(t, WHERE_MAPPED, &pair, KIT_WORK);
+	EXPECT_STARTS(t, WHERE_MAPPED, fd, &pair, KIT_WORK);
 }
 
 /* Rings are set up and enabled before there is any mapping. */
 static void mapped_after_setup(struct check_ctx *t)
 {
-	int fd = check_open_owned(t);
 	struct check_pair pair;
+	int fd = check_pair_open(t, &pair);
 
-	check_pair_init(t, &pair);
 	check_kit_init(t, &pair.kit, pair.mapped, pair.iova, 0);
 	memcpy(pair.identity, pair.mapped, P);
 	check_kit_ready(t, fd);
@@ -51,12 +46,10 @@ static void mapped_after_setup(struct check_ctx *t)
 
 static void mapped_while_running(struct check_ctx *t)
 {
-	int fd = check_open_owned(t);
 	struct check_pair pair;
+	int fd = check_pair_open(t, &pair);
 
-	check_pair_init(t, &pair);
-	check_pair_start(t, fd, &pair);
-	EXPECT_WHERE(t, check_where_unmapped(t), &pair, KIT_WORK);
+	EXPECT_STARTS(t, check_where_unmapped(t), fd, &pair, KIT_WORK);
 	check_pair_map(t, fd, &pair, 0);
 	check_pair_refill(&pair, KIT_WORK);
 	EXPECT_WHERE(t, WHERE_MAPPED, &pair, KIT_WORK);
@@ -64,50 +57,42 @@ static void mapped_while_running(struct check_ctx *t)
 
 static void other_map_ends_identity(struct check_ctx *t)
 {
-	int fd = check_open_owned(t);
 	struct check_pair pair;
+	int fd = check_pair_open(t, &pair);
 
-	check_pair_init(t, &pair);
 	EXPECT_RC(t, 0, check_map(fd, 0, ELSEWHERE, P, check_pages(t, 1)));
-	check_pair_start(t, fd, &pair);
-	EXPECT_WHERE(t, WHERE_NOWHERE, &pair, KIT_WORK);
+	EXPECT_STARTS(t, WHERE_NOWHERE, fd, &pair, KIT_WORK);
 }
 
 static void last_invalidate_leaves_nothing(struct check_ctx *t)
 {
-	int fd = check_open_owned(t);
 	struct check_pair pair;
+	int fd = check_pair_open(t, &pair);
 
-	check_pair_init(t, &pair);
 	check_pair_map(t, fd, &pair, 0);
 	EXPECT_RC(t, 0, client_iotlb_unmap(fd, 0, pair.iova, P));
-	check_pair_start(t, fd, &pair);
-	EXPECT_WHERE(t, WHERE_NOWHERE, &pair, KIT_WORK);
+	EXPECT_STARTS(t, WHERE_NOWHERE, fd, &pair, KIT_WORK);
 }
 
 static void remap_after_invalidate(struct check_ctx *t)
 {
-	int fd = check_open_owned(t);
 	struct check_pair pair;
+	int fd = check_pair_open(t, &pair);
 
-	check_pair_init(t, &pair);
 	EXPECT_RC(t, 0, check_map(fd, 0, pair.iova, P, check_pages(t, 1)));
 	EXPECT_RC(t, 0, client_iotlb_unmap(fd, 0, pair.iova, P));
 	check_pair_map(t, fd, &pair, 0);
-	check_pair_start(t, fd, &pair);
-	EXPECT_WHERE(t, WHERE_MAPPED, &pair, KIT_WORK);
+	EXPECT_STARTS(t, WHERE_MAPPED, fd, &pair, KIT_WORK);
 }
 
 /* Once INVALIDATE is through, the device cannot reach the range any more. */
 static void invalidate_while_running(struct check_ctx *t)
 {
-	int fd = check_open_owned(t);
 	struct check_pair pair;
+	int fd = check_pair_open(t, &pair);
 
-	check_pair_init(t, &pair);
 	check_pair_map(t, fd, &pair, 0);
-	check_pair_start(t, fd, &pair);
-	EXPECT_WHERE(t, WHERE_MAPPED, &pair, KIT_WORK);
+	EXPECT_STARTS(t, WHERE_MAPPED, fd, &pair, KIT_WORK);
 	EXPECT_RC(t, 0, client_iotlb_unmap(fd, 0, pair.iova, P));
 	check_pair_refill(&pair, KIT_WORK);
 	EXPECT_WHERE(t, WHERE_NOWHERE, &pair, KIT_WORK);
@@ -116,28 +101,25 @@ static void invalidate_while_running(struct check_ctx *t)
 /* One byte at the end of the page kills the whole entry for the device too. */
 static void invalidate_byte(struct check_ctx *t)
 {
-	int fd = check_open_owned(t);
 	struct check_pair pair;
+	int fd = check_pair_open(t, &pair);
 
-	check_pair_init(t, &pair);
 	check_pair_map(t, fd, &pair, 0);
 	EXPECT_RC(t, 0, client_iotlb_unmap(fd, 0, pair.iova + P - 1, 1));
-	check_pair_start(t, fd, &pair);
-	EXPECT_WHERE(t, WHERE_NOWHERE, &pair, KIT_WORK);
+	EXPECT_STARTS(t, WHERE_NOWHERE, fd, &pair, KIT_WORK);
 }
 
 /* ---- batches as the device sees them ---- */
 
 static void batch_map(struct check_ctx *t)
 {
-	int fd = check_open_owned(t);
 	struct check_pair pair;
+	int fd = check_pair_open(t, &pair);
 
-	check_pair_init(t, &pair);
 	EXPECT_RC(t, 0, client_iotlb_batch(fd, 0, true));
 	check_pair_map(t, fd, &pair, 0);
-	check_pair_start(t, fd, &pair);
-	EXPECT_WHERE(t, t->dev->set_map ? check_where_unmapped(t) : WHERE_MAPPED, &pair, KIT_WORK);
+	EXPECT_STARTS(t, t->dev->set_map ? check_where_unmapped(t) : WHERE_MAPPED, fd, &pair,
+		      KIT_WORK);
 	EXPECT_RC(t, 0, client_iotlb_batch(fd, 0, false));
 	check_pair_refill(&pair, KIT_WORK);
 	EXPECT_WHERE(t, WHERE_MAPPED, &pair, KIT_WORK);
@@ -145,10 +127,9 @@ static void batch_map(struct check_ctx *t)
 
 static void batch_unmap(struct check_ctx *t)
 {
-	int fd = check_open_owned(t);
 	struct check_pair pair;
+	int fd = check_pair_open(t, &pair);
 
-	check_pair_init(t, &pair);
 	check_pair_map(t, fd, &pair, 0);
 	check_pair_start(t, fd, &pair);
 	EXPECT_RC(t, 0, client_iotlb_batch(fd, 0, true));
@@ -162,27 +143,23 @@ static void batch_unmap(struct check_ctx *t)
 /* BEGIN twice, END once: the batch is over. */
 static void batch_nested(struct check_ctx *t)
 {
-	int fd = check_open_owned(t);
 	struct check_pair pair;
+	int fd = check_pair_open(t, &pair);
 
-	check_pair_init(t, &pair);
 	EXPECT_RC(t, 0, client_iotlb_batch(fd, 0, true));
 	EXPECT_RC(t, 0, client_iotlb_batch(fd, 0, true));
 	check_pair_map(t, fd, &pair, 0);
 	EXPECT_RC(t, 0, client_iotlb_batch(fd, 0, false));
-	check_pair_start(t, fd, &pair);
-	EXPECT_WHERE(t, WHERE_MAPPED, &pair, KIT_WORK);
+	EXPECT_STARTS(t, WHERE_MAPPED, fd, &pair, KIT_WORK);
 }
 
 static void batch_exchange(struct check_ctx *t)
 {
-	int fd = check_open_owned(t);
 	struct check_pair pair;
+	int fd = check_pair_open(t, &pair);
 
-	check_pair_init(t, &pair);
 	EXPECT_RC(t, 0, check_map(fd, 0, pair.iova, P, pair.identity));
-	check_pair_start(t, fd, &pair);
-	EXPECT_WHERE(t, WHERE_IDENTITY, &pair, KIT_WORK);
+	EXPECT_STARTS(t, WHERE_IDENTITY, fd, &pair, KIT_WORK);
 	EXPECT_RC(t, 0, client_iotlb_batch(fd, 0, true));
 	EXPECT_RC(t, 0, client_iotlb_unmap(fd, 0, pair.iova, P));
 	check_pair_map(t, fd, &pair, 0);
@@ -193,61 +170,54 @@ static void batch_exchange(struct check_ctx *t)
 
 static void batch_empty(struct check_ctx *t)
 {
-	int fd = check_open_owned(t);
 	struct check_pair pair;
+	int fd = check_pair_open(t, &pair);
 
-	check_pair_init(t, &pair);
 	EXPECT_RC(t, 0, client_iotlb_batch(fd, 0, true));
 	EXPECT_RC(t, 0, client_iotlb_batch(fd, 0, false));
-	check_pair_start(t, fd, &pair);
-	EXPECT_WHERE(t, t->dev->set_map ? WHERE_NOWHERE : check_where_unmapped(t), &pair, KIT_WORK);
+	EXPECT_STARTS(t, t->dev->set_map ? WHERE_NOWHERE : check_where_unmapped(t), fd, &pair,
+		      KIT_WORK);
 }
 
 /* A refused UPDATE creates the address space and nothing else. */
 static void end_without_begin(struct check_ctx *t)
 {
-	int fd = check_open_owned(t);
 	struct check_pair pair;
+	int fd = check_pair_open(t, &pair);
 
-	check_pair_init(t, &pair);
 	EXPECT_RC(t, -EFAULT, check_map(fd, 0, UINT64_MAX, 2, pair.mapped));
 	EXPECT_RC(t, 0, client_iotlb_batch(fd, 0, false));
-	check_pair_start(t, fd, &pair);
-	EXPECT_WHERE(t, check_where_unmapped(t), &pair, KIT_WORK);
+	EXPECT_STARTS(t, check_where_unmapped(t), fd, &pair, KIT_WORK);
 }
 
 static void invalidate_nothing(struct check_ctx *t)
 {
-	int fd = check_open_owned(t);
 	struct check_pair pair;
+	int fd = check_pair_open(t, &pair);
 
-	check_pair_init(t, &pair);
 	EXPECT_RC(t, -EFAULT, check_map(fd, 0, UINT64_MAX, 2, pair.mapped));
 	EXPECT_RC(t, 0, client_iotlb_unmap(fd, 0, ELSEWHERE, P));
-	check_pair_start(t, fd, &pair);
-	EXPECT_WHERE(t, t->dev->set_map ? WHERE_NOWHERE : check_where_unmapped(t), &pair, KIT_WORK);
+	EXPECT_STARTS(t, t->dev->set_map ? WHERE_NOWHERE : check_where_unmapped(t), fd, &pair,
+		      KIT_WORK);
 }
 
 /* ---- permissions: row's a is the permission of the page, b who must move ---- */
 
 static void permission(struct check_ctx *t)
 {
-	int fd = check_open_owned(t);
 	struct check_pair pair;
+	int fd = check_pair_open(t, &pair);
 
-	check_pair_init(t, &pair);
 	EXPECT_RC(t, 0, client_iotlb_map(fd, 0, pair.iova, P, pair.mapped, (uint8_t)t->check->a));
-	check_pair_start(t, fd, &pair);
-	EXPECT_WHERE(t, (enum check_where)t->check->b, &pair, KIT_WORK);
+	EXPECT_STARTS(t, (enum check_where)t->check->b, fd, &pair, KIT_WORK);
 }
 
 /* Byte-exact pieces of one page with permissions of their own: transmit buffer read-only. */
 static void permission_pieces(struct check_ctx *t)
 {
-	int fd = check_open_owned(t);
 	struct check_pair pair;
+	int fd = check_pair_open(t, &pair);
 
-	check_pair_init(t, &pair);
 	EXPECT_RC(t, 0, check_map(fd, 0, pair.iova, KIT_TX_FRAME, pair.mapped));
 	EXPECT_RC(t, 0,
 		  client_iotlb_map(fd, 0, pair.iova + KIT_TX_FRAME, KIT_RX_BUF - KIT_TX_FRAME,
@@ -255,21 +225,18 @@ static void permission_pieces(struct check_ctx *t)
 	EXPECT_RC(t, 0,
 		  client_iotlb_map(fd, 0, pair.iova + KIT_RX_BUF, P - KIT_RX_BUF,
 				   pair.mapped + KIT_RX_BUF, VHOST_ACCESS_WO));
-	check_pair_start(t, fd, &pair);
-	EXPECT_WHERE(t, WHERE_MAPPED, &pair, KIT_WORK);
+	EXPECT_STARTS(t, WHERE_MAPPED, fd, &pair, KIT_WORK);
 	check_kit_expect_done(t, &pair.kit, pair.mapped);
 }
 
 /* A pinned page starts at its start, whatever offset the client gave. */
 static void unaligned_uaddr(struct check_ctx *t)
 {
-	int fd = check_open_owned(t);
 	struct check_pair pair;
+	int fd = check_pair_open(t, &pair);
 
-	check_pair_init(t, &pair);
 	EXPECT_RC(t, 0, check_map(fd, 0, pair.iova, P, pair.mapped + 0x300));
-	check_pair_start(t, fd, &pair);
-	EXPECT_WHERE(t, WHERE_MAPPED, &pair, KIT_WORK);
+	EXPECT_STARTS(t, WHERE_MAPPED, fd, &pair, KIT_WORK);
 }
 
 /* Pinned memory stays the device's, also when the client drops its mapping. */
@@ -287,8 +254,7 @@ static void client_unmaps(struct check_ctx *t)
 	EXPECT_RC(t, 0, check_map(fd, 0, pair.iova, P, second));
 	EXPECT(t, munmap(second, P) == 0);
 	pair.mapped = mem.addr;
-	check_pair_start(t, fd, &pair);
-	EXPECT_WHERE(t, WHERE_MAPPED, &pair, KIT_WORK);
+	EXPECT_STARTS(t, WHERE_MAPPED, fd, &pair, KIT_WORK);
 }
 
 static void private_memory(struct check_ctx *t)
@@ -301,8 +267,7 @@ static void private_memory(struct check_ctx *t)
 	EXPECT_RC(t, 0, client_mem_create(&mem, P, CLIENT_MEM_PRIVATE));
 	pair.mapped = mem.addr;
 	check_pair_map(t, fd, &pair, 0);
-	check_pair_start(t, fd, &pair);
-	EXPECT_WHERE(t, (enum check_where)t->check->a, &pair, KIT_WORK);
+	EXPECT_STARTS(t, (enum check_where)t->check->a, fd, &pair, KIT_WORK);
 }
 
 /* A page of a larger entry, not its first. */
@@ -315,8 +280,7 @@ static void inside_large_entry(struct check_ctx *t)
 	check_pair_init(t, &pair);
 	pair.mapped = pages + 9 * P;
 	EXPECT_RC(t, 0, check_map(fd, 0, pair.iova - 9 * P, 16 * P, pages));
-	check_pair_start(t, fd, &pair);
-	EXPECT_WHERE(t, WHERE_MAPPED, &pair, KIT_WORK);
+	EXPECT_STARTS(t, WHERE_MAPPED, fd, &pair, KIT_WORK);
 }
 
 /* Sixteen pages of a file in reverse order, one UPDATE: an entry for each, all of them right. */
@@ -336,8 +300,7 @@ static void fragmented(struct check_ctx *t)
 	check_pair_init(t, &pair);
 	pair.mapped = at + t->check->a * P;
 	EXPECT_RC(t, 0, check_map(fd, 0, pair.iova - (uint64_t)t->check->a * P, NR * P, at));
-	check_pair_start(t, fd, &pair);
-	EXPECT_WHERE(t, WHERE_MAPPED, &pair, KIT_WORK);
+	EXPECT_STARTS(t, WHERE_MAPPED, fd, &pair, KIT_WORK);
 	check_kit_expect_used(t, &pair.kit, (uint8_t *)mem.addr + (NR - 1 - t->check->a) * P,
 			      KIT_WORK, 1);
 }
@@ -347,14 +310,12 @@ static void across_entries(struct check_ctx *t)
 {
 	/* inside a frame, or a request's header */
 	size_t border = KIT_TX_FRAME + (check_missing(t->dev, CHECK_BLK) ? 20 : 10);
-	int fd = check_open_owned(t);
 	struct check_pair pair;
+	int fd = check_pair_open(t, &pair);
 
-	check_pair_init(t, &pair);
 	EXPECT_RC(t, 0, check_map(fd, 0, pair.iova, border, pair.mapped));
 	EXPECT_RC(t, 0, check_map(fd, 0, pair.iova + border, P - border, pair.mapped + border));
-	check_pair_start(t, fd, &pair);
-	EXPECT_WHERE(t, WHERE_MAPPED, &pair, KIT_WORK);
+	EXPECT_STARTS(t, WHERE_MAPPED, fd, &pair, KIT_WORK);
 	check_kit_expect_done(t, &pair.kit, pair.mapped);
 }
 
