@@ -28,6 +28,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+/* Children are forked while the devices have threads, and make devices of their own; TSan would end them. */
+const char *__tsan_default_options(void);
+const char *__tsan_default_options(void)
+{
+	return "die_after_fork=0";
+}
+
 #define NODE "/dev/vhost-vdpa-0"
 
 /* The call fails with this errno. */
