@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -29,6 +30,24 @@ struct vdpa_dev_config rig_config(void)
 		.vq_size = 256,
 	};
 	return c;
+}
+
+void rig_expect_refused(const char *backend, uint16_t max_vqp, int err, const char *words)
+{
+	struct vdpa_dev_config config = rig_config();
+	struct memory_space *space;
+	struct vdpa_bus *bus;
+
+	config.given |= VDPA_KEY_BACKEND;
+	config.max_vqp = max_vqp;
+	(void)snprintf(config.backend, sizeof(config.backend), "%s", backend);
+	assert_int_equal(memory_space_create_own(&space), 0);
+	assert_int_equal(vdpa_bus_create(space, &bus), 0);
+	assert_int_equal(simnet_mgmt_dev.dev_add(&simnet_mgmt_dev, bus, &config), err);
+	if (!strstr(refuse_reason(), words))
+		fail_msg("'%s' lacks '%s'", refuse_reason(), words);
+	vdpa_bus_destroy(bus);
+	memory_space_put(space);
 }
 
 int rig_guard_install(void)

@@ -55,6 +55,8 @@ struct rig {
 
 /** rig_config() - defaults as the parser has them */
 struct vdpa_dev_config rig_config(void);
+/** rig_expect_refused() - a card with @backend and @max_vqp cannot be made: @err, and @words among the reason's */
+void rig_expect_refused(const char *backend, uint16_t max_vqp, int err, const char *words);
 /** rig_make() - a device of config->mgmtdev */
 void rig_make(struct rig *rig, const struct vdpa_dev_config *config);
 /** rig_make_of() - a device of @mgmt */

@@ -363,34 +363,16 @@ static void stream_buffer_of_1025_pieces_comes_back_empty(void **state)
 	close(fd);
 }
 
-static void expect_refused(const char *backend, uint16_t max_vqp, int err, const char *words)
-{
-	struct vdpa_dev_config config = rig_config();
-	struct memory_space *space;
-	struct vdpa_bus *bus;
-
-	config.given |= VDPA_KEY_BACKEND;
-	config.max_vqp = max_vqp;
-	(void)snprintf(config.backend, sizeof(config.backend), "%s", backend);
-	assert_int_equal(memory_space_create_own(&space), 0);
-	assert_int_equal(vdpa_bus_create(space, &bus), 0);
-	assert_int_equal(simnet_mgmt_dev.dev_add(&simnet_mgmt_dev, bus, &config), err);
-	if (!strstr(refuse_reason(), words))
-		fail_msg("'%s' lacks '%s'", refuse_reason(), words);
-	vdpa_bus_destroy(bus);
-	memory_space_put(space);
-}
-
 static void backend_bad_words_are_refused_in_words(void **state)
 {
 	(void)state;
-	expect_refused("tup", 1, -EINVAL, "'tup' is not known (loopback, tap, stream)");
-	expect_refused("loopback,fast", 1, -EINVAL, "'fast'");
-	expect_refused("stream", 1, -EINVAL, "path=SOCKET");
-	expect_refused("stream,path=", 1, -EINVAL, "1 to 107");
-	expect_refused("stream,path=/x,lissen", 1, -EINVAL, "path=/x,lissen");
-	expect_refused("stream,path=/nonexistent/x,listen", 1, -ENOENT, "cannot listen");
-	expect_refused("stream,path=/tmp/x", 2, -EINVAL, "1 queue pair");
+	rig_expect_refused("tup", 1, -EINVAL, "'tup' is not known (loopback, tap, stream)");
+	rig_expect_refused("loopback,fast", 1, -EINVAL, "'fast'");
+	rig_expect_refused("stream", 1, -EINVAL, "path=SOCKET");
+	rig_expect_refused("stream,path=", 1, -EINVAL, "1 to 107");
+	rig_expect_refused("stream,path=/x,lissen", 1, -EINVAL, "path=/x,lissen");
+	rig_expect_refused("stream,path=/nonexistent/x,listen", 1, -ENOENT, "cannot listen");
+	rig_expect_refused("stream,path=/tmp/x", 2, -EINVAL, "1 queue pair");
 }
 
 static int make_dir(void **state)

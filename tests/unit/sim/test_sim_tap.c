@@ -363,34 +363,16 @@ static void tap_several_queues_transmit_on_each(void **state)
 	close(fd);
 }
 
-static void refused(const char *backend, uint16_t max_vqp, int err, const char *words)
-{
-	struct vdpa_dev_config config = rig_config();
-	struct memory_space *space;
-	struct vdpa_bus *bus;
-
-	config.given |= VDPA_KEY_BACKEND;
-	config.max_vqp = max_vqp;
-	strcpy(config.backend, backend);
-	assert_int_equal(memory_space_create_own(&space), 0);
-	assert_int_equal(vdpa_bus_create(space, &bus), 0);
-	assert_int_equal(simnet_mgmt_dev.dev_add(&simnet_mgmt_dev, bus, &config), err);
-	if (!strstr(refuse_reason(), words))
-		fail_msg("'%s' lacks '%s'", refuse_reason(), words);
-	vdpa_bus_destroy(bus);
-	memory_space_put(space);
-}
-
 static void tap_bad_options_are_refused_in_words(void **state)
 {
 	(void)state;
-	refused("tap,ifname=hftap9", 1, -ENODEV, "ip tuntap add dev hftap9 mode tap)");
-	refused("tap,ifname=hftap9", 2, -ENODEV, "multi_queue");
-	refused("tap,name=x", 1, -EINVAL, "ifname=NAME");
-	refused("tap", 1, -EINVAL, "ifname=NAME");
-	refused("tap,ifname=abcdefghijklmnopqrst", 1, -EINVAL, "1 to 15");
-	refused("tap,ifname=" TAP, 2, -EINVAL, "multi_queue");
-	refused("tap,ifname=lo", 1, -EINVAL, "lo");
+	rig_expect_refused("tap,ifname=hftap9", 1, -ENODEV, "ip tuntap add dev hftap9 mode tap)");
+	rig_expect_refused("tap,ifname=hftap9", 2, -ENODEV, "multi_queue");
+	rig_expect_refused("tap,name=x", 1, -EINVAL, "ifname=NAME");
+	rig_expect_refused("tap", 1, -EINVAL, "ifname=NAME");
+	rig_expect_refused("tap,ifname=abcdefghijklmnopqrst", 1, -EINVAL, "1 to 15");
+	rig_expect_refused("tap,ifname=" TAP, 2, -EINVAL, "multi_queue");
+	rig_expect_refused("tap,ifname=lo", 1, -EINVAL, "lo");
 }
 
 int main(void)
