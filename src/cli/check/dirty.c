@@ -143,14 +143,19 @@ static void send_one(struct check_ctx *t, struct card *c)
 		send_frame(t, c);
 }
 
+/* An event setting may be written after a completion is seen: suspended, all of it is done. */
+static void settle(struct check_ctx *t, struct card *c)
+{
+	if (t->dev->backend & CLIENT_BACKEND_SUSPEND)
+		EXPECT_RC(t, 0, client_ioctl(c->fd, VHOST_VDPA_SUSPEND, NULL));
+}
+
 /* Marks of the client's pages; takes them away. Marks elsewhere fail the check. */
 static unsigned take_marks(struct check_ctx *t, struct card *c)
 {
 	unsigned marks = 0;
 
-	/* An event setting may be written after a completion is seen: suspended, all of it is done. */
-	if (t->dev->backend & CLIENT_BACKEND_SUSPEND)
-		EXPECT_RC(t, 0, client_ioctl(c->fd, VHOST_VDPA_SUSPEND, NULL));
+	settle(t, c);
 	for (unsigned long p = 0; p < LOG_LEN * 8; p++) {
 		if (!(c->log[p / 8] >> (p % 8) & 1))
 			continue;
@@ -192,6 +197,7 @@ static void used_ring_is_logged_elsewhere(struct check_ctx *t)
 	start_logging(t, &c);
 	EXPECT_RC(t, 0, set_addr(&c, &c.tx, 1, elsewhere * P));
 	send_one(t, &c);
+	settle(t, &c);
 	EXPECT_EQ(t, 1, c.log[elsewhere / 8] >> (elsewhere % 8));
 	c.log[elsewhere / 8] = 0;
 	EXPECT_EQ(t, c.written & ~MARK(AT_TX_RING), take_marks(t, &c));
