@@ -195,6 +195,33 @@ static int apply(struct vhost_vdpa *s, struct address_space *as, const struct pi
 
 static void wipe(struct vhost_vdpa *s, struct address_space *as) REQUIRES(s->dev->lock);
 
+/*
+ * Strict mode: an UPDATE whose memory the kernel could not take in full has told the parent of the pieces before, and
+ * of their end; a set_map parent hears of the whole view even if there were none. So a device that was 1:1
+ * is not any more. What the memory limit forbids has not begun. @pieces: what was found until it failed, and not told
+ */
+static void tell_failed(struct vhost_vdpa *s, struct address_space *as, const struct pieces *pieces,
+			int error) REQUIRES(s->dev->lock)
+{
+	struct iotlb_entry e;
+
+	if (vdpa_deviates(s->dev, VDPA_D6_NO_HARMFUL_QUIRKS) ||
+	    (s->dev->memory_mode == MEMORY_PINNED && error != -EFAULT))
+		return;
+	if (vdpa_device_mapping(s->dev) == VDPA_MAPPING_SET_MAP && !s->in_batch &&
+	    mapping_tell_set_map(s, as))
+		hf_warn(s->dev->name, "after an UPDATE that failed: %s", refuse_reason());
+	if (vdpa_device_mapping(s->dev) != VDPA_MAPPING_DMA_MAP || pieces->nr == 0 ||
+	    s->dev->memory_mode == MEMORY_PINNED)
+		return;
+	e = (struct iotlb_entry){.first = pieces->v[0].first,
+				 .last = pieces->v[0].last,
+				 .mem = pieces->v[0].mem,
+				 .perm = IOTLB_R};
+	if (!VDPA_CALL(s->dev, dma_map, as->asid, &e))
+		(void)VDPA_CALL(s->dev, dma_unmap, as->asid, e.first, e.last);
+}
+
 int mapping_update(struct vhost_vdpa *s, struct address_space *as,
 		   const struct vhost_iotlb_msg *msg)
 {
@@ -208,7 +235,9 @@ int mapping_update(struct vhost_vdpa *s, struct address_space *as,
 		return ret;
 	ret = pieces_collect(s, msg, &pieces);
 	nothing_yet = pieces.next == msg->iova;
-	if (!ret) {
+	if (ret) {
+		tell_failed(s, as, &pieces, ret);
+	} else {
 		ret = apply(s, as, &pieces, msg->perm & IOTLB_RW, &nr_told);
 		nothing_yet = nr_told == 0 && pieces.nr > 0 && pieces.v[0].first == msg->iova;
 	}

@@ -152,8 +152,9 @@ static ssize_t model_update(struct model *m, uint32_t asid, struct range r, bool
 	}
 	return 72;
 failed:
-	if (found && c->nr == MAX_ENTRIES && is(m, VDPA_MAPPING_SET_MAP) && !m->in_batch)
-		tell_all(m, asid, false); /* taken back, and told */
+	if ((m->strict || (found && c->nr == MAX_ENTRIES)) && is(m, VDPA_MAPPING_SET_MAP) &&
+	    !m->in_batch)
+		tell_all(m, asid, !found && parent_fails); /* taken back, and told */
 	if (m->strict && m->opt->memory == MEMORY_VA && r.first == 0)
 		model_remove(m, asid, 0, UINT64_MAX, false);
 	return -EFAULT;
