@@ -135,7 +135,7 @@ int build_add_slow(struct build *b, iova_t iova, uint32_t len, uint8_t perm) HF_
 /* build_indirect() - add all buffers of an indirect table. Return: 0; -EPROTO; -ENOBUFS */
 int build_indirect(struct build *b, const struct desc *d) HF_MUST_CHECK;
 
-/* build_break() - the driver's fault. Return: -EPROTO */
+/* build_break() - the driver's fault. Return: -EPROTO; or with config.lossy -EBADMSG, and the ring is whole */
 int build_break(struct build *b, const char *reason) HF_COLD;
 
 /* build_begin() - Return: false if all scratch memory is in use */
@@ -226,6 +226,10 @@ bool split_has_avail(const struct ring *ring);
 bool split_peek(struct ring *ring);
 /* *_publish() - write @n pending elements and make them visible. Return: does the driver want to know? */
 bool split_publish(struct ring *ring, uint32_t n);
+/* *_lossy() - the same where an area is not mapped. Without config.lossy: -EFAULT, false, and nothing is done */
+int split_pop_lossy(struct ring *ring, const struct ring_view *view,
+		    struct ring_chain *chain) HF_COLD;
+bool split_publish_lossy(struct ring *ring, uint32_t n) HF_COLD;
 void split_kick_disable(struct ring *ring);
 void split_kick_enable(struct ring *ring);
 

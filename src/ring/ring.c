@@ -110,7 +110,7 @@ static void ring_set_position(struct ring *ring, struct ring_state state)
 		ring->used_wrap = state.last_used & PACKED_WRAP;
 	} else {
 		ring->avail_pos = state.last_avail;
-		ring->used_pos = state.last_avail;
+		ring->used_pos = ring->config.lossy ? state.last_used : state.last_avail;
 	}
 	ring->avail_seen = ring->avail_pos;
 	ring->nr_desc_out = 0;
@@ -153,8 +153,9 @@ struct ring_state ring_stop(struct ring *ring)
 	struct ring_state state = ring_get_state(ring);
 
 	if (ring->started) {
-		/* What was popped and not published is to be done again. */
-		state.last_avail = state.last_used;
+		/* What was popped and not published is to be done again; but what was lost is lost. */
+		if (!ring->config.lossy)
+			state.last_avail = state.last_used;
 		ring_set_position(ring, state);
 		ring->started = false;
 		ring->kicks_off = true;
@@ -279,8 +280,8 @@ unsigned int ring_pop_many(struct ring *ring, struct ring_chain *chains, unsigne
 		return 0;
 	}
 	if (unlikely(!ring_enter(ring, &view))) {
-		*err = -EFAULT;
-		return 0;
+		*err = split_pop_lossy(ring, &view, chains);
+		return *err > 0;
 	}
 	while (n < max) {
 		*err = pop_one(ring, &view, &chains[n]);
@@ -305,6 +306,12 @@ bool ring_peek(struct ring *ring)
 	if (unlikely(!ring_is_live(ring)) || unlikely(!ring_enter(ring, &view)))
 		return false;
 	return ring->packed ? packed_has_avail(ring) : split_peek(ring);
+}
+
+void ring_drop(struct ring *ring, const struct ring_chain *chain)
+{
+	if (ring->started && chain->generation == ring->generation)
+		scratch_give(&ring->scratch, chain->scratch);
 }
 
 void ring_unpop(struct ring *ring, const struct ring_chain *chains, unsigned int n)
@@ -360,7 +367,7 @@ static inline void push_one(struct ring *ring, const struct ring_chain *chain, u
 	struct ring_pending *p;
 	uint32_t seq;
 
-	assert(written <= chain->in_len);
+	assert(written <= chain->in_len || ring->config.lossy);
 	if (unlikely(!ring->started || chain->generation != ring->generation))
 		return;
 	if (unlikely(ring->logging))
@@ -405,8 +412,10 @@ bool ring_flush(struct ring *ring)
 	struct ring_view view;
 	uint32_t n = nr_publishable(ring);
 
-	if (n == 0 || unlikely(!ring_is_live(ring)) || unlikely(!ring_enter(ring, &view)))
+	if (n == 0 || unlikely(!ring_is_live(ring)))
 		return false;
+	if (unlikely(!ring_enter(ring, &view)))
+		return split_publish_lossy(ring, n);
 	return ring->packed ? packed_publish(ring, n) : split_publish(ring, n);
 }
 

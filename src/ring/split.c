@@ -57,6 +57,8 @@ static inline void split_fetch_new(const struct ring *ring, uint16_t idx)
 	const struct split_used *used = ring->device;
 	uint16_t pos = ring->avail_pos, n = (uint16_t)(idx - pos);
 
+	if (unlikely(!used)) /* only with config.lossy */
+		return;
 	if (n > SPLIT_AHEAD)
 		n = SPLIT_AHEAD;
 	for (uint16_t i = 0; i < n; i++) {
@@ -75,7 +77,7 @@ static int split_look(struct ring *ring)
 
 	if (idx == ring->avail_pos)
 		return 0;
-	if ((uint32_t)(uint16_t)(idx - ring->avail_pos) + out > ring->num) {
+	if ((uint32_t)(uint16_t)(idx - ring->avail_pos) + out > ring->num && !ring->config.lossy) {
 		ring_break(ring, "available index is too far ahead");
 		return -EPROTO;
 	}
@@ -109,6 +111,7 @@ int split_pop(struct ring *ring, const struct ring_view *view, struct ring_chain
 	rc = split_walk(&b, head);
 	if (unlikely(rc)) {
 		build_abort(&b);
+		ring->avail_pos += rc == -EBADMSG && head < ring->num;
 		return rc;
 	}
 	ring->avail_pos++;
@@ -148,12 +151,12 @@ static bool split_wants_interrupt(struct ring *ring, uint16_t new_idx, uint16_t 
 	return need_event(le16_load(split_used_event(avail, ring->num)), new_idx, old);
 }
 
-bool split_publish(struct ring *ring, uint32_t n)
+/* Write the elements and the index. */
+static inline void split_write_used(struct ring *ring, uint32_t n)
 {
 	struct split_used *used = ring->device;
 	uint16_t old = ring->used_pos;
 	uint16_t new_idx = (uint16_t)(old + n);
-	bool wants;
 
 	for (uint32_t i = 0; i < n; i++) {
 		struct ring_pending *p = &ring->pending[(ring->flush_seq + i) & ring->pending_mask];
@@ -168,10 +171,52 @@ bool split_publish(struct ring *ring, uint32_t n)
 	ring->flush_seq += n;
 	if (unlikely(ring->logging))
 		split_mark_used(ring, old, n);
+}
+
+bool split_publish(struct ring *ring, uint32_t n)
+{
+	uint16_t old = ring->used_pos;
+	bool wants;
+
+	split_write_used(ring, n);
 	access_full_fence(); /* R3 */
-	wants = split_wants_interrupt(ring, new_idx, old);
+	wants = split_wants_interrupt(ring, ring->used_pos, old);
 	ring->notify_once = false;
 	return wants;
+}
+
+/*
+ * An area is not mapped. With config.lossy a ring goes on without it: a chain whose descriptors cannot be read is
+ * consumed; elements that cannot be written are gone, and whoever waits for them is woken to find nothing.
+ */
+int split_pop_lossy(struct ring *ring, const struct ring_view *view, struct ring_chain *chain)
+{
+	if (!ring->config.lossy || !ring->driver)
+		return -EFAULT;
+	if (ring->desc)
+		return split_pop(ring, view, chain);
+	if (!split_has_avail(ring))
+		return 0;
+	ring->avail_pos++;
+	ring->avail_seen = ring->avail_pos;
+	return -EFAULT;
+}
+
+bool split_publish_lossy(struct ring *ring, uint32_t n)
+{
+	uint16_t old = ring->used_pos;
+
+	if (!ring->config.lossy)
+		return false;
+	if (ring->device) {
+		split_write_used(ring, n);
+	} else {
+		for (uint32_t i = 0; i < n; i++)
+			ring->pending[(ring->flush_seq + i) & ring->pending_mask].done = false;
+		ring->flush_seq += n;
+	}
+	access_full_fence(); /* R3 */
+	return ring->driver && split_wants_interrupt(ring, ring->used_pos, old);
 }
 
 static void split_set_used_flags(struct ring *ring, uint16_t flags)

@@ -3,10 +3,15 @@
  * The less travelled parts of building a chain: buffers that are not one cached piece, and indirect
  * tables. A table is translated whole, then walked in place; each descriptor is copied once.
  */
+#include "base/log.h"
 #include "ring/engine.h"
 
 int build_break(struct build *b, const char *reason)
 {
+	if (b->ring->config.lossy) {
+		hf_dbg(b->ring->name, "chain dropped: %s", reason);
+		return -EBADMSG;
+	}
 	ring_break(b->ring, reason);
 	return -EPROTO;
 }
@@ -190,6 +195,8 @@ int build_indirect(struct build *b, const struct desc *d)
 	struct table t;
 	int rc = table_open(b, d, &t);
 
+	if (rc == -EFAULT && b->ring->config.lossy)
+		return build_break(b, "indirect table is not mapped");
 	if (rc == -EFAULT) {
 		b->fault = true;
 		b->holes = false;

@@ -4,6 +4,7 @@
  * headers too, a transmitted frame is cut to one page, a missing receive buffer costs the frame and ends the
  * pass, and the control queue keeps its last answer over the commands of one pass and forgets a short one.
  */
+#include <errno.h>
 #include <string.h>
 
 #include "net.h"
@@ -18,29 +19,94 @@ static bool strict_wants(struct simnet *net, const uint8_t *frame, size_t len)
 	if (len < (size_t)net->hdr_len + 6)
 		return false;
 	frame += net->hdr_len;
-	return (frame[0] & 1) || memcmp(frame, broadcast, 6) == 0 || memcmp(frame, f->mac, 6) == 0;
+	if ((frame[0] & 1) || memcmp(frame, broadcast, 6) == 0)
+		return true;
+	/* compared as strings: two addresses are equal up to a byte that is 0 in both */
+	return strncmp((const char *)frame, (const char *)f->mac, 6) == 0;
 }
 
-/* Return: false ends the pass */
-static bool strict_deliver(struct simnet_pair *pair, const uint8_t *frame, size_t len)
+/*
+ * Copies between @iov and @buf, from byte @off of the pieces on. Return: bytes; or -EFAULT at a piece that is not
+ * mapped, and what lies before it was copied.
+ */
+static int strict_copy(const struct iovec *iov, uint32_t nr, size_t off, void *buf, size_t len,
+		       bool to_client)
+{
+	size_t done = 0;
+
+	for (uint32_t i = 0; i < nr && done < len; i++) {
+		size_t part = iov[i].iov_len;
+
+		if (off >= part) {
+			off -= part;
+			continue;
+		}
+		part = part - off < len - done ? part - off : len - done;
+		if (!iov[i].iov_base)
+			return -EFAULT;
+		if (to_client)
+			memcpy((char *)iov[i].iov_base + off, (char *)buf + done, part);
+		else
+			memcpy((char *)buf + done, (char *)iov[i].iov_base + off, part);
+		done += part;
+		off = 0;
+	}
+	return (int)done;
+}
+
+static int strict_pull(const struct ring_chain *chain, size_t off, void *buf, size_t len)
+{
+	return strict_copy(chain->out, chain->nr_out, off, buf, len, false);
+}
+
+static int strict_push(const struct ring_chain *chain, void *buf, size_t len)
+{
+	return strict_copy(chain->in, chain->nr_in, 0, buf, len, true);
+}
+
+/* Chains complete one by one, so that each finds the map and the driver's wish as they are. */
+static void strict_complete(struct vdpasim_vq *vq, const struct ring_chain *chain, uint32_t len)
+{
+	ring_push(vq->ring, chain, len);
+	if (ring_flush(vq->ring))
+		vdpasim_vq_call(vq);
+}
+
+/* Return: 1 a chain; else none, or one that was consumed and lost. @writes: what the queue's chains are for. */
+static int strict_pop(struct vdpasim_vq *vq, struct ring_chain *chain, bool writes)
+{
+	int err = ring_pop(vq->ring, chain);
+
+	if (err > 0 && (writes ? chain->out_len : chain->in_len)) {
+		ring_drop(vq->ring, chain);
+		return -EBADMSG;
+	}
+	return err;
+}
+
+/* A buffer that cannot be written is lost, and the frame's chain with it. Return: false ends the pass */
+static bool strict_deliver(struct simnet_pair *pair, const struct ring_chain *tx, uint8_t *frame,
+			   size_t len)
 {
 	struct ring_chain rx;
-	int err = ring_pop(pair->rx->ring, &rx);
-	size_t written;
+	int written;
 
-	if (err <= 0) {
+	if (strict_pop(pair->rx, &rx, true) <= 0) {
 		simnet_count(&pair->rx_stats.overruns, 1);
+		strict_complete(pair->tx, tx, 0);
 		return false;
 	}
-	written = ring_chain_write(&rx, 0, frame, len);
-	if (written == 0) {
+	written = strict_push(&rx, frame, len);
+	if (written <= 0) {
 		simnet_count(&pair->rx_stats.errors, 1);
-		ring_push(pair->rx->ring, &rx, 0);
+		ring_drop(pair->rx->ring, &rx);
+		ring_drop(pair->tx->ring, tx);
 		return false;
 	}
 	simnet_count(&pair->rx_stats.packets, 1);
-	simnet_count(&pair->rx_stats.bytes, written);
-	ring_push(pair->rx->ring, &rx, (uint32_t)written);
+	simnet_count(&pair->rx_stats.bytes, (size_t)written);
+	strict_complete(pair->tx, tx, 0);
+	strict_complete(pair->rx, &rx, (uint32_t)written);
 	return true;
 }
 
@@ -55,29 +121,23 @@ static bool strict_data(struct simnet_pair *pair)
 	if (!vdpasim_vq_runs(pair->rx) || !vdpasim_vq_runs(pair->tx))
 		return false;
 	while (go && n++ < SIMNET_BATCH) {
-		int err = ring_pop(pair->tx->ring, &tx);
-		size_t len;
+		int err = strict_pop(pair->tx, &tx, false);
+		int len;
 
 		if (err <= 0) {
 			simnet_count(&pair->tx_stats.errors, err < 0);
-			go = false;
-			break;
+			return false;
 		}
-		len = ring_chain_read(&tx, 0, frame, sizeof(frame));
+		len = strict_pull(&tx, 0, frame, sizeof(frame));
 		simnet_count(&pair->tx_stats.packets, 1);
-		simnet_count(&pair->tx_stats.bytes, len);
-		if (tx.fault || len == 0)
-			simnet_count(&pair->tx_stats.errors, 1);
-		else if (strict_wants(net, frame, len))
-			go = strict_deliver(pair, frame, len);
-		else
-			simnet_count(&pair->rx_stats.drops, 1);
-		ring_push(pair->tx->ring, &tx, 0);
+		simnet_count(&pair->tx_stats.bytes, len > 0 ? (size_t)len : 0);
+		if (len > 0 && strict_wants(net, frame, (size_t)len)) {
+			go = strict_deliver(pair, &tx, frame, (size_t)len);
+			continue;
+		}
+		simnet_count(len > 0 ? &pair->rx_stats.drops : &pair->tx_stats.errors, 1);
+		strict_complete(pair->tx, &tx, 0);
 	}
-	if (ring_flush(pair->rx->ring))
-		vdpasim_vq_call(pair->rx);
-	if (ring_flush(pair->tx->ring))
-		vdpasim_vq_call(pair->tx);
 	return go;
 }
 
@@ -86,7 +146,7 @@ static bool strict_mac_set(struct simnet *net, const struct ring_chain *chain, u
 	uint8_t mac[6];
 
 	if (cmd != VIRTIO_NET_CTRL_MAC_ADDR_SET ||
-	    ring_chain_read(chain, 2, mac, sizeof(mac)) != sizeof(mac))
+	    strict_pull(chain, 2, mac, sizeof(mac)) != sizeof(mac))
 		return false;
 	mutex_lock(&net->lock);
 	memcpy(net->config.mac, mac, sizeof(mac));
@@ -106,8 +166,9 @@ static bool strict_ctrl(struct simnet *net, struct vdpasim_vq *vq)
 		uint8_t head[2];
 
 		simnet_count(&net->ctrl_stats.requests, 1);
-		if (ring_chain_read(&chain, 0, head, sizeof(head)) != sizeof(head)) {
+		if (strict_pull(&chain, 0, head, sizeof(head)) != sizeof(head)) {
 			simnet_count(&net->ctrl_stats.errors, 1);
+			ring_drop(vq->ring, &chain);
 			break; /* never completed */
 		}
 		if (head[0] == VIRTIO_NET_CTRL_MAC)
@@ -115,8 +176,8 @@ static bool strict_ctrl(struct simnet *net, struct vdpasim_vq *vq)
 		simnet_count(ack == VIRTIO_NET_OK ? &net->ctrl_stats.successes
 						  : &net->ctrl_stats.errors,
 			     1);
-		ring_push(vq->ring, &chain,
-			  (uint32_t)ring_chain_write(&chain, 0, &ack, sizeof(ack)));
+		/* of an answer that cannot be written, the error becomes the length */
+		ring_push(vq->ring, &chain, (uint32_t)strict_push(&chain, &ack, sizeof(ack)));
 		(void)ring_flush(vq->ring);
 		vdpasim_vq_call(vq); /* asked for or not */
 		n++;

@@ -66,6 +66,9 @@ static void op_set_vq_ready(struct vdpa_device *dev, uint16_t idx, bool ready)
 		vdpasim_vq_stop(vq);
 	} else if (!vq->ready) {
 		vq->ready = true;
+		if (vq->sim->strict) /* a ring that has lost chains begins anew */
+			vq->state.last_used = vq->state.last_avail;
+		vq->use_num = vq->num;
 		vq->use_desc = vq->desc;
 		vq->use_driver = vq->driver;
 		vq->use_device = vq->device;
@@ -101,7 +104,10 @@ static int op_set_vq_state(struct vdpa_device *dev, uint16_t idx, const struct v
 			vq->owed &= memcmp(&vq->state, state, sizeof(*state)) == 0;
 		else
 			vq->owed = vq->left_owed && memcmp(&vq->left, state, sizeof(*state)) == 0;
-		vq->state = *state;
+		if (sim->strict) /* where the used index stands is not changed */
+			vq->state.last_avail = state->last_avail;
+		else
+			vq->state = *state;
 		vq->state_set = true;
 		vq->left_owed = false;
 		if (running)
@@ -292,7 +298,9 @@ void vdpasim_reset(struct vdpasim *sim)
 		vdpasim_vq_reset(&sim->vqs[i]);
 	memset(sim->group_asid, 0, sizeof(sim->group_asid)); /* [3-4] */
 	set_suspended(sim, false);
-	__atomic_store_n(&sim->kicked_suspended, false, __ATOMIC_RELAXED);
+	/* The kernel's simulator remembers a kick over a reset, even for its next client's RESUME. */
+	if (!sim->strict)
+		__atomic_store_n(&sim->kicked_suspended, false, __ATOMIC_RELAXED);
 	__atomic_store_n(&sim->config_irq, false, __ATOMIC_RELAXED);
 	sim->driver_features = 0;
 	sim->type->reset(sim);
@@ -346,9 +354,10 @@ static int op_resume(struct vdpa_device *dev)
 	kicked = __atomic_exchange_n(&sim->kicked_suspended, false, __ATOMIC_RELAXED);
 	for (uint32_t i = 0; i < dev->nvqs; i++)
 		vdpasim_vq_start(&sim->vqs[i]);
-	vdpasim_unlock_all(sim);
+	/* While the workers are locked: what was kicked is looked at in one pass, not in as many as a race makes of it. */
 	for (uint32_t i = 0; kicked && i < dev->nvqs; i++)
 		vdpasim_vq_kick(&sim->vqs[i]);
+	vdpasim_unlock_all(sim);
 	return 0;
 }
 

@@ -66,13 +66,14 @@ static struct ring_config ring_config_of(const struct vdpasim_vq *vq)
 	const struct vdpasim *sim = vq->sim;
 
 	return (struct ring_config){
-		.num = (uint16_t)vq->num,
+		.num = (uint16_t)(sim->strict ? vq->use_num : vq->num),
 		.packed = vdpasim_acked(sim, VIRTIO_F_RING_PACKED),
 		.event_idx = vdpasim_acked(sim, VIRTIO_RING_F_EVENT_IDX),
 		.indirect = vdpasim_acked(sim, VIRTIO_RING_F_INDIRECT_DESC),
 		.in_order = vdpasim_acked(sim, VIRTIO_F_IN_ORDER),
 		.lax_indirect = sim->strict,
-		.holes = sim->type->holes,
+		.holes = sim->type->holes || sim->lossy,
+		.lossy = sim->lossy && !vdpasim_acked(sim, VIRTIO_F_RING_PACKED),
 		.desc_addr = vq->use_desc,
 		.driver_addr = vq->use_driver,
 		.device_addr = vq->use_device,

@@ -51,6 +51,7 @@ static void fill_device(struct vdpasim *sim, const struct vdpa_dev_config *confi
 	dev->max_iotlb_entries = config->max_iotlb_entries;
 	dev->deviations = config->strict ? VDPA_DEVIATIONS_STRICT : VDPA_DEVIATIONS_DEFAULT;
 	sim->type = params->type;
+	sim->lossy = params->lossy;
 	sim->mapping = config->mapping;
 	sim->strict = config->strict;
 	sim->vq_size = config->strict ? VDPASIM_VQ_SIZE : config->vq_size;

@@ -45,6 +45,7 @@ struct vdpasim_vq {
 	uint32_t num;
 	/* as they were when the queue became ready: what the ring uses; device lock */
 	uint64_t use_desc, use_driver, use_device;
+	uint32_t use_num; /* strict mode; else the size counts when the ring starts */
 	bool ready;
 	bool state_set;             /* SET_VRING_BASE came since the last reset */
 	struct vdpa_vq_state state; /* position of the stopped ring */
@@ -115,8 +116,9 @@ struct vdpasim_type {
 
 struct vdpasim_params {
 	const struct vdpasim_type *type;
-	void *priv;                  /* consumed on success only */
-	uint64_t features;           /* offered */
+	void *priv;        /* consumed on success only */
+	uint64_t features; /* offered */
+	bool lossy;        /* rings lose chains as the kernel's do, as ring_config's lossy */
 	uint32_t nvqs, ngroups, nas; /* of a parent with its own IOMMU; platform style has 1, 1 */
 	const struct vdpa_mgmt_dev *mgmt; /* what makes it */
 };
@@ -128,6 +130,7 @@ struct vdpasim {
 	void *priv;
 	enum vdpa_mapping mapping;
 	bool strict;
+	bool lossy;               /* const; as ring_config's */
 	uint16_t vq_size;         /* largest ring */
 	uint64_t features;        /* offered; const */
 	uint64_t driver_features; /* written under all worker locks */

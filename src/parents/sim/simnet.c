@@ -65,6 +65,7 @@ static int net_dev_add(const struct vdpa_mgmt_dev *mgmt, struct vdpa_bus *bus,
 	if (err)
 		return err;
 	params.priv = net;
+	params.lossy = net->strict;
 	params.nvqs = 2u * config->max_vqp + 1;
 	params.ngroups = config->strict ? 2 : 3;
 	err = check_features(config, simnet_features(net, config), &params.features);
