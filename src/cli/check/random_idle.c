@@ -7,8 +7,8 @@
  * before the kick returns, so it cannot be found asleep too early:
  *
  *   - Holdfast's workers are threads of this process. One that sleeps, as /proc/self/task/TID/stat tells, and waits for
- *     events, as .../syscall tells, is idle. Either alone is not enough: stat says S of a thread that is only about to sleep,
- *     syscall says nothing of a thread that is being woken.
+ *     events, as .../syscall tells, is idle; so is the keeper of held memory, which polls. Either alone is not
+ *     enough: stat says S of a thread that is only about to sleep, syscall says nothing of one that is being woken.
  *   - The kernel's simulator has a thread of its own, and /proc/PID/wchan (for root) names the function in which it
  *     sleeps, and nothing while it is to run.
  *   - Of any other device nothing is known: wait for a while.
@@ -118,7 +118,8 @@ static bool thread_waits(const char *tid)
 	if (!slurp(path, text, sizeof(text)))
 		return true;
 	return all_digits(strtok(text, " \n")) &&
-	       (atoi(text) == SYS_epoll_wait || atoi(text) == SYS_epoll_pwait);
+	       (atoi(text) == SYS_epoll_wait || atoi(text) == SYS_epoll_pwait ||
+		atoi(text) == SYS_poll || atoi(text) == SYS_ppoll);
 }
 
 static bool threads_wait(void)
