@@ -187,8 +187,15 @@ static bool strict_ctrl(struct simnet *net, struct vdpasim_vq *vq)
 
 bool simnet_strict_process(struct simnet *net, struct vdpasim_vq *vq)
 {
+	struct vdpasim_vq *ctrl = &vq->sim->vqs[2];
+
 	if (vq->idx == 2)
 		return net->cvq == 2 && strict_ctrl(net, vq);
+	/* A pass begins with the control queue, so that its frames meet the address that it sets. */
+	if (vq->idx == 1 && ctrl->pending && net->cvq == 2 && vdpasim_vq_runs(ctrl)) {
+		ctrl->pending = strict_ctrl(net, ctrl);
+		simnet_filter_refresh(net, vq->sw);
+	}
 	/* Both data queues are looked at in one go, by whichever of them comes second. */
 	return vq->idx == 1 && strict_data(&net->pairs[0]);
 }
