@@ -10,7 +10,7 @@ NINJA   = ninja $(if $(V),-v) -C
 
 help:
 	@echo 'make build     $(BUILD)/holdfast and $(BUILD)/libholdfast-preload.so'
-	@echo 'make demo      install what is missing, build, run a QEMU guest on a Holdfast NIC'
+	@echo 'make demo      install what is missing, build, run a QEMU guest on a Holdfast NIC and migrate it'
 	@echo 'make check     install what is missing, build with gcc and clang, run all tests'
 	@echo 'make check-kernel  compare with a real Linux 6.12: download, boot, run the same suite and sequences on both'
 	@echo 'make bench     the figures of docs/performance.md'

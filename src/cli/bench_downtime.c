@@ -218,7 +218,7 @@ static int run_samples(struct run *run)
 		err = downtime_one(run, i >= warm);
 		if (!err)
 			err = downtime_two(run, i >= warm);
-		if (!err)
+		if (!err && i + 1 < n + warm)
 			err = rewind_run(run);
 	}
 	run->result->map_ms = (double)(run->source.map_ns + run->dest.map_ns) / 1e6 / (n + warm);
@@ -422,6 +422,15 @@ static int write_json(const struct options *opt, struct dt_result *results, size
 	return bench_json_end(doc, stdout);
 }
 
+/* What takes long says what it is at: with --json nothing else comes before the end. */
+static void print_progress(const struct dt_result *r)
+{
+	char size[32];
+
+	fprintf(stderr, WORD ": %s, client %s\n", size_text(r->mapped, size, sizeof(size)),
+		dt_kind_names[r->kind]);
+}
+
 /* One client kind at one size, with guest memory that is new if it is to be cold. */
 static int measure_kind(const struct options *opt, struct guest *guest, struct dt_result *result,
 			struct dt_record *rec)
@@ -454,6 +463,8 @@ static int measure_all(const struct options *opt, struct dt_result *results, siz
 			r->is_late = opt->destination == DEST_LATE ||
 				     (opt->destination == DEST_DEFAULT && k == DT_OLD);
 			(*nr)++;
+			if (opt->json)
+				print_progress(r);
 			err = measure_kind(opt, &guest, r, rec);
 			if (!err && !opt->json)
 				print_result(r);
