@@ -39,7 +39,7 @@ def _stop_phase(text):
         return "source: unmap"
     if "GET_VRING_BASE" in text:
         return "source: ring positions"
-    return "source: reset" if "_STATUS" in text else "source: other"
+    return "source: reset" if "_STATUS" in text else "source: eventfds"
 
 
 def _start_phase(text):

@@ -184,13 +184,23 @@ class MigrationLab(Lab):
             self._move_port(tap)
             old.qmp.command("migrate-continue", state="pre-switchover")
             self.wait_status("completed")
-        info = old.qmp.command("query-migrate")
         new.qmp.wait_event("RESUME", timeout=30)
+        info = self._final_info(old)
         new.adopt(old)
         self.guest = new
         self.retire(old, old_tap)
         self.migrations.append(Migration(info))
         return self.migrations[-1]
+
+    @staticmethod
+    def _final_info(source):
+        """What the source says of a migration that is complete: it says so before it has added up its times."""
+        deadline = time.monotonic() + 10
+        while True:
+            info = source.qmp.command("query-migrate")
+            if info.get("total-time"):
+                return info
+            check(time.monotonic() < deadline, "no total-time: %s", info)
 
     def address(self):
         """A migration address of its own."""
