@@ -15,7 +15,8 @@
  * and exits 0 only if R is the count and M, C and D are 0. It prints "listening" first, when the
  * socket is open. With --result FIFO it goes to the background at that point and hands that one
  * line to whoever reads FIFO. With --hold FIFO it leaves the frames that come where they are, in the kernel's
- * memory, until somebody writes to FIFO. The program is static and runs in the guest and on the host alike.
+ * memory, until somebody writes to FIFO; a frame of its Ethernet type that is none of the stream's counts as
+ * corrupt then, for nobody else sends any. The program is static and runs in the guest and on the host alike.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -231,8 +232,11 @@ static int tally_frame(const struct nic_options *opt, const uint8_t *frame, size
 		return 0;
 	memcpy(&head, frame, sizeof(head));
 	number = ntohl(head.number);
-	if (ntohl(head.magic) != NIC_MAGIC || ntohl(head.seed) != opt->seed || number >= opt->count)
+	if (ntohl(head.magic) != NIC_MAGIC || ntohl(head.seed) != opt->seed ||
+	    number >= opt->count) {
+		tally->corrupt += opt->hold != NULL;
 		return 0;
+	}
 	if (tally->last_ns && now - tally->last_ns > tally->gap_ns)
 		tally->gap_ns = now - tally->last_ns;
 	tally->last_ns = now;

@@ -25,6 +25,9 @@ PLAIN = CSUM | GUEST_CSUM | MTU | MAC_BIT | MRG_RXBUF | STATUS | GUEST_TSO | HOS
     VERSION_1 | ACCESS_PLATFORM
 RICH = PLAIN | INDIRECT | EVENT_IDX
 
+# What the guest's kernel says when memory of its own is wrong.
+CRASH = re.compile(r"Kernel panic|BUG:|Oops|general protection fault|stack-protector|segfault|---\[ end trace")
+
 FAST = 1 << 30  # bytes a second
 SLOW = 32 << 20  # what the guest's own writes outrun
 CRAWL = 64 << 10  # what ends no round
@@ -59,6 +62,8 @@ class MigrationLab(Lab):
         self._sockets = tempfile.TemporaryDirectory(prefix="holdfast-migrate-")
         self.tap = None
         self._alive = []  # (Guest, interface) of each QEMU that runs
+        self._crashed = set()  # folders of consoles whose crash is known
+        self.crashes = []  # exit statuses of QEMUs, Holdfast in them, that ended by themselves
 
     def setup_network(self):
         """A bridge with the host's address; QEMUs get their ports as they come."""
@@ -114,6 +119,18 @@ class MigrationLab(Lab):
             self.retire(guest, tap)
         self.start(environment)
 
+    def guest_crashed(self):
+        """Return whether the guest's own kernel said that it crashed, while each QEMU runs on."""
+        if any(guest.process.poll() is not None for guest, _ in self._alive):
+            return False
+        for folder, _, names in os.walk(self.logs):
+            if "console.log" in names and folder not in self._crashed:
+                with open(os.path.join(folder, "console.log"), errors="replace") as console:
+                    if CRASH.search(console.read()):
+                        self._crashed.add(folder)
+                        return True
+        return False
+
     def _plug(self, tap):
         with open("/proc/sys/net/ipv6/conf/%s/disable_ipv6" % tap, "w") as knob:
             knob.write("1")
@@ -127,6 +144,8 @@ class MigrationLab(Lab):
 
     def retire(self, guest, tap):
         """End a QEMU that has the guest no more, or not yet."""
+        if guest.process.poll() is not None:
+            self.crashes.append(guest.process.returncode)
         guest.close()
         self.ip("link", "del", tap)
         self._alive.remove((guest, tap))
@@ -270,12 +289,13 @@ class MigrationLab(Lab):
         self.guest.run("touch /tmp/calm; while pidof dd >/dev/null; do usleep 10000; done; "
                        "rm -f /tmp/churn /tmp/calm")
 
-    def hold_frames(self, count, timeout=20):
-        """Have a program in the guest listen, and not read; return a function that lets it read."""
+    def hold_frames(self, count, timeout=20, size=0):
+        """Have a program in the guest listen, and not read; return a function that waits until as many frames
+        have come, and one that lets it read. @size is the frames' length, 0 if each has its own."""
         self._stream += 1
         self.guest.run("rm -f /tmp/rx /tmp/hold; mkfifo /tmp/rx /tmp/hold; "
                        "nic recv eth0 --count %d --seed %d --timeout %d --result /tmp/rx "
-                       "--hold /tmp/hold" % (count, self._stream, timeout))
+                       "--idle 3000 --size %d --hold /tmp/hold" % (count, self._stream, timeout, size))
         before = self.received()
 
         def wait_arrived():
