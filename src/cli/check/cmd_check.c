@@ -531,7 +531,7 @@ static void name_node(struct check_device *dev, const struct check_options *opts
 static size_t choose_devices(struct check_device *devs, const struct check_options *opts, int nr,
 			     char **paths)
 {
-	char path[32];
+	char path[sizeof("/dev/vhost-vdpa-") + 20];
 
 	if (opts->nr_specs && setenv("HOLDFAST_LOG_LEVEL", "err", 0))
 		return 0;
