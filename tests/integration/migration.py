@@ -28,6 +28,7 @@ RICH = PLAIN | INDIRECT | EVENT_IDX
 # What the guest's kernel says when memory of its own is wrong.
 CRASH = re.compile(r"Kernel panic|BUG:|Oops|general protection fault|stack-protector|segfault|---\[ end trace")
 
+HOST_MAC = "52:54:00:00:00:01"
 FAST = 1 << 30  # bytes a second
 SLOW = 32 << 20  # what the guest's own writes outrun
 CRAWL = 64 << 10  # what ends no round
@@ -67,7 +68,8 @@ class MigrationLab(Lab):
 
     def setup_network(self):
         """A bridge with the host's address; QEMUs get their ports as they come."""
-        self.ip("link", "add", "br0", "type", "bridge", "forward_delay", "0")
+        # An address of its own: a bridge takes one of its ports' else, and changes it when they change.
+        self.ip("link", "add", "br0", "address", HOST_MAC, "type", "bridge", "forward_delay", "0")
         self.setup_interface("br0")
         self.server = FileServer(HOST_IP)
 
