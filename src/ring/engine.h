@@ -219,6 +219,47 @@ static inline void build_abort(struct build *b)
 	scratch_give(&b->ring->scratch, b->block.handle);
 }
 
+/*
+ * build_plain() - the whole of most traffic in one go: a chain of one buffer that the caches know as one piece
+ * @d: a copy of its descriptor, whose flags say neither NEXT nor INDIRECT nor anything unknown
+ * Return: false if it is not such a one; then nothing has happened, and the long way has the reason
+ */
+static inline bool build_plain(struct ring *ring, const struct ring_view *view,
+			       const struct desc *d, uint16_t id, struct ring_chain *chain)
+{
+	const struct iotlb_cache *cache = ring->buf_cache;
+	uint32_t nr_in = (d->flags & DESC_F_WRITE) != 0, nr_out = 1 - nr_in;
+	uint8_t perm = nr_in ? IOTLB_W : IOTLB_R;
+	uint64_t number = view->number;
+	struct scratch_block block;
+	char *host;
+
+	if (unlikely(ring->buf_tlb != ring->ring_tlb))
+		number = ring_view_of(ring->buf_tlb).number;
+	host = iotlb_translate_hit(number, &cache[0], d->addr, d->len, perm);
+	if (!host)
+		host = iotlb_translate_hit(number, &cache[1], d->addr, d->len, perm);
+	if (unlikely(!host || !scratch_take(&ring->scratch, &block)))
+		return false;
+	block.iov[0] = (struct iovec){host, d->len};
+	block.iova[0] = d->addr;
+	*chain = (struct ring_chain){
+		.out = block.iov,
+		.in = block.iov + nr_out,
+		.in_iova = block.iova + nr_out,
+		.nr_out = nr_out,
+		.nr_in = nr_in,
+		.out_len = nr_out ? d->len : 0,
+		.in_len = nr_in ? d->len : 0,
+		.id = id,
+		.nr_desc = 1,
+		.seq = ring->pop_seq++,
+		.scratch = block.handle,
+		.generation = ring->generation,
+	};
+	return true;
+}
+
 /* ---- the layouts ---- */
 
 int split_pop(struct ring *ring, const struct ring_view *view, struct ring_chain *chain);

@@ -26,46 +26,67 @@ static inline void packed_copy(const struct ring *ring, uint16_t pos, struct des
 #define PACKED_KNOWN_FLAGS                                                                         \
 	(DESC_F_NEXT | DESC_F_WRITE | DESC_F_INDIRECT | DESC_F_AVAIL | DESC_F_USED)
 
-/* The chain whose head is at the ring's position with @flags. Return: 0; -EPROTO; -ENOBUFS */
-static inline int packed_walk(struct build *b, uint16_t flags, uint16_t *id, uint16_t *nr_desc)
+/* The chain at the ring's position, whose head was copied to @d. Return: 0; -EPROTO; -ENOBUFS */
+static int packed_walk(struct build *b, struct desc *d, uint16_t *nr_desc)
 {
 	struct ring *ring = b->ring;
-	uint16_t pos = ring->avail_pos, n = 0;
+	uint16_t pos = ring->avail_pos, n = 1;
 	bool wrap = ring->avail_wrap;
-	struct desc d;
 	int rc;
 
 	for (;;) {
-		if (unlikely(ring->nr_desc_out + ++n > ring->num))
-			return build_break(b, "more descriptors than entries");
-		packed_copy(ring, pos, &d);
-		if (n == 1)
-			d.flags = flags;
-		else if (unlikely(!packed_is_avail(d.flags, wrap)))
-			return build_break(b, "chain runs into a descriptor that is not available");
-		if (unlikely(d.flags & ~PACKED_KNOWN_FLAGS))
+		if (unlikely(d->flags & ~PACKED_KNOWN_FLAGS))
 			return build_break(b, "unknown descriptor flag");
-		if (unlikely(d.flags & DESC_F_INDIRECT))
-			rc = build_indirect(b, &d);
+		if (unlikely(d->flags & DESC_F_INDIRECT))
+			rc = build_indirect(b, d);
 		else
-			rc = build_add(b, &d);
+			rc = build_add(b, d);
 		if (unlikely(rc))
 			return rc;
-		if (!(d.flags & DESC_F_NEXT))
+		if (!(d->flags & DESC_F_NEXT))
 			break;
 		packed_advance(&pos, &wrap, 1, ring->num);
+		if (unlikely(ring->nr_desc_out + ++n > ring->num))
+			return build_break(b, "more descriptors than entries");
+		packed_copy(ring, pos, d);
+		if (unlikely(!packed_is_avail(d->flags, wrap)))
+			return build_break(b, "chain runs into a descriptor that is not available");
 	}
-	*id = d.next;
 	*nr_desc = n;
 	return 0;
+}
+
+/* The ring has moved past a chain. */
+static inline void packed_took(struct ring *ring, uint16_t nr_desc)
+{
+	packed_advance(&ring->avail_pos, &ring->avail_wrap, nr_desc, ring->num);
+	ring->nr_desc_out += nr_desc;
+}
+
+/* Any chain whose head was copied to @d. Return: as packed_pop() */
+static int packed_pop_any(struct ring *ring, const struct ring_view *view, struct desc *d,
+			  struct ring_chain *chain)
+{
+	uint16_t nr_desc = 0;
+	struct build b;
+	int rc;
+
+	if (unlikely(!build_begin(&b, ring, view)))
+		return -ENOBUFS;
+	rc = packed_walk(&b, d, &nr_desc);
+	if (unlikely(rc)) {
+		build_abort(&b);
+		return rc;
+	}
+	packed_took(ring, nr_desc);
+	build_end(&b, chain, d->next, nr_desc); /* the id is the last one's */
+	return 1;
 }
 
 int packed_pop(struct ring *ring, const struct ring_view *view, struct ring_chain *chain)
 {
 	uint16_t flags = le16_load_acquire(&packed_at(ring, ring->avail_pos)->flags);
-	uint16_t id = 0, nr_desc = 0;
-	struct build b;
-	int rc;
+	struct desc d;
 
 	if (!packed_is_avail(flags, ring->avail_wrap))
 		return 0;
@@ -73,17 +94,14 @@ int packed_pop(struct ring *ring, const struct ring_view *view, struct ring_chai
 		ring_break(ring, "more descriptors than entries");
 		return -EPROTO;
 	}
-	if (unlikely(!build_begin(&b, ring, view)))
-		return -ENOBUFS;
-	rc = packed_walk(&b, flags, &id, &nr_desc);
-	if (unlikely(rc)) {
-		build_abort(&b);
-		return rc;
+	packed_copy(ring, ring->avail_pos, &d);
+	d.flags = flags;
+	if (likely(!(flags & ~(DESC_F_WRITE | DESC_F_AVAIL | DESC_F_USED))) &&
+	    likely(build_plain(ring, view, &d, d.next, chain))) {
+		packed_took(ring, 1);
+		return 1;
 	}
-	packed_advance(&ring->avail_pos, &ring->avail_wrap, nr_desc, ring->num);
-	ring->nr_desc_out += nr_desc;
-	build_end(&b, chain, id, nr_desc);
-	return 1;
+	return packed_pop_any(ring, view, &d, chain);
 }
 
 bool packed_has_avail(const struct ring *ring)

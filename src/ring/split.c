@@ -8,31 +8,29 @@
 
 #define USED_ELEMS_A_LINE 8
 
-/* The chain from descriptor @i on. Return: 0; -EPROTO; -ENOBUFS */
-static inline int split_walk(struct build *b, uint16_t i)
+/* The chain whose first descriptor was copied to @d. Return: 0; -EPROTO; -ENOBUFS */
+static int split_walk(struct build *b, struct desc *d)
 {
 	struct ring *ring = b->ring;
 	uint32_t left = ring->num;
-	struct desc d;
 	int rc;
 
 	for (;;) {
-		if (unlikely(i >= ring->num))
-			return build_break(b, "descriptor index out of range");
-		if (unlikely(left-- == 0))
-			return build_break(b, "chain has a loop");
-		desc_copy_split(ring->desc + (size_t)i * DESC_SIZE, &d);
-		if (unlikely(d.flags & ~(DESC_F_NEXT | DESC_F_WRITE))) {
-			if (d.flags & ~(DESC_F_NEXT | DESC_F_WRITE | DESC_F_INDIRECT))
+		if (unlikely(d->flags & ~(DESC_F_NEXT | DESC_F_WRITE))) {
+			if (d->flags & ~(DESC_F_NEXT | DESC_F_WRITE | DESC_F_INDIRECT))
 				return build_break(b, "unknown descriptor flag");
-			return build_indirect(b, &d);
+			return build_indirect(b, d);
 		}
-		rc = build_add(b, &d);
+		rc = build_add(b, d);
 		if (unlikely(rc))
 			return rc;
-		if (!(d.flags & DESC_F_NEXT))
+		if (!(d->flags & DESC_F_NEXT))
 			return 0;
-		i = d.next;
+		if (unlikely(d->next >= ring->num))
+			return build_break(b, "descriptor index out of range");
+		if (unlikely(--left == 0))
+			return build_break(b, "chain has a loop");
+		desc_copy_split(ring->desc + (size_t)d->next * DESC_SIZE, d);
 	}
 }
 
@@ -91,10 +89,31 @@ bool split_peek(struct ring *ring)
 	return ring->avail_seen != ring->avail_pos || split_look(ring) > 0;
 }
 
+/* Any chain. @d: the head's descriptor, copied, if @head is inside the table. Return: as split_pop() */
+static int split_pop_any(struct ring *ring, const struct ring_view *view, uint16_t head,
+			 struct desc *d, struct ring_chain *chain)
+{
+	bool inside = head < ring->num;
+	struct build b;
+	int rc;
+
+	if (unlikely(!build_begin(&b, ring, view)))
+		return -ENOBUFS;
+	rc = inside ? split_walk(&b, d) : build_break(&b, "descriptor index out of range");
+	if (unlikely(rc)) {
+		build_abort(&b);
+		ring->avail_pos += rc == -EBADMSG && inside;
+		return rc;
+	}
+	ring->avail_pos++;
+	build_end(&b, chain, head, 1);
+	return 1;
+}
+
 int split_pop(struct ring *ring, const struct ring_view *view, struct ring_chain *chain)
 {
 	const struct split_avail *avail = ring->driver;
-	struct build b;
+	struct desc d = {.len = 0};
 	uint16_t head;
 	int rc;
 
@@ -106,17 +125,15 @@ int split_pop(struct ring *ring, const struct ring_view *view, struct ring_chain
 	head = le16_load(&avail->ring[ring->avail_pos & ring->mask]);
 	if ((uint16_t)(ring->avail_seen - ring->avail_pos) > SPLIT_AHEAD)
 		split_fetch(ring, (uint16_t)(ring->avail_pos + SPLIT_AHEAD));
-	if (unlikely(!build_begin(&b, ring, view)))
-		return -ENOBUFS;
-	rc = split_walk(&b, head);
-	if (unlikely(rc)) {
-		build_abort(&b);
-		ring->avail_pos += rc == -EBADMSG && head < ring->num;
-		return rc;
+	if (likely(head < ring->num)) {
+		desc_copy_split(ring->desc + (size_t)head * DESC_SIZE, &d);
+		if (likely(!(d.flags & ~DESC_F_WRITE)) &&
+		    likely(build_plain(ring, view, &d, head, chain))) {
+			ring->avail_pos++;
+			return 1;
+		}
 	}
-	ring->avail_pos++;
-	build_end(&b, chain, head, 1);
-	return 1;
+	return split_pop_any(ring, view, head, &d, chain);
 }
 
 bool split_has_avail(const struct ring *ring)
