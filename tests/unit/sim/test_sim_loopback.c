@@ -78,6 +78,9 @@ static void run_combo(const struct combo *c)
 			fail_msg("%s: frame %u did not come back", c->name, i);
 		assert_int_equal(len, frame_len);
 		assert_memory_equal(got, expect, frame_len);
+		/* The header that lies in a buffer may be right already, or wrong in any byte. */
+		if (i % 2)
+			got[i / 2 % HDR] ^= 0x80;
 		rig_add(&rig, 0, got, BUF_LEN, true);
 		rig_publish(&rig, 0);
 		assert_ptr_equal(rig_get(&rig, 1, &len), tx_buf);
