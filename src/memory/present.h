@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Which pages of a range are in the page tables already, so that population need not look at each. Private to
+ * this room. Owns a descriptor. Thread rule: open and close by one thread, present_missing() by any number at once.
+ */
+#ifndef HOLDFAST_MEMORY_PRESENT_H
+#define HOLDFAST_MEMORY_PRESENT_H
+
+#include <stdbool.h>
+
+#include "base/types.h"
+
+struct present {
+	int fd;       /* /proc/thread-self/pagemap; -1: nothing can be told */
+	bool shared;  /* files that are mapped shared, all along */
+	bool settles; /* a page that is not missing needs nothing more */
+	bool alone;   /* ... and must be this process's own, and no file's */
+	bool quick;   /* by PAGEMAP_SCAN: a millisecond and a half a GiB */
+};
+
+/** present_open() - look at the mappings of [@first, @last], page aligned; cannot fail, but may then know nothing */
+void present_open(struct present *p, uaddr_t first, uaddr_t last, bool write);
+void present_close(struct present *p);
+
+/**
+ * present_missing() - the first page of [@first, @last] that must be populated
+ * Return: its address, or @last + 1; @first where nothing can be told
+ */
+uaddr_t present_missing(const struct present *p, uaddr_t first, uaddr_t last);
+
+/** present_without_scan() - behave as on kernels before 6.7; for tests */
+void present_without_scan(bool on);
+
+#endif

@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/* Which pages are in the page tables: against what was touched, for each kind of memory, by both of the kernel's ways. */
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "memory/internal.h"
+#include "memory/present.h"
+
+#define PAGE     MEMORY_PAGE_SIZE
+#define NR_PAGES 1500 /* more than one read of the page map, less than a usual RLIMIT_MEMLOCK */
+
+enum kind { ANONYMOUS, MEMFD, SHM, NR_KINDS };
+
+static char *anonymous(void)
+{
+	char *p = mmap(NULL, NR_PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+		       -1, 0);
+
+	assert_ptr_not_equal(p, MAP_FAILED);
+	/* A page is touched by itself. */
+	assert_int_equal(madvise(p, NR_PAGES * PAGE, MADV_NOHUGEPAGE), 0);
+	return p;
+}
+
+/* @fd is consumed. */
+static char *map_file(int fd, int flags)
+{
+	char *p;
+
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, NR_PAGES * PAGE), 0);
+	p = mmap(NULL, NR_PAGES * PAGE, PROT_READ | PROT_WRITE, flags, fd, 0);
+	assert_ptr_not_equal(p, MAP_FAILED);
+	close(fd);
+	return p;
+}
+
+static int shm(void)
+{
+	char name[64];
+	int fd;
+
+	snprintf(name, sizeof(name), "/holdfast-test-%d", (int)getpid());
+	fd = shm_open(name, O_RDWR | O_CREAT | O_EXCL, 0600);
+	shm_unlink(name);
+	return fd;
+}
+
+static char *make(enum kind kind)
+{
+	if (kind == ANONYMOUS)
+		return anonymous();
+	return map_file(kind == MEMFD ? memfd_create("test", MFD_CLOEXEC) : shm(), MAP_SHARED);
+}
+
+/* Number of the first page from @from on that is missing; whether it settles is @settles. */
+static size_t missing(char *p, size_t from, size_t nr, bool write, bool settles)
+{
+	uaddr_t first = (uintptr_t)p + from * PAGE, last = first + nr * PAGE - 1, found;
+	struct present present;
+
+	present_open(&present, first, last, write);
+	assert_int_equal(present.settles, settles);
+	found = present_missing(&present, first, last);
+	present_close(&present);
+	assert_in_range(found, first, last + 1);
+	return (found - (uintptr_t)p) / PAGE;
+}
+
+static void both_ways(void (*check)(void))
+{
+	check();
+	present_without_scan(true);
+	check();
+	present_without_scan(false);
+}
+
+static void check_untouched(void)
+{
+	for (int kind = 0; kind < NR_KINDS; kind++) {
+		char *p = make((enum kind)kind);
+
+		assert_int_equal(missing(p, 0, NR_PAGES, true, true), 0);
+		assert_int_equal(missing(p, 7, 3, false, true), 7);
+		munmap(p, NR_PAGES * PAGE);
+	}
+}
+
+static void present_untouched_memory_is_missing(void **state)
+{
+	both_ways(check_untouched);
+}
+
+/* Random pages are touched, more and more of them; random ranges are asked about. */
+static void check_random(void)
+{
+	for (int kind = 0; kind < NR_KINDS; kind++) {
+		char *p = make((enum kind)kind);
+		bool touched[NR_PAGES] = {false};
+
+		for (int round = 0; round < 400; round++) {
+			size_t from = (size_t)rand() % NR_PAGES, nr = (size_t)rand() % 60 + 1, at;
+
+			for (at = from; at < from + nr && at < NR_PAGES; at++) {
+				p[at * PAGE] = 1;
+				touched[at] = true;
+			}
+			from = (size_t)rand() % NR_PAGES;
+			nr = (size_t)rand() % (NR_PAGES - from) + 1;
+			for (at = from; at < from + nr && touched[at]; at++)
+				;
+			/* A shared file's neighbours may come along with a page, but none goes. */
+			if (kind == ANONYMOUS)
+				assert_int_equal(missing(p, from, nr, true, true), at);
+			else
+				assert_in_range(missing(p, from, nr, true, true), at, from + nr);
+		}
+		memset(p, 1, NR_PAGES * PAGE);
+		assert_int_equal(missing(p, 0, NR_PAGES, true, true), NR_PAGES);
+		if (kind == ANONYMOUS) {
+			assert_int_equal(madvise(p + 1400 * PAGE, PAGE, MADV_DONTNEED), 0);
+			assert_int_equal(missing(p, 0, NR_PAGES, true, true), 1400);
+		}
+		munmap(p, NR_PAGES * PAGE);
+	}
+}
+
+static void present_random_agrees_with_what_was_touched(void **state)
+{
+	srand(1);
+	both_ways(check_random);
+}
+
+static void present_page_of_zeros_is_missing_for_writing(void **state)
+{
+	char *p = anonymous();
+
+	memset(p, 1, NR_PAGES * PAGE);
+	assert_int_equal(madvise(p + 20 * PAGE, PAGE, MADV_DONTNEED), 0);
+	assert_int_equal(((volatile char *)p)[20 * PAGE], 0);
+	assert_int_equal(missing(p, 0, NR_PAGES, false, true), NR_PAGES);
+	assert_int_equal(missing(p, 0, NR_PAGES, true, true), 20);
+	munmap(p, NR_PAGES * PAGE);
+}
+
+static void present_page_shared_with_a_child_is_missing_for_writing(void **state)
+{
+	char *p = anonymous();
+	pid_t child;
+
+	memset(p, 1, NR_PAGES * PAGE);
+	child = fork();
+	assert_true(child >= 0);
+	if (child == 0) {
+		pause();
+		_exit(0);
+	}
+	p[0] = 2;
+	assert_int_equal(missing(p, 0, NR_PAGES, true, true), 1);
+	assert_int_equal(missing(p, 0, NR_PAGES, false, true), NR_PAGES);
+	kill(child, SIGKILL);
+	assert_int_equal(waitpid(child, NULL, 0), child);
+	assert_int_equal(missing(p, 0, NR_PAGES, true, true), NR_PAGES);
+	munmap(p, NR_PAGES * PAGE);
+}
+
+static void present_page_of_a_private_file_is_missing_for_writing(void **state)
+{
+	char *p = map_file(memfd_create("test", MFD_CLOEXEC), MAP_PRIVATE);
+
+	for (size_t i = 0; i < NR_PAGES; i++)
+		(void)((volatile char *)p)[i * PAGE];
+	assert_int_equal(missing(p, 0, NR_PAGES, false, true), NR_PAGES);
+	assert_int_equal(missing(p, 0, NR_PAGES, true, true), 0);
+	memset(p, 1, NR_PAGES * PAGE);
+	assert_int_equal(missing(p, 0, NR_PAGES, true, true), NR_PAGES);
+	munmap(p, NR_PAGES * PAGE);
+}
+
+static void present_file_on_a_disk_settles_nothing_for_writing(void **state)
+{
+	char name[] = "present-XXXXXX"; /* in the build folder */
+	int fd = mkstemp(name);
+	char *p;
+
+	assert_true(fd >= 0);
+	unlink(name);
+	p = map_file(fd, MAP_SHARED);
+	for (size_t i = 0; i < NR_PAGES; i++)
+		(void)((volatile char *)p)[i * PAGE];
+	assert_int_equal(missing(p, 0, NR_PAGES, true, false), NR_PAGES);
+	assert_int_equal(missing(p, 0, NR_PAGES, false, true), NR_PAGES);
+	munmap(p, NR_PAGES * PAGE);
+}
+
+static void present_odd_memory_is_left_to_population(void **state)
+{
+	char *p = anonymous(), *file;
+
+	memset(p, 1, NR_PAGES * PAGE);
+	assert_int_equal(mprotect(p + 100 * PAGE, PAGE, PROT_READ), 0);
+	assert_int_equal(missing(p, 90, 30, true, false), 90);
+	assert_int_equal(missing(p, 90, 30, false, true), 120);
+	assert_int_equal(mprotect(p + 100 * PAGE, PAGE, PROT_NONE), 0);
+	assert_int_equal(missing(p, 90, 30, false, false), 90);
+	assert_int_equal(munmap(p + 200 * PAGE, PAGE), 0);
+	assert_int_equal(missing(p, 190, 30, true, false), 190);
+	assert_int_equal(missing(p, 200, 30, true, false), 200);
+	/* Private and shared side by side. */
+	file = mmap(p + 300 * PAGE, PAGE, PROT_READ | PROT_WRITE,
+		    MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+	assert_ptr_equal(file, p + 300 * PAGE);
+	*file = 1;
+	assert_int_equal(missing(p, 290, 30, true, false), 290);
+	munmap(p, NR_PAGES * PAGE);
+}
+
+/* ---- what it is for: a registration leaves no page to fault ---- */
+
+static long nr_faults(void)
+{
+	struct rusage usage;
+
+	assert_int_equal(getrusage(RUSAGE_THREAD, &usage), 0);
+	return usage.ru_minflt;
+}
+
+static void expect_no_fault(char *p)
+{
+	struct memory_space *space;
+	struct memory_region *region;
+	long before, after;
+
+	assert_int_equal(memory_space_create_own(&space), 0);
+	assert_int_equal(memory_region_create(space, (uintptr_t)p, NR_PAGES * PAGE, true,
+					      MEMORY_PINNED, &region),
+			 0);
+	before = nr_faults();
+	for (size_t i = 0; i < NR_PAGES; i++)
+		((volatile char *)p)[i * PAGE] = 3;
+	after = nr_faults();
+	assert_in_range(after - before, 0, NR_PAGES / 100); /* the kernel may move a page */
+	memory_region_put(region);
+	memory_space_put(space);
+}
+
+static void check_registered(void)
+{
+	for (int kind = 0; kind < NR_KINDS; kind++) {
+		char *p = make((enum kind)kind);
+		pid_t child;
+
+		for (size_t i = 0; i < NR_PAGES; i += 2)
+			p[i * PAGE] = 1;
+		expect_no_fault(p);
+		memset(p, 1, NR_PAGES * PAGE);
+		child = fork();
+		assert_true(child >= 0);
+		if (child == 0) {
+			pause();
+			_exit(0);
+		}
+		expect_no_fault(p);
+		kill(child, SIGKILL);
+		assert_int_equal(waitpid(child, NULL, 0), child);
+		munmap(p, NR_PAGES * PAGE);
+	}
+}
+
+static void present_registered_memory_does_not_fault(void **state)
+{
+	both_ways(check_registered);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(present_untouched_memory_is_missing),
+		cmocka_unit_test(present_random_agrees_with_what_was_touched),
+		cmocka_unit_test(present_page_of_zeros_is_missing_for_writing),
+		cmocka_unit_test(present_page_shared_with_a_child_is_missing_for_writing),
+		cmocka_unit_test(present_page_of_a_private_file_is_missing_for_writing),
+		cmocka_unit_test(present_file_on_a_disk_settles_nothing_for_writing),
+		cmocka_unit_test(present_odd_memory_is_left_to_population),
+		cmocka_unit_test(present_registered_memory_does_not_fault),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
