@@ -99,11 +99,14 @@ static int register_and_release(struct memory_space *space, void *p, uint64_t le
 static int mlock_and_munlock(void *p, uint64_t len, struct bench_samples *samples)
 {
 	int64_t start = bench_now_ns(), took;
+	int err = syscall(SYS_mlock, p, len) < 0 ? -errno : 0;
 
-	if (syscall(SYS_mlock, p, len) < 0) {
-		fprintf(stderr, "holdfast bench pin: mlock of %" PRIu64 " bytes: %s\n", len,
-			strerror(errno));
-		return -EIO;
+	if (err) {
+		fprintf(stderr,
+			"holdfast bench pin: the system does not allow to lock %" PRIu64
+			" bytes: %s\n",
+			len, strerror(-err));
+		return err;
 	}
 	took = bench_now_ns() - start;
 	(void)syscall(SYS_munlock, p, len);

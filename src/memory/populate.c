@@ -177,7 +177,8 @@ static int crew_slice(const struct crew *crew, uaddr_t first, uaddr_t last)
 
 	if (crew->write && present->shared && missing <= last) {
 		(void)advise(missing, last - missing + 1, MADV_POPULATE_READ);
-		missing = present_missing(present, missing, last);
+		if (present->settles)
+			missing = present_missing(present, missing, last);
 	}
 	if (!present->settles)
 		missing = first;
@@ -260,10 +261,16 @@ static int crew_run(struct crew *crew)
 
 static int populate(uaddr_t first, uaddr_t last, bool write)
 {
-	struct crew crew = {.first = first, .last = last, .write = write, .next = first};
+	struct crew crew = {.first = first,
+			    .last = last,
+			    .write = write,
+			    .present = PRESENT_UNKNOWN,
+			    .next = first};
 	int err = 0;
 
-	present_open(&crew.present, first, last, write);
+	/* For little memory, looking costs less than asking. */
+	if (last - first >= SLICE_LEN / 4)
+		present_open(&crew.present, first, last, write);
 	/* Where asking costs next to nothing, threads are for what is missing. */
 	if (crew.present.settles && crew.present.quick)
 		crew.first = crew.next = present_missing(&crew.present, first, last);

@@ -4,17 +4,22 @@
  * nearly as long as locking it (measured: 52 of 117 ms a GiB). The page map answers the question
  * for less: 1.5 ms a GiB with PAGEMAP_SCAN (kernel 6.7), 12 ms by reading it.
  *
- * What counts as populated is what MADV_POPULATE_* would leave alone:
+ * What counts as populated:
  *
- *   for reading               a page that is present
- *   for writing, shared       the same if the file is one of the kernel's own memory files, whose pages are mapped
- *                             writable at once; a file on a disk wants to hear of the first write
- *   for writing, private      a page that is present, no file's, and mapped by this process alone: else the first
- *                             write would copy it. The page that all zeros share is neither.
+ *   shared, of the kernel's own memory files   a page that is present: it is mapped writable at once. A file on a disk
+ *                                              wants to hear of the first write
+ *   private, for writing                       a page that is present, no file's, and mapped by this process alone:
+ *                                              else the first write would copy it. The page that all zeros share
+ *                                              is neither
  *
- * Anything odd (a hole, a permission that is missing, a mixture) is left to population, which has the reason.
+ * and in both no page that userfaultfd(2) protects. Anything else (a hole, a permission that is missing, a mixture, what is
+ * no memory at all) is left to population, which has the reason.
+ *
+ * Limit: a page that a forked child had as well, and has no more, may still be protected. The first write
+ * to it takes a fault then, which finds nothing to copy. No bit of the page map tells.
  */
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <pthread.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -31,6 +36,7 @@
 /* A page's entry in the page map. */
 #define ENTRY_PRESENT (UINT64_C(1) << 63)
 #define ENTRY_FILE    (UINT64_C(1) << 61) /* or shared anonymous */
+#define ENTRY_GUARDED (UINT64_C(1) << 57) /* by userfaultfd */
 #define ENTRY_ALONE   (UINT64_C(1) << 56) /* mapped once */
 #define NR_ENTRIES    1024                /* read at once: 8 KiB of stack, 4 MiB of memory */
 
@@ -48,8 +54,7 @@ struct scan {
 };
 #define PAGEMAP_SCAN _IOWR('f', 16, struct scan)
 #define SCAN_PRESENT (UINT64_C(1) << 3)
-#define TMPFS        0x01021994 /* statfs's f_type */
-#define NR_MEMORY_FS 2
+#define SCAN_WRITTEN (UINT64_C(1) << 1) /* not guarded by userfaultfd */
 
 static bool without_scan; /* atomic */
 
@@ -60,25 +65,28 @@ void present_without_scan(bool on)
 
 /* ---- the kernel's memory files ---- */
 
-static uint64_t
-	memory_fs[NR_MEMORY_FS]; /* devices as in struct memory_map; 0: unknown. const after once */
+#define NR_MEMORY_FS 2
+
+/* Devices as in struct memory_map; 0: unknown. const after once */
+static uint64_t memory_fs[NR_MEMORY_FS];
 
 static uint64_t device_of(const struct stat *st)
 {
 	return (uint64_t)major(st->st_dev) << 32 | minor(st->st_dev);
 }
 
-/* Where memfds and shared anonymous memory live, and what shm_open() gives. */
+/* Where memfds and shared anonymous memory live, and what shm_open() gives if that has a file system of its own. */
 static void find_memory_fs(void)
 {
 	int fd = memfd_create("holdfast", MFD_CLOEXEC);
+	struct stat st, dev;
 	struct statfs fs;
-	struct stat st;
 
 	if (fd >= 0 && fstat(fd, &st) == 0)
 		memory_fs[0] = device_of(&st);
 	fd_close(&fd);
-	if (statfs("/dev/shm", &fs) == 0 && fs.f_type == TMPFS && stat("/dev/shm", &st) == 0)
+	if (statfs("/dev/shm", &fs) == 0 && fs.f_type == TMPFS_MAGIC &&
+	    stat("/dev/shm", &st) == 0 && stat("/dev", &dev) == 0 && st.st_dev != dev.st_dev)
 		memory_fs[1] = device_of(&st);
 }
 
@@ -129,9 +137,11 @@ static struct kinds kinds_of(uaddr_t first, uaddr_t last, bool write)
 	return k;
 }
 
-/* Return: the first page that is not present, or @last + 1; 0 if the kernel cannot tell */
+/* Return: the first page that is not populated, or @last + 1; 0 if the kernel cannot tell */
 static uaddr_t scan_missing(int fd, uaddr_t first, uaddr_t last)
 {
+	const uint64_t populated =
+		SCAN_PRESENT | SCAN_WRITTEN; /* a page that lacks either is looked for */
 	struct scan_region region;
 	struct scan scan = {
 		.size = sizeof(scan),
@@ -140,9 +150,9 @@ static uaddr_t scan_missing(int fd, uaddr_t first, uaddr_t last)
 		.vec = (uintptr_t)&region,
 		.vec_len = 1,
 		.max_pages = 1,
-		.category_inverted = SCAN_PRESENT,
-		.category_mask = SCAN_PRESENT,
-		.return_mask = SCAN_PRESENT,
+		.category_inverted = populated,
+		.category_anyof_mask = populated,
+		.return_mask = populated,
 	};
 	int n = ioctl(fd, PAGEMAP_SCAN, &scan);
 
@@ -162,11 +172,12 @@ void present_open(struct present *p, uaddr_t first, uaddr_t last, bool write)
 {
 	struct kinds k = kinds_of(first, last, write);
 
-	*p = (struct present){.fd = -1, .shared = k.usable && k.shared};
+	*p = PRESENT_UNKNOWN;
+	p->shared = k.usable && k.shared;
 	if (!k.usable || (!k.shared && !k.private))
 		return;
-	p->settles = !write || k.memory_files || k.private;
 	p->alone = write && k.private;
+	p->settles = k.memory_files || p->alone;
 	p->fd = open("/proc/thread-self/pagemap", O_RDONLY | O_CLOEXEC);
 	p->quick = p->fd >= 0 && !p->alone && scan_is_there(p->fd, first);
 }
@@ -181,7 +192,7 @@ void present_close(struct present *p)
 static uaddr_t read_missing(const struct present *p, uaddr_t first, uaddr_t last)
 {
 	uint64_t want = ENTRY_PRESENT | (p->alone ? ENTRY_ALONE : 0);
-	uint64_t care = want | (p->alone ? ENTRY_FILE : 0);
+	uint64_t care = want | ENTRY_GUARDED | (p->alone ? ENTRY_FILE : 0);
 	uint64_t entries[NR_ENTRIES];
 
 	while (first <= last) {

@@ -18,6 +18,9 @@ struct present {
 	bool quick;   /* by PAGEMAP_SCAN: a millisecond and a half a GiB */
 };
 
+/* Nothing can be told. */
+#define PRESENT_UNKNOWN ((struct present){.fd = -1})
+
 /** present_open() - look at the mappings of [@first, @last], page aligned; cannot fail, but may then know nothing */
 void present_open(struct present *p, uaddr_t first, uaddr_t last, bool write);
 void present_close(struct present *p);

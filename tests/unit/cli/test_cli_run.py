@@ -213,8 +213,9 @@ class Pin(Case):
             self.skipTest("RLIMIT_MEMLOCK is too small")
         self.assertEqual(done.returncode, 0, done.stderr)
         rows = json.loads(done.stdout)["rows"]
-        self.assertEqual({(r["memory"], r["threads"]) for r in rows},
-                         {(m, t) for m in ("anonymous", "file", "elsewhere", "touched") for t in ("one", "all")})
+        self.assertEqual({(r["memory"], r["by"]) for r in rows},
+                         {(m, by) for m in ("anonymous", "private", "file", "elsewhere", "touched")
+                          for by in ("mlock", "one thread", "all processors")})
 
     def test_wrong_values_are_named(self):
         for args in (["--size", "1"], ["--size", "-1G"], ["--repeat", "0"], ["x"], ["--sise"], ["--size"]):
