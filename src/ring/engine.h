@@ -158,10 +158,19 @@ static inline bool build_begin(struct build *b, struct ring *ring, const struct 
 	return true;
 }
 
+/* build_hit() - a buffer that the caches know as one piece; @number: of the buffers' version. Return: NULL if they do not */
+static inline char *build_hit(const struct ring *ring, uint64_t number, const struct desc *d,
+			      uint8_t perm)
+{
+	const struct iotlb_cache *cache = ring->buf_cache;
+	char *host = iotlb_translate_hit(number, &cache[0], d->addr, d->len, perm);
+
+	return host ? host : iotlb_translate_hit(number, &cache[1], d->addr, d->len, perm);
+}
+
 /* build_add() - one buffer. Return: 0; -EPROTO; -ENOBUFS */
 static inline int build_add(struct build *b, const struct desc *d)
 {
-	struct iotlb_cache *cache = b->ring->buf_cache;
 	bool write = d->flags & DESC_F_WRITE;
 	uint8_t perm = write ? IOTLB_W : IOTLB_R;
 	char *host;
@@ -176,9 +185,7 @@ static inline int build_add(struct build *b, const struct desc *d)
 	else
 		b->out_len = b->total;
 
-	host = iotlb_translate_hit(b->buf_view.number, &cache[0], d->addr, d->len, perm);
-	if (!host)
-		host = iotlb_translate_hit(b->buf_view.number, &cache[1], d->addr, d->len, perm);
+	host = build_hit(b->ring, b->buf_view.number, d, perm);
 	if (unlikely(!host || b->nr == b->block.room || b->fault))
 		return build_add_slow(b, d->addr, d->len, perm);
 	b->block.iov[b->nr].iov_base = host;
@@ -227,7 +234,6 @@ static inline void build_abort(struct build *b)
 static inline bool build_plain(struct ring *ring, const struct ring_view *view,
 			       const struct desc *d, uint16_t id, struct ring_chain *chain)
 {
-	const struct iotlb_cache *cache = ring->buf_cache;
 	uint32_t nr_in = (d->flags & DESC_F_WRITE) != 0, nr_out = 1 - nr_in;
 	uint8_t perm = nr_in ? IOTLB_W : IOTLB_R;
 	uint64_t number = view->number;
@@ -236,9 +242,7 @@ static inline bool build_plain(struct ring *ring, const struct ring_view *view,
 
 	if (unlikely(ring->buf_tlb != ring->ring_tlb))
 		number = ring_view_of(ring->buf_tlb).number;
-	host = iotlb_translate_hit(number, &cache[0], d->addr, d->len, perm);
-	if (!host)
-		host = iotlb_translate_hit(number, &cache[1], d->addr, d->len, perm);
+	host = build_hit(ring, number, d, perm);
 	if (unlikely(!host || !scratch_take(&ring->scratch, &block)))
 		return false;
 	block.iov[0] = (struct iovec){host, d->len};

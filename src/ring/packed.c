@@ -12,7 +12,7 @@ static inline struct packed_desc *packed_at(const struct ring *ring, uint16_t po
 	return (struct packed_desc *)(void *)(ring->desc + (size_t)pos * DESC_SIZE);
 }
 
-/* Copy slot @pos, once; @flags were loaded before if it is a head. */
+/* Copy slot @pos, once; of a head the flags count that were loaded before. */
 static inline void packed_copy(const struct ring *ring, uint16_t pos, struct desc *d)
 {
 	uint16_t id;

@@ -113,7 +113,7 @@ static int split_pop_any(struct ring *ring, const struct ring_view *view, uint16
 int split_pop(struct ring *ring, const struct ring_view *view, struct ring_chain *chain)
 {
 	const struct split_avail *avail = ring->driver;
-	struct desc d = {.len = 0};
+	struct desc d = {.len = 0}; /* stays so where @head names none */
 	uint16_t head;
 	int rc;
 

@@ -114,8 +114,11 @@ static inline bool header_has_line(const void *base, size_t hdr_len)
 	return ((uintptr_t)base + hdr_len) % CACHE_LINE_LEN == 0;
 }
 
-/* The header of a received frame in one buffer. It is compared as it was written, in parts that one store each has
- * filled: anything else would wait for those stores. */
+/*
+ * The header of a received frame in one buffer. What lies there is read, although the buffer is for writing, and decides on
+ * nothing but whether it is written. It is compared in the parts, of 8 and 2 bytes, that one store each has filled: anything
+ * else would wait for those stores.
+ */
 static inline void header_put(uint8_t *to, const uint8_t *hdr, bool num_buffers)
 {
 	static const uint8_t one[2] = {1, 0};
