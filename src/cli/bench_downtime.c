@@ -29,10 +29,11 @@
 #include "cli/bench_downtime.h"
 #include "cli/cli.h"
 
-#define GIB     (UINT64_C(1) << 30)
-#define MIB     (UINT64_C(1) << 20)
-#define ROM_LEN (UINT64_C(256) << 10)
-#define WORD    "holdfast bench downtime"
+#define GIB          (UINT64_C(1) << 30)
+#define FILE_GIB_MAX 8
+#define MIB          (UINT64_C(1) << 20)
+#define ROM_LEN      (UINT64_C(256) << 10)
+#define WORD         "holdfast bench downtime"
 
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
@@ -61,14 +62,15 @@ static int say(const char *what, int err)
 
 /* ---- guest memory ---- */
 
-/* The largest file that the machine can well spare, so that there are few mappings, as in a VMM. */
+/* The largest file that the machine can well spare, so that there are few mappings: a VMM's guest is one or two. */
 static uint64_t file_len(uint64_t size)
 {
-	uint64_t spare = (uint64_t)sysconf(_SC_AVPHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE) / 4;
-	uint64_t len = GIB;
+	uint64_t avail = (uint64_t)sysconf(_SC_AVPHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+	uint64_t nr = avail / 3 / GIB, len;
 
-	while (2 * len <= spare && len < 8 * GIB)
-		len *= 2;
+	if (nr < 1 || nr > FILE_GIB_MAX)
+		nr = nr < 1 ? 1 : FILE_GIB_MAX;
+	len = nr * GIB;
 	return size < len ? size : len;
 }
 
