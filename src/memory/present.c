@@ -8,15 +8,12 @@
  *
  *   shared, of the kernel's own memory files   a page that is present: it is mapped writable at once. A file on a disk
  *                                              wants to hear of the first write
- *   private, for writing                       a page that is present, no file's, and mapped by this process alone:
- *                                              else the first write would copy it. The page that all zeros share
- *                                              is neither
+ *   anonymous, for writing                     a page that is present, no file's, and not the one that all zeros share,
+ *                                              as long as the process has not forked: else the first write may have to
+ *                                              copy it, and no bit of the page map tells for sure
  *
  * and in both no page that userfaultfd(2) protects. Anything else (a hole, a permission that is missing, a mixture, what is
  * no memory at all) is left to population, which has the reason.
- *
- * Limit: a page that a forked child had as well, and has no more, may still be protected. The first write
- * to it takes a fault then, which finds nothing to copy. No bit of the page map tells.
  */
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -37,7 +34,7 @@
 #define ENTRY_PRESENT (UINT64_C(1) << 63)
 #define ENTRY_FILE    (UINT64_C(1) << 61) /* or shared anonymous */
 #define ENTRY_GUARDED (UINT64_C(1) << 57) /* by userfaultfd */
-#define ENTRY_ALONE   (UINT64_C(1) << 56) /* mapped once */
+#define ENTRY_ALONE   (UINT64_C(1) << 56) /* mapped once; the page of zeros is not */
 #define NR_ENTRIES    1024                /* read at once: 8 KiB of stack, 4 MiB of memory */
 
 /* linux/fs.h of 6.7; older headers lack it. */
@@ -55,12 +52,30 @@ struct scan {
 #define PAGEMAP_SCAN _IOWR('f', 16, struct scan)
 #define SCAN_PRESENT (UINT64_C(1) << 3)
 #define SCAN_WRITTEN (UINT64_C(1) << 1) /* not guarded by userfaultfd */
+#define SCAN_FILE    (UINT64_C(1) << 2)
+#define SCAN_ZEROS   (UINT64_C(1) << 5) /* the page that all zeros share */
 
 static bool without_scan; /* atomic */
 
 void present_without_scan(bool on)
 {
 	__atomic_store_n(&without_scan, on, __ATOMIC_RELAXED);
+}
+
+/* ---- has the process forked? ---- */
+
+static bool has_forked; /* atomic; parent or child of a fork(3) */
+
+static void note_fork(void)
+{
+	__atomic_store_n(&has_forked, true, __ATOMIC_RELAXED);
+}
+
+/* Before the program's own code runs. vfork(2) and posix_spawn(3) share no pages that a write would copy. */
+__attribute__((constructor)) static void watch_forks(void)
+{
+	if (pthread_atfork(NULL, note_fork, note_fork))
+		note_fork();
 }
 
 /* ---- the kernel's memory files ---- */
@@ -105,7 +120,7 @@ static bool is_memory_file(const struct memory_map *map)
 
 /* Each is true if it holds for all of a range. */
 struct kinds {
-	bool shared, memory_files, private;
+	bool shared, memory_files, anonymous;
 	bool usable; /* mapped without a hole, and permitted */
 };
 
@@ -126,7 +141,7 @@ static struct kinds kinds_of(uaddr_t first, uaddr_t last, bool write)
 			break;
 		}
 		k.shared &= map.shared_file;
-		k.private &= !map.shared_file;
+		k.anonymous &= map.ino == 0;
 		k.memory_files &= map.shared_file && is_memory_file(&map);
 		if (map.last >= last)
 			break;
@@ -138,10 +153,11 @@ static struct kinds kinds_of(uaddr_t first, uaddr_t last, bool write)
 }
 
 /* Return: the first page that is not populated, or @last + 1; 0 if the kernel cannot tell */
-static uaddr_t scan_missing(int fd, uaddr_t first, uaddr_t last)
+static uaddr_t scan_missing(int fd, bool anonymous, uaddr_t first, uaddr_t last)
 {
-	const uint64_t populated =
-		SCAN_PRESENT | SCAN_WRITTEN; /* a page that lacks either is looked for */
+	/* A page that lacks one of these, or has one of those, is looked for. */
+	const uint64_t needed = SCAN_PRESENT | SCAN_WRITTEN;
+	const uint64_t refused = anonymous ? SCAN_FILE | SCAN_ZEROS : 0;
 	struct scan_region region;
 	struct scan scan = {
 		.size = sizeof(scan),
@@ -150,9 +166,9 @@ static uaddr_t scan_missing(int fd, uaddr_t first, uaddr_t last)
 		.vec = (uintptr_t)&region,
 		.vec_len = 1,
 		.max_pages = 1,
-		.category_inverted = populated,
-		.category_anyof_mask = populated,
-		.return_mask = populated,
+		.category_inverted = needed,
+		.category_anyof_mask = needed | refused,
+		.return_mask = needed | refused,
 	};
 	int n = ioctl(fd, PAGEMAP_SCAN, &scan);
 
@@ -165,7 +181,7 @@ static uaddr_t scan_missing(int fd, uaddr_t first, uaddr_t last)
 static bool scan_is_there(int fd, uaddr_t page)
 {
 	return !__atomic_load_n(&without_scan, __ATOMIC_RELAXED) &&
-	       scan_missing(fd, page, page + MEMORY_PAGE_SIZE - 1) != 0;
+	       scan_missing(fd, false, page, page + MEMORY_PAGE_SIZE - 1) != 0;
 }
 
 void present_open(struct present *p, uaddr_t first, uaddr_t last, bool write)
@@ -174,12 +190,13 @@ void present_open(struct present *p, uaddr_t first, uaddr_t last, bool write)
 
 	*p = PRESENT_UNKNOWN;
 	p->shared = k.usable && k.shared;
-	if (!k.usable || (!k.shared && !k.private))
+	p->anonymous =
+		write && k.usable && k.anonymous && !__atomic_load_n(&has_forked, __ATOMIC_RELAXED);
+	p->settles = p->anonymous || (k.usable && k.memory_files);
+	if (!p->shared && !p->settles)
 		return;
-	p->alone = write && k.private;
-	p->settles = k.memory_files || p->alone;
 	p->fd = open("/proc/thread-self/pagemap", O_RDONLY | O_CLOEXEC);
-	p->quick = p->fd >= 0 && !p->alone && scan_is_there(p->fd, first);
+	p->quick = p->fd >= 0 && scan_is_there(p->fd, first);
 }
 
 void present_close(struct present *p)
@@ -191,8 +208,8 @@ void present_close(struct present *p)
 
 static uaddr_t read_missing(const struct present *p, uaddr_t first, uaddr_t last)
 {
-	uint64_t want = ENTRY_PRESENT | (p->alone ? ENTRY_ALONE : 0);
-	uint64_t care = want | ENTRY_GUARDED | (p->alone ? ENTRY_FILE : 0);
+	uint64_t want = ENTRY_PRESENT | (p->anonymous ? ENTRY_ALONE : 0);
+	uint64_t care = want | ENTRY_GUARDED | (p->anonymous ? ENTRY_FILE : 0);
 	uint64_t entries[NR_ENTRIES];
 
 	while (first <= last) {
@@ -221,6 +238,6 @@ uaddr_t present_missing(const struct present *p, uaddr_t first, uaddr_t last)
 	if (p->fd < 0)
 		return first;
 	if (p->quick)
-		missing = scan_missing(p->fd, first, last);
+		missing = scan_missing(p->fd, p->anonymous, first, last);
 	return missing ? missing : read_missing(p, first, last);
 }

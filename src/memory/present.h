@@ -11,11 +11,11 @@
 #include "base/types.h"
 
 struct present {
-	int fd;       /* /proc/thread-self/pagemap; -1: nothing can be told */
-	bool shared;  /* files that are mapped shared, all along */
-	bool settles; /* a page that is not missing needs nothing more */
-	bool alone;   /* ... and must be this process's own, and no file's */
-	bool quick;   /* by PAGEMAP_SCAN: a millisecond and a half a GiB */
+	int fd;         /* /proc/thread-self/pagemap; -1: nothing can be told */
+	bool shared;    /* files that are mapped shared, all along */
+	bool settles;   /* a page that is not missing needs nothing more */
+	bool anonymous; /* ... and must be no file's, nor the page of zeros */
+	bool quick;     /* by PAGEMAP_SCAN: a millisecond and a half a GiB */
 };
 
 /* Nothing can be told. */
