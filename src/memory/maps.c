@@ -287,6 +287,8 @@ static int walk(struct memory_maps *maps, uaddr_t first, uaddr_t last, memory_pi
 				      .readable = map.readable,
 				      .writable = map.writable,
 				      .hole_before = map.first > first,
+				      .dev = map.dev,
+				      .ino = map.ino,
 			      });
 		if (err || map.last >= last)
 			return err;

@@ -79,6 +79,7 @@ struct memory_piece {
 	bool shared_file;    /* MAP_SHARED and file-backed (memfd and shared anonymous count) */
 	bool readable, writable;
 	bool hole_before; /* addresses between the previous piece (or the start) and @first are not mapped */
+	uint64_t dev, ino; /* file, major << 32 | minor; @ino is 0 without one */
 };
 
 /** memory_piece_fn - Return: 0 to go on, anything else ends the walk and is returned */

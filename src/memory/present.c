@@ -105,13 +105,13 @@ static void find_memory_fs(void)
 		memory_fs[1] = device_of(&st);
 }
 
-static bool is_memory_file(const struct memory_map *map)
+static bool is_memory_file(const struct memory_piece *piece)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 	pthread_once(&once, find_memory_fs);
 	for (int i = 0; i < NR_MEMORY_FS; i++)
-		if (memory_fs[i] != 0 && memory_fs[i] == map->dev)
+		if (memory_fs[i] != 0 && memory_fs[i] == piece->dev)
 			return true;
 	return false;
 }
@@ -121,34 +121,36 @@ static bool is_memory_file(const struct memory_map *map)
 /* Each is true if it holds for all of a range. */
 struct kinds {
 	bool shared, memory_files, anonymous;
-	bool usable; /* mapped without a hole, and permitted */
+	bool usable;        /* mapped without a hole, and permitted */
+	bool write;         /* [in] */
+	uaddr_t covered_to; /* first address not looked at */
 };
+
+static int piece_look(void *arg, const struct memory_piece *piece)
+{
+	struct kinds *k = arg;
+
+	if (piece->hole_before || !piece->readable || (k->write && !piece->writable))
+		return 1;
+	k->shared &= piece->shared_file;
+	k->anonymous &= piece->ino == 0;
+	k->memory_files &= piece->shared_file && is_memory_file(piece);
+	k->covered_to = piece->last + 1;
+	return 0;
+}
 
 static struct kinds kinds_of(uaddr_t first, uaddr_t last, bool write)
 {
-	struct kinds k = {true, true, true, true};
-	struct memory_maps maps;
-	struct memory_map map;
+	struct kinds k = {.shared = true,
+			  .memory_files = true,
+			  .anonymous = true,
+			  .write = write,
+			  .covered_to = first};
+	int err = memory_space_walk_how(MEMORY_MAPS_BEST, first, last, piece_look, &k);
 
-	if (memory_maps_open(&maps, MEMORY_MAPS_BEST)) {
-		refuse_clear();
-		return (struct kinds){.usable = false};
-	}
-	for (;;) {
-		if (memory_maps_find(&maps, first, &map) <= 0 || map.first > first ||
-		    !map.readable || (write && !map.writable)) {
-			k.usable = false;
-			break;
-		}
-		k.shared &= map.shared_file;
-		k.anonymous &= map.ino == 0;
-		k.memory_files &= map.shared_file && is_memory_file(&map);
-		if (map.last >= last)
-			break;
-		first = map.last + 1;
-	}
-	memory_maps_close(&maps);
-	refuse_clear();
+	if (err < 0)
+		refuse_clear(); /* population has the reason */
+	k.usable = err == 0 && k.covered_to > last;
 	return k;
 }
 
