@@ -2,8 +2,9 @@
 /*
  * The libc functions behind the wrappers, found by dlsym(RTLD_NEXT): what comes next in the client's own
  * order of libraries, so that other preloaded libraries keep working. The one list of them is below; each
- * wrapper file includes this header first, because it also takes back two macros that would make
- * libc's headers rename or inline the very functions that are defined here.
+ * wrapper file includes this header first, because it also takes back three macros: two would make libc's headers
+ * rename or inline the very functions that are defined here, and the third would let the compiler believe that no
+ * parameter of theirs is ever NULL, and drop each question about it.
  *
  * Thread rule: any thread, any time, also from constructors that run before ours.
  */
@@ -15,6 +16,10 @@
 #endif
 #undef _FILE_OFFSET_BITS
 #undef _FORTIFY_SOURCE
+#if defined(_FEATURES_H) || defined(_SYS_CDEFS_H)
+#error "real.h goes first, before libc's headers"
+#endif
+#define __nonnull(params)
 
 #include <fcntl.h>
 #include <signal.h>
@@ -52,6 +57,8 @@ struct statx;
 	X(ssize_t, pwrite64, (int, const void *, size_t, off64_t))                                 \
 	X(ssize_t, pwritev, (int, const struct iovec *, int, off_t))                               \
 	X(ssize_t, pwritev64, (int, const struct iovec *, int, off64_t))                           \
+	X(ssize_t, pwritev2, (int, const struct iovec *, int, off_t, int))                         \
+	X(ssize_t, pwritev64v2, (int, const struct iovec *, int, off64_t, int))                    \
 	X(ssize_t, read, (int, void *, size_t))                                                    \
 	X(ssize_t, __read_chk, (int, void *, size_t, size_t))                                      \
 	X(ssize_t, readv, (int, const struct iovec *, int))                                        \
@@ -59,6 +66,8 @@ struct statx;
 	X(ssize_t, pread64, (int, void *, size_t, off64_t))                                        \
 	X(ssize_t, preadv, (int, const struct iovec *, int, off_t))                                \
 	X(ssize_t, preadv64, (int, const struct iovec *, int, off64_t))                            \
+	X(ssize_t, preadv2, (int, const struct iovec *, int, off_t, int))                          \
+	X(ssize_t, preadv64v2, (int, const struct iovec *, int, off64_t, int))                     \
 	X(int, close, (int))                                                                       \
 	X(int, close_range, (unsigned int, unsigned int, int))                                     \
 	X(void, closefrom, (int))                                                                  \

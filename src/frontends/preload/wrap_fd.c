@@ -42,12 +42,15 @@ HF_EXPORT int close(int fd)
 	return close_ours(file, fd);
 }
 
+/* A stream of memory has no descriptor, and asking for it sets errno. */
 HF_EXPORT int fclose(FILE *stream)
 {
-	int fd = stream ? fileno_unlocked(stream) : -1;
 	struct preload_file *file = NULL;
+	int saved = errno;
+	int fd = stream ? fileno_unlocked(stream) : -1;
 	int rc;
 
+	errno = saved;
 	if (files_maybe(fd) && !files_in_vfork() && (file = files_get(fd)))
 		files_put(files_remove(fd));
 	rc = real()->fclose(stream);

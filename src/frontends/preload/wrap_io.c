@@ -21,7 +21,12 @@
 #include "frontends/preload/wrap_memory.h"
 #include "memory/hold.h"
 
-#define MESSAGE_LEN 72u /* a session reads no more of a write ([2-1], [2-2]) */
+#ifndef RWF_NOAPPEND
+#define RWF_NOAPPEND 0x20
+#endif
+
+#define MESSAGE_LEN 40u         /* a session reads no more of a write ([2-2]) */
+#define MAX_RW_LEN  0x7ffff000u /* the kernel cuts longer reads and writes */
 
 /* ---- ioctl ---- */
 
@@ -98,10 +103,20 @@ HF_EXPORT int ioctl(int fd, unsigned long cmd, ...)
 
 /* ---- write ---- */
 
+/* Does the range lie in the half of the addresses that is the client's? The kernel asks no more before it copies. */
+static bool is_user_range(const void *at, size_t len)
+{
+	uintptr_t end;
+
+	return !__builtin_add_overflow((uintptr_t)at, len, &end) && end <= INTPTR_MAX;
+}
+
 static ssize_t call_write(struct preload_file *file, uaddr_t buf, size_t len)
 {
 	if (file->access == O_RDONLY)
 		return -EBADF;
+	if (!is_user_range((const void *)(uintptr_t)buf, len))
+		return -EFAULT;
 	if (files_is_foreign(file))
 		return len < 40 ? -EINVAL : -EFAULT; /* not the owner, in the words of [2-3] */
 	return vhost_vdpa_write(file->session, node_client(), buf, len);
@@ -142,31 +157,67 @@ static ssize_t write_ours(const char *name, struct preload_file *file, int fd, c
 	return call_leave(&call, rc);
 }
 
-static int gather(char *to, const void *from, size_t len)
+/* Reads element @i of the client's vector @iov and checks it as readv(2) and writev(2) do. Return: 0; -EFAULT; -EINVAL. */
+static int get_element(const struct iovec *iov, int i, struct iovec *piece)
 {
-	return len ? memory_copy_from(node_client()->space, to, (uaddr_t)(uintptr_t)from, len) : 0;
+	uaddr_t at = (uaddr_t)(uintptr_t)iov + (uaddr_t)i * sizeof(*iov);
+
+	if (memory_copy_from(node_client()->space, piece, at, sizeof(*piece)))
+		return -EFAULT;
+	return piece->iov_len > SSIZE_MAX ? -EINVAL : 0;
 }
 
-/* The pieces of a vector are one message. */
+/* Adds what is needed of @piece to the @len bytes of @message. Return: could all of it be read? */
+static bool gather(char *message, size_t *len, const struct iovec *piece)
+{
+	size_t part = piece->iov_len < MESSAGE_LEN - *len ? piece->iov_len : MESSAGE_LEN - *len;
+
+	if (memory_copy_from(node_client()->space, message + *len,
+			     (uaddr_t)(uintptr_t)piece->iov_base, part))
+		return false;
+	*len += part;
+	return true;
+}
+
+/*
+ * The pieces of a vector are one message. The kernel looks at the whole vector first: all lengths, then all addresses. A
+ * piece that cannot be read afterwards ends the message, as if it were shorter.
+ * Return: how long the write is, at most MAX_RW_LEN; -EFAULT; -EINVAL. @message has all that a session reads of it.
+ */
+static ssize_t gather_vector(const struct iovec *iov, int nr, char *message)
+{
+	bool whole = true, in_range = true;
+	size_t len = 0, total = 0;
+	struct iovec piece;
+	int rc;
+
+	if (nr < 0 || nr > IOV_MAX)
+		return -EINVAL;
+	for (int i = 0; i < nr; i++) {
+		rc = get_element(iov, i, &piece);
+		if (rc)
+			return rc;
+		total += piece.iov_len < MAX_RW_LEN - total ? piece.iov_len : MAX_RW_LEN - total;
+		in_range = in_range && is_user_range(piece.iov_base, piece.iov_len);
+		whole = whole && gather(message, &len, &piece);
+	}
+	if (!in_range)
+		return -EFAULT;
+	/* shorter than a message, and not empty, is what no device takes */
+	return (ssize_t)(whole || len == MESSAGE_LEN ? total : len ? len : 1);
+}
+
 static ssize_t writev_ours(const char *name, struct preload_file *file, int fd,
 			   const struct iovec *iov, int nr)
 {
 	char message[MESSAGE_LEN];
-	size_t len = 0;
-	int rc = nr < 0 || nr > IOV_MAX ? -EINVAL : 0;
+	int saved = errno;
+	ssize_t rc = file->access == O_RDONLY ? -EBADF : gather_vector(iov, nr, message);
 
-	for (int i = 0; i < nr && len < sizeof(message) && rc == 0; i++) {
-		size_t piece = iov[i].iov_len;
-
-		if (piece > sizeof(message) - len)
-			piece = sizeof(message) - len;
-		rc = gather(message + len, iov[i].iov_base, piece);
-		len += piece;
-	}
-	if (rc == 0 && len > 0)
-		return write_ours(name, file, fd, message, len);
+	errno = rc < 0 ? (int)-rc : saved;
+	if (rc > 0)
+		return write_ours(name, file, fd, message, (size_t)rc);
 	files_put(file);
-	errno = rc ? -rc : errno;
 	return rc ? -1 : 0;
 }
 
@@ -188,13 +239,13 @@ HF_EXPORT ssize_t writev(int fd, const struct iovec *iov, int nr)
 	return writev_ours("writev", file, fd, iov, nr);
 }
 
-/* A device has no position, so the offset counts for nothing. */
+/* A device has no position, so the offset counts for nothing; the kernel refuses a negative one for any file. */
 #define WRAP_PWRITE(name, shown, off_type)                                                         \
 	HF_EXPORT ssize_t name(int fd, const void *buf, size_t len, off_type off)                  \
 	{                                                                                          \
 		struct preload_file *file;                                                         \
                                                                                                    \
-		if (!files_maybe(fd) || !(file = files_get(fd)))                                   \
+		if (!files_maybe(fd) || off < 0 || !(file = files_get(fd)))                        \
 			return real()->name(fd, buf, len, off);                                    \
 		return write_ours(shown, file, fd, buf, len);                                      \
 	}
@@ -206,12 +257,44 @@ WRAP_PWRITE(pwrite64, "pwrite", off64_t)
 	{                                                                                          \
 		struct preload_file *file;                                                         \
                                                                                                    \
-		if (!files_maybe(fd) || !(file = files_get(fd)))                                   \
+		if (!files_maybe(fd) || off < 0 || !(file = files_get(fd)))                        \
 			return real()->name(fd, iov, nr, off);                                     \
 		return writev_ours(shown, file, fd, iov, nr);                                      \
 	}
 WRAP_PWRITEV(pwritev, "pwritev", off_t)
 WRAP_PWRITEV(pwritev64, "pwritev", off64_t)
+
+/* Flags that ask a device for nothing it could refuse. */
+#define RWF_HARMLESS (RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_APPEND | RWF_NOAPPEND)
+
+static ssize_t pwritev2_ours(struct preload_file *file, int fd, const struct iovec *iov, int nr,
+			     int flags)
+{
+	char message[MESSAGE_LEN];
+	ssize_t rc;
+
+	if (!(flags & ~RWF_HARMLESS))
+		return writev_ours("pwritev2", file, fd, iov, nr);
+	rc = file->access == O_RDONLY ? -EBADF : gather_vector(iov, nr, message);
+	files_put(file);
+	if (rc == 0)
+		return 0;
+	errno = rc < 0 ? (int)-rc : EOPNOTSUPP;
+	return -1;
+}
+
+/* Offset -1 stands for the position. */
+#define WRAP_PWRITEV2(name, off_type)                                                              \
+	HF_EXPORT ssize_t name(int fd, const struct iovec *iov, int nr, off_type off, int flags)   \
+	{                                                                                          \
+		struct preload_file *file;                                                         \
+                                                                                                   \
+		if (!files_maybe(fd) || off < -1 || !(file = files_get(fd)))                       \
+			return real()->name(fd, iov, nr, off, flags);                              \
+		return pwritev2_ours(file, fd, iov, nr, flags);                                    \
+	}
+WRAP_PWRITEV2(pwritev2, off_t)
+WRAP_PWRITEV2(pwritev64v2, off64_t)
 
 /* ---- read: there is none ---- */
 
@@ -247,6 +330,10 @@ WRAP_READ(preadv, "preadv", (int fd, const struct iovec *iov, int nr, off_t off)
 	  (fd, iov, nr, off))
 WRAP_READ(preadv64, "preadv", (int fd, const struct iovec *iov, int nr, off64_t off),
 	  (fd, iov, nr, off))
+WRAP_READ(preadv2, "preadv2", (int fd, const struct iovec *iov, int nr, off_t off, int flags),
+	  (fd, iov, nr, off, flags))
+WRAP_READ(preadv64v2, "preadv2", (int fd, const struct iovec *iov, int nr, off64_t off, int flags),
+	  (fd, iov, nr, off, flags))
 
 /* ---- mmap ---- */
 

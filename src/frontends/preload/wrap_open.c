@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * open(2) and its relatives. Two names are answered here: a node, and /proc/devices for reading. Every
- * other path costs one comparison. Relative paths, also those under an open /dev, are not looked at.
+ * other path costs one look (path.h). Relative paths, also those under an open /dev, are not looked at.
  */
 #include "real.h"
 
@@ -11,8 +11,8 @@
 
 #include "frontends/preload/call.h"
 #include "frontends/preload/node.h"
+#include "frontends/preload/path.h"
 
-#define PROC_DEVICES      "/proc/devices"
 #define NEEDS_MODE(flags) (((flags)&O_CREAT) || ((flags)&O_TMPFILE) == O_TMPFILE)
 
 static void print_flags(FILE *f, int flags)
@@ -27,38 +27,46 @@ static void print_flags(FILE *f, int flags)
 		fprintf(f, "|%#x", (unsigned int)flags);
 }
 
-static int open_node(const char *name, const char *path, unsigned int minor, int flags)
+static int open_node(const char *name, const struct path *path, int flags)
 {
 	struct call call;
 	int rc;
 
-	call_enter(&call, minor);
+	call_enter(&call, path->minor);
 	if (call.log) {
-		fprintf(call.log, "%s(\"%s\", ", name, path);
+		fprintf(call.log, "%s(\"%s\", ", name, path->name);
 		print_flags(call.log, flags);
 		fputc(')', call.log);
 	}
-	rc = node_open(minor, flags);
+	rc = node_open(path->minor, flags);
 	return (int)call_leave(&call, rc);
+}
+
+static int open_proc_devices(int flags)
+{
+	struct call call;
+
+	call_enter(&call, CALL_NO_LOG);
+	return (int)call_leave(&call, node_proc_devices(flags & O_CLOEXEC));
 }
 
 /* Does the path lead to us? Then *@fd is the result, errno set with -1. */
 static bool open_ours(const char *name, const char *path, int flags, int *fd)
 {
-	struct call call;
-	unsigned int minor;
+	struct path seen;
 
-	if (likely(path[0] != '/') || (path[1] != 'd' && path[1] != 'p'))
-		return false;
-	if (node_find(path, &minor)) {
-		*fd = open_node(name, path, minor, flags);
+	switch (path_look(path, &seen)) {
+	case PATH_NODE:
+		*fd = open_node(name, &seen, flags);
 		return true;
-	}
-	if (strcmp(path, PROC_DEVICES) != 0 || (flags & O_ACCMODE) != O_RDONLY)
+	case PATH_PROC_DEVICES:
+		if ((flags & O_ACCMODE) != O_RDONLY)
+			return false;
+		*fd = open_proc_devices(flags);
+		return true;
+	default:
 		return false;
-	call_enter(&call, CALL_NO_LOG);
-	*fd = (int)call_leave(&call, node_proc_devices(flags & O_CLOEXEC));
-	return true;
+	}
 }
 
 #define WRAP_OPEN(name, shown)                                                                     \
@@ -147,12 +155,12 @@ WRAP_CREAT(creat64)
 /* stdio opens below the wrappers, so the one file that is read through it is answered here. */
 static bool fopen_ours(const char *path, const char *mode, FILE **file)
 {
+	struct path seen;
 	int fd;
 
-	if (strcmp(path, PROC_DEVICES) != 0 || mode[0] != 'r' || strchr(mode, '+'))
+	if (path_look(path, &seen) != PATH_PROC_DEVICES || mode[0] != 'r' || strchr(mode, '+'))
 		return false;
-	if (!open_ours("fopen", path, O_RDONLY | (strchr(mode, 'e') ? O_CLOEXEC : 0), &fd))
-		return false;
+	fd = open_proc_devices(strchr(mode, 'e') ? O_CLOEXEC : 0);
 	*file = fd < 0 ? NULL : fdopen(fd, mode);
 	return true;
 }

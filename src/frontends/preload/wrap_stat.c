@@ -2,6 +2,12 @@
 /*
  * The stat(2) family and access(2) on a node's path, and fstat(2) on its descriptors: a character device
  * that its owner may read and write. libc's two layouts of struct stat are one on 64-bit machines.
+ *
+ * libc's call goes first, always. It costs other paths and descriptors nothing that they would not pay anyway, and it says
+ * all that the kernel has to say about bad arguments: an errno for flags, a pointer that cannot be read, a buffer that cannot
+ * be written. What is answered here takes the place of the kernel's success (a node of the kernel's own with that
+ * number) or of its ENOENT. In the latter case nobody has written to the client's buffer yet, so the kernel is made to,
+ * with the root folder's attributes: a buffer that cannot be written gives its EFAULT.
  */
 #include "real.h"
 
@@ -11,26 +17,9 @@
 
 #include "frontends/preload/files.h"
 #include "frontends/preload/node.h"
+#include "frontends/preload/path.h"
 
 _Static_assert(sizeof(struct stat) == sizeof(struct stat64), "one layout of struct stat");
-
-static bool stat_node(unsigned int minor, void *st)
-{
-	struct stat made;
-	int saved = errno;
-
-	node_stat(minor, &made);
-	memcpy(st, &made, sizeof(made));
-	errno = saved;
-	return true;
-}
-
-static bool stat_path(const char *path, void *st)
-{
-	unsigned int minor;
-
-	return path[0] == '/' && path[1] == 'd' && node_find(path, &minor) && stat_node(minor, st);
-}
 
 static bool fd_minor(int fd, unsigned int *minor)
 {
@@ -43,25 +32,44 @@ static bool fd_minor(int fd, unsigned int *minor)
 	return true;
 }
 
-static bool stat_fd(int fd, void *st)
+static bool path_minor(const char *path, int rc, unsigned int *minor)
 {
-	unsigned int minor;
+	struct path seen;
 
-	return fd_minor(fd, &minor) && stat_node(minor, st);
+	if (path_look_after(path, rc, &seen) != PATH_NODE)
+		return false;
+	*minor = seen.minor;
+	return true;
 }
 
-/* An empty path means the descriptor itself, with AT_EMPTY_PATH. */
-static bool stat_at(int fd, const char *path, void *st, int flags)
+/* An empty path means the descriptor itself, with AT_EMPTY_PATH; so does NULL, if the kernel takes it. */
+static bool at_minor(int fd, const char *path, int flags, int rc, unsigned int *minor)
 {
-	if ((flags & AT_EMPTY_PATH) && (!path || !*path))
-		return stat_fd(fd, st);
-	return stat_path(path, st);
+	if (rc >= 0 && (flags & AT_EMPTY_PATH) && (!path || !*path))
+		return fd_minor(fd, minor);
+	return path_minor(path, rc, minor);
+}
+
+/* libc's call has given @rc for what is node @minor. Return: what the client gets. */
+static int answer(unsigned int minor, int rc, void *st, int saved)
+{
+	struct stat made;
+
+	if (rc < 0 && real()->stat("/", st) < 0)
+		return -1;
+	node_stat(minor, &made);
+	memcpy(st, &made, sizeof(made));
+	errno = saved;
+	return 0;
 }
 
 #define WRAP_STAT(name, type)                                                                      \
 	HF_EXPORT int name(const char *path, type *st)                                             \
 	{                                                                                          \
-		return stat_path(path, st) ? 0 : real()->name(path, st);                           \
+		int saved = errno, rc = real()->name(path, st);                                    \
+		unsigned int minor;                                                                \
+                                                                                                   \
+		return path_minor(path, rc, &minor) ? answer(minor, rc, st, saved) : rc;           \
 	}
 WRAP_STAT(stat, struct stat)
 WRAP_STAT(stat64, struct stat64)
@@ -71,7 +79,10 @@ WRAP_STAT(lstat64, struct stat64)
 #define WRAP_FSTAT(name, type)                                                                     \
 	HF_EXPORT int name(int fd, type *st)                                                       \
 	{                                                                                          \
-		return stat_fd(fd, st) ? 0 : real()->name(fd, st);                                 \
+		int saved = errno, rc = real()->name(fd, st);                                      \
+		unsigned int minor;                                                                \
+                                                                                                   \
+		return rc >= 0 && fd_minor(fd, &minor) ? answer(minor, rc, st, saved) : rc;        \
 	}
 WRAP_FSTAT(fstat, struct stat)
 WRAP_FSTAT(fstat64, struct stat64)
@@ -79,7 +90,10 @@ WRAP_FSTAT(fstat64, struct stat64)
 #define WRAP_FSTATAT(name, type)                                                                   \
 	HF_EXPORT int name(int fd, const char *path, type *st, int flags)                          \
 	{                                                                                          \
-		return stat_at(fd, path, st, flags) ? 0 : real()->name(fd, path, st, flags);       \
+		int saved = errno, rc = real()->name(fd, path, st, flags);                         \
+		unsigned int minor;                                                                \
+                                                                                                   \
+		return at_minor(fd, path, flags, rc, &minor) ? answer(minor, rc, st, saved) : rc;  \
 	}
 WRAP_FSTATAT(fstatat, struct stat)
 WRAP_FSTATAT(fstatat64, struct stat64)
@@ -89,7 +103,10 @@ WRAP_FSTATAT(fstatat64, struct stat64)
 	int name(int version, const char *path, type *st);                                         \
 	HF_EXPORT int name(int version, const char *path, type *st)                                \
 	{                                                                                          \
-		return stat_path(path, st) ? 0 : real()->name(version, path, st);                  \
+		int saved = errno, rc = real()->name(version, path, st);                           \
+		unsigned int minor;                                                                \
+                                                                                                   \
+		return path_minor(path, rc, &minor) ? answer(minor, rc, st, saved) : rc;           \
 	}
 WRAP_XSTAT(__xstat, struct stat)
 WRAP_XSTAT(__xstat64, struct stat64)
@@ -100,7 +117,10 @@ WRAP_XSTAT(__lxstat64, struct stat64)
 	int name(int version, int fd, type *st);                                                   \
 	HF_EXPORT int name(int version, int fd, type *st)                                          \
 	{                                                                                          \
-		return stat_fd(fd, st) ? 0 : real()->name(version, fd, st);                        \
+		int saved = errno, rc = real()->name(version, fd, st);                             \
+		unsigned int minor;                                                                \
+                                                                                                   \
+		return rc >= 0 && fd_minor(fd, &minor) ? answer(minor, rc, st, saved) : rc;        \
 	}
 WRAP_FXSTAT(__fxstat, struct stat)
 WRAP_FXSTAT(__fxstat64, struct stat64)
@@ -109,8 +129,10 @@ WRAP_FXSTAT(__fxstat64, struct stat64)
 	int name(int version, int fd, const char *path, type *st, int flags);                      \
 	HF_EXPORT int name(int version, int fd, const char *path, type *st, int flags)             \
 	{                                                                                          \
-		return stat_at(fd, path, st, flags) ? 0                                            \
-						    : real()->name(version, fd, path, st, flags);  \
+		int saved = errno, rc = real()->name(version, fd, path, st, flags);                \
+		unsigned int minor;                                                                \
+                                                                                                   \
+		return at_minor(fd, path, flags, rc, &minor) ? answer(minor, rc, st, saved) : rc;  \
 	}
 WRAP_FXSTATAT(__fxstatat, struct stat)
 WRAP_FXSTATAT(__fxstatat64, struct stat64)
@@ -134,34 +156,38 @@ static void fill_statx(struct statx *stx, const struct stat *st)
 
 HF_EXPORT int statx(int fd, const char *path, int flags, unsigned int mask, struct statx *stx)
 {
+	int saved = errno, rc = real()->statx(fd, path, flags, mask, stx);
+	unsigned int minor;
 	struct stat st;
 
-	if (!stat_at(fd, path, &st, flags))
-		return real()->statx(fd, path, flags, mask, stx);
+	if (!at_minor(fd, path, flags, rc, &minor))
+		return rc;
+	if (rc < 0 && real()->statx(AT_FDCWD, "/", 0, STATX_BASIC_STATS, stx) < 0)
+		return -1;
+	node_stat(minor, &st);
 	fill_statx(stx, &st);
+	errno = saved;
 	return 0;
 }
 
 /* ---- access: readable and writable, not executable ---- */
 
-static bool access_ours(const char *path, int mode, int *rc)
+static int access_answer(const char *path, int mode, int rc, int saved)
 {
 	unsigned int minor;
 
-	if (path[0] != '/' || path[1] != 'd' || !node_find(path, &minor))
-		return false;
-	*rc = mode & X_OK ? -1 : 0;
-	if (*rc)
-		errno = EACCES;
-	return true;
+	if (!path_minor(path, rc, &minor))
+		return rc;
+	errno = mode & X_OK ? EACCES : saved;
+	return mode & X_OK ? -1 : 0;
 }
 
 #define WRAP_ACCESS(name)                                                                          \
 	HF_EXPORT int name(const char *path, int mode)                                             \
 	{                                                                                          \
-		int rc;                                                                            \
+		int saved = errno;                                                                 \
                                                                                                    \
-		return access_ours(path, mode, &rc) ? rc : real()->name(path, mode);               \
+		return access_answer(path, mode, real()->name(path, mode), saved);                 \
 	}
 WRAP_ACCESS(access)
 WRAP_ACCESS(eaccess)
@@ -169,7 +195,7 @@ WRAP_ACCESS(euidaccess)
 
 HF_EXPORT int faccessat(int fd, const char *path, int mode, int flags)
 {
-	int rc;
+	int saved = errno;
 
-	return access_ours(path, mode, &rc) ? rc : real()->faccessat(fd, path, mode, flags);
+	return access_answer(path, mode, real()->faccessat(fd, path, mode, flags), saved);
 }

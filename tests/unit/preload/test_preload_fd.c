@@ -138,7 +138,7 @@ static void preload_writev_pieces_are_one_message(void **state)
 	assert_int_equal(ioctl(fd, VHOST_SET_OWNER), 0);
 	assert_int_equal(writev(fd, pieces, 3), 72);
 	assert_errno(EFAULT, writev(fd, pieces, 3)); /* overlaps now: it was mapped */
-	assert_errno(EFAULT, writev(fd, wild, 2));
+	assert_errno(EINVAL, writev(fd, wild, 2));   /* ends behind 8 bytes */
 	assert_errno(EINVAL, writev(fd, pieces, 2));
 	assert_errno(EINVAL, writev(fd, pieces, too_few));
 	assert_errno(EINVAL, pwritev(fd, pieces, too_many, 0));

@@ -60,6 +60,69 @@ static void preload_statx_node_is_character_device(void **state)
 	assert_int_equal(stx.stx_ino, st.st_ino);
 }
 
+/* The last byte of a page behind which nothing is mapped. */
+static char *page_end(void)
+{
+	char *page = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	assert_true(page != MAP_FAILED);
+	assert_int_equal(munmap(page + 4096, 4096), 0);
+	return page + 4095;
+}
+
+/* What a program asks once to learn whether the kernel has statx(2): Rust's standard library does. */
+static void preload_statx_of_null_is_efault(void **state)
+{
+	const char *volatile none = NULL; /* that the compiler need not know */
+	struct statx *volatile nowhere = NULL;
+	struct stat *volatile no_room = (struct stat *)8;
+
+	assert_errno(EFAULT, statx(0, none, 0, STATX_BASIC_STATS | STATX_BTIME, nowhere));
+	assert_errno(EFAULT, stat(none, no_room));
+	assert_errno(EFAULT, access(none, R_OK));
+	assert_errno(EFAULT, open(none, O_RDONLY));
+	assert_errno(EFAULT, statx(AT_FDCWD, NODE, 0, STATX_BASIC_STATS, nowhere));
+	assert_errno(EFAULT, stat(NODE, no_room));
+}
+
+static void preload_path_that_runs_into_nothing_is_efault(void **state)
+{
+	char *end = page_end();
+	struct stat st;
+	char *path;
+
+	for (size_t len = 1; len <= strlen(NODE); len++) {
+		path = end + 1 - len;
+		memcpy(path, NODE, len);
+		assert_errno(EFAULT, stat(path, &st));
+		assert_errno(EFAULT, open(path, O_RDWR));
+		assert_errno(EFAULT, access(path, R_OK));
+	}
+	strcpy(end - strlen(NODE), NODE);
+	assert_int_equal(stat(end - strlen(NODE), &st), 0);
+	strcpy(end - 1, "/");
+	assert_int_equal(stat(end - 1, &st), 0);
+	munmap(end - 4095, 4096);
+}
+
+/* [1-1] */
+static void preload_vectors_are_checked_as_by_the_kernel(void **state)
+{
+	struct vhost_msg_v2 msg = update_message(NULL);
+	struct iovec *volatile nowhere = (struct iovec *)8;
+	struct iovec kernels[2] = {{&msg, 8}, {(void *)INTPTR_MIN, 64}};
+	struct iovec negative[2] = {{&msg, 72}, {&msg, SIZE_MAX}};
+	int fd = open_node();
+
+	assert_errno(EFAULT, writev(fd, nowhere, 1));
+	assert_int_equal(writev(fd, nowhere, 0), 0);
+	assert_errno(EFAULT, writev(fd, kernels, 2));
+	assert_errno(EINVAL, writev(fd, negative, 2));
+	assert_errno(EFAULT, pwritev2(fd, nowhere, 1, -1, 0));
+	assert_errno(EINVAL, preadv2(fd, nowhere, 1, -1, 0));
+	close(fd);
+}
+
 static void preload_proc_devices_keeps_the_kernels_lines(void **state)
 {
 	static char ours[65536], kernels[65536];
@@ -227,6 +290,9 @@ int main(void)
 		cmocka_unit_test(preload_missing_node_is_enoent),
 		cmocka_unit_test(preload_stat_node_matches_proc_devices),
 		cmocka_unit_test(preload_statx_node_is_character_device),
+		cmocka_unit_test(preload_statx_of_null_is_efault),
+		cmocka_unit_test(preload_path_that_runs_into_nothing_is_efault),
+		cmocka_unit_test(preload_vectors_are_checked_as_by_the_kernel),
 		cmocka_unit_test(preload_proc_devices_keeps_the_kernels_lines),
 		cmocka_unit_test(preload_access_reads_and_writes_but_does_not_execute),
 		cmocka_unit_test(preload_open_twice_is_ebusy),

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * What a client's path means, without trusting the pointer: a path that cannot be read is nobody's here, and the
+ * kernel says EFAULT when the call goes on to libc.
+ *
+ * Owns nothing. Thread rule: any thread; no lock, no allocation, errno is kept.
+ */
+#ifndef HOLDFAST_FRONTENDS_PRELOAD_PATH_H
+#define HOLDFAST_FRONTENDS_PRELOAD_PATH_H
+
+#include <stdbool.h>
+
+#define PATH_NAME_LEN 32u /* room for the longest name that is answered here, NUL included */
+
+enum path_kind { PATH_OTHER, PATH_NODE, PATH_PROC_DEVICES };
+
+/* A path that was looked at: a copy of what the client's pointer leads to. */
+struct path {
+	enum path_kind kind;
+	unsigned int minor;       /* PATH_NODE: which */
+	char name[PATH_NAME_LEN]; /* valid unless PATH_OTHER */
+};
+
+/**
+ * path_look() - look at a path before libc has
+ * @path: the client's, any value. Costs a system call that does nothing but read from it.
+ * Return: @out->kind; PATH_OTHER if @path cannot be read up to its end
+ */
+enum path_kind path_look(const char *path, struct path *out);
+
+/**
+ * path_look_after() - look at a path that libc has just handed to the kernel
+ * @rc: what libc's call gave; errno is its error if @rc is negative
+ * Success and ENOENT say that the kernel has read the path, so looking costs no system call. EFAULT and EINVAL are answers about
+ * arguments that no path changes: PATH_OTHER.
+ */
+enum path_kind path_look_after(const char *path, int rc, struct path *out);
+
+#endif
