@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/overflow.h"
 #include "base/refuse.h"
+#include "../between.h"
 #include "wait.h"
 
 static void fd_close_keeps_errno_and_marks(void **state)
@@ -143,11 +144,11 @@ static void log_message_long_is_cut_to_a_line(void **state)
 	log_set_level(LOG_LEVEL_WARN);
 	hf_err("dev0", "%s", text);
 	got = log_taken();
-	assert_in_range(strlen(got), 400, 512);
+	assert_between(strlen(got), 400, 512);
 	assert_int_equal(got[strlen(got) - 1], '\n');
 	hf_err(text, "%s", "an object's name that fills the line");
 	got = log_taken();
-	assert_in_range(strlen(got), 400, 512);
+	assert_between(strlen(got), 400, 512);
 	assert_ptr_equal(strchr(got, '\n'), got + strlen(got) - 1);
 }
 
@@ -163,11 +164,11 @@ static void log_message_flood_is_limited_and_counted(void **state)
 	got = log_taken();
 	for (const char *p = got; (p = strchr(p, '\n')); p++)
 		nr++;
-	assert_in_range(nr, 10, 40); /* more than 10 only where the loop takes over a second */
+	assert_between(nr, 10, 40); /* more than 10 only where the loop takes over a second */
 	/* A second later, seen from the site. */
 	site.window_ns -= INT64_C(1000000000);
 	nr = (int)site.nr_left_out;
-	assert_in_range(nr, 1, 990);
+	assert_between(nr, 1, 990);
 	log_message(&site, LOG_LEVEL_WARN, "dev0", "after");
 	got = log_taken();
 	assert_int_equal(atoi(got + strlen("holdfast: dev0: ")), nr);

@@ -17,6 +17,7 @@
 
 #include "base/rcu.h"
 #include "base/worker.h"
+#include "../between.h"
 #include "wait.h"
 
 /* cmocka's macros and the thread-safety analysis do not go together, so the tests lock through these. */
@@ -259,7 +260,7 @@ static void worker_lock_busy_is_handed_over(void **state)
 		pthread_join(lockers[i].thread, NULL);
 		qsort(lockers[i].waited, NR_ROUNDS, sizeof(uint64_t), compare);
 		/* The median, since a thread may lose its CPU between the wish and the asking. */
-		assert_in_range(lockers[i].waited[NR_ROUNDS / 2], 0, 3);
+		assert_between(lockers[i].waited[NR_ROUNDS / 2], 0, 3);
 	}
 	/* The busy worker goes on after that. */
 	assert_int_equal(read(busy.started, &(uint64_t){0}, 8), -1);

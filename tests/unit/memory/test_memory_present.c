@@ -22,6 +22,7 @@
 
 #include <cmocka.h>
 
+#include "../between.h"
 #include "memory/internal.h"
 #include "memory/present.h"
 
@@ -84,7 +85,7 @@ static size_t missing(char *p, size_t from, size_t nr, bool write, bool settles)
 	assert_int_equal(present.settles, settles);
 	found = present_missing(&present, first, last);
 	present_close(&present);
-	assert_in_range(found, first, last + 1);
+	assert_between(found, first, last + 1);
 	return (found - (uintptr_t)p) / PAGE;
 }
 
@@ -134,7 +135,7 @@ static void check_random(void)
 			if (kind == ANONYMOUS)
 				assert_int_equal(missing(p, from, nr, true, true), at);
 			else
-				assert_in_range(missing(p, from, nr, true, true), at, from + nr);
+				assert_between(missing(p, from, nr, true, true), at, from + nr);
 		}
 		memset(p, 1, NR_PAGES * PAGE);
 		assert_int_equal(missing(p, 0, NR_PAGES, true, true), NR_PAGES);
@@ -360,7 +361,7 @@ static void expect_no_fault(char *p)
 	before = nr_faults();
 	write_each_page(p);
 	after = nr_faults();
-	assert_in_range(after - before, 0, NR_LARGE / 100); /* the kernel may move a page */
+	assert_between(after - before, 0, NR_LARGE / 100); /* the kernel may move a page */
 	memory_region_put(region);
 	memory_space_put(space);
 }

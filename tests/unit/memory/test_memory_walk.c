@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "../base/wait.h"
+#include "../between.h"
 #include "memory/internal.h"
 
 #define PAGE MEMORY_PAGE_SIZE
@@ -26,7 +27,7 @@ static int collect(void *arg, const struct memory_piece *piece)
 {
 	struct pieces *pieces = arg;
 
-	assert_in_range(pieces->nr, 0, NR_MAX - 1);
+	assert_between(pieces->nr, 0, NR_MAX - 1);
 	memset(&pieces->at[pieces->nr], 0, sizeof(*piece)); /* so that padding compares equal */
 	pieces->at[pieces->nr].first = piece->first;
 	pieces->at[pieces->nr].last = piece->last;

@@ -66,7 +66,7 @@ static int remove_idle_two(struct vdpa_device *dev)
 static const struct vdpa_driver one = {"one", probe_one, remove_one, NULL, NULL};
 static const struct vdpa_driver two = {"two", probe_two, remove_two, NULL, remove_idle_two};
 
-static void start(struct fixture *f)
+static void fixture_start(struct fixture *f)
 {
 	events[0] = '\0';
 	probe_error = 0;
@@ -75,7 +75,7 @@ static void start(struct fixture *f)
 	assert_int_equal(vdpa_bus_create(f->space, &f->bus), 0);
 }
 
-static void stop(struct fixture *f)
+static void fixture_stop(struct fixture *f)
 {
 	vdpa_bus_destroy(f->bus);
 	memory_space_put(f->space);
@@ -91,7 +91,7 @@ static void first_driver_that_agrees_gets_the_device(void **state)
 	struct recorder *a;
 	struct fixture f;
 
-	start(&f);
+	fixture_start(&f);
 	assert_int_equal(vdpa_driver_register(f.bus, &one), 0);
 	assert_int_equal(vdpa_driver_register(f.bus, &one), -EEXIST);
 	assert_int_equal(vdpa_driver_register(f.bus, &two), 0);
@@ -102,7 +102,7 @@ static void first_driver_that_agrees_gets_the_device(void **state)
 	a = device(&f, "b");
 	assert_ptr_equal(a->dev.driver, &two);
 	events_are("probe1 b\nprobe2 b\n");
-	stop(&f);
+	fixture_stop(&f);
 	events_are("remove2 b\nremove1 a\n");
 }
 
@@ -111,14 +111,14 @@ static void late_driver_is_offered_the_unbound(void **state)
 	struct recorder *a;
 	struct fixture f;
 
-	start(&f);
+	fixture_start(&f);
 	a = device(&f, "a");
 	assert_null(a->dev.driver);
 	assert_int_equal(vdpa_driver_register(f.bus, &one), 0);
 	assert_ptr_equal(a->dev.driver, &one);
 	assert_int_equal(vdpa_driver_register(f.bus, &two), 0);
 	events_are("probe1 a\n");
-	stop(&f);
+	fixture_stop(&f);
 }
 
 static void binding_follows_sysfs(void **state)
@@ -126,7 +126,7 @@ static void binding_follows_sysfs(void **state)
 	struct recorder *a;
 	struct fixture f;
 
-	start(&f);
+	fixture_start(&f);
 	assert_int_equal(vdpa_driver_register(f.bus, &one), 0);
 	assert_int_equal(vdpa_driver_register(f.bus, &two), 0);
 	a = device(&f, "a");
@@ -145,7 +145,7 @@ static void binding_follows_sysfs(void **state)
 	assert_int_equal(vdpa_bind(&a->dev, "one"), -EIO);
 	assert_null(a->dev.driver);
 	assert_int_equal(vdpa_set_driver_override(&a->dev, NULL), 0);
-	stop(&f);
+	fixture_stop(&f);
 }
 
 static void override_without_its_driver_waits(void **state)
@@ -153,14 +153,14 @@ static void override_without_its_driver_waits(void **state)
 	struct recorder *a;
 	struct fixture f;
 
-	start(&f);
+	fixture_start(&f);
 	a = device(&f, "a");
 	assert_int_equal(vdpa_set_driver_override(&a->dev, "two"), 0);
 	assert_int_equal(vdpa_driver_register(f.bus, &one), 0);
 	assert_null(a->dev.driver);
 	assert_int_equal(vdpa_driver_register(f.bus, &two), 0);
 	assert_ptr_equal(a->dev.driver, &two);
-	stop(&f);
+	fixture_stop(&f);
 }
 
 static void unbinding_a_device_in_use_needs_force(void **state)
@@ -168,7 +168,7 @@ static void unbinding_a_device_in_use_needs_force(void **state)
 	struct recorder *a;
 	struct fixture f;
 
-	start(&f);
+	fixture_start(&f);
 	a = device(&f, "a");
 	assert_int_equal(vdpa_unbind_force(&a->dev), -ENODEV);
 	assert_int_equal(vdpa_driver_register(f.bus, &two), 0);
@@ -186,7 +186,7 @@ static void unbinding_a_device_in_use_needs_force(void **state)
 	events_are("probe2 a\nidle2 a\n");
 	assert_int_equal(vdpa_bind(&a->dev, "two"), 0);
 	remove_idle_error = -EBUSY;
-	stop(&f); /* a device that goes away asks nobody */
+	fixture_stop(&f); /* a device that goes away asks nobody */
 	events_are("probe2 a\nremove2 a\n");
 }
 
@@ -204,7 +204,7 @@ static void names_are_unique_and_visited_in_order(void **state)
 	bool freed = false;
 	struct fixture f;
 
-	start(&f);
+	fixture_start(&f);
 	device(&f, "a");
 	device(&f, "b");
 	device(&f, "c");
@@ -220,7 +220,7 @@ static void names_are_unique_and_visited_in_order(void **state)
 	assert_string_equal(found->name, "c");
 	vdpa_device_put(found);
 	assert_null(vdpa_bus_find(f.bus, "d"));
-	stop(&f);
+	fixture_stop(&f);
 }
 
 static void device_outlives_the_bus_while_referenced(void **state)
@@ -229,12 +229,12 @@ static void device_outlives_the_bus_while_referenced(void **state)
 	bool freed = false;
 	struct fixture f;
 
-	start(&f);
+	fixture_start(&f);
 	assert_int_equal(vdpa_driver_register(f.bus, &two), 0);
 	a = device(&f, "a");
 	a->freed = &freed;
 	vdpa_device_get(&a->dev);
-	stop(&f);
+	fixture_stop(&f);
 	events_are("probe2 a\nremove2 a\n");
 	assert_false(freed);
 	assert_true(a->dev.removed);
@@ -283,7 +283,7 @@ static void operations_are_checked_one_by_one(void **state)
 		M(free),
 	};
 
-	start(&f);
+	fixture_start(&f);
 	rec = device(&f, "a");
 	assert_int_equal(vdpa_ops_check(&rec->ops), 0);
 	for (size_t i = 0; i < ARRAY_LEN(mandatory); i++) {
@@ -300,7 +300,7 @@ static void operations_are_checked_one_by_one(void **state)
 	ops.size--;
 	assert_int_equal(vdpa_ops_check(&ops), -EINVAL);
 	assert_int_equal(vdpa_ops_check(NULL), -EINVAL);
-	stop(&f);
+	fixture_stop(&f);
 }
 
 static void dma_operations_are_one_style(void **state)
@@ -309,7 +309,7 @@ static void dma_operations_are_one_style(void **state)
 	struct recorder *rec, *dma;
 	struct fixture f;
 
-	start(&f);
+	fixture_start(&f);
 	rec = device(&f, "a");
 	dma = recorder_create(
 		f.bus, &(struct recorder_options){.name = "b", .mapping = VDPA_MAPPING_DMA_MAP});
@@ -327,7 +327,7 @@ static void dma_operations_are_one_style(void **state)
 	assert_int_equal(vdpa_ops_check(&ops), 0);
 	assert_int_equal(vdpa_device_mapping(&rec->dev), VDPA_MAPPING_SET_MAP);
 	assert_int_equal(vdpa_device_mapping(&dma->dev), VDPA_MAPPING_DMA_MAP);
-	stop(&f);
+	fixture_stop(&f);
 }
 
 static void fields_are_checked(void **state)
@@ -336,7 +336,7 @@ static void fields_are_checked(void **state)
 	struct vdpa_device dev;
 	struct fixture f;
 
-	start(&f);
+	fixture_start(&f);
 	rec = device(&f, "a");
 	for (int i = 0; i < 6; i++) {
 		memset(&dev, 0, sizeof(dev));
@@ -367,7 +367,7 @@ static void fields_are_checked(void **state)
 		assert_int_equal(vdpa_device_init(&dev, f.bus), -EINVAL);
 		assert_true(refuse_reason()[0] != '\0');
 	}
-	stop(&f);
+	fixture_stop(&f);
 }
 
 static void deviations_are_one_bit_a_row(void **state)

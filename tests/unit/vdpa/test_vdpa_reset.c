@@ -37,14 +37,14 @@ struct fixture {
 	struct recorder *rec;
 };
 
-static void start(struct fixture *f, const struct recorder_options *opt)
+static void fixture_start(struct fixture *f, const struct recorder_options *opt)
 {
 	assert_int_equal(memory_space_create_own(&f->space), 0);
 	assert_int_equal(vdpa_bus_create(f->space, &f->bus), 0);
 	f->rec = recorder_create(f->bus, opt);
 }
 
-static void stop(struct fixture *f)
+static void fixture_stop(struct fixture *f)
 {
 	vdpa_bus_destroy(f->bus);
 	memory_space_put(f->space);
@@ -67,15 +67,15 @@ static void every_cell_tells_the_parent_what_it_says(void **state)
 	for (int bits = 0; bits < 4; bits++) {
 		bool compat = bits & 1;
 
-		start(&f,
-		      &(struct recorder_options){.compat_reset = compat, .no_reset_map = bits & 2});
+		fixture_start(&f, &(struct recorder_options){.compat_reset = compat,
+							     .no_reset_map = bits & 2});
 		for (size_t i = 0; i < ARRAY_LEN(cells); i++) {
 			assert_int_equal(reset(&f, cells[i].event, cells[i].acked), 0);
 			recorder_reads(f.rec, compat ? cells[i].compat : cells[i].plain);
 			assert_int_equal(vdpa_reset_removes_mappings(cells[i].event),
 					 cells[i].removes);
 		}
-		stop(&f);
+		fixture_stop(&f);
 	}
 }
 
@@ -84,7 +84,7 @@ static void parents_error_is_handed_on_and_features_are_invalid(void **state)
 	struct fixture f;
 	char byte;
 
-	start(&f, &(struct recorder_options){.compat_reset = true});
+	fixture_start(&f, &(struct recorder_options){.compat_reset = true});
 	mutex_lock(&f.rec->dev.lock);
 	assert_int_equal(vdpa_set_features(&f.rec->dev, 1ULL << 33), 0);
 	assert_true(f.rec->dev.features_valid);
@@ -99,7 +99,7 @@ static void parents_error_is_handed_on_and_features_are_invalid(void **state)
 	vdpa_get_config(&f.rec->dev, 0, &byte, 1);
 	mutex_unlock(&f.rec->dev.lock);
 	recorder_reads(f.rec, "set_driver_features(0x0)\n");
-	stop(&f);
+	fixture_stop(&f);
 }
 
 static void reset_map_is_optional(void **state)
@@ -107,12 +107,12 @@ static void reset_map_is_optional(void **state)
 	struct fixture f;
 
 	for (int without = 0; without < 2; without++) {
-		start(&f, &(struct recorder_options){.no_reset_map = without});
+		fixture_start(&f, &(struct recorder_options){.no_reset_map = without});
 		mutex_lock(&f.rec->dev.lock);
 		vdpa_reset_map(&f.rec->dev, 1);
 		mutex_unlock(&f.rec->dev.lock);
 		recorder_reads(f.rec, without ? "" : "reset_map(1)\n");
-		stop(&f);
+		fixture_stop(&f);
 	}
 }
 
@@ -130,9 +130,9 @@ static void persist_is_offered_by_three_kinds(void **state)
 			bool expected = opt.mapping == VDPA_MAPPING_PLATFORM || !(bits & 1) ||
 					((bits & 2) && (bits & 4));
 
-			start(&f, &opt);
+			fixture_start(&f, &opt);
 			assert_int_equal(vdpa_can_persist(&f.rec->dev), expected);
-			stop(&f);
+			fixture_stop(&f);
 		}
 }
 
@@ -140,7 +140,7 @@ static void domain_is_emptied_and_made_one_to_one(void **state)
 {
 	struct fixture f;
 
-	start(&f, &(struct recorder_options){.mapping = VDPA_MAPPING_PLATFORM});
+	fixture_start(&f, &(struct recorder_options){.mapping = VDPA_MAPPING_PLATFORM});
 	assert_true(recorder_where(f.rec, 0, UINT64_MAX, 3) == UINT64_MAX);
 	for (int i = 0; i < 3; i++) {
 		mutex_lock(&f.rec->dev.lock);
@@ -150,14 +150,14 @@ static void domain_is_emptied_and_made_one_to_one(void **state)
 		mutex_unlock(&f.rec->dev.lock);
 		assert_true(recorder_where(f.rec, 0, 0x1000, 3) == 0x1000);
 	}
-	stop(&f);
-	start(&f, &(struct recorder_options){0});
+	fixture_stop(&f);
+	fixture_start(&f, &(struct recorder_options){0});
 	assert_null(f.rec->dev.domain);
 	mutex_lock(&f.rec->dev.lock);
 	assert_int_equal(vdpa_domain_attach(&f.rec->dev), 0);
 	vdpa_domain_detach(&f.rec->dev);
 	mutex_unlock(&f.rec->dev.lock);
-	stop(&f);
+	fixture_stop(&f);
 }
 
 int main(void)

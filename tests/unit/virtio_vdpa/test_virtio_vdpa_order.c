@@ -59,7 +59,7 @@ static void go_live(struct fixture *f)
 	assert_int_equal(vdpa_device_register(&f->rec->dev), 0);
 }
 
-static void start(struct fixture *f, const struct recorder_options *opt)
+static void fixture_start(struct fixture *f, const struct recorder_options *opt)
 {
 	start_bus(f);
 	add_device(f, opt);
@@ -69,7 +69,7 @@ static void start(struct fixture *f, const struct recorder_options *opt)
 	recorder_clear(f->rec);
 }
 
-static void stop(struct fixture *f)
+static void fixture_stop(struct fixture *f)
 {
 	virtio_vdpa_close(f->v);
 	vdpa_bus_destroy(f->bus);
@@ -127,7 +127,7 @@ static void whole_life_is_told_in_order(void **state)
 			      "set_vq_cb(1, none)\nset_status(0x1)\n");
 	assert_int_equal(vdpa_unbind(&f.rec->dev), 0);
 	recorder_reads(f.rec, "");
-	stop(&f);
+	fixture_stop(&f);
 }
 
 /* [8-2]: a packed ring starts with wrap counters 1 */
@@ -136,13 +136,13 @@ static void packed_ring_starts_with_wrap_counters_set(void **state)
 	struct virtio_vdpa_vq *vq;
 	struct fixture f;
 
-	start(&f, &(struct recorder_options){0});
+	fixture_start(&f, &(struct recorder_options){0});
 	assert_int_equal(negotiate(&f), 0);
 	assert_true(virtio_vdpa_has(f.v, VIRTIO_F_RING_PACKED));
 	assert_int_equal(virtio_vdpa_setup_vq(f.v, 0, 0, &vq), 0);
 	assert_int_equal(f.rec->vqs[0].state.last_avail, 0x8000);
 	assert_int_equal(f.rec->vqs[0].state.last_used, 0x8000);
-	stop(&f);
+	fixture_stop(&f);
 }
 
 /* [8-2]: a reset in the middle is the same reset, and the device can be set up again */
@@ -151,7 +151,7 @@ static void reset_forgets_queues_and_starts_again(void **state)
 	struct virtio_vdpa_vq *vq;
 	struct fixture f;
 
-	start(&f, &(struct recorder_options){.compat_reset = true});
+	fixture_start(&f, &(struct recorder_options){.compat_reset = true});
 	assert_int_equal(negotiate(&f), 0);
 	assert_int_equal(virtio_vdpa_setup_vq(f.v, 0, 0, &vq), 0);
 	recorder_clear(f.rec);
@@ -164,7 +164,7 @@ static void reset_forgets_queues_and_starts_again(void **state)
 	assert_int_equal(virtio_vdpa_setup_vq(f.v, 0, 0, &vq), 0);
 	recorder_fail(f.rec, "reset", 1, -EIO);
 	assert_int_equal(virtio_vdpa_reset(f.v), -EIO);
-	stop(&f);
+	fixture_stop(&f);
 }
 
 /* ---- set-up that is refused ---- */
@@ -174,7 +174,7 @@ static void missing_or_used_queues_are_enoent(void **state)
 	struct virtio_vdpa_vq *vq;
 	struct fixture f;
 
-	start(&f, &(struct recorder_options){0});
+	fixture_start(&f, &(struct recorder_options){0});
 	assert_int_equal(negotiate(&f), 0);
 	assert_int_equal(virtio_vdpa_setup_vq(f.v, RECORDER_NVQS, 0, &vq), -ENOENT);
 	assert_non_null(strstr(refuse_reason(), "no virtqueue 3"));
@@ -184,7 +184,7 @@ static void missing_or_used_queues_are_enoent(void **state)
 	recorder_clear(f.rec);
 	assert_int_equal(virtio_vdpa_setup_vq(f.v, 1, 0, &vq), -ENOENT);
 	recorder_reads(f.rec, "");
-	stop(&f);
+	fixture_stop(&f);
 }
 
 static uint16_t num_answer;
@@ -205,7 +205,7 @@ static void size_comes_from_the_parent(void **state)
 	struct virtio_vdpa_vq *vq;
 	struct fixture f;
 
-	start(&f, &(struct recorder_options){0});
+	fixture_start(&f, &(struct recorder_options){0});
 	assert_int_equal(negotiate(&f), 0);
 	f.rec->ops.get_vq_num_max = answer_num_max;
 	num_answer = 0;
@@ -224,7 +224,7 @@ static void size_comes_from_the_parent(void **state)
 	assert_int_equal(virtio_vdpa_vq_num(vq), 256);
 	assert_int_equal(virtio_vdpa_setup_vq(f.v, 0, 16, &vq), 0);
 	assert_int_equal(virtio_vdpa_vq_num(vq), 16);
-	stop(&f);
+	fixture_stop(&f);
 }
 
 /* [8-2]: the ring may shrink on allocation failure */
@@ -233,7 +233,7 @@ static void ring_shrinks_until_there_is_memory(void **state)
 	struct virtio_vdpa_vq *vq;
 	struct fixture f;
 
-	start(&f, &(struct recorder_options){.features = MODERN});
+	fixture_start(&f, &(struct recorder_options){.features = MODERN});
 	assert_int_equal(negotiate(&f), 0);
 	f.rec->ops.get_vq_num_max = answer_num_max;
 	num_answer = 4096;
@@ -247,7 +247,7 @@ static void ring_shrinks_until_there_is_memory(void **state)
 	assert_int_equal(virtio_vdpa_setup_vq(f.v, 1, 0, &vq), -ENOMEM);
 	recorder_reads(f.rec, "");
 	alloc_max = 0;
-	stop(&f);
+	fixture_stop(&f);
 }
 
 /* [8-2]: EINVAL for an address, the parent's own error for a position; nothing is left behind */
@@ -256,7 +256,7 @@ static void refused_queue_is_not_ready(void **state)
 	struct virtio_vdpa_vq *vq;
 	struct fixture f;
 
-	start(&f, &(struct recorder_options){0});
+	fixture_start(&f, &(struct recorder_options){0});
 	assert_int_equal(negotiate(&f), 0);
 	recorder_fail(f.rec, "set_vq_address", 1, -EIO);
 	assert_int_equal(virtio_vdpa_setup_vq(f.v, 0, 0, &vq), -EINVAL);
@@ -267,28 +267,28 @@ static void refused_queue_is_not_ready(void **state)
 	assert_false(f.rec->vqs[0].ready);
 	assert_int_equal(virtio_vdpa_setup_vq(f.v, 0, 0, &vq), 0);
 	assert_true(f.rec->vqs[0].ready);
-	stop(&f);
+	fixture_stop(&f);
 }
 
 static void features_that_are_needed_are_checked(void **state)
 {
 	struct fixture f;
 
-	start(&f, &(struct recorder_options){.features = MODERN | BIT(5)});
+	fixture_start(&f, &(struct recorder_options){.features = MODERN | BIT(5)});
 	assert_int_equal(virtio_vdpa_negotiate(f.v, BIT(5) | BIT(6), 0), 0);
 	assert_int_equal(virtio_vdpa_features(f.v), MODERN | BIT(5));
 	assert_int_equal(virtio_vdpa_reset(f.v), 0);
 	assert_int_equal(virtio_vdpa_negotiate(f.v, 0, BIT(6)), -EOPNOTSUPP);
 	assert_true(virtio_vdpa_status(f.v) & VIRTIO_CONFIG_S_FAILED);
 	assert_non_null(strstr(refuse_reason(), "not 0x40"));
-	stop(&f);
-	start(&f, &(struct recorder_options){.features = BIT(VIRTIO_F_ACCESS_PLATFORM)});
+	fixture_stop(&f);
+	fixture_start(&f, &(struct recorder_options){.features = BIT(VIRTIO_F_ACCESS_PLATFORM)});
 	assert_int_equal(virtio_vdpa_negotiate(f.v, 0, 0), -EOPNOTSUPP); /* no VERSION_1 */
-	stop(&f);
-	start(&f, &(struct recorder_options){.features = BIT(VIRTIO_F_VERSION_1)});
+	fixture_stop(&f);
+	fixture_start(&f, &(struct recorder_options){.features = BIT(VIRTIO_F_VERSION_1)});
 	assert_int_equal(virtio_vdpa_negotiate(f.v, 0, 0), -EIO); /* the parent's own errno */
 	assert_int_equal(virtio_vdpa_features(f.v), 0);
-	stop(&f);
+	fixture_stop(&f);
 }
 
 /* ---- binding, [8-1] ---- */
@@ -311,7 +311,7 @@ static void device_with_id_zero_is_refused(void **state)
 	assert_int_equal(vdpa_bind(&f.rec->dev, "virtio_vdpa"), -EINVAL);
 	assert_int_equal(virtio_vdpa_open(&f.rec->dev, &f.v), -ENODEV);
 	f.v = NULL;
-	stop(&f);
+	fixture_stop(&f);
 }
 
 static void devices_move_between_the_drivers(void **state)
@@ -332,7 +332,7 @@ static void devices_move_between_the_drivers(void **state)
 	assert_int_equal(vdpa_bind(&f.rec->dev, "virtio_vdpa"), 0);
 	assert_int_equal(vhost_vdpa_open(&f.rec->dev, &s), -ENODEV);
 	assert_int_equal(virtio_vdpa_open(&f.rec->dev, &f.v), 0);
-	stop(&f);
+	fixture_stop(&f);
 }
 
 static void override_decides_before_the_order_of_drivers(void **state)
@@ -351,7 +351,7 @@ static void override_decides_before_the_order_of_drivers(void **state)
 	go_live(&f);
 	assert_ptr_equal(other->dev.driver, &virtio_vdpa_driver);
 	assert_ptr_equal(f.rec->dev.driver, &vhost_vdpa_driver);
-	stop(&f);
+	fixture_stop(&f);
 }
 
 static void device_in_use_is_not_unbound_but_by_force(void **state)
@@ -363,7 +363,7 @@ static void device_in_use_is_not_unbound_but_by_force(void **state)
 	uint32_t len;
 	struct fixture f;
 
-	start(&f, &(struct recorder_options){0});
+	fixture_start(&f, &(struct recorder_options){0});
 	assert_int_equal(virtio_vdpa_open(&f.rec->dev, &second), -EBUSY);
 	assert_int_equal(negotiate(&f), 0);
 	assert_int_equal(virtio_vdpa_setup_vq(f.v, 0, 0, &vq), 0);
@@ -389,7 +389,7 @@ static void device_in_use_is_not_unbound_but_by_force(void **state)
 	virtio_vdpa_close(f.v); /* the old user's, which says nothing */
 	recorder_reads(f.rec, "");
 	f.v = second;
-	stop(&f);
+	fixture_stop(&f);
 }
 
 /* ---- configuration ---- */
@@ -406,7 +406,7 @@ static void config_is_within_bounds_and_of_one_generation(void **state)
 	uint8_t buf[8] = {0};
 	struct fixture f;
 
-	start(&f, &(struct recorder_options){0});
+	fixture_start(&f, &(struct recorder_options){0});
 	assert_int_equal(negotiate(&f), 0);
 	memcpy(f.rec->config, "abcdefgh", 8);
 	assert_int_equal(virtio_vdpa_config_size(f.v), 8);
@@ -428,7 +428,7 @@ static void config_is_within_bounds_and_of_one_generation(void **state)
 	f.rec->config_cb.fn(f.rec->config_cb.arg);
 	assert_true(virtio_vdpa_config_changed(f.v));
 	assert_false(virtio_vdpa_config_changed(f.v));
-	stop(&f);
+	fixture_stop(&f);
 }
 
 /* ---- devices that lie ---- */
@@ -472,7 +472,7 @@ static void used_elements_that_make_no_sense_kill_the_queue(void **state)
 	void *cookie;
 	uint32_t len;
 
-	start(&f, &(struct recorder_options){.features = MODERN});
+	fixture_start(&f, &(struct recorder_options){.features = MODERN});
 	f.rec->ops.kick_vq = lying_kick;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		assert_int_equal(negotiate(&f), 0);
@@ -494,7 +494,7 @@ static void used_elements_that_make_no_sense_kill_the_queue(void **state)
 	for (int i = 0; i < 3; i++)
 		assert_int_equal(virtio_vdpa_vq_wait(vq, deadline, &cookie, &len), -EPROTO);
 	assert_int_equal(virtio_vdpa_vq_add(vq, &buf, 0, 1, memory), -EPROTO);
-	stop(&f);
+	fixture_stop(&f);
 }
 
 static void silent_kick(struct vdpa_device *dev, uint16_t idx)
@@ -518,7 +518,7 @@ static void waiting_ends_by_the_deadline_or_a_needed_reset(void **state)
 	void *cookie;
 	uint32_t len;
 
-	start(&f, &(struct recorder_options){0});
+	fixture_start(&f, &(struct recorder_options){0});
 	f.rec->ops.kick_vq = silent_kick;
 	assert_int_equal(negotiate(&f), 0);
 	assert_int_equal(virtio_vdpa_setup_vq(f.v, 0, 0, &vq), 0);
@@ -535,7 +535,7 @@ static void waiting_ends_by_the_deadline_or_a_needed_reset(void **state)
 	assert_int_equal(virtio_vdpa_vq_add(vq, &buf, 0, 0, memory), -EINVAL);
 	assert_int_equal(virtio_vdpa_vq_add(vq, &buf, 0, UINT32_MAX, memory), -EINVAL);
 	assert_int_equal(virtio_vdpa_vq_add(vq, &buf, 0, 1, NULL), -EINVAL);
-	stop(&f);
+	fixture_stop(&f);
 }
 
 int main(void)
