@@ -102,6 +102,17 @@ int devices_check(const struct device_specs *specs)
 	return rc;
 }
 
+bool devices_any_strict(const struct device_specs *specs)
+{
+	struct vdpa_dev_config config;
+	const struct vdpa_mgmt_dev *mgmt;
+
+	for (size_t i = 0; i < specs->nr; i++)
+		if (parse(specs, i, &config, &mgmt) == 0 && config.strict)
+			return true;
+	return false;
+}
+
 static int add_one(struct vdpa_bus *bus, const struct device_specs *specs, size_t nth,
 		   const struct vdpa_driver *drv)
 {

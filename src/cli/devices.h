@@ -6,6 +6,7 @@
 #ifndef HOLDFAST_CLI_DEVICES_H
 #define HOLDFAST_CLI_DEVICES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/compiler.h"
@@ -34,6 +35,9 @@ void device_specs_fini(struct device_specs *specs);
 
 /** devices_check() - can all of @specs be read? Return: 0; -EINVAL and the like with refuse() in words */
 int devices_check(const struct device_specs *specs) HF_MUST_CHECK;
+
+/** devices_any_strict() - does one of @specs ask for the kernel's behaviour? One that cannot be read does not. */
+bool devices_any_strict(const struct device_specs *specs);
 
 /**
  * devices_create() - make a bus with the devices of @specs

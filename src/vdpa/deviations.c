@@ -34,7 +34,8 @@ static const struct vdpa_deviation_info deviations[] = {
 	{VDPA_D8_UNPIN_LAST, "D8", "memory is unpinned only when the device can no longer reach it",
 	 "a device must never see memory that was given back"},
 	{VDPA_D9_RICH_DEVICE, "D9",
-	 "richer devices: packed rings, event index, indirect descriptors, multiqueue",
+	 "richer devices: rings of up to 32768 entries, packed rings, event index, indirect "
+	 "descriptors, multiqueue",
 	 "users expect them"},
 	{VDPA_D10_CALLS_END_WITH_RING, "D10",
 	 "an INVALIDATE that unmaps a running ring's used area empties its call eventfd; it is "

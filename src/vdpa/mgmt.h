@@ -41,6 +41,8 @@ enum vdpa_key {
 	VDPA_KEY_NUM_QUEUES = 1u << 18,
 	VDPA_KEY_HOLD = 1u << 19,      /* off | memlock | SIZE | N% */
 	VDPA_KEY_DIRTY_LOG = 1u << 20, /* on | off */
+	VDPA_KEY_OFFER = 1u << 21,     /* packed, in_order, indirect, all; with commas between */
+	VDPA_KEY_AS = 1u << 22,        /* kernel | dpdk: a preset */
 };
 
 struct vdpa_dev_config {
@@ -61,10 +63,12 @@ struct vdpa_dev_config {
 	bool reset_map;             /* default: true */
 	uint32_t max_iotlb_entries; /* default by mode: 1,048,576 or 2,048 */
 	uint16_t workers;           /* threads; default 1 */
-	uint16_t vq_size;           /* power of two, 2..32768; default 256 (strict is always 256) */
-	uint64_t capacity;          /* bytes, at least 512; default: the backend's */
-	uint16_t num_queues;        /* request queues, 1..64; default 1 */
+	uint16_t vq_size;    /* power of two, 2..32768; default 1024 (strict is always 256) */
+	uint64_t capacity;   /* bytes, at least 512; default: the backend's */
+	uint16_t num_queues; /* request queues, 1..64; default 1 */
 	bool read_only;
+	uint64_t offer; /* virtio feature bits offered besides the default ones */
+	uint8_t preset; /* which words `as` stood for; they are given, too */
 	bool dirty_log_off; /* VHOST_F_LOG_ALL is not offered; default: it is, but never in strict mode */
 };
 

@@ -4,8 +4,13 @@
  * what its value is, which values are allowed, and which of them strict mode allows; the parser knows
  * no key by name but `mgmtdev` and `name`, which decide on the rest. What is wrong comes back as one
  * line with the offending word.
+ *
+ * `as WORD` is a preset: it stands for a few other words of a SPEC, which one table has. A key that is given
+ * beside it must have the preset's value.
  */
 #include <errno.h>
+#include <linux/virtio_config.h>
+#include <linux/virtio_ring.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +22,10 @@
 
 #define DEFAULT_MGMTDEV "vdpasim_net"
 #define MAX_WORD        256
+#define VQ_SIZE_STRICT  256
+/* QEMU 10's network card asks for 1024 whatever its options are; QEMU's generic vDPA device takes the number that the
+ * device says, and ends the process if it exceeds 1024. */
+#define VQ_SIZE_DEFAULT 1024
 
 enum kind {
 	KIND_NAME,
@@ -26,7 +35,8 @@ enum kind {
 	KIND_POWER_OF_TWO,
 	KIND_SIZE,
 	KIND_BUDGET,
-	KIND_CHOICE
+	KIND_CHOICE,
+	KIND_BITS /* words with commas between them; each is a bit */
 };
 
 struct choice {
@@ -54,6 +64,20 @@ static const struct choice mappings[] = {{"set_map", VDPA_MAPPING_SET_MAP},
 					 {"platform", VDPA_MAPPING_PLATFORM},
 					 {NULL, 0}};
 static const struct choice quirks[] = {{"none", false}, {"linux-6.12", true}, {NULL, 0}};
+static const struct choice offers[] = {{"packed", VIRTIO_F_RING_PACKED},
+				       {"in_order", VIRTIO_F_IN_ORDER},
+				       {"indirect", VIRTIO_RING_F_INDIRECT_DESC},
+				       {NULL, 0}};
+
+enum { PRESET_NONE, PRESET_KERNEL, PRESET_DPDK };
+
+static const struct choice presets[] = {
+	{"kernel", PRESET_KERNEL}, {"dpdk", PRESET_DPDK}, {NULL, 0}};
+static const char *const preset_specs[] = {
+	[PRESET_NONE] = "",
+	[PRESET_KERNEL] = "quirks linux-6.12 memory pinned",
+	[PRESET_DPDK] = "offer all vq_size 32768",
+};
 
 #define FIELD(f) offsetof(struct vdpa_dev_config, f), sizeof(((struct vdpa_dev_config *)0)->f)
 
@@ -84,6 +108,8 @@ static const struct key keys[] = {
 	 128ULL << 20, NULL},
 	{"num_queues", VDPA_KEY_NUM_QUEUES, KIND_NUMBER, FIELD(num_queues), 1, 64, 1, 0, NULL},
 	{"read_only", VDPA_KEY_READ_ONLY, KIND_CHOICE, FIELD(read_only), 0, 0, 0, 0, on_off},
+	{"offer", VDPA_KEY_OFFER, KIND_BITS, FIELD(offer), 0, 0, 0, 0, offers},
+	{"as", VDPA_KEY_AS, KIND_CHOICE, FIELD(preset), 0, 0, 0, 0, presets},
 };
 
 /* ---- the value of one key ---- */
@@ -247,6 +273,45 @@ static int parse_choice(const struct key *key, const char *word, struct vdpa_dev
 	return refuse(-EINVAL, "%s \"%s\" is none of: %s", key->name, word, words);
 }
 
+/* Return: the mask of one of the words, of all for "all", 0 for none of them */
+static uint64_t bits_of(const struct key *key, const char *word, size_t len)
+{
+	bool all = len == 3 && memcmp(word, "all", 3) == 0;
+	uint64_t bits = 0;
+
+	for (const struct choice *c = key->choices; c->word; c++)
+		if (all || (strlen(c->word) == len && memcmp(c->word, word, len) == 0))
+			bits |= 1ULL << c->value;
+	return bits;
+}
+
+static int parse_bits(const struct key *key, const char *word, struct vdpa_dev_config *config)
+{
+	uint64_t bits = 0, one;
+	const char *p = word;
+	char words[128] = "";
+	size_t used = 0;
+
+	while (true) {
+		size_t len = strcspn(p, ",");
+
+		one = bits_of(key, p, len);
+		bits |= one;
+		p += len;
+		if (!one || *p == '\0')
+			break;
+		p++;
+	}
+	if (one) {
+		store(config, key, bits);
+		return 0;
+	}
+	for (const struct choice *c = key->choices; c->word; c++)
+		used += (size_t)snprintf(words + used, sizeof(words) - used, "%s, ", c->word);
+	return refuse(-EINVAL, "%s \"%s\" is no list, with commas, of: %sall", key->name, word,
+		      words);
+}
+
 static int parse_value(const struct key *key, const char *word, struct vdpa_dev_config *config)
 {
 	switch (key->kind) {
@@ -263,6 +328,8 @@ static int parse_value(const struct key *key, const char *word, struct vdpa_dev_
 		return parse_budget(key, word, config);
 	case KIND_CHOICE:
 		return parse_choice(key, word, config);
+	case KIND_BITS:
+		return parse_bits(key, word, config);
 	}
 	return -EINVAL;
 }
@@ -355,10 +422,30 @@ static void set_defaults(struct vdpa_dev_config *config)
 		.mapping = VDPA_MAPPING_SET_MAP,
 		.reset_map = true,
 		.workers = 1,
-		.vq_size = 256,
 		.num_queues = 1,
 	};
 	memcpy(config->mgmtdev, DEFAULT_MGMTDEV, sizeof(DEFAULT_MGMTDEV));
+}
+
+/* A preset's words count as given, so that all checks of them are made. */
+static int apply_preset(struct vdpa_dev_config *config)
+{
+	const char *words = preset_specs[config->preset];
+	struct vdpa_dev_config preset = {0};
+	int ret = parse_words(words, &preset);
+
+	for (size_t i = 0; !ret && i < ARRAY_LEN(keys); i++) {
+		const struct key *key = &keys[i];
+
+		if (!(preset.given & key->bit))
+			continue;
+		if ((config->given & key->bit) && load(config, key) != load(&preset, key))
+			return refuse(-EINVAL, "key '%s' conflicts with as %s, which is: %s",
+				      key->name, presets[config->preset - 1].word, words);
+		store(config, key, load(&preset, key));
+		config->given |= key->bit;
+	}
+	return ret;
 }
 
 static int find_mgmt(const struct vdpa_mgmt_dev *const *mgmt, size_t nr_mgmt, const char *name,
@@ -381,7 +468,7 @@ static int find_mgmt(const struct vdpa_mgmt_dev *const *mgmt, size_t nr_mgmt, co
 
 static int check_keys_taken(const struct vdpa_mgmt_dev *mgmt, const struct vdpa_dev_config *config)
 {
-	uint32_t taken = mgmt->keys | VDPA_KEY_NAME | VDPA_KEY_MGMTDEV;
+	uint32_t taken = mgmt->keys | VDPA_KEY_NAME | VDPA_KEY_MGMTDEV | VDPA_KEY_AS;
 
 	for (size_t i = 0; i < ARRAY_LEN(keys); i++)
 		if (config->given & keys[i].bit & ~taken)
@@ -398,6 +485,9 @@ static int check_strict(const struct vdpa_dev_config *config)
 	if ((config->given & VDPA_KEY_HOLD) && config->hold != MEMORY_HOLD_OFF)
 		return refuse(-EINVAL, "hold conflicts with quirks linux-6.12, whose only value "
 				       "is off");
+	if (config->given & VDPA_KEY_OFFER)
+		return refuse(-EINVAL, "offer conflicts with quirks linux-6.12: that device offers "
+				       "what the kernel's does");
 	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
 		const struct key *key = &keys[i];
 		uint64_t value;
@@ -426,6 +516,8 @@ int vdpa_spec_parse(const struct vdpa_mgmt_dev *const *mgmt, size_t nr_mgmt, con
 	set_defaults(&c);
 	ret = parse_words(spec, &c);
 	if (!ret)
+		ret = apply_preset(&c);
+	if (!ret)
 		ret = find_mgmt(mgmt, nr_mgmt, c.mgmtdev, &found);
 	if (!ret)
 		ret = check_keys_taken(found, &c);
@@ -441,6 +533,8 @@ int vdpa_spec_parse(const struct vdpa_mgmt_dev *const *mgmt, size_t nr_mgmt, con
 		c.compat_reset = c.strict;
 	if (!(c.given & VDPA_KEY_MAX_IOTLB_ENTRIES))
 		c.max_iotlb_entries = c.strict ? 2048 : IOTLB_MAX_ENTRIES_DEFAULT;
+	if (!(c.given & VDPA_KEY_VQ_SIZE))
+		c.vq_size = c.strict ? VQ_SIZE_STRICT : VQ_SIZE_DEFAULT;
 	*config = c;
 	*out_mgmt = found;
 	return 0;

@@ -12,7 +12,7 @@ def boot(lab):
     """the guest boots with packed=on and negotiates packed rings"""
     lab.add_tap()
     lab.server = FileServer(HOST_IP)
-    lab.boot(device=",packed=on")
+    lab.boot(device=",packed=on", spec="offer packed")
     features = lab.guest.run("cat /sys/class/net/eth0/device/features").strip()
     check(features[RING_PACKED] == "1", "packed rings are not negotiated: %s", features)
     lab.check_ping(20)

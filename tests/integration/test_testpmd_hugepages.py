@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""testpmd on huge pages: its memory grows while the device runs, and is mapped anew each time."""
+"""testpmd on huge pages: its memory grows while the device runs, and is mapped anew each time.
+
+The device is DPDK's preset here, and the default one without huge pages.
+"""
 
 import os
 
@@ -28,7 +31,7 @@ def on_huge_pages(scenario):
     def run(lab):
         if int(os.environ["HOLDFAST_HUGEPAGES"]) < PAGES:
             raise Skip("cannot reserve %d huge pages (that takes root, and memory)" % PAGES)
-        scenario(lab, memory=MEMORY)
+        scenario(lab, memory=MEMORY, spec="as dpdk ")
     run.__doc__ = scenario.__doc__
     return run
 

@@ -19,7 +19,7 @@ class Testpmd:
     """One testpmd process, forwarding from its start. packets, octets and dropped are its latest counts."""
 
     def __init__(self, lab, mode, backend="loopback", memory=NO_HUGE, options=(),
-                 device=None):
+                 spec="", device=None):
         if CONTROL:
             raise Skip("a control run has no Holdfast")
         if not shutil.which("dpdk-testpmd"):
@@ -31,7 +31,7 @@ class Testpmd:
         self._buffer = b""
         log = "%s/holdfast-%s.log" % (lab.logs, mode)
         self._output = open("%s/testpmd-%s.log" % (lab.logs, mode), "wb")
-        device = device or ("-d", "mgmtdev vdpasim_net backend " + backend)
+        device = device or ("-d", "mgmtdev vdpasim_net " + spec + "backend " + backend)
         command = [lab.holdfast, "run", *device, "--log", log, "--", "dpdk-testpmd",
                    "-l", "0,1", *memory, "--no-pci", "--no-telemetry",
                    "--vdev=net_virtio_user0,path=/dev/vhost-vdpa-0,queues=1", "--",

@@ -9,6 +9,7 @@
 #include "cli/check/check.h"
 #include "cli/check/random.h"
 #include "cli/cli.h"
+#include "cli/devices.h"
 
 #include <fnmatch.h>
 #include <getopt.h>
@@ -509,13 +510,26 @@ static int check_nodes(struct check_device *devs, size_t nr, const struct check_
 	return status;
 }
 
+/* Of a kernel's node nothing is known but that a kernel has it. */
+static bool is_strict(const char *spec)
+{
+	struct device_specs specs = {0};
+	bool strict;
+	int rc;
+
+	if (!spec && !getenv(DEVICES_ENV))
+		return true;
+	rc = spec ? device_specs_add(&specs, spec) : device_specs_from_env(&specs);
+	strict = !rc && devices_any_strict(&specs);
+	device_specs_fini(&specs);
+	return strict;
+}
+
 static void name_node(struct check_device *dev, const struct check_options *opts, const char *path,
 		      const char *spec)
 {
-	const char *devices = spec ? spec : getenv("HOLDFAST_DEVICES");
-
-	dev->holdfast = getenv("HOLDFAST_DEVICES") != NULL;
-	dev->strict = opts->strict >= 0 ? opts->strict : !devices || strstr(devices, "linux-6.12");
+	dev->holdfast = getenv(DEVICES_ENV) != NULL;
+	dev->strict = opts->strict >= 0 ? opts->strict : is_strict(spec);
 	/* Memory made for the purpose is nobody's data. */
 	dev->overwrite = opts->overwrite || (spec && !strstr(spec, "file"));
 	dev->quiet_ms = CHECK_QUIET_MAX;

@@ -50,6 +50,10 @@
 	(F(MRG_RXBUF) | F(CTRL_RX) | F(CTRL_VLAN) | F(CTRL_RX_EXTRA) |                             \
 	 1ULL << VIRTIO_RING_F_INDIRECT_DESC | 1ULL << VIRTIO_RING_F_EVENT_IDX |                   \
 	 1ULL << VIRTIO_F_RING_PACKED | 1ULL << VIRTIO_F_IN_ORDER)
+/* Offered only when asked for: QEMU refuses to migrate a guest whose device offers one of them. */
+#define SIMNET_FEATURES_ASKED                                                                      \
+	(1ULL << VIRTIO_RING_F_INDIRECT_DESC | 1ULL << VIRTIO_F_RING_PACKED |                      \
+	 1ULL << VIRTIO_F_IN_ORDER)
 /* What a backend that carries offloads and multiqueue offers. */
 #define SIMNET_FEATURES_ALL                                                                        \
 	(SIMNET_FEATURES_STRICT | SIMNET_FEATURES_RICH | SIMNET_OFFLOADS |                         \
@@ -177,6 +181,7 @@ extern const struct vdpasim_type simnet_type;
 /** simnet_create() - @config as given; the backend is open. Return: 0 or refuse() */
 int simnet_create(const struct vdpa_dev_config *config, struct simnet **out) HF_MUST_CHECK;
 void simnet_destroy(struct simnet *net);
+/** simnet_features() - all that this card can offer */
 uint64_t simnet_features(const struct simnet *net, const struct vdpa_dev_config *config);
 
 /* ---- simnet.c ---- */

@@ -168,6 +168,13 @@ static inline bool vdpasim_acked(const struct vdpasim *sim, unsigned int bit)
 	return (sim->driver_features >> bit) & 1;
 }
 
+/* ---- features.c ---- */
+/** vdpasim_choose_features() - what a device offers
+ * @supported: all that it can. @asked_for: those of them that a SPEC must ask for
+ * Return: 0 or refuse() */
+int vdpasim_choose_features(const struct vdpa_dev_config *config, uint64_t supported,
+			    uint64_t asked_for, uint64_t *offered) HF_MUST_CHECK;
+
 /* ---- ops.c ---- */
 /** vdpasim_ops_fill() - the operations that this combination of options has */
 void vdpasim_ops_fill(struct vdpasim *sim, const struct vdpa_dev_config *config);

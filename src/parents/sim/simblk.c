@@ -7,20 +7,6 @@
 #include "base/refuse.h"
 #include "simblk_internal.h"
 
-static int choose_features(const struct vdpa_dev_config *config, uint64_t supported,
-			   uint64_t *offered)
-{
-	*offered = supported;
-	if (!(config->given & VDPA_KEY_FEATURES))
-		return 0;
-	if (config->features & ~supported)
-		return refuse(-EINVAL, "features 0x%llx are not among the device's 0x%llx",
-			      (unsigned long long)(config->features & ~supported),
-			      (unsigned long long)supported);
-	*offered = config->features;
-	return 0;
-}
-
 /* What the table of keys cannot say. */
 static int check_config(const struct vdpa_dev_config *config)
 {
@@ -58,7 +44,8 @@ static int blk_dev_add(const struct vdpa_mgmt_dev *mgmt, struct vdpa_bus *bus,
 	if (err)
 		return err;
 	params.priv = blk;
-	err = choose_features(config, simblk_features(blk), &params.features);
+	err = vdpasim_choose_features(config, simblk_features(blk), SIMBLK_FEATURES_ASKED,
+				      &params.features);
 	if (!err)
 		err = vdpasim_create(bus, config, &params);
 	if (err)
@@ -73,7 +60,7 @@ const struct vdpa_mgmt_dev simblk_mgmt_dev = {
 		VDPA_KEY_NUM_QUEUES | VDPA_KEY_FEATURES | VDPA_KEY_BACKEND | VDPA_KEY_MEMORY |
 		VDPA_KEY_MAPPING | VDPA_KEY_QUIRKS | VDPA_KEY_COMPAT_RESET | VDPA_KEY_RESET_MAP |
 		VDPA_KEY_MAX_IOTLB_ENTRIES | VDPA_KEY_WORKERS | VDPA_KEY_VQ_SIZE |
-		VDPA_KEY_MEMLOCK | VDPA_KEY_HOLD | VDPA_KEY_DIRTY_LOG,
+		VDPA_KEY_MEMLOCK | VDPA_KEY_HOLD | VDPA_KEY_DIRTY_LOG | VDPA_KEY_OFFER,
 	.default_name = "blk",
 	.max_vqs = 64,
 	.features = SIMBLK_FEATURES_ALL,

@@ -48,7 +48,9 @@
 #define SIMBLK_FEATURES_RICH                                                                       \
 	(1ULL << VIRTIO_RING_F_INDIRECT_DESC | 1ULL << VIRTIO_RING_F_EVENT_IDX |                   \
 	 1ULL << VIRTIO_F_RING_PACKED | 1ULL << VIRTIO_F_IN_ORDER)
-#define SIMBLK_FEATURES_ALL (SIMBLK_FEATURES_STRICT | SIMBLK_FEATURES_RICH | SIMBLK_F(RO))
+/* Offered only when asked for. Indirect descriptors are not among them: QEMU migrates no vhost-vdpa disk anyway. */
+#define SIMBLK_FEATURES_ASKED (1ULL << VIRTIO_F_RING_PACKED | 1ULL << VIRTIO_F_IN_ORDER)
+#define SIMBLK_FEATURES_ALL   (SIMBLK_FEATURES_STRICT | SIMBLK_FEATURES_RICH | SIMBLK_F(RO))
 
 struct simblk;
 
@@ -107,6 +109,7 @@ extern const struct vdpasim_type simblk_type;
 /** simblk_create() - a disk without a device, backend open. Return: 0; -errno with refuse() in words */
 int simblk_create(const struct vdpa_dev_config *config, struct simblk **out) HF_MUST_CHECK;
 void simblk_destroy(struct simblk *blk);
+/** simblk_features() - all that this disk can offer */
 uint64_t simblk_features(const struct simblk *blk);
 
 /* ---- simblk_request.c ---- */

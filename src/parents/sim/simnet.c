@@ -20,15 +20,10 @@ static int check_features(const struct vdpa_dev_config *config, uint64_t support
 		{VDPA_KEY_MTU, F(MTU), "mtu"},
 		{VDPA_KEY_MAX_VQP, F(MQ), "max_vqp"},
 	};
+	int err = vdpasim_choose_features(config, supported, SIMNET_FEATURES_ASKED, offered);
 
-	*offered = supported;
-	if (!(config->given & VDPA_KEY_FEATURES))
-		return 0;
-	if (config->features & ~supported)
-		return refuse(-EINVAL, "features 0x%llx are not among the device's 0x%llx",
-			      (unsigned long long)(config->features & ~supported),
-			      (unsigned long long)supported);
-	*offered = config->features;
+	if (err || !(config->given & VDPA_KEY_FEATURES))
+		return err;
 	for (size_t i = 0; i < ARRAY_LEN(needs); i++) {
 		if (needs[i].key == VDPA_KEY_MAX_VQP && config->max_vqp == 1)
 			continue;
@@ -98,7 +93,7 @@ const struct vdpa_mgmt_dev simnet_mgmt_dev = {
 		VDPA_KEY_FEATURES | VDPA_KEY_BACKEND | VDPA_KEY_MEMORY | VDPA_KEY_MAPPING |
 		VDPA_KEY_QUIRKS | VDPA_KEY_COMPAT_RESET | VDPA_KEY_RESET_MAP |
 		VDPA_KEY_MAX_IOTLB_ENTRIES | VDPA_KEY_WORKERS | VDPA_KEY_VQ_SIZE |
-		VDPA_KEY_MEMLOCK | VDPA_KEY_HOLD | VDPA_KEY_DIRTY_LOG,
+		VDPA_KEY_MEMLOCK | VDPA_KEY_HOLD | VDPA_KEY_DIRTY_LOG | VDPA_KEY_OFFER,
 	.default_name = "net",
 	.max_vqs = 2 * SIMNET_PAIRS_MAX + 1,
 	.features = SIMNET_FEATURES_ALL,

@@ -130,18 +130,18 @@ static void mgmt_9_2_devices_show_as_in_iproute2(void **state)
 {
 	(void)state;
 	works("{\"command\":\"dev show\"}", "{\"dev\":{}}");
-	add("name n0 mgmtdev vdpasim_net max_vqp 2 vq_size 1024");
+	add("name n0 mgmtdev vdpasim_net max_vqp 2 vq_size 256");
 	add("name b0 mgmtdev vdpasim_blk");
 	works("{\"command\":\"dev show\"}",
 	      "{\"dev\":{\"n0\":{\"type\":\"network\",\"mgmtdev\":\"vdpasim_net\",\"vendor_id\":0,"
-	      "\"max_vqs\":5,\"max_vq_size\":1024,\"node\":\"/dev/vhost-vdpa-0\"},"
+	      "\"max_vqs\":5,\"max_vq_size\":256,\"node\":\"/dev/vhost-vdpa-0\"},"
 	      "\"b0\":{\"type\":\"block\",\"mgmtdev\":\"vdpasim_blk\",\"vendor_id\":0,"
-	      "\"max_vqs\":1,\"max_vq_size\":256,\"node\":\"/dev/vhost-vdpa-1\"}}}");
+	      "\"max_vqs\":1,\"max_vq_size\":1024,\"node\":\"/dev/vhost-vdpa-1\"}}}");
 	works("{\"command\":\"dev del\",\"dev\":\"n0\"}", "{}");
 	/* the lowest free number, [9-4] */
 	works("{\"command\":\"dev add\",\"spec\":\"name n1 mgmtdev vdpasim_net\"}",
 	      "{\"dev\":{\"n1\":{\"type\":\"network\",\"mgmtdev\":\"vdpasim_net\",\"vendor_id\":0,"
-	      "\"max_vqs\":3,\"max_vq_size\":256,\"node\":\"/dev/vhost-vdpa-0\"}}}");
+	      "\"max_vqs\":3,\"max_vq_size\":1024,\"node\":\"/dev/vhost-vdpa-0\"}}}");
 }
 
 static void mgmtdevs_show_classes_queues_and_features(void **state)

@@ -28,6 +28,8 @@ struct vdpa_dev_config rig_config(void)
 		.max_iotlb_entries = 1048576,
 		.workers = 1,
 		.vq_size = 256,
+		.offer = BIT(VIRTIO_F_RING_PACKED) | BIT(VIRTIO_F_IN_ORDER) |
+			 BIT(VIRTIO_RING_F_INDIRECT_DESC),
 	};
 	return c;
 }

@@ -53,7 +53,7 @@ struct rig {
 	uint64_t (*iova_of)(struct rig *rig, const void *p); /* NULL: 1:1 */
 };
 
-/** rig_config() - defaults as the parser has them */
+/** rig_config() - defaults as the parser has them, but for rings of 256 and all of their features offered */
 struct vdpa_dev_config rig_config(void);
 /** rig_expect_refused() - a card with @backend and @max_vqp cannot be made: @err, and @words among the reason's */
 void rig_expect_refused(const char *backend, uint16_t max_vqp, int err, const char *words);

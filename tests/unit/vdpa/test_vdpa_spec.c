@@ -65,7 +65,8 @@ static void empty_spec_is_the_default_device(void **state)
 		assert_true(config.reset_map);
 		assert_int_equal(config.max_iotlb_entries, 1048576);
 		assert_int_equal(config.workers, 1);
-		assert_int_equal(config.vq_size, 256);
+		assert_int_equal(config.vq_size, 1024);
+		assert_true(config.offer == 0);
 	}
 }
 
@@ -121,6 +122,8 @@ static const char *const good[][2] = {
 	{"read_only", "off"},
 	{"hold", "off"},
 	{"dirty_log", "off"},
+	{"offer", "all"},
+	{"as", "dpdk"},
 };
 
 static void every_key_misspelt_is_named_with_the_known_ones(void **state)
@@ -249,6 +252,66 @@ static void words_out_of_the_list_name_the_list(void **state)
 	refused("reset_map 1", -EINVAL, "on, off");
 }
 
+static void offer_takes_words_with_commas(void **state)
+{
+	static const struct {
+		const char *words;
+		uint64_t bits;
+	} lists[] = {
+		{"packed", 1ULL << 34},
+		{"in_order", 1ULL << 35},
+		{"indirect", 1ULL << 28},
+		{"packed,indirect", 1ULL << 34 | 1ULL << 28},
+		{"indirect,in_order,packed", 1ULL << 34 | 1ULL << 35 | 1ULL << 28},
+		{"all", 1ULL << 34 | 1ULL << 35 | 1ULL << 28},
+	};
+	static const char *const bad[] = {
+		"none",           "packed,", ",packed", "packed,,indirect", "Packed",
+		"packed,inorder", "pack",    "allx",    "packed;",          "packed,in_order,"};
+	char spec[64];
+
+	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
+		snprintf(spec, sizeof(spec), "offer %s", lists[i].words);
+		assert_int_equal(parse(spec), 0);
+		assert_true(config.offer == lists[i].bits);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		snprintf(spec, sizeof(spec), "offer %s", bad[i]);
+		refused(spec, -EINVAL, bad[i]);
+		refused(spec, -EINVAL, "packed, in_order, indirect, all");
+	}
+}
+
+/* `as` is what its words are, and no word beside it may say otherwise. */
+static void presets_stand_for_words(void **state)
+{
+	struct vdpa_dev_config words;
+
+	assert_int_equal(parse("quirks linux-6.12 memory pinned"), 0);
+	words = config;
+	assert_int_equal(parse("as kernel"), 0);
+	assert_true(config.strict);
+	assert_int_equal(config.memory, MEMORY_PINNED);
+	assert_true(config.compat_reset == words.compat_reset && config.hold == words.hold &&
+		    config.max_iotlb_entries == words.max_iotlb_entries &&
+		    config.vq_size == words.vq_size && config.offer == words.offer);
+	assert_int_equal(config.given, words.given | VDPA_KEY_AS);
+	assert_int_equal(parse("memory pinned as kernel mac 52:54:00:12:34:56"), 0);
+	refused("memory va as kernel", -EINVAL, "key 'memory' conflicts with as kernel");
+	refused("as kernel quirks none", -EINVAL, "quirks linux-6.12 memory pinned");
+	refused("as kernel vq_size 1024", -EINVAL, "vq_size 1024 conflicts");
+	refused("as kernel offer packed", -EINVAL, "offer conflicts with quirks linux-6.12");
+
+	assert_int_equal(parse("as dpdk"), 0);
+	assert_true(config.offer == (1ULL << 34 | 1ULL << 35 | 1ULL << 28));
+	assert_int_equal(config.vq_size, 32768);
+	refused("offer packed as dpdk", -EINVAL, "key 'offer' conflicts with as dpdk");
+	refused("as dpdk quirks linux-6.12", -EINVAL, "offer conflicts with quirks linux-6.12");
+	refused("as qemu", -EINVAL, "as \"qemu\" is none of: kernel, dpdk");
+	refused("mgmtdev vdpasim_blk as dpdk", -EOPNOTSUPP, "vdpasim_blk takes no key");
+	assert_int_equal(parse("mgmtdev vdpasim_blk as kernel"), 0);
+}
+
 static void sizes_take_one_suffix(void **state)
 {
 	static const struct {
@@ -373,6 +436,8 @@ int main(void)
 		cmocka_unit_test(every_key_twice_or_without_value_is_named),
 		cmocka_unit_test(numbers_out_of_range_name_value_and_range),
 		cmocka_unit_test(words_out_of_the_list_name_the_list),
+		cmocka_unit_test(offer_takes_words_with_commas),
+		cmocka_unit_test(presets_stand_for_words),
 		cmocka_unit_test(sizes_take_one_suffix),
 		cmocka_unit_test(macs_are_six_bytes),
 		cmocka_unit_test(names_are_bounded),
