@@ -17,6 +17,8 @@
  *
  *  (5) A lingering worker asks epoll again and again instead of sleeping in it, offline and without the
  *	lock, so it delays neither control threads nor grace periods.
+ *  (6) A time for worker_wake_in() is stored before the eventfd is written, so a thread that sleeps without
+ *	knowing of it wakes, and has it for its next sleep.
  *
  * Eventfds that are watched edge-triggered need no read: each write makes epoll report them anew.
  */
@@ -34,9 +36,9 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/rcu.h"
@@ -46,6 +48,7 @@ enum {
 	NR_EVENTS = 64,         /* collected at once */
 	NR_BATCHES_A_LOOK = 16, /* batches between two looks at the fds of a busy worker */
 	NR_SPINS = 200,         /* pauses, some microseconds, before a wait for the lock sleeps */
+	MS_MAX = 1000,          /* one sleep with an end */
 };
 #define WAKE_SLOT UINT32_MAX
 
@@ -68,8 +71,9 @@ struct worker {
 	uint32_t nr_served;   /* ... that got it; atomic, futex word of the handover */
 	bool handing_over;    /* the thread sleeps on nr_served; atomic */
 	bool stop;            /* atomic */
-	int64_t linger_until; /* CLOCK_MONOTONIC, ns: do not sleep before; atomic */
-	bool wake_pending;    /* the eventfd is written and not seen yet; atomic */
+	int64_t linger_until; /* clock_now_ns(): do not sleep before; atomic */
+	int64_t wake_at; /* clock_now_ns(): do not sleep beyond; INT64_MAX: no such time; atomic */
+	bool wake_pending; /* the eventfd is written and not seen yet; atomic */
 	int epoll_fd;
 	int wake_fd;
 	pid_t pid; /* process that the thread lives in; const after create */
@@ -212,12 +216,22 @@ static void run_batches(struct worker *w, struct epoll_event *events)
 	}
 }
 
-static int64_t now_ns(void)
+/* Sleep for events, but not beyond wake_at. Return: number of events, 0 at that time, -1 with errno */
+static int sleep_for_events(struct worker *w, struct epoll_event *events)
 {
-	struct timespec ts;
+	int64_t at = __atomic_load_n(&w->wake_at, __ATOMIC_ACQUIRE), left_ms;
+	int nr;
 
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
+	if (at == INT64_MAX)
+		return epoll_wait(w->epoll_fd, events, NR_EVENTS, -1);
+	left_ms = (at - clock_now_ns()) / NS_PER_MS + 1; /* not early */
+	left_ms = left_ms < 0 ? 0 : left_ms < MS_MAX ? left_ms : MS_MAX;
+	nr = epoll_wait(w->epoll_fd, events, NR_EVENTS, (int)left_ms);
+	/* If the exchange fails, an earlier time was set meanwhile, and the eventfd is written. */
+	if (at <= clock_now_ns())
+		(void)__atomic_compare_exchange_n(&w->wake_at, &at, INT64_MAX, false,
+						  __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+	return nr;
 }
 
 /* Offline, without the lock. Return: number of events, -1 with errno */
@@ -226,14 +240,14 @@ static int wait_for_events(struct worker *w, struct epoll_event *events)
 	int64_t until = __atomic_load_n(&w->linger_until, __ATOMIC_RELAXED);
 	int nr;
 
-	while (until != 0 && now_ns() < until) {
+	while (until != 0 && clock_now_ns() < until) {
 		nr = epoll_wait(w->epoll_fd, events, NR_EVENTS, 0);
 		if (nr != 0)
 			return nr;
 		(void)sched_yield(); /* whoever shares the processor may be whom we wait for */
 		until = __atomic_load_n(&w->linger_until, __ATOMIC_RELAXED);
 	}
-	return epoll_wait(w->epoll_fd, events, NR_EVENTS, -1);
+	return sleep_for_events(w, events);
 }
 
 static void *worker_main(void *arg) NO_TSA
@@ -301,6 +315,7 @@ int worker_create(const char *name, worker_poll_fn poll, void *arg, struct worke
 		return -ENOMEM;
 	pthread_mutex_init(&w->lock, NULL);
 	w->epoll_fd = w->wake_fd = -1;
+	w->wake_at = INT64_MAX;
 	w->poll = poll;
 	w->poll_arg = arg;
 	w->pid = getpid();
@@ -340,8 +355,21 @@ void worker_wake(struct worker *w)
 
 void worker_linger(struct worker *w, int64_t ns)
 {
-	__atomic_store_n(&w->linger_until, now_ns() + ns, __ATOMIC_RELAXED);
+	__atomic_store_n(&w->linger_until, clock_now_ns() + ns, __ATOMIC_RELAXED);
 	worker_wake(w);
+}
+
+void worker_wake_in(struct worker *w, int64_t ns)
+{
+	int64_t at = clock_now_ns() + ns, held = __atomic_load_n(&w->wake_at, __ATOMIC_RELAXED);
+
+	while (at < held)
+		if (__atomic_compare_exchange_n(&w->wake_at, &held, at, false, __ATOMIC_RELEASE,
+						__ATOMIC_RELAXED))
+			break;
+	/* Asleep, it does not know of the new time. */
+	if (at < held && !worker_is_current(w))
+		worker_wake(w);
 }
 
 bool worker_is_current(const struct worker *w)

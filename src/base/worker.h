@@ -67,6 +67,14 @@ void worker_linger(struct worker *w, int64_t ns);
 bool worker_is_current(const struct worker *w);
 
 /**
+ * worker_wake_in() - make the worker run its poll function once @ns have passed
+ * Several calls before that: the earliest time counts, the later ones are forgotten, so a poll function that
+ * finds a time of its own not reached calls this again. Never early; late as a sleeping thread may be. Any
+ * thread, the worker included.
+ */
+void worker_wake_in(struct worker *w, int64_t ns);
+
+/**
  * worker_watch() - call @fn when @fd is ready
  * @fd:     [borrowed] until worker_unwatch()
  * @events: EPOLLIN, EPOLLOUT, EPOLLET as for epoll_ctl(2). With EPOLLET and an eventfd each write is

@@ -15,6 +15,7 @@
 
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "base/rcu.h"
 #include "base/worker.h"
 #include "../between.h"
@@ -326,6 +327,25 @@ static void worker_idle_does_not_hold_up_grace_periods(void **state)
 	close(done);
 }
 
+/* (6): the earliest of several times counts, set while the thread sleeps; never early, and no other comes after it. */
+static void worker_wake_in_polls_once_at_the_earliest_time(void **state)
+{
+	int done = event_new();
+	int64_t began = clock_now_ns();
+	struct worker *w;
+
+	(void)state;
+	assert_int_equal(worker_create("t", poll_gives_event, &done, &w), 0);
+	worker_wake_in(w, 3600 * NS_PER_SEC);
+	assert_true(wait_event(done) > 0); /* it looks at the time */
+	worker_wake_in(w, 20 * NS_PER_MS);
+	worker_wake_in(w, 7200 * NS_PER_SEC); /* later than what is set: nothing */
+	while (clock_now_ns() - began < 20 * NS_PER_MS)
+		assert_true(wait_event(done) > 0);
+	worker_destroy(w);
+	close(done);
+}
+
 /* (5): one that would not sleep for an hour still serves events, gives its lock away and ends. */
 static void worker_lingering_serves_locks_readers_and_end(void **state)
 {
@@ -494,6 +514,7 @@ int main(void)
 		cmocka_unit_test(worker_lock_held_grace_period_ends),
 		cmocka_unit_test(worker_idle_does_not_hold_up_grace_periods),
 		cmocka_unit_test(worker_lingering_serves_locks_readers_and_end),
+		cmocka_unit_test(worker_wake_in_polls_once_at_the_earliest_time),
 		cmocka_unit_test(worker_create_pinned_creator_gets_all_cpus),
 		cmocka_unit_test(worker_create_destroy_1000_leaves_no_fd),
 		cmocka_unit_test(worker_destroy_in_forked_child_returns),
