@@ -157,6 +157,10 @@ struct vdpa_config_ops {
 	 * this device as it is negotiated */
 	int (*get_vendor_vq_stats)(struct vdpa_device *dev, uint16_t idx,
 				   struct vdpa_vq_stat *stats);
+
+	/** [o] of a parent without set_map and dma_map (ours; the kernel has no such operation): the platform
+	 * IOMMU translates otherwise from now on, so a queue that found its ring unmapped may look again */
+	void (*domain_changed)(struct vdpa_device *dev);
 };
 
 #endif

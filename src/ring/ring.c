@@ -27,9 +27,34 @@ struct ring *ring_current(void)
 	return ring_current_;
 }
 
+/* What ring_attend_copy() was told last; of no meaning unless @from is set. */
+static __thread struct {
+	struct ring *from;
+	const struct iovec *src;
+	unsigned int nr;
+} copy_;
+
 void ring_attend(struct ring *ring)
 {
 	ring_current_ = ring;
+	copy_.from = NULL;
+}
+
+void ring_attend_copy(struct ring *ring, struct ring *from, const struct iovec *src,
+		      unsigned int nr)
+{
+	ring_current_ = ring;
+	copy_.from = from;
+	copy_.src = src;
+	copy_.nr = nr;
+}
+
+struct ring *ring_at_fault(uintptr_t addr)
+{
+	for (unsigned int i = 0; copy_.from && i < copy_.nr; i++)
+		if (addr - (uintptr_t)copy_.src[i].iov_base < copy_.src[i].iov_len)
+			return copy_.from;
+	return ring_current_;
 }
 
 int ring_create(const char *name, const struct ring_ops *ops, void *arg, struct ring **out)

@@ -117,8 +117,16 @@ const char *ring_broken_reason(const struct ring *ring);
  * May name a ring that another thread has destroyed since: compare it with your own before use. */
 struct ring *ring_current(void);
 /** ring_attend() - buffers of @ring are touched next: where a user works on two rings at once, a fault is put
- * down to the right one */
+ * down to the right one. NULL: no ring's. */
 void ring_attend(struct ring *ring);
+/**
+ * ring_attend_copy() - the same for a copy into buffers of @ring from some of another's
+ * @from, @src: [lent] the other ring and @nr pieces of a chain of it that is out, until the next ring_attend*()
+ */
+void ring_attend_copy(struct ring *ring, struct ring *from, const struct iovec *src,
+		      unsigned int nr);
+/** ring_at_fault() - as ring_current(), and the other ring of a copy if @addr lies in its pieces */
+struct ring *ring_at_fault(uintptr_t addr);
 
 /* One request. The iovecs point to the ring's scratch memory: valid until the chain is pushed. */
 struct ring_chain {

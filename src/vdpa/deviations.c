@@ -8,9 +8,9 @@
 
 static const struct vdpa_deviation_info deviations[] = {
 	{VDPA_D1_BASE_SURVIVES_RESET, "D1",
-	 "a ring's index survives SET_STATUS(0) until the next SET_VRING_BASE, and reading a "
-	 "running "
-	 "ring's base parks the ring",
+	 "a ring's index can be read after SET_STATUS(0) until the next SET_VRING_BASE or "
+	 "DRIVER_OK, "
+	 "and reading a running ring's base parks the ring for a while",
 	 "QEMU up to 7.2 reads the base after the reset, and of all but the last queue pair before "
 	 "it"},
 	{VDPA_D2_DIRTY_LOG, "D2",
@@ -42,6 +42,14 @@ static const struct vdpa_deviation_info deviations[] = {
 	 "signalled "
 	 "again when the area is mapped again",
 	 "QEMU up to 7.2 frees shadow rings so, and crashes on a call that comes afterwards"},
+	{VDPA_D11_SETUP_IN_ANY_ORDER, "D11",
+	 "a ring starts with what was set last, whatever came before ENABLE or after it; a queue "
+	 "whose addresses were not set since the reset is inert",
+	 "QEMU 11.1 enables rings before it sets them up; firmware enables rings that it never "
+	 "sets up"},
+	{VDPA_D12_PACKED_BASE_8000, "D12",
+	 "SET_VRING_BASE 0x8000 of a packed ring names a fresh ring, as 0x80008000 does",
+	 "DPDK's virtio-user names it so"},
 };
 
 const struct vdpa_deviation_info *vdpa_deviation_table(size_t *nr)

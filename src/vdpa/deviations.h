@@ -12,7 +12,7 @@
 
 enum vdpa_deviation {
 	VDPA_D1_BASE_SURVIVES_RESET =
-		1u << 0, /* and reading a running ring's base parks it until its next kick */
+		1u << 0, /* and reading a running ring's base parks it for a while */
 	VDPA_D2_DIRTY_LOG = 1u << 1,
 	VDPA_D3_PRIVATE_MEMORY = 1u << 2,
 	VDPA_D4_MANY_ENTRIES = 1u << 3,
@@ -22,10 +22,12 @@ enum vdpa_deviation {
 	VDPA_D8_UNPIN_LAST = 1u << 7,
 	VDPA_D9_RICH_DEVICE = 1u << 8,
 	VDPA_D10_CALLS_END_WITH_RING = 1u << 9,
+	VDPA_D11_SETUP_IN_ANY_ORDER = 1u << 10,
+	VDPA_D12_PACKED_BASE_8000 = 1u << 11,
 };
 
 #define VDPA_DEVIATIONS_STRICT  0u
-#define VDPA_DEVIATIONS_DEFAULT 0x3ffu
+#define VDPA_DEVIATIONS_DEFAULT 0xfffu
 
 struct vdpa_deviation_info {
 	enum vdpa_deviation bit;

@@ -101,6 +101,10 @@ int vdpa_domain_create(struct vdpa_device *dev) HF_MUST_CHECK;
 void vdpa_domain_destroy(struct iotlb *domain, const struct iotlb_version *identity_map);
 /** vdpa_domain_attach() - platform devices: an empty map replaces 1:1. Return: 0; -ENOMEM. No-op for others. */
 int vdpa_domain_attach(struct vdpa_device *dev) HF_MUST_CHECK REQUIRES(dev->lock);
+/** vdpa_domain_assign() - platform devices: the domain takes @map; on return nobody uses what it had before, and the
+ * parent knows. Return: 0; -ENOSPC or -ENOMEM, nothing changed */
+int vdpa_domain_assign(struct vdpa_device *dev, const struct iotlb_version *map) HF_MUST_CHECK
+	REQUIRES(dev->lock);
 /** vdpa_domain_detach() - platform devices: back to 1:1 */
 void vdpa_domain_detach(struct vdpa_device *dev) REQUIRES(dev->lock);
 

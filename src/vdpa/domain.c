@@ -2,7 +2,8 @@
 /*
  * The platform IOMMU: what a parent without set_map and dma_map translates with. It starts 1:1; a bus
  * driver that programs mappings attaches, which empties it, and detaches, which makes it 1:1 again.
- * Each change is waited out (iotlb_synchronize()), so on return no worker uses the old one.
+ * Each change is waited out (iotlb_synchronize()), so on return no worker uses the old one; and the parent is told
+ * (domain_changed), which may have a ring that waits for a mapping.
  */
 #include <errno.h>
 
@@ -36,6 +37,13 @@ void vdpa_domain_destroy(struct iotlb *domain, const struct iotlb_version *ident
 	iotlb_destroy(domain);
 }
 
+static void domain_changed(struct vdpa_device *dev) REQUIRES(dev->lock)
+{
+	iotlb_synchronize(dev->domain);
+	if (dev->ops->domain_changed)
+		VDPA_CALL(dev, domain_changed);
+}
+
 int vdpa_domain_attach(struct vdpa_device *dev)
 {
 	int ret;
@@ -45,8 +53,17 @@ int vdpa_domain_attach(struct vdpa_device *dev)
 	ret = iotlb_unmap(dev->domain, 0, UINT64_MAX, NULL);
 	if (ret)
 		return ret;
-	iotlb_synchronize(dev->domain);
+	domain_changed(dev);
 	return 0;
+}
+
+int vdpa_domain_assign(struct vdpa_device *dev, const struct iotlb_version *map)
+{
+	int ret = iotlb_assign(dev->domain, map);
+
+	if (!ret)
+		domain_changed(dev);
+	return ret;
 }
 
 void vdpa_domain_detach(struct vdpa_device *dev)
@@ -56,5 +73,5 @@ void vdpa_domain_detach(struct vdpa_device *dev)
 	if (iotlb_assign(dev->domain, dev->identity_map))
 		hf_err(dev->name,
 		       "no memory to put the 1:1 map back: the device can reach nothing");
-	iotlb_synchronize(dev->domain);
+	domain_changed(dev);
 }

@@ -5,6 +5,8 @@
  *
  * 1. When the message that unmaps a used ring is answered, the device uses the ring no more, so it does not signal its
  *    call eventfd any more; what is left in the eventfd is taken out.
+ *    Nothing is taken out of an eventfd that also tells of something else: a ring that still runs, or the
+ *    configuration. Nor is it for a ring that has not run since the reset.
  * 2. The signal is not lost. If the used ring is mapped again while the device runs, as when a client moves its
  *    memory, it is given again, once and perhaps in vain.
  */
@@ -13,6 +15,7 @@
 #include <string.h>
 #include <sys/uio.h>
 
+#include "base/fd.h"
 #include "vhost_vdpa/session.h"
 
 /* Take the count out of an eventfd that others may read at the same time. Return: was there one? */
@@ -40,6 +43,31 @@ static uint32_t ring_asid(struct vhost_vdpa *s, uint32_t idx) REQUIRES(s->dev->l
 	return group < s->dev->ngroups ? s->group_asid[group] : 0;
 }
 
+static bool is_same_call(const struct notifier *a, const struct notifier *b)
+{
+	return a && b && fd_is_same_file(a->fd, b->fd);
+}
+
+static bool used_is_mapped(struct vhost_vdpa *s, uint32_t idx) REQUIRES(s->dev->lock)
+{
+	const struct address_space *as = as_find(s, ring_asid(s, idx));
+	uint64_t used = s->vrings[idx].used;
+
+	return as && iotlb_overlaps(as->iotlb, used, used);
+}
+
+/* Does the call eventfd of ring @idx, whose used ring is not mapped, tell of something else that goes on? */
+static bool call_is_shared(struct vhost_vdpa *s, uint32_t idx) REQUIRES(s->dev->lock)
+{
+	const struct notifier *call = s->vrings[idx].call;
+
+	for (uint32_t i = 0; i < s->dev->nvqs; i++)
+		if (i != idx && s->vrings[i].ran && is_same_call(call, s->vrings[i].call) &&
+		    used_is_mapped(s, i))
+			return true;
+	return is_same_call(call, s->config_call);
+}
+
 void calls_follow_map(struct vhost_vdpa *s, struct address_space *as)
 {
 	bool deferred = s->in_batch && vdpa_device_mapping(s->dev) == VDPA_MAPPING_SET_MAP;
@@ -50,10 +78,10 @@ void calls_follow_map(struct vhost_vdpa *s, struct address_space *as)
 	for (uint32_t i = 0; i < s->dev->nvqs; i++) {
 		struct vhost_vring *vr = &s->vrings[i];
 
-		if (!vr->call || ring_asid(s, i) != as->asid)
+		if (!vr->call || !vr->ran || ring_asid(s, i) != as->asid)
 			continue;
-		if (!iotlb_overlaps(as->iotlb, vr->used, vr->used)) {
-			vr->call_owed |= drain(vr->call);
+		if (!used_is_mapped(s, i)) {
+			vr->call_owed |= !call_is_shared(s, i) && drain(vr->call);
 		} else if (vr->call_owed) {
 			vr->call_owed = false;
 			notifier_signal(vr->call);

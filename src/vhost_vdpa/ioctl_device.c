@@ -85,11 +85,10 @@ int do_set_status(struct vhost_vdpa *s, struct ioctl_call *c)
 		ret = status_zero(s);
 		return ret;
 	}
-	if ((status & VIRTIO_CONFIG_S_DRIVER_OK) && !(old & VIRTIO_CONFIG_S_DRIVER_OK))
-		vrings_restore_bases(s);
 	if (status & VIRTIO_CONFIG_S_DRIVER_OK)
 		log_check_start(s);
 	VDPA_CALL(s->dev, set_status, status);
+	vrings_started(s);
 	return 0;
 }
 
@@ -120,6 +119,7 @@ int do_resume(struct vhost_vdpa *s, struct ioctl_call *c)
 	if (ret)
 		return refuse(ret, "device %s failed to resume", s->dev->name);
 	s->suspended = false;
+	vrings_started(s);
 	return 0;
 }
 

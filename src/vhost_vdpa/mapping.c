@@ -48,13 +48,11 @@ int mapping_tell_set_map(struct vhost_vdpa *s, struct address_space *as)
 static int tell_domain(struct vhost_vdpa *s, struct address_space *as) REQUIRES(s->dev->lock)
 {
 	const struct iotlb_version *map = iotlb_snapshot(as->iotlb);
-	int ret = iotlb_assign(s->dev->domain, map);
+	int ret = vdpa_domain_assign(s->dev, map);
 
 	if (ret)
 		refuse(ret, "the platform IOMMU of %s cannot take a map of %zu entries",
 		       s->dev->name, iotlb_version_nr_entries(map));
-	else
-		iotlb_synchronize(s->dev->domain);
 	iotlb_version_put(map);
 	return ret;
 }

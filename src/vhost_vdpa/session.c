@@ -30,6 +30,7 @@ int session_reset(struct vhost_vdpa *s, enum vdpa_reset_event event)
 	ret = vdpa_reset(s->dev, event, (s->backend_features & BACKEND_PERSIST) != 0);
 	log_reset(s);
 	calls_reset(s);
+	vrings_reset(s);
 	if (ret)
 		return refuse(ret, "%s: the parent's reset failed", s->dev->name);
 	s->vring_num_max = VDPA_CALL(s->dev, get_vq_num_max);

@@ -38,10 +38,12 @@ struct vhost_vring {
 	struct notifier *call; /* [owned] or NULL */
 	bool call_owed;        /* D10: a signal was taken back */
 	int err_fd;            /* [owned] or -1 */
-	/* D1: position at the last SET_STATUS(0), until SET_VRING_BASE or a new start. */
+	/* D1: position at the last SET_STATUS(0), until SET_VRING_BASE or DRIVER_OK. */
 	struct vdpa_vq_state saved;
 	bool has_saved;
 	bool saved_packed; /* how to read @saved */
+	bool base_set;     /* SET_VRING_BASE came since the last reset */
+	bool ran;          /* enabled with DRIVER_OK at some time since the last reset */
 };
 
 /* One address space of the client, made by its first UPDATE or BATCH_BEGIN ([3-1]). */
@@ -216,10 +218,12 @@ HANDLER(do_set_vring_err);
 
 /* ---- vring.c ---- */
 
-/** vrings_save_bases() - D1, before a SET_STATUS(0) */
+/** vrings_save_bases() - D1, before a SET_STATUS(0); on return the rings of a parent that can suspend stand still */
 void vrings_save_bases(struct vhost_vdpa *s) REQUIRES(s->dev->lock);
-/** vrings_restore_bases() - D1, before DRIVER_OK */
-void vrings_restore_bases(struct vhost_vdpa *s) REQUIRES(s->dev->lock);
+/** vrings_started() - after whatever may have started rings: note which ones run */
+void vrings_started(struct vhost_vdpa *s) REQUIRES(s->dev->lock);
+/** vrings_reset() - after the parent's reset */
+void vrings_reset(struct vhost_vdpa *s) REQUIRES(s->dev->lock);
 
 /* ---- log.c ---- */
 

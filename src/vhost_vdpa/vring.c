@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Virtqueue commands (table C) but for the eventfds, and D1: the position of a ring outlives
+ * Virtqueue commands (table C) but for the eventfds, and D1: the position of a ring can be read after
  * SET_STATUS(0). The session keeps its own copy of what the client set, stored before the parent is
  * asked, as the kernel does.
  */
@@ -99,7 +99,16 @@ int do_set_vring_base(struct vhost_vdpa *s, struct ioctl_call *c)
 		return refuse(ret, "device %s refuses base 0x%x of ring %u", s->dev->name, num,
 			      c->idx);
 	vr->has_saved = false;
+	vr->base_set = true;
 	return 0;
+}
+
+/* D1: the position of one layout says nothing about a ring of the other, once the client has settled on that. */
+static bool saved_is_readable(struct vhost_vdpa *s, const struct vhost_vring *vr)
+	REQUIRES(s->dev->lock)
+{
+	return vr->saved_packed == is_packed(s) ||
+	       !(VDPA_CALL(s->dev, get_status) & VIRTIO_CONFIG_S_FEATURES_OK);
 }
 
 int do_get_vring_base(struct vhost_vdpa *s, struct ioctl_call *c)
@@ -109,7 +118,7 @@ int do_get_vring_base(struct vhost_vdpa *s, struct ioctl_call *c)
 	bool packed = is_packed(s);
 	int ret;
 
-	if (vr->has_saved) {
+	if (vr->has_saved && saved_is_readable(s, vr)) {
 		state = vr->saved;
 		packed = vr->saved_packed;
 	} else {
@@ -128,6 +137,7 @@ int do_get_vring_base(struct vhost_vdpa *s, struct ioctl_call *c)
 int do_set_vring_enable(struct vhost_vdpa *s, struct ioctl_call *c)
 {
 	VDPA_CALL(s->dev, set_vq_ready, (uint16_t)c->idx, c->u.state.num != 0);
+	vrings_started(s);
 	return 0;
 }
 
@@ -199,37 +209,41 @@ int do_get_busyloop_timeout(struct vhost_vdpa *s, struct ioctl_call *c)
 	return 0;
 }
 
-/* ---- D1 ---- */
+/* ---- what has run, and D1 ---- */
 
 void vrings_save_bases(struct vhost_vdpa *s)
 {
+	bool ok = VDPA_CALL(s->dev, get_status) & VIRTIO_CONFIG_S_DRIVER_OK;
+
+	/* No kick moves a ring between here and the reset. A parent that cannot suspend is asked all the same. */
+	if (ok && !s->suspended && s->dev->ops->suspend && VDPA_CALL(s->dev, suspend))
+		hf_dbg(s->dev->name, "cannot suspend before the reset");
 	for (uint32_t i = 0; i < s->dev->nvqs; i++) {
 		struct vhost_vring *vr = &s->vrings[i];
 
-		/* A second reset in a row must not save the zero that the first one left. */
-		if (vr->has_saved)
+		/* One that has neither run nor been placed since has nothing to tell, but may have of the time before. */
+		if (!vr->ran && !vr->base_set)
 			continue;
 		vr->saved = (struct vdpa_vq_state){0};
-		if (VDPA_CALL(s->dev, get_vq_state, (uint16_t)i, &vr->saved))
-			continue;
-		vr->has_saved = true;
+		vr->has_saved = !VDPA_CALL(s->dev, get_vq_state, (uint16_t)i, &vr->saved);
 		vr->saved_packed = is_packed(s);
 	}
 }
 
-void vrings_restore_bases(struct vhost_vdpa *s)
+void vrings_started(struct vhost_vdpa *s)
 {
+	if (!session_is_running(s))
+		return;
 	for (uint32_t i = 0; i < s->dev->nvqs; i++) {
 		struct vhost_vring *vr = &s->vrings[i];
 
-		if (!vr->has_saved)
-			continue;
 		vr->has_saved = false;
-		/* The position of one layout means nothing in the other. */
-		if (vr->saved_packed != is_packed(s))
-			continue;
-		if (VDPA_CALL(s->dev, set_vq_state, (uint16_t)i, &vr->saved))
-			hf_warn(s->dev->name, "ring %u does not start at its last position %u", i,
-				vr->saved.last_avail);
+		vr->ran |= VDPA_CALL(s->dev, get_vq_ready, (uint16_t)i);
 	}
+}
+
+void vrings_reset(struct vhost_vdpa *s)
+{
+	for (uint32_t i = 0; i < s->dev->nvqs; i++)
+		s->vrings[i].ran = s->vrings[i].base_set = false;
 }

@@ -50,6 +50,7 @@ static int install_one_to_one(struct vdpasim *sim, struct vdpasim_as *as)
 		return err;
 	iotlb_synchronize(as->tlb);
 	as->passthrough = true;
+	vdpasim_map_changed(sim);
 	return 0;
 }
 

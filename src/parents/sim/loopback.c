@@ -169,7 +169,7 @@ static size_t loop_one(struct simnet_rx *rx, const struct ring_chain *tx)
 	in = find_room(rx, len, &nr_in);
 	if (!in)
 		return len - hdr_len;
-	ring_attend(rx->ring);
+	ring_attend_copy(rx->ring, rx->pair->tx->ring, tx->out, tx->nr_out);
 	if (likely(in[0].iov_len >= len && tx->nr_out == 1)) {
 		loop_plain(rx, tx, hdr, in[0].iov_base);
 		return len - hdr_len;

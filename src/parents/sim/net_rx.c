@@ -214,7 +214,7 @@ static enum rx_step place_held(struct simnet_rx *rx)
 	if (room >= len) {
 		(void)simnet_iov_write(pair->iov, n, 0, pair->held, len);
 		simnet_rx_commit(rx, len);
-	} else if (pair->net->mergeable && rx->err == 0 && rx->nr - rx->head < pair->rx->num) {
+	} else if (pair->net->mergeable && rx->err == 0 && rx->nr - rx->head < pair->rx->use.num) {
 		return RX_NO_BUFFER; /* more buffers may come */
 	} else if (n == 0) {
 		return RX_NO_BUFFER;

@@ -22,7 +22,7 @@ bool simnet_tx_again(struct simnet_pair *pair, unsigned int n, int err)
 	return vdpasim_vq_idle(pair->tx, err);
 }
 
-/* Return: 0 done, sent or not; -EAGAIN */
+/* Return: 0 done, sent or not; -EAGAIN; -EFAULT the frame's memory is gone */
 static int send_one(struct simnet_pair *pair, const struct ring_chain *chain)
 {
 	struct simnet *net = pair->net;
@@ -35,10 +35,8 @@ static int send_one(struct simnet_pair *pair, const struct ring_chain *chain)
 		return 0;
 	}
 	err = net->backend->send(pair, chain->out, chain->nr_out);
-	if (err == -EAGAIN)
+	if (err == -EAGAIN || err == -EFAULT)
 		return err;
-	if (err == -EFAULT)
-		ring_break(pair->tx->ring, "memory vanished");
 	if (err) {
 		simnet_count(&stats->drops, 1);
 		return 0;
@@ -53,21 +51,24 @@ bool simnet_tx_batch(struct simnet_pair *pair)
 	struct ring *ring = pair->tx->ring;
 	struct ring_chain chains[SIMNET_BATCH];
 	unsigned int n, i;
-	int err;
+	int err, sent = 0;
 
 	if (pair->tx_blocked)
 		return false;
 	vdpasim_vq_busy(pair->tx);
 	n = ring_pop_many(ring, chains, SIMNET_BATCH, &err);
-	for (i = 0; i < n; i++) {
-		if (send_one(pair, &chains[i]))
-			break;
-		ring_push(ring, &chains[i], 0);
+	for (i = 0; i < n && !sent; i++) {
+		sent = send_one(pair, &chains[i]);
+		if (!sent)
+			ring_push(ring, &chains[i], 0);
 	}
-	if (i < n)
-		ring_unpop(ring, &chains[i], n - i);
+	if (sent)
+		ring_unpop(ring, &chains[i - 1], n - (i - 1));
 	if (ring_flush(ring))
 		vdpasim_vq_call(pair->tx);
+	/* What went out before is completed; this frame is not, nor is any behind it sent. */
+	if (sent == -EFAULT)
+		ring_break(ring, "memory vanished");
 	if (pair->tx_blocked)
 		return false;
 	return simnet_tx_again(pair, n, err);

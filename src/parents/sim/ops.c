@@ -28,15 +28,13 @@ static int op_set_vq_address(struct vdpa_device *dev, uint16_t idx, uint64_t des
 {
 	struct vdpasim_vq *vq = &vdpasim_of(dev)->vqs[idx];
 
-	vq->desc = desc;
-	vq->driver = driver;
-	vq->device = device;
+	vdpasim_vq_set_address(vq, desc, driver, device);
 	return 0;
 }
 
 static void op_set_vq_num(struct vdpa_device *dev, uint16_t idx, uint32_t num)
 {
-	vdpasim_of(dev)->vqs[idx].num = num;
+	vdpasim_vq_set_num(&vdpasim_of(dev)->vqs[idx], num);
 }
 
 static void op_kick_vq(struct vdpa_device *dev, uint16_t idx)
@@ -68,11 +66,7 @@ static void op_set_vq_ready(struct vdpa_device *dev, uint16_t idx, bool ready)
 		vq->ready = true;
 		if (vq->sim->strict) /* a ring that has lost chains begins anew */
 			vq->state.last_used = vq->state.last_avail;
-		vq->use_num = vq->num;
-		vq->use_desc = vq->desc;
-		vq->use_driver = vq->driver;
-		vq->use_device = vq->device;
-		vdpasim_vq_start(vq);
+		vdpasim_vq_start_by_client(vq);
 	} else {
 		vdpasim_vq_unpark(vq);
 	}
@@ -125,7 +119,7 @@ static int op_get_vq_state(struct vdpa_device *dev, uint16_t idx, struct vdpa_vq
 	vdpasim_lock(vq->sw);
 	*state = vdpasim_vq_state(vq);
 	if (vdpa_deviates(dev, VDPA_D1_BASE_SURVIVES_RESET))
-		vq->parked = ring_is_started(vq->ring);
+		vdpasim_vq_park(vq);
 	vdpasim_unlock(vq->sw);
 	return 0;
 }
@@ -162,7 +156,7 @@ static uint16_t op_get_vq_size(struct vdpa_device *dev, uint16_t idx)
 	struct vdpasim *sim = vdpasim_of(dev);
 
 	/* [1-40] */
-	return status_load(sim) & VIRTIO_CONFIG_S_DRIVER_OK ? (uint16_t)sim->vqs[idx].num
+	return status_load(sim) & VIRTIO_CONFIG_S_DRIVER_OK ? (uint16_t)sim->vqs[idx].set.num
 							    : sim->vq_size;
 }
 
@@ -263,19 +257,26 @@ static void op_set_status(struct vdpa_device *dev, uint8_t status)
 {
 	struct vdpasim *sim = vdpasim_of(dev);
 	bool ok = status & VIRTIO_CONFIG_S_DRIVER_OK;
+	uint8_t old;
 
 	vdpasim_lock_all(sim);
-	(void)status_replace(sim, status);
+	old = status_replace(sim, status);
 	/* [6-1], the quirk: writing DRIVER_OK again wakes a suspended device */
 	if (ok && sim->suspended && !vdpa_deviates(dev, VDPA_D6_NO_HARMFUL_QUIRKS))
 		set_suspended(sim, false);
 	for (uint32_t i = 0; i < dev->nvqs; i++) {
-		if (ok) {
-			vdpasim_vq_unpark(&sim->vqs[i]);
-			vdpasim_vq_start(&sim->vqs[i]);
-		} else {
-			vdpasim_vq_stop(&sim->vqs[i]);
+		struct vdpasim_vq *vq = &sim->vqs[i];
+
+		if (!ok) {
+			vdpasim_vq_stop(vq);
+			continue;
 		}
+		vdpasim_vq_unpark(vq);
+		if (vdpa_deviates(dev, VDPA_D11_SETUP_IN_ANY_ORDER) &&
+		    !(old & VIRTIO_CONFIG_S_DRIVER_OK))
+			vdpasim_vq_start_by_client(vq);
+		else
+			vdpasim_vq_start(vq);
 	}
 	vdpasim_unlock_all(sim);
 }
@@ -437,6 +438,7 @@ static int op_set_group_asid(struct vdpa_device *dev, uint32_t group, uint32_t a
 	for (uint32_t i = 0; i < dev->nvqs; i++)
 		vdpasim_vq_rebind(&sim->vqs[i]);
 	vdpasim_unlock_all(sim);
+	vdpasim_map_changed(sim); /* each queue sees another map */
 	return 0;
 }
 
@@ -495,6 +497,11 @@ static void op_unbind_mm(struct vdpa_device *dev)
 		hf_err(dev->name, "no memory to leave the client's address space");
 }
 
+static void op_domain_changed(struct vdpa_device *dev)
+{
+	vdpasim_map_changed(vdpasim_of(dev));
+}
+
 static int op_get_vendor_vq_stats(struct vdpa_device *dev, uint16_t idx, struct vdpa_vq_stat *stats)
 {
 	struct vdpasim *sim = vdpasim_of(dev);
@@ -547,6 +554,7 @@ static const struct vdpa_config_ops all_ops = {
 	.unbind_mm = op_unbind_mm,
 	.free = vdpasim_free,
 	.get_vendor_vq_stats = op_get_vendor_vq_stats,
+	.domain_changed = op_domain_changed,
 };
 
 void vdpasim_ops_fill(struct vdpasim *sim, const struct vdpa_dev_config *config)
@@ -568,6 +576,8 @@ void vdpasim_ops_fill(struct vdpasim *sim, const struct vdpa_dev_config *config)
 		ops->get_vq_desc_group = NULL;
 	if (sim->mapping == VDPA_MAPPING_PLATFORM)
 		ops->set_group_asid = NULL;
+	if (sim->mapping != VDPA_MAPPING_PLATFORM)
+		ops->domain_changed = NULL;
 	if (sim->strict && sim->mapping != VDPA_MAPPING_DMA_MAP)
 		ops->get_vq_size = NULL; /* [1-40] */
 	if (!sim->type->stats || (sim->strict && !sim->type->strict_stats))

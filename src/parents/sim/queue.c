@@ -3,8 +3,10 @@
  * A virtqueue between what the client has set and the running ring.
  *
  * 1. A ring runs while the queue is ready, the status has DRIVER_OK, and the device is not suspended; it is
- *    started and stopped where one of these changes, nowhere else. Addresses count from the moment the
- *    queue becomes ready.
+ *    started and stopped where one of these changes, nowhere else. It starts with what the client set last, in
+ *    whatever order (D11). What the client sets while the ring runs counts from the next ENABLE or DRIVER_OK on:
+ *    the ring may be restarted in between, by RESUME or by a fault, and must come back as it was. Strict mode
+ *    takes everything from the moment of ENABLE.
  * 2. Kicks of a queue that does not run are lost ([6-2]), but for suspension, which remembers ([6-1]).
  * 3. The device asks the driver not to kick while it is busy. A ring that is stopped in that state owes its
  *    driver a look: the start that follows at the same position goes on without a kick.
@@ -12,6 +14,12 @@
  *    kept here is whether the ring was stopped while it owed its driver a look, and where.
  * 5. The dirty log is about address space 0, which is the guest's memory. What lies in another one is the client's
  *    own affair, but for a device area that the client gave an address to in the log.
+ * 6. Parking. A client that reads the position of a running ring may be about to stop the device: QEMU up to 7.2
+ *    reads all but the last queue pair's before its SET_STATUS(0). So the ring stands still at that position. But
+ *    the client may just be curious, and a driver that has no reason to kick would wait for ever. So kicks are asked
+ *    for, and a kick, ENABLE, DRIVER_OK or VDPASIM_PARK_NS, whichever is first, have the ring go on.
+ * 7. A queue whose areas were not given since the last reset is inert, whatever else is set: there is nothing at
+ *    I/O address 0 that its driver would have meant. Not in strict mode.
  */
 #include "sim.h"
 
@@ -20,6 +28,7 @@
 #include <linux/virtio_ring.h>
 #include <stdio.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "memory/guard.h"
 #include "ring/access.h"
@@ -54,37 +63,79 @@ int vdpasim_vq_init(struct vdpasim *sim, uint16_t idx)
 
 	vq->sim = sim;
 	vq->idx = idx;
-	vq->num = sim->vq_size;
+	vq->set.num = sim->vq_size;
+	vq->use = vq->set;
 	vq->sw = &sim->workers[w];
 	vq->sw->vqs[vq->sw->nr_vqs++] = vq;
 	(void)snprintf(name, sizeof(name), "%s: queue %u", sim->dev.name, idx);
 	return ring_create(name, &ops, vq, &vq->ring);
 }
 
+/* ---- what the client sets ---- */
+
+static bool any_order(const struct vdpasim_vq *vq)
+{
+	return vdpa_deviates(&vq->sim->dev, VDPA_D11_SETUP_IN_ANY_ORDER);
+}
+
+static bool takes_now(const struct vdpasim_vq *vq)
+{
+	return any_order(vq) && !ring_is_started(vq->ring);
+}
+
+void vdpasim_vq_set_address(struct vdpasim_vq *vq, uint64_t desc, uint64_t driver, uint64_t device)
+{
+	struct vdpasim_vq_setup *to[] = {&vq->set, &vq->use};
+
+	for (size_t i = 0; i < (takes_now(vq) ? 2 : 1); i++) {
+		to[i]->desc = desc;
+		to[i]->driver = driver;
+		to[i]->device = device;
+		to[i]->placed = true;
+	}
+}
+
+void vdpasim_vq_set_num(struct vdpasim_vq *vq, uint32_t num)
+{
+	vq->set.num = num;
+	if (takes_now(vq))
+		vq->use.num = num;
+}
+
+static bool setup_has(const struct vdpasim_vq_setup *setup, unsigned int bit)
+{
+	return (setup->features >> bit) & 1;
+}
+
 static struct ring_config ring_config_of(const struct vdpasim_vq *vq)
 {
+	const struct vdpasim_vq_setup *use = &vq->use;
 	const struct vdpasim *sim = vq->sim;
 
 	return (struct ring_config){
-		.num = (uint16_t)(sim->strict ? vq->use_num : vq->num),
-		.packed = vdpasim_acked(sim, VIRTIO_F_RING_PACKED),
-		.event_idx = vdpasim_acked(sim, VIRTIO_RING_F_EVENT_IDX),
-		.indirect = vdpasim_acked(sim, VIRTIO_RING_F_INDIRECT_DESC),
-		.in_order = vdpasim_acked(sim, VIRTIO_F_IN_ORDER),
+		.num = (uint16_t)use->num,
+		.packed = setup_has(use, VIRTIO_F_RING_PACKED),
+		.event_idx = setup_has(use, VIRTIO_RING_F_EVENT_IDX),
+		.indirect = setup_has(use, VIRTIO_RING_F_INDIRECT_DESC),
+		.in_order = setup_has(use, VIRTIO_F_IN_ORDER),
 		.lax_indirect = sim->strict,
 		.holes = sim->type->holes || sim->lossy,
-		.lossy = sim->lossy && !vdpasim_acked(sim, VIRTIO_F_RING_PACKED),
-		.desc_addr = vq->use_desc,
-		.driver_addr = vq->use_driver,
-		.device_addr = vq->use_device,
+		.lossy = sim->lossy && !setup_has(use, VIRTIO_F_RING_PACKED),
+		.desc_addr = use->desc,
+		.driver_addr = use->driver,
+		.device_addr = use->device,
 	};
 }
 
 static struct ring_state start_position(const struct vdpasim_vq *vq)
 {
 	struct ring_state state = {vq->state.last_avail, vq->state.last_used};
+	bool fresh = !vq->state_set;
 
-	if (!vq->state_set && vdpasim_acked(vq->sim, VIRTIO_F_RING_PACKED))
+	/* As DPDK names a fresh ring. Read as the clauses have it, all of the ring would be in flight. */
+	if (vdpa_deviates(&vq->sim->dev, VDPA_D12_PACKED_BASE_8000))
+		fresh |= state.last_avail == PACKED_FRESH && state.last_used == 0;
+	if (fresh && vdpasim_acked(vq->sim, VIRTIO_F_RING_PACKED))
 		state.last_avail = state.last_used = PACKED_FRESH;
 	return state;
 }
@@ -134,7 +185,7 @@ void vdpasim_vq_log(struct vdpasim_vq *vq)
 		.buffers = on && sim->group_asid[group] == 0,
 		.desc = on && rings_in_0,
 		.device = on && (rings_in_0 || vq->log_own),
-		.device_addr = vq->log_own ? vq->log_addr : vq->use_device,
+		.device_addr = vq->log_own ? vq->log_addr : vq->use.device,
 	};
 	ring_set_dirty(vq->ring, &dirty);
 }
@@ -167,12 +218,12 @@ void vdpasim_vq_start(struct vdpasim_vq *vq)
 	int err;
 
 	if (!vq->ready || !(status & VIRTIO_CONFIG_S_DRIVER_OK) || sim->suspended ||
-	    ring_is_started(vq->ring))
+	    ring_is_started(vq->ring) || (any_order(vq) && !vq->use.placed))
 		return;
 	err = ring_start_at(vq, start_position(vq));
 	if (err) {
 		hf_warn(sim->dev.name, "queue %u cannot start: %u entries, error %d", vq->idx,
-			vq->num, -err);
+			vq->use.num, -err);
 		vdpasim_needs_reset(sim);
 		return;
 	}
@@ -185,6 +236,15 @@ void vdpasim_vq_start(struct vdpasim_vq *vq)
 	if (sim->type->vq_started)
 		sim->type->vq_started(vq);
 	vdpasim_wake(vq->sw);
+}
+
+void vdpasim_vq_start_by_client(struct vdpasim_vq *vq)
+{
+	if (!ring_is_started(vq->ring)) {
+		vq->use = vq->set;
+		vq->use.features = vq->sim->driver_features;
+	}
+	vdpasim_vq_start(vq);
 }
 
 /* The driver must be able to kick the ring that it is left with. Client memory may be gone: then nothing is lost. */
@@ -227,8 +287,24 @@ void vdpasim_vq_reset(struct vdpasim_vq *vq)
 	}
 	vq->ready = vq->state_set = vq->owed = vq->log_own = false;
 	vq->state = (struct vdpa_vq_state){0, 0};
-	vq->desc = vq->driver = vq->device = 0;
-	vq->cb = (struct vdpa_callback){NULL, NULL}; /* but the size stays, [4-8] */
+	vq->set = (struct vdpasim_vq_setup){.num = vq->set.num}; /* the size stays, [4-8] */
+	vq->use = vq->set;
+	vq->cb = (struct vdpa_callback){NULL, NULL};
+}
+
+void vdpasim_vq_park(struct vdpasim_vq *vq)
+{
+	struct vdpasim *sim = vq->sim;
+
+	if (!ring_is_started(vq->ring) || ring_broken_reason(vq->ring))
+		return;
+	vq->parked = true;
+	vq->pending |= vq->suppressed; /* should it be stopped before it goes on, this is owed */
+	vq->parked_until = clock_now_ns() + sim->park_ns;
+	if (vq->suppressed)
+		allow_kicks(vq->ring);
+	vq->suppressed &= ring_kick_is_disabled(vq->ring);
+	worker_wake_in(vq->sw->worker, sim->park_ns);
 }
 
 void vdpasim_vq_unpark(struct vdpasim_vq *vq)
@@ -238,6 +314,16 @@ void vdpasim_vq_unpark(struct vdpasim_vq *vq)
 	vq->parked = false;
 	vq->pending = true;
 	vdpasim_wake(vq->sw);
+}
+
+void vdpasim_vq_unpark_due(struct vdpasim_vq *vq)
+{
+	int64_t left = vq->parked_until - clock_now_ns();
+
+	if (left <= 0)
+		vdpasim_vq_unpark(vq);
+	else
+		worker_wake_in(vq->sw->worker, left);
 }
 
 void vdpasim_vq_restart(struct vdpasim_vq *vq)

@@ -54,6 +54,7 @@ static void fill_device(struct vdpasim *sim, const struct vdpa_dev_config *confi
 	sim->lossy = params->lossy;
 	sim->mapping = config->mapping;
 	sim->strict = config->strict;
+	sim->park_ns = VDPASIM_PARK_NS;
 	sim->vq_size = config->strict ? VDPASIM_VQ_SIZE : config->vq_size;
 	sim->features = params->features;
 	sim->nr_workers = config->workers;

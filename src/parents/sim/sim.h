@@ -20,6 +20,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/clock.h"
 #include "base/worker.h"
 #include "ring/ring.h"
 #include "vdpa/device.h"
@@ -29,23 +30,30 @@
 #define VDPASIM_NAS_MAX     2
 #define VDPASIM_NGROUPS_MAX 3
 #define VDPASIM_VQ_SIZE     256 /* strict mode's ring size limit, [1-15] */
+/* QEMU's stop takes below a millisecond from the first position read to the reset; a loaded machine may hold it up. */
+#define VDPASIM_PARK_NS (100 * NS_PER_MS)
 
 struct vdpasim;
 struct vdpasim_worker;
 
-/* Split ring, fresh: both 0. */
+/* All that a ring's start depends on, but for its position. */
+struct vdpasim_vq_setup {
+	uint64_t desc, driver, device; /* areas, IOVA */
+	uint64_t features;             /* negotiated ones */
+	uint32_t num;                  /* entries */
+	bool placed;                   /* the areas were given since the last reset */
+};
+
+/* Split ring, fresh: both positions 0. */
 struct vdpasim_vq {
 	struct vdpasim *sim;
 	struct vdpasim_worker *sw; /* owner; const after creation */
 	struct ring *ring;         /* [owned] */
 	uint16_t idx;
 
-	/* as the client set them; device lock */
-	uint64_t desc, driver, device;
-	uint32_t num;
-	/* as they were when the queue became ready: what the ring uses; device lock */
-	uint64_t use_desc, use_driver, use_device;
-	uint32_t use_num; /* strict mode; else the size counts when the ring starts */
+	/* What the client said last, and what the ring runs with. @set becomes @use where the client starts the ring:
+	 * see queue.c, rule 1. Device lock; @set.features is not used. */
+	struct vdpasim_vq_setup set, use;
 	bool ready;
 	bool state_set;             /* SET_VRING_BASE came since the last reset */
 	struct vdpa_vq_state state; /* position of the stopped ring */
@@ -58,8 +66,9 @@ struct vdpasim_vq {
 	struct vdpa_callback cb;
 	bool pending; /* process at the next poll */
 	bool owed;    /* stopped ring: the driver may wait without a kick, so go on at once */
-	bool parked; /* D1: position was read while running; idle until a kick, ENABLE or DRIVER_OK */
-	bool suppressed;  /* the driver was told not to kick */
+	bool parked;  /* D1: the position was read while the ring ran; queue.c, rule 6 */
+	int64_t parked_until; /* clock_now_ns() */
+	bool suppressed;      /* the driver was told not to kick */
 	bool kicks_known; /* this ring's notification setting was written since it was started */
 	bool stalled; /* an area was not mapped, and kicks were suppressed: try again when the map changes */
 
@@ -132,6 +141,7 @@ struct vdpasim {
 	bool strict;
 	bool lossy;               /* const; as ring_config's */
 	uint16_t vq_size;         /* largest ring */
+	int64_t park_ns;          /* how long a ring is parked at most; const */
 	uint64_t features;        /* offered; const */
 	uint64_t driver_features; /* written under all worker locks */
 	uint32_t generation;      /* device lock */
@@ -212,8 +222,14 @@ void vdpasim_map_changed(struct vdpasim *sim);
 
 /* ---- queue.c: worker lock held (or no worker yet), device lock held ---- */
 int vdpasim_vq_init(struct vdpasim *sim, uint16_t idx) HF_MUST_CHECK;
-/** vdpasim_vq_start() - start the ring if everything says so; no-op otherwise */
+/** vdpasim_vq_set_address() / vdpasim_vq_set_num() - for the next start by the client; of a ring that does not run,
+ * for the next start of any kind */
+void vdpasim_vq_set_address(struct vdpasim_vq *vq, uint64_t desc, uint64_t driver, uint64_t device);
+void vdpasim_vq_set_num(struct vdpasim_vq *vq, uint32_t num);
+/** vdpasim_vq_start() - start the ring as it was set up last, if everything says so; no-op otherwise */
 void vdpasim_vq_start(struct vdpasim_vq *vq);
+/** vdpasim_vq_start_by_client() - the same with what the client has set in the meantime */
+void vdpasim_vq_start_by_client(struct vdpasim_vq *vq);
 void vdpasim_vq_stop(struct vdpasim_vq *vq);
 void vdpasim_vq_reset(struct vdpasim_vq *vq);
 /** vdpasim_vq_rebind() - its groups' address spaces may be others now */
@@ -222,8 +238,12 @@ void vdpasim_vq_rebind(struct vdpasim_vq *vq);
 void vdpasim_vq_log(struct vdpasim_vq *vq);
 /** vdpasim_vq_state() - where it stands, running or not */
 struct vdpa_vq_state vdpasim_vq_state(const struct vdpasim_vq *vq);
+/** vdpasim_vq_park() - D1: the position was told to the client; stand still, but not for ever */
+void vdpasim_vq_park(struct vdpasim_vq *vq);
 /** vdpasim_vq_unpark() - D1: go on after the position was read */
 void vdpasim_vq_unpark(struct vdpasim_vq *vq);
+/** vdpasim_vq_unpark_due() - the same if its time is over; worker */
+void vdpasim_vq_unpark_due(struct vdpasim_vq *vq);
 /** vdpasim_vq_restart() - forget chains in flight, after a batch was cut off; worker */
 void vdpasim_vq_restart(struct vdpasim_vq *vq);
 /** vdpasim_vq_busy() - a batch begins: no kicks are needed until vdpasim_vq_idle(); not in strict mode */

@@ -18,6 +18,8 @@ static void take_kicks(struct vdpasim_worker *sw)
 	for (uint32_t i = 0; i < sw->nr_vqs; i++) {
 		struct vdpasim_vq *vq = sw->vqs[i];
 
+		if (unlikely(vq->parked))
+			vdpasim_vq_unpark_due(vq);
 		if (!__atomic_load_n(&vq->kicked, __ATOMIC_RELAXED) ||
 		    !__atomic_exchange_n(&vq->kicked, false, __ATOMIC_ACQUIRE))
 			continue;
@@ -62,12 +64,12 @@ static bool process_pending(struct vdpasim_worker *sw)
 }
 
 /*
- * A load or store of client memory failed in the middle of a batch. It is put down to the ring at work. If
+ * A load or store of client memory failed in the middle of a batch. It is put down to the ring whose memory it was. If
  * that one was broken before, it cannot have been: then no ring is innocent, or the batch would fault for ever.
  */
-static void memory_vanished(struct vdpasim_worker *sw)
+static void memory_vanished(struct vdpasim_worker *sw, uintptr_t addr)
 {
-	struct ring *ring = ring_current();
+	struct ring *ring = ring_at_fault(addr);
 	bool all = !ring || ring_broken_reason(ring);
 
 	for (uint32_t i = 0; i < sw->nr_vqs; i++) {
@@ -87,12 +89,13 @@ static __attribute__((noinline)) bool guarded_batch(struct vdpasim_worker *sw)
 	struct memory_guard guard;
 	bool more;
 
+	ring_attend(NULL); /* what was attended before may be gone */
 	if (memory_guard_enter(&guard) == 0) {
 		more = process_pending(sw);
 		memory_guard_leave(&guard);
 		return more;
 	}
-	memory_vanished(sw);
+	memory_vanished(sw, guard.fault_addr);
 	return true;
 }
 

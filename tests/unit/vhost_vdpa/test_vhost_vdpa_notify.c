@@ -299,6 +299,7 @@ static int start_ring(struct env *env, uint64_t at)
 
 	assert_int_equal(env_ioctl(env, VHOST_SET_VRING_ADDR, &addr), 0);
 	assert_int_equal(env_file(env, VHOST_SET_VRING_CALL, 0, fd), 0);
+	assert_int_equal(env_state(env, VHOST_VDPA_SET_VRING_ENABLE, 0, 1), 0);
 	assert_int_equal(env_status(env, 0xf), 0);
 	return fd;
 }
@@ -400,6 +401,45 @@ static void call_stays_where_the_ring_is_in_another_space_or_stopped_or_strict(v
 	}
 }
 
+/* What is in an eventfd may be of whoever else signals it, and a ring that never ran has signalled nothing. */
+static void call_of_an_unmapped_ring_stays_where_others_use_it(void **state)
+{
+	enum { RUNS_TOO, UNMAPPED_TOO, CONFIG, NEVER_RAN, NR_CASES };
+	struct env env;
+	int fd;
+
+	for (int i = 0; i < NR_CASES; i++) {
+		struct vhost_vring_addr addr = {.index = 1,
+						.desc_user_addr = 0x3000,
+						.avail_user_addr = 0x3400,
+						.used_user_addr = 0x3800};
+
+		env_open(&env, &(struct recorder_options){.deviations = DEFAULT});
+		assert_int_equal(env_map(&env, 0x1000, PAGE, env.shared), 72);
+		assert_int_equal(env_map(&env, 0x3000, PAGE, env.shared), 72);
+		fd = start_ring(&env, 0x1000);
+		if (i == CONFIG) {
+			assert_int_equal(env_ioctl(&env, VHOST_VDPA_SET_CONFIG_CALL, &fd), 0);
+		} else {
+			assert_int_equal(env_status(&env, 0), 0);
+			assert_int_equal(env_ioctl(&env, VHOST_SET_VRING_ADDR, &addr), 0);
+			assert_int_equal(env_file(&env, VHOST_SET_VRING_CALL, 1, fd), 0);
+			assert_int_equal(
+				env_state(&env, VHOST_VDPA_SET_VRING_ENABLE, 1, i != NEVER_RAN), 0);
+			assert_int_equal(
+				env_state(&env, VHOST_VDPA_SET_VRING_ENABLE, 0, i != NEVER_RAN), 0);
+			assert_int_equal(env_status(&env, 0xf), 0);
+		}
+		if (i == UNMAPPED_TOO)
+			assert_int_equal(env_unmap(&env, 0x3000, PAGE), 72);
+		signal_fd(fd);
+		assert_int_equal(env_unmap(&env, 0x1000, PAGE), 72);
+		assert_int_equal(fd_take(fd), i == UNMAPPED_TOO ? 0 : 1);
+		env_fini(&env);
+		close(fd);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -415,6 +455,7 @@ int main(void)
 		cmocka_unit_test(call_survives_the_clients_close),
 		cmocka_unit_test(call_of_a_ring_that_is_unmapped_waits_until_it_is_back),
 		cmocka_unit_test(call_of_a_ring_that_moves_in_a_batch_stays),
+		cmocka_unit_test(call_of_an_unmapped_ring_stays_where_others_use_it),
 		cmocka_unit_test(
 			call_stays_where_the_ring_is_in_another_space_or_stopped_or_strict),
 	};
