@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+static __thread char remarked[256], taken[256];
 static __thread char reason[512]; /* the list of known keys is the longest */
 
 int refuse(int err, const char *fmt, ...)
@@ -30,4 +31,20 @@ const char *refuse_reason(void)
 void refuse_clear(void)
 {
 	reason[0] = '\0';
+}
+
+void remark(const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(remarked, sizeof(remarked), fmt, args);
+	va_end(args);
+}
+
+const char *remark_take(void)
+{
+	memcpy(taken, remarked, sizeof(taken));
+	remarked[0] = '\0';
+	return taken;
 }

@@ -8,13 +8,42 @@
 #include <string.h>
 
 #include "base/refuse.h"
+#include "vdpa/feature_names.h"
 #include "vhost_vdpa/session.h"
 
 /* ---- features and status ---- */
 
+/* QEMU 10 and later look at what a network card offers when they shadow its queues for a migration. */
+static void remark_migration(struct vhost_vdpa *s, uint64_t offered) REQUIRES(s->dev->lock)
+{
+	uint64_t features = offered & (1ULL << VIRTIO_RING_F_INDIRECT_DESC | FEATURE_RING_PACKED |
+				       1ULL << VIRTIO_F_IN_ORDER);
+	uint32_t id = VDPA_CALL(s->dev, get_device_id);
+	char names[64];
+
+	if (!features || id != VIRTIO_ID_NET)
+		return;
+	vdpa_features_print(names, sizeof(names), id, features);
+	remark("offers %s: QEMU %s will not migrate its guest", names,
+	       features & FEATURE_RING_PACKED ? "10 and later" : "10.0");
+}
+
+/* What is not offered is not negotiated, and nothing in the interface tells the client. */
+static void remark_dropped(struct vhost_vdpa *s, uint64_t features) REQUIRES(s->dev->lock)
+{
+	uint64_t dropped = features & ~VDPA_CALL(s->dev, get_device_features);
+	char names[192];
+
+	if (!dropped)
+		return;
+	vdpa_features_print(names, sizeof(names), VDPA_CALL(s->dev, get_device_id), dropped);
+	remark("not offered, left out: %s", names);
+}
+
 int do_get_features(struct vhost_vdpa *s, struct ioctl_call *c)
 {
 	c->u.u64 = VDPA_CALL(s->dev, get_device_features);
+	remark_migration(s, c->u.u64);
 	if (log_is_offered(s))
 		c->u.u64 |= FEATURE_LOG_ALL;
 	return 0;
@@ -39,6 +68,7 @@ static int set_features(struct vhost_vdpa *s, uint64_t features) REQUIRES(s->dev
 			      (unsigned long long)VDPA_CALL(s->dev, get_device_features));
 	s->features = VDPA_CALL(s->dev, get_driver_features);
 	s->features_asked = features;
+	remark_dropped(s, features);
 	log_set_all(s, log_all);
 	return 0;
 }

@@ -8,6 +8,8 @@
 
 #include <linux/vhost.h>
 #include <linux/virtio_config.h>
+#include <linux/virtio_ids.h>
+#include <linux/virtio_ring.h>
 
 #ifndef VHOST_NEW_WORKER
 #define VHOST_NEW_WORKER          _IOR(VHOST_VIRTIO, 0x08, unsigned int)

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <sys/ioctl.h>
 
+#include "base/refuse.h"
 #include "frontends/preload/call.h"
 #include "frontends/preload/files.h"
 #include "frontends/preload/node.h"
@@ -60,6 +61,15 @@ static void log_ioctl_after(FILE *f, unsigned int cmd, uaddr_t arg, int rc)
 	fputc(')', f);
 }
 
+/* Of a call that succeeds, but perhaps not as the client thinks. */
+static void log_remark(FILE *f)
+{
+	const char *text = remark_take();
+
+	if (*text)
+		fprintf(f, " [%s]", text);
+}
+
 static int call_ioctl(struct preload_file *file, unsigned int cmd, uaddr_t arg)
 {
 	int rc;
@@ -80,9 +90,12 @@ static int ioctl_ours(struct preload_file *file, int fd, unsigned int cmd, uaddr
 	call_enter(&call, file->minor);
 	if (call.log)
 		log_ioctl_before(call.log, fd, cmd, arg);
+	(void)remark_take();
 	rc = call_ioctl(file, cmd, arg);
 	if (call.log)
 		log_ioctl_after(call.log, cmd, arg, rc);
+	if (call.log && rc >= 0)
+		log_remark(call.log);
 	files_put(file);
 	return (int)call_leave(&call, rc);
 }

@@ -36,6 +36,8 @@ int main(int argc, char **argv)
 	struct vhost_vring_state num = {.index = 1, .num = 3};
 	void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	pthread_t threads[2];
+	/* bits 32 and 33, which a device wants, and 40, RING_RESET */
+	uint64_t features = 1ULL << 32 | 1ULL << 33 | 1ULL << 40;
 	uint8_t status = 3;
 	uint32_t id;
 	int copy;
@@ -45,6 +47,7 @@ int main(int argc, char **argv)
 	(void)ioctl(fd, VHOST_SET_OWNER);
 	(void)ioctl(fd, VHOST_VDPA_GET_DEVICE_ID, &id);
 	(void)ioctl(fd, VHOST_VDPA_SET_STATUS, &status);
+	(void)ioctl(fd, VHOST_SET_FEATURES, &features);
 	(void)ioctl(fd, VHOST_SET_VRING_NUM, &num);
 	send(VHOST_IOTLB_UPDATE, page);
 	send(VHOST_IOTLB_UPDATE, page);

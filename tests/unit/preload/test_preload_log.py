@@ -10,7 +10,7 @@ import unittest
 
 HOLDFAST, CLIENT = map(os.path.abspath, sys.argv[1:3])
 LINE = re.compile(r"^(\d\d):(\d\d):(\d\d)\.\d{6} (\d+) (\[vhost-vdpa-\d+\] )?"
-                  r"(\w+)\((.*)\) = (-?\d+)(?: \((\w+): (.+)\))? <(\d+) us>$")
+                  r"(\w+)\((.*)\)(?: \[([^]]+)\])? = (-?\d+)(?: \((\w+): (.+)\))? <(\d+) us>$")
 
 
 class Call:
@@ -19,7 +19,7 @@ class Call:
         if not m:
             raise AssertionError("not a line of the log: %r" % text)
         self.tid, self.label, self.name, self.args = m[4], m[5], m[6], m[7]
-        self.result, self.errno, self.reason = int(m[8]), m[9], m[10]
+        self.remark, self.result, self.errno, self.reason = m[8], int(m[9]), m[10], m[11]
 
 
 def session(*options, args=()):
@@ -66,6 +66,19 @@ class Log(unittest.TestCase):
         self.assertIn("num=3", call.args)
         self.assertEqual(call.errno, "EINVAL")
         self.assertIn("3", call.reason)
+
+    def test_features_that_are_left_out_are_named(self):
+        call = self.only("VHOST_SET_FEATURES")
+        self.assertEqual((call.result, call.remark), (0, "not offered, left out: RING_RESET"))
+
+    def test_features_that_hinder_a_migration_are_named(self):
+        for spec, hinder in (("", set()), ("offer packed,indirect", {
+                "offers RING_INDIRECT_DESC|RING_PACKED: QEMU 10 and later will not migrate its guest"}),
+                ("offer in_order", {"offers IN_ORDER: QEMU 10.0 will not migrate its guest"}),
+                ("mgmtdev vdpasim_blk", set())):
+            calls = session("-d", spec)
+            remarks = {c.remark for c in calls if "VHOST_GET_FEATURES" in c.args}
+            self.assertEqual(remarks, hinder or {None}, spec)
 
     def test_iotlb_messages_are_decoded(self):
         first, second = [c for c in self.calls if c.name == "write"]
