@@ -13,6 +13,8 @@
 #include <errno.h>
 #include <stdarg.h>
 
+#include "frontends/preload/files.h"
+#include "frontends/preload/path.h"
 #include "frontends/preload/wrap_memory.h"
 #include "memory/hold.h"
 
@@ -147,13 +149,30 @@ static void forget_path(const char *path)
 	errno = saved;
 }
 
+static bool is_device(int fd)
+{
+	struct preload_file *file = files_maybe(fd) ? files_get(fd) : NULL;
+
+	files_put(file);
+	return file != NULL;
+}
+
+/* A memfd can be cut and filled, or its seals say EPERM; a device can not. Return: what the client gets for @rc. */
+static int on_device(int fd, int rc, int err)
+{
+	if ((rc < 0 && errno != EPERM) || !is_device(fd))
+		return rc;
+	errno = err;
+	return -1;
+}
+
 /* Every mode but plain allocation takes bytes out, moves or zeroes them. */
 #define WRAP_FALLOCATE(name, off_type)                                                             \
 	HF_EXPORT int name(int fd, int mode, off_type off, off_type len)                           \
 	{                                                                                          \
 		if (mode & ~FALLOC_FL_KEEP_SIZE)                                                   \
 			forget_file(fd);                                                           \
-		return real()->name(fd, mode, off, len);                                           \
+		return on_device(fd, real()->name(fd, mode, off, len), ENODEV);                    \
 	}
 WRAP_FALLOCATE(fallocate, off_t)
 WRAP_FALLOCATE(fallocate64, off64_t)
@@ -162,16 +181,26 @@ WRAP_FALLOCATE(fallocate64, off64_t)
 	HF_EXPORT int name(int fd, off_type len)                                                   \
 	{                                                                                          \
 		forget_file(fd);                                                                   \
-		return real()->name(fd, len);                                                      \
+		return on_device(fd, real()->name(fd, len), EINVAL);                               \
 	}
 WRAP_FTRUNCATE(ftruncate, off_t)
 WRAP_FTRUNCATE(ftruncate64, off64_t)
+
+static int truncate_answer(const char *path, int rc)
+{
+	struct path seen;
+
+	if (rc >= 0 || path_look_after(path, rc, &seen) != PATH_NODE)
+		return rc;
+	errno = EINVAL;
+	return -1;
+}
 
 #define WRAP_TRUNCATE(name, off_type)                                                              \
 	HF_EXPORT int name(const char *path, off_type len)                                         \
 	{                                                                                          \
 		forget_path(path);                                                                 \
-		return real()->name(path, len);                                                    \
+		return truncate_answer(path, real()->name(path, len));                             \
 	}
 WRAP_TRUNCATE(truncate, off_t)
 WRAP_TRUNCATE(truncate64, off64_t)
