@@ -3,7 +3,8 @@
  * nic: what the test guest and the host side of a test need and busybox does not have.
  *
  *   nic channels IF [N]     show, or set, the number of combined queue pairs
- *   nic stats IF            the driver's own counters, one "NAME VALUE" a line
+ *   nic stats IF            the driver's own counters, one "NAME VALUE" a line; rx_queue_0_packets and its like
+ *                           wherever the kernel keeps them
  *   nic send IF [OPTIONS]   numbered Ethernet frames of known content
  *   nic recv IF [OPTIONS]   receive and compare them byte by byte
  *
@@ -21,7 +22,9 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/ethtool.h>
+#include <linux/genetlink.h>
 #include <linux/if_packet.h>
+#include <linux/netlink.h>
 #include <linux/sockios.h>
 #include <net/ethernet.h>
 #include <net/if.h>
@@ -342,6 +345,137 @@ static int nic_channels(const char *ifname, const char *wanted)
 	return 0;
 }
 
+/*
+ * From Linux 6.10 on, virtio_net keeps the packets of each queue out of ethtool's counters. The family "netdev" of
+ * generic netlink has them; <linux/netdev.h> of Debian 12 lacks these numbers.
+ */
+enum { QSTATS_GET = 12, QSTATS_SCOPE_QUEUE = 1 };
+enum {
+	QSTATS_IFINDEX = 1,
+	QSTATS_QUEUE_TYPE = 2, /* 0: receive, 1: transmit */
+	QSTATS_QUEUE_ID = 3,
+	QSTATS_SCOPE = 4,
+	QSTATS_RX_PACKETS = 8,
+	QSTATS_TX_PACKETS = 10,
+	QSTATS_MAX = 11,
+};
+
+struct genl_request {
+	struct nlmsghdr head;
+	struct genlmsghdr genl;
+	uint8_t attributes[64];
+};
+
+static void genl_put(struct genl_request *req, uint16_t type, const void *value, uint16_t len)
+{
+	struct nlattr attr = {.nla_len = (uint16_t)(NLA_HDRLEN + len), .nla_type = type};
+	uint8_t *at = (uint8_t *)req + req->head.nlmsg_len;
+
+	memcpy(at, &attr, sizeof(attr));
+	memcpy(at + NLA_HDRLEN, value, len);
+	req->head.nlmsg_len += NLA_ALIGN(attr.nla_len);
+}
+
+/* Finds the attributes up to @max of one message, each a pointer to its header, or NULL. */
+static void genl_parse(const struct nlmsghdr *msg, const struct nlattr **attrs, uint16_t max)
+{
+	const uint8_t *at = (const uint8_t *)msg + NLMSG_HDRLEN + GENL_HDRLEN;
+	const uint8_t *end = (const uint8_t *)msg + msg->nlmsg_len;
+
+	memset(attrs, 0, (max + 1u) * sizeof(*attrs));
+	while (end - at >= NLA_HDRLEN) {
+		const struct nlattr *attr = (const struct nlattr *)at;
+
+		if (attr->nla_len < NLA_HDRLEN || attr->nla_len > end - at)
+			return;
+		if (attr->nla_type <= max)
+			attrs[attr->nla_type] = attr;
+		at += NLA_ALIGN(attr->nla_len);
+	}
+}
+
+static uint64_t genl_value(const struct nlattr *attr)
+{
+	size_t len = (size_t)attr->nla_len - NLA_HDRLEN;
+	uint64_t value = 0; /* 2, 4 or 8 bytes, little-endian */
+
+	memcpy(&value, (const uint8_t *)attr + NLA_HDRLEN,
+	       len < sizeof(value) ? len : sizeof(value));
+	return value;
+}
+
+/* Returns the number of the family "netdev", or 0: this kernel has none. */
+static uint16_t find_netdev_family(int fd)
+{
+	struct genl_request req = {
+		.head = {NLMSG_LENGTH(GENL_HDRLEN), GENL_ID_CTRL, NLM_F_REQUEST, 0, 0},
+		.genl = {.cmd = CTRL_CMD_GETFAMILY, .version = 1},
+	};
+	const struct nlattr *attrs[CTRL_ATTR_FAMILY_NAME + 1];
+	union {
+		struct nlmsghdr msg;
+		uint8_t bytes[8192];
+	} answer;
+
+	genl_put(&req, CTRL_ATTR_FAMILY_NAME, "netdev", sizeof("netdev"));
+	if (send(fd, &req, req.head.nlmsg_len, 0) < 0 ||
+	    recv(fd, &answer, sizeof(answer), 0) < (ssize_t)NLMSG_LENGTH(GENL_HDRLEN) ||
+	    answer.msg.nlmsg_type != GENL_ID_CTRL)
+		return 0;
+	genl_parse(&answer.msg, attrs, CTRL_ATTR_FAMILY_NAME);
+	return attrs[CTRL_ATTR_FAMILY_ID] ? (uint16_t)genl_value(attrs[CTRL_ATTR_FAMILY_ID]) : 0;
+}
+
+static void print_queue(const struct nlmsghdr *msg)
+{
+	const struct nlattr *attrs[QSTATS_MAX + 1];
+	const struct nlattr *packets;
+	int sends;
+
+	genl_parse(msg, attrs, QSTATS_MAX);
+	if (!attrs[QSTATS_QUEUE_TYPE] || !attrs[QSTATS_QUEUE_ID])
+		return;
+	sends = genl_value(attrs[QSTATS_QUEUE_TYPE]) == 1;
+	packets = attrs[sends ? QSTATS_TX_PACKETS : QSTATS_RX_PACKETS];
+	if (packets)
+		printf("%s_queue_%llu_packets %llu\n", sends ? "tx" : "rx",
+		       (unsigned long long)genl_value(attrs[QSTATS_QUEUE_ID]),
+		       (unsigned long long)genl_value(packets));
+}
+
+/* Prints the packets of each queue in use. A kernel or driver that does not keep them so is no failure. */
+static void print_queues(const char *ifname)
+{
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_GENERIC);
+	uint32_t ifindex = if_nametoindex(ifname), scope = QSTATS_SCOPE_QUEUE;
+	struct genl_request req = {
+		.head = {NLMSG_LENGTH(GENL_HDRLEN), find_netdev_family(fd),
+			 NLM_F_REQUEST | NLM_F_DUMP, 0, 0},
+		.genl = {.cmd = QSTATS_GET, .version = 1},
+	};
+	static union {
+		struct nlmsghdr msg;
+		uint8_t bytes[65536];
+	} answer;
+
+	genl_put(&req, QSTATS_IFINDEX, &ifindex, sizeof(ifindex));
+	genl_put(&req, QSTATS_SCOPE, &scope, sizeof(scope));
+	if (!req.head.nlmsg_type || send(fd, &req, req.head.nlmsg_len, 0) < 0)
+		return;
+	for (;;) {
+		ssize_t left = recv(fd, &answer, sizeof(answer), 0);
+		const struct nlmsghdr *msg = &answer.msg;
+
+		if (left <= 0)
+			return;
+		for (; NLMSG_OK(msg, left); msg = NLMSG_NEXT(msg, left)) {
+			if (msg->nlmsg_type != req.head.nlmsg_type)
+				return; /* the end, or an error */
+			print_queue(msg);
+		}
+	}
+}
+
 static int nic_stats(const char *ifname)
 {
 	struct ethtool_drvinfo info = {.cmd = ETHTOOL_GDRVINFO};
@@ -364,6 +498,7 @@ static int nic_stats(const char *ifname)
 	for (uint32_t i = 0; i < info.n_stats; i++)
 		printf("%.*s %llu\n", ETH_GSTRING_LEN, (char *)names->data + i * ETH_GSTRING_LEN,
 		       (unsigned long long)values->data[i]);
+	print_queues(ifname);
 	return 0;
 }
 
