@@ -107,9 +107,24 @@ static void net_reset(struct vdpasim *sim)
 		net->pairs[i].held_len = 0;
 		net->pairs[i].tx_blocked = net->pairs[i].tx_waits = false;
 	}
-	net->cur_pairs = 1;
-	if (net->backend->set_pairs)
-		net->backend->set_pairs(net);
+}
+
+/*
+ * The first pair is in use until the driver says otherwise. QEMU 7.2 passes the control queue through and repeats nothing when it
+ * stops and continues a device: that a ring goes on in its middle is all that says that its pair was in use.
+ */
+static void pair_goes_on(struct simnet_pair *pair, const struct vdpasim_vq *vq)
+{
+	struct simnet *net = pair->net;
+	struct vdpa_vq_state state = vdpasim_vq_state(vq);
+	uint16_t fresh = vdpasim_acked(vq->sim, VIRTIO_F_RING_PACKED) ? 0x8000 : 0;
+
+	if (pair->idx == 0 || state.last_avail == fresh)
+		return;
+	mutex_lock(&net->lock);
+	if (!net->filter.pairs_said && pair->idx >= net->filter.pairs)
+		simnet_set_pairs(net, pair->idx + 1, false);
+	mutex_unlock(&net->lock);
 }
 
 static void net_vq_started(struct vdpasim_vq *vq)
@@ -120,6 +135,7 @@ static void net_vq_started(struct vdpasim_vq *vq)
 	if (vq->idx >= 2 * net->nr_pairs)
 		return;
 	pair = &net->pairs[vq->idx / 2];
+	pair_goes_on(pair, vq);
 	if (vq == pair->rx) {
 		pair->tx->pending |= pair->tx_waits;
 		pair->tx_waits = false;
@@ -139,6 +155,8 @@ static bool net_process(struct vdpasim_vq *vq)
 	if (vq->idx >= 2 * net->nr_pairs)
 		return false;
 	pair = &net->pairs[vq->idx / 2];
+	if (!simnet_pair_is_on(pair))
+		return false;
 	if (net->backend == &simnet_loopback && vq == pair->rx) {
 		pair->tx->pending |=
 			pair->tx_waits; /* the receive queue was parked, and is not now */

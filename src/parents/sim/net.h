@@ -71,7 +71,9 @@ struct simnet_filter {
 	uint32_t
 		generation; /* of the master; a copy with another one is stale; atomic in the master */
 	bool promisc, allmulti, alluni, nomulti, nouni, nobcast;
-	bool vlan_on; /* CTRL_VLAN was negotiated */
+	bool vlan_on;    /* CTRL_VLAN was negotiated */
+	uint16_t pairs;  /* in use: those from here on are silent */
+	bool pairs_said; /* by a command since the last reset */
 	uint8_t mac[6];
 	struct simnet_mac_list uni, multi;
 	uint8_t vlans[4096 / 8];
@@ -123,8 +125,8 @@ struct simnet_backend_ops {
 	ssize_t (*recv)(struct simnet_pair *pair, const struct iovec *iov, unsigned int n);
 	/** net->hdr_len or net->guest_offloads changed; NULL: nothing to do */
 	void (*configure)(struct simnet *net);
-	/** net->cur_pairs changed */
-	void (*set_pairs)(struct simnet *net);
+	/** the first @pairs are in use from now on; net->lock held */
+	void (*set_pairs)(struct simnet *net, uint16_t pairs);
 };
 
 struct simnet {
@@ -143,7 +145,6 @@ struct simnet {
 	uint8_t hdr_len;
 	bool mergeable;
 	uint64_t guest_offloads; /* atomic; GUEST_* feature bits in force */
-	uint16_t cur_pairs;      /* pairs in use, as the driver said */
 	struct simnet_ctrl_stats ctrl_stats;
 
 	struct mutex lock;
@@ -162,6 +163,12 @@ static inline struct simnet *simnet_of(const struct vdpasim *sim)
 static inline const struct simnet_filter *simnet_filter_of(const struct simnet_pair *pair)
 {
 	return &pair->net->copies[pair->rx->sw->idx];
+}
+
+/* Has the driver switched it on? Otherwise it neither sends nor receives, and its rings are left alone. */
+static inline bool simnet_pair_is_on(const struct simnet_pair *pair)
+{
+	return pair->idx < simnet_filter_of(pair)->pairs;
 }
 
 static inline bool simnet_pair_is_used(const struct simnet_pair *pair)
@@ -197,6 +204,12 @@ void simnet_filter_reset(struct simnet *net);
 /** simnet_filter_changed() - the workers take a new copy at their next batch */
 void simnet_filter_changed(struct simnet *net) REQUIRES(net->lock);
 void simnet_filter_refresh(struct simnet *net, struct vdpasim_worker *sw);
+/** simnet_filter_is_stale() - has the master copy changed since this worker took its own? */
+bool simnet_filter_is_stale(struct simnet *net, const struct vdpasim_worker *sw);
+/** simnet_filter_is_seen() - does every worker but @self go by the master copy as it is now? */
+bool simnet_filter_is_seen(struct simnet *net, const struct vdpasim_worker *self);
+/** simnet_set_pairs() - the first @pairs are in use; @said: by a command. All workers are woken for it. */
+void simnet_set_pairs(struct simnet *net, uint16_t pairs, bool said) REQUIRES(net->lock);
 /** simnet_filter_wants() - @head: the frame's first @len bytes, 18 if it has as many */
 bool simnet_filter_wants(const struct simnet_filter *f, const uint8_t *head, size_t len);
 

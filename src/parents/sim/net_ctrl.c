@@ -13,6 +13,8 @@
 /* One command under treatment. */
 struct ctrl {
 	struct simnet *net;
+	const struct vdpasim_worker *sw; /* the one that treats it */
+	bool again; /* [out] its effect is not there yet: give the chain back, and come again */
 	const struct ring_chain *chain;
 	size_t len; /* bytes of data behind class and command */
 	uint8_t class, cmd;
@@ -35,7 +37,7 @@ static uint32_t le_at(const uint8_t *p, unsigned int bytes)
 	return v;
 }
 
-static bool ctrl_rx_mode(const struct ctrl *c)
+static bool ctrl_rx_mode(struct ctrl *c)
 {
 	struct simnet_filter *f = &c->net->filter;
 	bool ok = true;
@@ -126,7 +128,7 @@ static bool set_mac(const struct ctrl *c)
 	return true;
 }
 
-static bool ctrl_mac(const struct ctrl *c)
+static bool ctrl_mac(struct ctrl *c)
 {
 	switch (c->cmd) {
 	case VIRTIO_NET_CTRL_MAC_TABLE_SET:
@@ -138,7 +140,7 @@ static bool ctrl_mac(const struct ctrl *c)
 	}
 }
 
-static bool ctrl_vlan(const struct ctrl *c)
+static bool ctrl_vlan(struct ctrl *c)
 {
 	uint8_t id[2], *byte;
 	uint16_t vid;
@@ -159,7 +161,8 @@ static bool ctrl_vlan(const struct ctrl *c)
 	return true;
 }
 
-static bool ctrl_pairs(const struct ctrl *c)
+/* The answer says that no other worker is at a pair which is to be silent. */
+static bool ctrl_pairs(struct ctrl *c)
 {
 	struct simnet *net = c->net;
 	uint8_t nr_bytes[2];
@@ -171,13 +174,14 @@ static bool ctrl_pairs(const struct ctrl *c)
 	nr = (uint16_t)le_at(nr_bytes, 2);
 	if (nr < 1 || nr > net->max_pairs)
 		return false;
-	net->cur_pairs = nr;
-	if (net->backend->set_pairs)
-		net->backend->set_pairs(net);
+	mutex_lock(&net->lock);
+	simnet_set_pairs(net, nr, true);
+	mutex_unlock(&net->lock);
+	c->again = !simnet_filter_is_seen(net, c->sw);
 	return true;
 }
 
-static bool ctrl_offloads(const struct ctrl *c)
+static bool ctrl_offloads(struct ctrl *c)
 {
 	uint8_t bytes[8];
 	uint64_t want;
@@ -197,7 +201,7 @@ static bool ctrl_offloads(const struct ctrl *c)
 static const struct {
 	uint8_t class;
 	uint8_t feature; /* bit that must be negotiated */
-	bool (*fn)(const struct ctrl *c);
+	bool (*fn)(struct ctrl *c);
 } classes[] = {
 	{VIRTIO_NET_CTRL_RX, VIRTIO_NET_F_CTRL_RX, ctrl_rx_mode},
 	{VIRTIO_NET_CTRL_MAC, VIRTIO_NET_F_CTRL_VQ, ctrl_mac},
@@ -206,10 +210,15 @@ static const struct {
 	{VIRTIO_NET_CTRL_GUEST_OFFLOADS, VIRTIO_NET_F_CTRL_GUEST_OFFLOADS, ctrl_offloads},
 };
 
-static bool ctrl_execute(struct simnet *net, const struct ring_chain *chain)
+/* Return: was it carried out? @again: [out] it was not, but will be */
+static bool ctrl_execute(struct simnet *net, const struct vdpasim_vq *vq,
+			 const struct ring_chain *chain, bool *again)
 {
-	struct ctrl c = {.net = net, .chain = chain};
+	struct ctrl c = {.net = net, .sw = vq->sw, .chain = chain};
 	uint8_t head[2];
+	bool ok = false;
+
+	*again = false;
 
 	if (chain->fault || ring_chain_read(chain, 0, head, sizeof(head)) != sizeof(head))
 		return false;
@@ -218,8 +227,9 @@ static bool ctrl_execute(struct simnet *net, const struct ring_chain *chain)
 	c.len = chain->out_len - sizeof(head);
 	for (size_t i = 0; i < ARRAY_LEN(classes); i++)
 		if (classes[i].class == c.class)
-			return vdpasim_acked(net->sim, classes[i].feature) && classes[i].fn(&c);
-	return false;
+			ok = vdpasim_acked(net->sim, classes[i].feature) && classes[i].fn(&c);
+	*again = c.again;
+	return ok;
 }
 
 bool simnet_ctrl_batch(struct simnet *net, struct vdpasim_vq *vq)
@@ -230,9 +240,13 @@ bool simnet_ctrl_batch(struct simnet *net, struct vdpasim_vq *vq)
 
 	vdpasim_vq_busy(vq);
 	while (n < SIMNET_BATCH && (err = ring_pop(vq->ring, &chain)) > 0) {
-		bool ok = ctrl_execute(net, &chain);
+		bool again, ok = ctrl_execute(net, vq, &chain, &again);
 		uint8_t ack = ok ? VIRTIO_NET_OK : VIRTIO_NET_ERR;
 
+		if (again) {
+			ring_unpop(vq->ring, &chain, 1);
+			break; /* other workers were woken; the next poll is soon */
+		}
 		simnet_count(&net->ctrl_stats.requests, 1);
 		simnet_count(ok ? &net->ctrl_stats.successes : &net->ctrl_stats.errors, 1);
 		ring_push(vq->ring, &chain,
@@ -241,5 +255,8 @@ bool simnet_ctrl_batch(struct simnet *net, struct vdpasim_vq *vq)
 	}
 	if (ring_flush(vq->ring))
 		vdpasim_vq_call(vq);
-	return err > 0 ? true : vdpasim_vq_idle(vq, err);
+	/* A pair of this worker's that was switched on has its turn in the next poll, which takes up what has changed. */
+	if (err > 0 || simnet_filter_is_stale(net, vq->sw))
+		return true;
+	return vdpasim_vq_idle(vq, err);
 }

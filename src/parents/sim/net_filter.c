@@ -5,6 +5,9 @@
  * differ, so the data path takes no lock and reads no shared line but one.
  *
  * A device starts promiscuous, as VMMs' devices do, until the driver sets a mode.
+ *
+ * How many queue pairs are in use travels the same way. The command that changes it is answered when all workers go by
+ * it, so that a driver with the answer in its hands knows the other pairs to be silent.
  */
 #include <linux/if_ether.h>
 #include <string.h>
@@ -18,9 +21,11 @@ void simnet_filter_changed(struct simnet *net)
 
 void simnet_filter_reset(struct simnet *net)
 {
-	struct simnet_filter fresh = {.promisc = true};
+	struct simnet_filter fresh = {.promisc = true, .pairs = 1};
+	uint16_t was;
 
 	mutex_lock(&net->lock);
+	was = net->filter.pairs;
 	fresh.generation = net->filter.generation;
 	memcpy(fresh.mac, net->config.mac, sizeof(fresh.mac));
 	fresh.vlan_on = vdpasim_acked(net->sim, VIRTIO_NET_F_CTRL_VLAN);
@@ -28,6 +33,8 @@ void simnet_filter_reset(struct simnet *net)
 	memcpy((char *)&net->filter + sizeof(fresh.generation),
 	       (char *)&fresh + sizeof(fresh.generation), sizeof(fresh) - sizeof(fresh.generation));
 	simnet_filter_changed(net);
+	if (was != fresh.pairs && net->backend->set_pairs)
+		net->backend->set_pairs(net, fresh.pairs);
 	mutex_unlock(&net->lock);
 }
 
@@ -36,15 +43,58 @@ static uint32_t NO_TSA master_generation(struct simnet *net)
 	return __atomic_load_n(&net->filter.generation, __ATOMIC_ACQUIRE);
 }
 
+bool simnet_filter_is_stale(struct simnet *net, const struct vdpasim_worker *sw)
+{
+	return net->copies[sw->idx].generation != master_generation(net);
+}
+
 void simnet_filter_refresh(struct simnet *net, struct vdpasim_worker *sw)
 {
 	struct simnet_filter *copy = &net->copies[sw->idx];
 
-	if (likely(copy->generation == master_generation(net)))
+	uint32_t generation;
+	uint16_t was = copy->pairs;
+
+	if (likely(!simnet_filter_is_stale(net, sw)))
 		return;
 	mutex_lock(&net->lock);
-	*copy = net->filter;
+	generation = net->filter.generation;
+	memcpy((char *)copy + sizeof(generation), (char *)&net->filter + sizeof(generation),
+	       sizeof(*copy) - sizeof(generation));
 	mutex_unlock(&net->lock);
+	/* Pairs with simnet_filter_is_seen(): what an earlier batch did is over. */
+	__atomic_store_n(&copy->generation, generation, __ATOMIC_RELEASE);
+	/* What has come to a silent pair waits there, and no kick is owed for it. */
+	for (uint16_t i = was; i < copy->pairs; i++)
+		if (net->pairs[i].rx->sw == sw)
+			net->pairs[i].rx->pending = net->pairs[i].tx->pending = true;
+}
+
+bool simnet_filter_is_seen(struct simnet *net, const struct vdpasim_worker *self)
+{
+	uint32_t generation = master_generation(net);
+	const struct vdpasim *sim = net->sim;
+
+	for (uint16_t i = 0; i < sim->nr_workers; i++) {
+		if (i == self->idx || !__atomic_load_n(&sim->workers[i].worker, __ATOMIC_ACQUIRE))
+			continue;
+		if (__atomic_load_n(&net->copies[i].generation, __ATOMIC_ACQUIRE) != generation)
+			return false;
+	}
+	return true;
+}
+
+void simnet_set_pairs(struct simnet *net, uint16_t pairs, bool said)
+{
+	net->filter.pairs_said |= said;
+	if (net->filter.pairs == pairs)
+		return;
+	net->filter.pairs = pairs;
+	simnet_filter_changed(net);
+	if (net->backend->set_pairs)
+		net->backend->set_pairs(net, pairs);
+	for (uint16_t i = 0; i < net->sim->nr_workers; i++)
+		vdpasim_wake(&net->sim->workers[i]);
 }
 
 static bool list_has(const struct simnet_mac_list *list, const uint8_t *mac)

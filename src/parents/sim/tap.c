@@ -169,16 +169,15 @@ static void tap_configure(struct simnet *net)
 }
 
 /* Queues that the driver does not serve must not get frames. */
-static void tap_set_pairs(struct simnet *net)
+static void tap_set_pairs(struct simnet *net, uint16_t pairs)
 {
 	for (uint16_t i = 1; i < net->max_pairs; i++) {
-		struct ifreq req = {.ifr_flags = i < net->cur_pairs ? IFF_ATTACH_QUEUE
-								    : IFF_DETACH_QUEUE};
+		struct ifreq req = {.ifr_flags = i < pairs ? IFF_ATTACH_QUEUE : IFF_DETACH_QUEUE};
 
 		/* EINVAL: it is in that state already */
 		if (ioctl(net->pairs[i].fd, TUNSETQUEUE, &req) < 0 && errno != EINVAL)
 			hf_err(net->name, "tap: queue %u not %s: %s", i,
-			       i < net->cur_pairs ? "attached" : "detached", strerror(errno));
+			       i < pairs ? "attached" : "detached", strerror(errno));
 	}
 }
 

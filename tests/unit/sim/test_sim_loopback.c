@@ -219,6 +219,7 @@ static void loopback_runt_frame_counts_error(void **state)
 
 static void loopback_two_workers_each_pair_loops(void **state)
 {
+	const uint8_t four[2] = {4, 0};
 	struct vdpa_dev_config config = rig_config();
 	uint8_t frame[4][HDR + 64], buf[4][BUF_LEN];
 	struct rig rig;
@@ -230,6 +231,9 @@ static void loopback_two_workers_each_pair_loops(void **state)
 	rig_make(&rig, &config);
 	assert_int_equal(rig.dev->nvqs, 9);
 	rig_start(&rig, BASE_FEATURES | BIT(VIRTIO_NET_F_MQ) | BIT(VIRTIO_NET_F_CTRL_VQ), 9, 32);
+	assert_int_equal(
+		rig_ctrl(&rig, 8, VIRTIO_NET_CTRL_MQ, VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET, four, 2),
+		VIRTIO_NET_OK);
 	for (int round = 0; round < 300; round++) {
 		for (uint16_t p = 0; p < 4; p++) {
 			rig_add(&rig, 2 * p, buf[p], BUF_LEN, true);

@@ -363,6 +363,57 @@ static void tap_several_queues_transmit_on_each(void **state)
 	close(fd);
 }
 
+/* Frames that go out of pair 1 before the driver has switched it on, and what the host sends to it, which is nothing. */
+static void tap_pair_beyond_those_set_is_silent(void **state)
+{
+	const uint8_t two[2] = {2, 0}, one[2] = {1, 0};
+	struct vdpa_dev_config config = tap_config(TAP_MQ);
+	int fd = packet_socket(TAP_MQ);
+	uint8_t frame[HDR + 80], got[BUF_LEN], buf[BUF_LEN];
+	struct pollfd p = {fd, POLLIN, 0};
+	struct rig rig;
+	uint32_t n;
+
+	(void)state;
+	config.max_vqp = 2;
+	config.workers = 2;
+	rig_make(&rig, &config);
+	rig_start(&rig, BASE_FEATURES | BIT(VIRTIO_NET_F_MQ) | BIT(VIRTIO_NET_F_CTRL_VQ), 5, 16);
+	for (int round = 0; round < 3; round++) {
+		frame_make(frame, sizeof(frame), (uint32_t)round);
+		rig_add(&rig, 2, buf, sizeof(buf), true);
+		rig_publish(&rig, 2);
+		rig_add(&rig, 3, frame, sizeof(frame), false);
+		(void)ring_driver_publish(rig.vq[3].drv);
+		rig.ops->kick_vq(rig.dev, 3);
+		rig_quiet(&rig);
+		assert_null(rig_poll(&rig, 3, &n));
+		assert_int_equal(poll(&p, 1, 0), 0);
+		/* No other kick: the command is enough. */
+		assert_int_equal(rig_ctrl(&rig, 4, VIRTIO_NET_CTRL_MQ,
+					  VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET, two, 2),
+				 VIRTIO_NET_OK);
+		assert_ptr_equal(rig_get(&rig, 3, &n), frame);
+		assert_int_equal(receive(fd, got, sizeof(got)), sizeof(frame) - HDR);
+		assert_memory_equal(got, frame + HDR, sizeof(frame) - HDR);
+		assert_int_equal(rig_ctrl(&rig, 4, VIRTIO_NET_CTRL_MQ,
+					  VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET, one, 2),
+				 VIRTIO_NET_OK);
+	}
+	/* One pair again: what the host sends comes to the first. */
+	for (int i = 0; i < 20; i++) {
+		rig_add(&rig, 0, buf, sizeof(buf), true);
+		rig_publish(&rig, 0);
+		frame_make(frame, sizeof(frame), 100u + (uint32_t)i);
+		assert_int_equal(send(fd, frame + HDR, sizeof(frame) - HDR, 0),
+				 sizeof(frame) - HDR);
+		assert_ptr_equal(rig_get(&rig, 0, &n), buf);
+	}
+	assert_int_equal(rig_counter(&rig, 2, "rx packets"), 0);
+	rig_destroy(&rig);
+	close(fd);
+}
+
 static void tap_bad_options_are_refused_in_words(void **state)
 {
 	(void)state;
@@ -386,6 +437,7 @@ int main(void)
 		cmocka_unit_test(tap_few_buffers_large_frame_waits_and_arrives),
 		cmocka_unit_test(tap_filter_unwanted_frames_stay_out),
 		cmocka_unit_test(tap_several_queues_transmit_on_each),
+		cmocka_unit_test(tap_pair_beyond_those_set_is_silent),
 		cmocka_unit_test(tap_bad_options_are_refused_in_words),
 	};
 	const char *why = enter_namespaces();
