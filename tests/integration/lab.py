@@ -233,6 +233,8 @@ class Lab:
         for folder, _, names in sorted(os.walk(self.logs)):
             for name in sorted(names):
                 path = os.path.join(folder, name)
+                if not name.endswith(".log"):
+                    continue
                 with open(path, errors="replace") as log:
                     tail = log.readlines()[-lines:]
                 print("--- end of %s\n%s" % (path, "".join(tail)))

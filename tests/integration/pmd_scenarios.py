@@ -15,20 +15,21 @@ def flowgen(lab, **options):
     pmd.wait_packets(MANY)
     octets, packets = pmd.stop()
     for way in ("RX", "TX"):
-        check(octets[way] == packets[way] * FLOWGEN_LEN, "%s: %d packets with %d bytes", way,
+        # testpmd reads the two counters while it forwards: they may be up to a burst apart
+        check(abs(octets[way] - packets[way] * FLOWGEN_LEN) <= BURST * FLOWGEN_LEN, "%s: %d packets with %d bytes", way,
               packets[way], octets[way])
     sent, received = pmd.packets["TX"], pmd.packets["RX"]
     check(received <= sent, "received %d of %d sent", received, sent)
     check(received >= sent // 2, "received only %d of %d sent", received, sent)
 
 
-def io(lab, **options):
+def io(lab, pairs=1, **options):
     """io on loopback: one burst goes round and round and not one packet is lost"""
     pmd = Testpmd(lab, "io", options=("--tx-first",), **options)
     pmd.wait_packets(MANY)
     pmd.stop()
     sent, received = pmd.packets["TX"], pmd.packets["RX"]
-    check(0 <= sent - received <= BURST, "received %d of %d sent", received, sent)
+    check(0 <= sent - received <= BURST * pairs, "received %d of %d sent", received, sent)
 
 
 def txonly(lab, **options):
@@ -39,9 +40,9 @@ def txonly(lab, **options):
     check(pmd.packets["RX"] == 0, "txonly received %d", pmd.packets["RX"])
 
 
-def echo(lab, **options):
+def echo(lab, pairs=1, **options):
     """macswap over TAP: numbered frames come back unaltered, and each one is accounted for"""
-    lab.add_tap()
+    lab.add_tap(queues=pairs)
     pmd = Testpmd(lab, "macswap", backend="tap,ifname=tap0", **options)
     pmd.wait_started()
     count = 3000
