@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Read-copy update, the QSBR flavour of liburcu, behind our own names so that one file alone knows
- * the library. A device worker registers as a reader, reads RCU-published pointers freely while it is
+ * Read-copy update by quiescent states. A device worker registers as a reader, reads RCU-published pointers freely while it is
  * online, and passes a quiescent state between batches. A worker that blocks goes offline first, so
  * that control threads never wait for an idle device.
  *

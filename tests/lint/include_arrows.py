@@ -22,8 +22,6 @@ ALLOWED = {
 }
 # Single files that a room may include beyond its row.
 ALSO = {'virtio_vdpa': {'src/ring/driver.h'}}
-# Libraries that one file alone knows.
-ONE_USER = {'urcu': 'src/base/rcu.c', 'urcu.h': 'src/base/rcu.c'}
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*(["<])([^">]+)[">]', re.M)
 
 
@@ -56,12 +54,9 @@ def check_file(root, path):
     complaints = []
     for quote, name in INCLUDE.findall(lint.read(root, path)):
         target = resolve(root, path, name)
-        library = name.split('/')[0]
         if target is None:
             if quote == '"':
                 complaints.append(f'{path}: "{name}" is no file of the project')
-            elif ONE_USER.get(library, path) != path:
-                complaints.append(f'{path}: only {ONE_USER[library]} may include <{name}>')
         elif not may_include(path, target):
             complaints.append(f'{path}: {room_of(path)} may not include {target}')
     return complaints
@@ -103,8 +98,6 @@ CASES = {
                                         'ring may not include'),
     'lost file': ({'src/base/b.c': '#include "base/gone.h"\n'}, 'no file of the project'),
     'unknown room': ({'src/attic/b.c': '\n'}, 'no row in the table'),
-    'second user of liburcu': ({'src/iotlb/b.c': '#include <urcu/urcu-qsbr.h>\n'}, 'only src/base/rcu.c'),
-    'the user of liburcu': ({'src/base/rcu.c': '#include <urcu/urcu-qsbr.h>\n'}, None),
 }
 
 if __name__ == '__main__':
