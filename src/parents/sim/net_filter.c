@@ -64,8 +64,8 @@ void simnet_filter_refresh(struct simnet *net, struct vdpasim_worker *sw)
 	mutex_unlock(&net->lock);
 	/* Pairs with simnet_filter_is_seen(): what an earlier batch did is over. */
 	__atomic_store_n(&copy->generation, generation, __ATOMIC_RELEASE);
-	/* What has come to a silent pair waits there, and no kick is owed for it. */
-	for (uint16_t i = was; i < copy->pairs; i++)
+	/* What has come to a silent pair waits there, and no kick is owed for it. The first pair was never silent. */
+	for (uint16_t i = was > 1 ? was : 1; i < copy->pairs; i++)
 		if (net->pairs[i].rx->sw == sw)
 			net->pairs[i].rx->pending = net->pairs[i].tx->pending = true;
 }

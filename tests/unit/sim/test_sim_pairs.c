@@ -120,6 +120,37 @@ static void pairs_beyond_those_set_are_silent(void **state)
 		}
 }
 
+/* The first pair was on before: it waits for a kick as any queue does, in a new device, too. */
+static void first_pair_waits_for_its_kick(void **state)
+{
+	struct vdpa_dev_config config = rig_config();
+	struct rig rig;
+	uint32_t n;
+
+	(void)state;
+	config.max_vqp = PAIRS;
+	rig_make(&rig, &config);
+	for (int round = 0; round < 2; round++) {
+		rig_negotiate(&rig, FEATURES);
+		for (uint16_t q = 0; q < 2; q++)
+			rig_vq_new(&rig, q, NUM);
+		rig_add(&rig, 0, buf[0], BUF_LEN, true);
+		(void)ring_driver_publish(rig.vq[0].drv);
+		frame_make(frame[0], FRAME, 1);
+		rig_add(&rig, 1, frame[0], FRAME, false);
+		(void)ring_driver_publish(rig.vq[1].drv);
+		for (uint16_t q = 0; q < 2; q++)
+			rig_vq_setup(&rig, q);
+		rig_driver_ok(&rig);
+		rig_quiet(&rig);
+		assert_null(rig_poll(&rig, 1, &n));
+		rig.ops->kick_vq(rig.dev, 1);
+		expect_arrives(&rig, 0);
+		rig_reset(&rig);
+	}
+	rig_destroy(&rig);
+}
+
 static void reset_leaves_the_first_pair_on(void **state)
 {
 	struct rig rig;
@@ -210,6 +241,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(pairs_beyond_those_set_are_silent),
+		cmocka_unit_test(first_pair_waits_for_its_kick),
 		cmocka_unit_test(reset_leaves_the_first_pair_on),
 		cmocka_unit_test(rings_that_go_on_switch_their_pair_on),
 		cmocka_unit_test(answer_comes_when_other_workers_are_done),
