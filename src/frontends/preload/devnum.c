@@ -108,6 +108,11 @@ static unsigned int node_major(void)
 	return settle_major(&l);
 }
 
+ino_t node_ino(unsigned int minor)
+{
+	return NODE_INO_BASE + minor;
+}
+
 void node_stat(unsigned int minor, struct stat *st)
 {
 	struct stat dev;
@@ -117,7 +122,7 @@ void node_stat(unsigned int minor, struct stat *st)
 		st->st_dev = dev.st_dev;
 		st->st_atim = st->st_mtim = st->st_ctim = dev.st_ctim;
 	}
-	st->st_ino = NODE_INO_BASE + minor;
+	st->st_ino = node_ino(minor);
 	st->st_mode = S_IFCHR | 0600;
 	st->st_nlink = 1;
 	st->st_uid = geteuid();

@@ -41,7 +41,7 @@
 #include "frontends/preload/preload.h"
 #include "memory/guard.h"
 
-#define NODE_PREFIX  "/dev/vhost-vdpa-"
+#define NODE_PREFIX  "/dev/" NODE_NAME
 #define FD_HIGH_FROM 700 /* own descriptors, if the limit allows (it is 1024 by default) */
 
 struct node {
@@ -87,6 +87,11 @@ unsigned int node_count(void)
 	return (unsigned int)__builtin_popcountll(node_set());
 }
 
+bool node_exists(unsigned int minor)
+{
+	return (node_set() >> minor) & 1;
+}
+
 bool node_find(const char *path, unsigned int *minor)
 {
 	unsigned int n = 0;
@@ -101,7 +106,7 @@ bool node_find(const char *path, unsigned int *minor)
 			return false;
 		n = n * 10 + (unsigned int)(*path - '0');
 	}
-	if (n >= PRELOAD_NR_NODES_MAX || !((node_set() >> n) & 1))
+	if (n >= PRELOAD_NR_NODES_MAX || !node_exists(n))
 		return false;
 	*minor = n;
 	return true;

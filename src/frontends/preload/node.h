@@ -15,6 +15,14 @@
 #include "base/compiler.h"
 #include "frontends/preload/files.h"
 
+#define NODE_NAME "vhost-vdpa-" /* and the minor number, in /dev */
+
+/** node_exists() - is there a node of this minor number? Any @minor below PRELOAD_NR_NODES_MAX */
+bool node_exists(unsigned int minor);
+
+/** node_ino() - the inode number that stat and listings show */
+ino_t node_ino(unsigned int minor);
+
 /** node_find() - does @path name one of our nodes? @minor written only if so */
 bool node_find(const char *path, unsigned int *minor);
 

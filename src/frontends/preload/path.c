@@ -8,7 +8,7 @@
  *
  * (1) Access is granted in pages, so one aligned word answers for the rest of its page. A name that runs on into the next page
  *     is asked for once more.
- * (2) Nothing is read behind the first character that no name of ours has there. A program's other paths cost one
+ * (2) Nothing is read behind the second character if no name of ours begins with the two. A program's other paths cost one
  *     question and two characters.
  * (3) A client that unmaps a path in one thread while another opens it can still fault here. The kernel has the path read
  *     by then, or is about to fail with EFAULT.
@@ -25,6 +25,7 @@
 #include "memory/memory.h"
 
 #define PROC_DEVICES  "/proc/devices"
+#define DEV           "/dev/"
 #define NO_SUCH_HOW   (-1)
 #define KERNEL_SIGSET 8 /* bytes, on every 64-bit machine */
 
@@ -42,12 +43,14 @@ static bool page_is_readable(const char *at)
 	return !fault;
 }
 
-/* Could a name that begins with @name, which has @len characters, be one of ours? */
+/* Could a name that begins with the @len characters of @name be one of ours? "/dev...", "/proc...", "vhost-vdpa-N" */
 static bool may_go_on(const char *name, size_t len)
 {
 	if (len == 1)
-		return name[0] == '/';
-	return len != 2 || name[1] == 'd' || name[1] == 'p';
+		return name[0] == '/' || name[0] == 'v';
+	if (len > 2)
+		return true;
+	return name[0] == 'v' ? name[1] == 'h' : name[1] == 'd' || name[1] == 'p';
 }
 
 /* Copies the name as long as it may be ours. Return: has it ended within the room, and could be read? */
@@ -68,27 +71,73 @@ static bool copy_name(const char *path, bool is_read, char *name)
 	return false;
 }
 
-static enum path_kind look(const char *path, bool is_read, struct path *out)
+bool path_is_dev(int dirfd)
 {
+	/* Looked up once: who changes the root folder later goes without listings of /dev. */
+	static struct {
+		dev_t dev;
+		ino_t ino;
+		bool known; /* atomic; its release pairs with the acquire below */
+	} found;
+	int saved = errno;
+	struct stat st;
+	bool is = false;
+
+	if (!__atomic_load_n(&found.known, __ATOMIC_ACQUIRE) && real()->stat("/dev", &st) == 0) {
+		__atomic_store_n(&found.dev, st.st_dev, __ATOMIC_RELAXED);
+		__atomic_store_n(&found.ino, st.st_ino, __ATOMIC_RELAXED);
+		__atomic_store_n(&found.known, true, __ATOMIC_RELEASE);
+	}
+	if (__atomic_load_n(&found.known, __ATOMIC_ACQUIRE) &&
+	    (dirfd == AT_FDCWD ? real()->stat(".", &st) : real()->fstat(dirfd, &st)) == 0)
+		is = st.st_dev == __atomic_load_n(&found.dev, __ATOMIC_RELAXED) &&
+		     st.st_ino == __atomic_load_n(&found.ino, __ATOMIC_RELAXED);
+	errno = saved;
+	return is;
+}
+
+/* A bare name becomes a path: "vhost-vdpa-3", "/dev/vhost-vdpa-3". Return: did it have room? */
+static bool make_absolute(char *name)
+{
+	size_t len = strlen(name);
+
+	if (len + sizeof(DEV) > PATH_NAME_LEN)
+		return false;
+	memmove(name + sizeof(DEV) - 1, name, len + 1);
+	memcpy(name, DEV, sizeof(DEV) - 1);
+	return true;
+}
+
+static enum path_kind look(int dirfd, const char *path, bool is_read, struct path *out)
+{
+	bool is_bare;
+
 	out->kind = PATH_OTHER;
 	if (!path || !copy_name(path, is_read, out->name))
 		return PATH_OTHER;
-	if (node_find(out->name, &out->minor))
-		out->kind = PATH_NODE;
-	else if (strcmp(out->name, PROC_DEVICES) == 0)
+	is_bare = out->name[0] == 'v';
+	if (is_bare && !make_absolute(out->name))
+		return PATH_OTHER;
+	if (node_find(out->name, &out->minor)) {
+		if (!is_bare || path_is_dev(dirfd))
+			out->kind = PATH_NODE;
+	} else if (strcmp(out->name, PROC_DEVICES) == 0) {
 		out->kind = PATH_PROC_DEVICES;
+	} else if (strcmp(out->name, "/dev") == 0 || strcmp(out->name, DEV) == 0) {
+		out->kind = PATH_DEV;
+	}
 	return out->kind;
 }
 
-enum path_kind path_look(const char *path, struct path *out)
+enum path_kind path_look(int dirfd, const char *path, struct path *out)
 {
-	return look(path, false, out);
+	return look(dirfd, path, false, out);
 }
 
-enum path_kind path_look_after(const char *path, int rc, struct path *out)
+enum path_kind path_look_after(int dirfd, const char *path, int rc, struct path *out)
 {
 	out->kind = PATH_OTHER;
 	if (rc < 0 && (errno == EFAULT || errno == EINVAL))
 		return PATH_OTHER;
-	return look(path, rc >= 0 || errno == ENOENT, out);
+	return look(dirfd, path, rc >= 0 || errno == ENOENT, out);
 }

@@ -12,7 +12,7 @@
 
 #define PATH_NAME_LEN 32u /* room for the longest name that is answered here, NUL included */
 
-enum path_kind { PATH_OTHER, PATH_NODE, PATH_PROC_DEVICES };
+enum path_kind { PATH_OTHER, PATH_NODE, PATH_PROC_DEVICES, PATH_DEV };
 
 /* A path that was looked at: a copy of what the client's pointer leads to. */
 struct path {
@@ -23,10 +23,11 @@ struct path {
 
 /**
  * path_look() - look at a path before libc has
+ * @dirfd: where a relative path begins, as for openat(2). A node's bare name counts if that is /dev
  * @path: the client's, any value. Costs a system call that does nothing but read from it.
  * Return: @out->kind; PATH_OTHER if @path cannot be read up to its end
  */
-enum path_kind path_look(const char *path, struct path *out);
+enum path_kind path_look(int dirfd, const char *path, struct path *out);
 
 /**
  * path_look_after() - look at a path that libc has just handed to the kernel
@@ -34,6 +35,9 @@ enum path_kind path_look(const char *path, struct path *out);
  * Success and ENOENT say that the kernel has read the path, so looking costs no system call. EFAULT and EINVAL are answers about
  * arguments that no path changes: PATH_OTHER.
  */
-enum path_kind path_look_after(const char *path, int rc, struct path *out);
+enum path_kind path_look_after(int dirfd, const char *path, int rc, struct path *out);
+
+/** path_is_dev() - is @dirfd, or the working folder with AT_FDCWD, the folder /dev? */
+bool path_is_dev(int dirfd);
 
 #endif

@@ -21,7 +21,9 @@
 #endif
 #define __nonnull(params)
 
+#include <dirent.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -112,6 +114,33 @@ struct statx;
 	X(int, faccessat, (int, const char *, int, int))                                           \
 	X(int, eaccess, (const char *, int))                                                       \
 	X(int, euidaccess, (const char *, int))                                                    \
+	X(ssize_t, getxattr, (const char *, const char *, void *, size_t))                         \
+	X(ssize_t, lgetxattr, (const char *, const char *, void *, size_t))                        \
+	X(ssize_t, listxattr, (const char *, char *, size_t))                                      \
+	X(ssize_t, llistxattr, (const char *, char *, size_t))                                     \
+	X(ssize_t, readlink, (const char *, char *, size_t))                                       \
+	X(ssize_t, readlinkat, (int, const char *, char *, size_t))                                \
+	X(ssize_t, __readlink_chk, (const char *, char *, size_t, size_t))                         \
+	X(ssize_t, __readlinkat_chk, (int, const char *, char *, size_t, size_t))                  \
+	X(char *, realpath, (const char *, char *))                                                \
+	X(char *, __realpath_chk, (const char *, char *, size_t))                                  \
+	X(DIR *, opendir, (const char *))                                                          \
+	X(struct dirent *, readdir, (DIR *))                                                       \
+	X(struct dirent64 *, readdir64, (DIR *))                                                   \
+	X(int, readdir_r, (DIR *, struct dirent *, struct dirent **))                              \
+	X(int, readdir64_r, (DIR *, struct dirent64 *, struct dirent64 **))                        \
+	X(int, closedir, (DIR *))                                                                  \
+	X(void, rewinddir, (DIR *))                                                                \
+	X(long, telldir, (DIR *))                                                                  \
+	X(void, seekdir, (DIR *, long))                                                            \
+	X(int, scandir,                                                                            \
+	  (const char *, struct dirent ***, int (*)(const struct dirent *),                        \
+	   int (*)(const struct dirent **, const struct dirent **)))                               \
+	X(int, scandir64,                                                                          \
+	  (const char *, struct dirent64 ***, int (*)(const struct dirent64 *),                    \
+	   int (*)(const struct dirent64 **, const struct dirent64 **)))                           \
+	X(int, glob, (const char *, int, int (*)(const char *, int), glob_t *))                    \
+	X(int, glob64, (const char *, int, int (*)(const char *, int), glob64_t *))                \
 	X(int, sigaction, (int, const struct sigaction *, struct sigaction *))                     \
 	X(sighandler_t, signal, (int, sighandler_t))                                               \
 	X(sighandler_t, bsd_signal, (int, sighandler_t))                                           \

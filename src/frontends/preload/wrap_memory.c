@@ -190,7 +190,7 @@ static int truncate_answer(const char *path, int rc)
 {
 	struct path seen;
 
-	if (rc >= 0 || path_look_after(path, rc, &seen) != PATH_NODE)
+	if (rc >= 0 || path_look_after(AT_FDCWD, path, rc, &seen) != PATH_NODE)
 		return rc;
 	errno = EINVAL;
 	return -1;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * open(2) and its relatives. Two names are answered here: a node, and /proc/devices for reading. Every
- * other path costs one look (path.h). Relative paths, also those under an open /dev, are not looked at.
+ * other path costs one look (path.h).
  */
 #include "real.h"
 
@@ -51,11 +51,11 @@ static int open_proc_devices(int flags)
 }
 
 /* Does the path lead to us? Then *@fd is the result, errno set with -1. */
-static bool open_ours(const char *name, const char *path, int flags, int *fd)
+static bool open_ours(const char *name, int dirfd, const char *path, int flags, int *fd)
 {
 	struct path seen;
 
-	switch (path_look(path, &seen)) {
+	switch (path_look(dirfd, path, &seen)) {
 	case PATH_NODE:
 		*fd = open_node(name, &seen, flags);
 		return true;
@@ -76,7 +76,7 @@ static bool open_ours(const char *name, const char *path, int flags, int *fd)
 		va_list ap;                                                                        \
 		int fd;                                                                            \
                                                                                                    \
-		if (open_ours(shown, path, flags, &fd))                                            \
+		if (open_ours(shown, AT_FDCWD, path, flags, &fd))                                  \
 			return fd;                                                                 \
 		va_start(ap, flags);                                                               \
 		if (NEEDS_MODE(flags))                                                             \
@@ -94,7 +94,7 @@ WRAP_OPEN(open64, "open")
 		va_list ap;                                                                        \
 		int fd;                                                                            \
                                                                                                    \
-		if (open_ours(shown, path, flags, &fd))                                            \
+		if (open_ours(shown, dirfd, path, flags, &fd))                                     \
 			return fd;                                                                 \
 		va_start(ap, flags);                                                               \
 		if (NEEDS_MODE(flags))                                                             \
@@ -115,29 +115,32 @@ HF_EXPORT int __open_2(const char *path, int flags)
 {
 	int fd;
 
-	return open_ours("open", path, flags, &fd) ? fd : real()->__open_2(path, flags);
+	return open_ours("open", AT_FDCWD, path, flags, &fd) ? fd : real()->__open_2(path, flags);
 }
 
 HF_EXPORT int __open64_2(const char *path, int flags)
 {
 	int fd;
 
-	return open_ours("open", path, flags, &fd) ? fd : real()->__open64_2(path, flags);
+	return open_ours("open", AT_FDCWD, path, flags, &fd) ? fd : real()->__open64_2(path, flags);
 }
 
 HF_EXPORT int __openat_2(int dirfd, const char *path, int flags)
 {
 	int fd;
 
-	return open_ours("openat", path, flags, &fd) ? fd : real()->__openat_2(dirfd, path, flags);
+	return open_ours("openat", dirfd, path, flags, &fd)
+		       ? fd
+		       : real()->__openat_2(dirfd, path, flags);
 }
 
 HF_EXPORT int __openat64_2(int dirfd, const char *path, int flags)
 {
 	int fd;
 
-	return open_ours("openat", path, flags, &fd) ? fd
-						     : real()->__openat64_2(dirfd, path, flags);
+	return open_ours("openat", dirfd, path, flags, &fd)
+		       ? fd
+		       : real()->__openat64_2(dirfd, path, flags);
 }
 
 #define WRAP_CREAT(name)                                                                           \
@@ -145,7 +148,7 @@ HF_EXPORT int __openat64_2(int dirfd, const char *path, int flags)
 	{                                                                                          \
 		int fd;                                                                            \
                                                                                                    \
-		if (open_ours("creat", path, O_CREAT | O_WRONLY | O_TRUNC, &fd))                   \
+		if (open_ours("creat", AT_FDCWD, path, O_CREAT | O_WRONLY | O_TRUNC, &fd))         \
 			return fd;                                                                 \
 		return real()->name(path, mode);                                                   \
 	}
@@ -158,7 +161,8 @@ static bool fopen_ours(const char *path, const char *mode, FILE **file)
 	struct path seen;
 	int fd;
 
-	if (path_look(path, &seen) != PATH_PROC_DEVICES || mode[0] != 'r' || strchr(mode, '+'))
+	if (path_look(AT_FDCWD, path, &seen) != PATH_PROC_DEVICES || mode[0] != 'r' ||
+	    strchr(mode, '+'))
 		return false;
 	fd = open_proc_devices(strchr(mode, 'e') ? O_CLOEXEC : 0);
 	*file = fd < 0 ? NULL : fdopen(fd, mode);

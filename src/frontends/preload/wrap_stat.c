@@ -32,11 +32,11 @@ static bool fd_minor(int fd, unsigned int *minor)
 	return true;
 }
 
-static bool path_minor(const char *path, int rc, unsigned int *minor)
+static bool path_minor(int dirfd, const char *path, int rc, unsigned int *minor)
 {
 	struct path seen;
 
-	if (path_look_after(path, rc, &seen) != PATH_NODE)
+	if (path_look_after(dirfd, path, rc, &seen) != PATH_NODE)
 		return false;
 	*minor = seen.minor;
 	return true;
@@ -47,7 +47,7 @@ static bool at_minor(int fd, const char *path, int flags, int rc, unsigned int *
 {
 	if (rc >= 0 && (flags & AT_EMPTY_PATH) && (!path || !*path))
 		return fd_minor(fd, minor);
-	return path_minor(path, rc, minor);
+	return path_minor(fd, path, rc, minor);
 }
 
 /* libc's call has given @rc for what is node @minor. Return: what the client gets. */
@@ -69,7 +69,7 @@ static int answer(unsigned int minor, int rc, void *st, int saved)
 		int saved = errno, rc = real()->name(path, st);                                    \
 		unsigned int minor;                                                                \
                                                                                                    \
-		return path_minor(path, rc, &minor) ? answer(minor, rc, st, saved) : rc;           \
+		return path_minor(AT_FDCWD, path, rc, &minor) ? answer(minor, rc, st, saved) : rc; \
 	}
 WRAP_STAT(stat, struct stat)
 WRAP_STAT(stat64, struct stat64)
@@ -106,7 +106,7 @@ WRAP_FSTATAT(fstatat64, struct stat64)
 		int saved = errno, rc = real()->name(version, path, st);                           \
 		unsigned int minor;                                                                \
                                                                                                    \
-		return path_minor(path, rc, &minor) ? answer(minor, rc, st, saved) : rc;           \
+		return path_minor(AT_FDCWD, path, rc, &minor) ? answer(minor, rc, st, saved) : rc; \
 	}
 WRAP_XSTAT(__xstat, struct stat)
 WRAP_XSTAT(__xstat64, struct stat64)
@@ -172,11 +172,11 @@ HF_EXPORT int statx(int fd, const char *path, int flags, unsigned int mask, stru
 
 /* ---- access: readable and writable, not executable ---- */
 
-static int access_answer(const char *path, int mode, int rc, int saved)
+static int access_answer(int dirfd, const char *path, int mode, int rc, int saved)
 {
 	unsigned int minor;
 
-	if (!path_minor(path, rc, &minor))
+	if (!path_minor(dirfd, path, rc, &minor))
 		return rc;
 	errno = mode & X_OK ? EACCES : saved;
 	return mode & X_OK ? -1 : 0;
@@ -187,7 +187,7 @@ static int access_answer(const char *path, int mode, int rc, int saved)
 	{                                                                                          \
 		int saved = errno;                                                                 \
                                                                                                    \
-		return access_answer(path, mode, real()->name(path, mode), saved);                 \
+		return access_answer(AT_FDCWD, path, mode, real()->name(path, mode), saved);       \
 	}
 WRAP_ACCESS(access)
 WRAP_ACCESS(eaccess)
@@ -197,5 +197,5 @@ HF_EXPORT int faccessat(int fd, const char *path, int mode, int flags)
 {
 	int saved = errno;
 
-	return access_answer(path, mode, real()->faccessat(fd, path, mode, flags), saved);
+	return access_answer(fd, path, mode, real()->faccessat(fd, path, mode, flags), saved);
 }

@@ -121,6 +121,29 @@
 	X(faccessat, INT, SAME, AT_CWD, PATH, NUM(F_OK), NUM(0))                                   \
 	X(eaccess, INT, SAME, PATH, NUM(R_OK))                                                     \
 	X(euidaccess, INT, SAME, PATH, NUM(R_OK))                                                  \
+	X(getxattr, LONG, SAME, PATH, ATTRIBUTE, OUT(64), NUM(64))                                 \
+	X(lgetxattr, LONG, SAME, PATH, ATTRIBUTE, OUT(64), NUM(64))                                \
+	X(listxattr, LONG, SAME, PATH, OUT(64), NUM(64))                                           \
+	X(llistxattr, LONG, SAME, PATH, OUT(64), NUM(64))                                          \
+	X(readlink, LONG, SAME, PATH, OUT(64), NUM(64))                                            \
+	X(readlinkat, LONG, SAME, AT_CWD, PATH, OUT(64), NUM(64))                                  \
+	X(__readlink_chk, LONG, SAME, PATH, OUT(64), NUM(64), NUM(64))                             \
+	X(__readlinkat_chk, LONG, SAME, AT_CWD, PATH, OUT(64), NUM(64), NUM(64))                   \
+	X(realpath, STRING_OUT, SAME, PATH, NUM(0))                                                \
+	X(__realpath_chk, STRING, SAME, PATH, ROOM, NUM(4096))                                     \
+	X(opendir, DIR_OUT, SAME, PATH)                                                            \
+	X(readdir, STRING, SAME, DIRECTORY)                                                        \
+	X(readdir64, STRING, SAME, DIRECTORY)                                                      \
+	X(readdir_r, INT, SAME, DIRECTORY, OUT(280), OUT(8))                                       \
+	X(readdir64_r, INT, SAME, DIRECTORY, OUT(280), OUT(8))                                     \
+	X(closedir, INT, SAME, DIRECTORY)                                                          \
+	X(rewinddir, VOID, SAME, DIRECTORY)                                                        \
+	X(telldir, LONG, SAME, DIRECTORY)                                                          \
+	X(seekdir, VOID, SAME, DIRECTORY, NUM(0))                                                  \
+	X(scandir, INT, SAME, PATH, OUT(8), NUM(0), NUM(0))                                        \
+	X(scandir64, INT, SAME, PATH, OUT(8), NUM(0), NUM(0))                                      \
+	X(glob, INT, SAME, PATH, NUM(0), NUM(0), OUT(72))                                          \
+	X(glob64, INT, SAME, PATH, NUM(0), NUM(0), OUT(72))                                        \
 	X(sigaction, INT, SAME, NUM(SIGUSR1), ACTION, OUT(152))                                    \
 	X(sigaction, INT, SAME, NUM(SIGSEGV), ACTION, OUT(152))                                    \
 	X(signal, HANDLER, SAME, NUM(SIGUSR1), NUM(1))                                             \

@@ -12,6 +12,7 @@
  *
  * Usage: pointer_client library|reference NODE-OR-STAND-IN FILE | pointer_client --names
  */
+#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -55,9 +56,10 @@ enum arg_type {
 	ARG_VEC,
 	ARG_ADDR, /* a page, which the kernel takes as a number */
 	ARG_STREAM,
+	ARG_DIR,
 };
 
-enum content { ZEROES, A_MESSAGE, A_LOCK, A_CONFIG, SOME_FEATURES };
+enum content { ZEROES, A_MESSAGE, A_LOCK, A_CONFIG, SOME_FEATURES, AN_ATTRIBUTE };
 
 struct arg {
 	enum arg_type type;
@@ -66,7 +68,18 @@ struct arg {
 	bool written; /* what the pointer leads to is written to */
 };
 
-enum result { RES_INT, RES_LONG, RES_FD_OUT, RES_PTR, RES_STREAM_OUT, RES_HANDLER, RES_VOID };
+enum result {
+	RES_INT,
+	RES_LONG,
+	RES_FD_OUT,
+	RES_PTR,
+	RES_STREAM_OUT,
+	RES_DIR_OUT,
+	RES_STRING,
+	RES_STRING_OUT,
+	RES_HANDLER,
+	RES_VOID
+};
 
 enum device_kind {
 	DEVICE_SAME,   /* as the stand-in */
@@ -97,6 +110,9 @@ struct call {
 #define MODE           {ARG_MODE, 2, ZEROES, false}
 #define STREAM         {ARG_STREAM, 0, ZEROES, false}
 #define ADDR           {ARG_ADDR, PAGE, ZEROES, false}
+#define DIRECTORY      {ARG_DIR, 0, ZEROES, false}
+#define ATTRIBUTE      {ARG_DATA, 19, AN_ATTRIBUTE, false}
+#define ROOM           {ARG_DATA, 4000, ZEROES, true}
 #define VEC            {ARG_VEC, 2 * sizeof(struct iovec), ZEROES, false}
 #define OUT(n)         {ARG_DATA, (n), ZEROES, true}
 #define IN(n)          {ARG_DATA, (n), ZEROES, false}
@@ -265,6 +281,7 @@ static bool kind_fits(const struct arg *arg, int element, enum kind kind)
 
 	switch (arg->type) {
 	case ARG_STREAM:
+	case ARG_DIR:
 		return kind == NONE || kind == LOW;
 	case ARG_ADDR:
 		return !crosses && kind != NOACCESS && kind != BEYOND && kind < LEN_NEGATIVE;
@@ -342,13 +359,15 @@ static void fill(char *bytes, const struct arg *arg)
 	struct vhost_vdpa_config config = {.off = 0, .len = 8};
 	uint64_t features = 1ULL << 32 | 1ULL << 33;
 
-	memset(bytes, 0, 512);
+	memset(bytes, 0, PAGE);
 	if (arg->content == A_MESSAGE)
 		memcpy(bytes, batch_begin, sizeof(batch_begin));
 	else if (arg->content == A_LOCK)
 		memcpy(bytes, &lock, sizeof(lock));
 	else if (arg->content == A_CONFIG)
 		memcpy(bytes, &config, sizeof(config));
+	else if (arg->content == AN_ATTRIBUTE)
+		strcpy(bytes, "user.some-own-name");
 	else if (arg->content == SOME_FEATURES)
 		memcpy(bytes, &features, sizeof(features));
 }
@@ -357,7 +376,7 @@ static long put_vector(const struct test *test, bool is_it)
 {
 	const struct arg message = MESSAGE;
 	struct iovec iov[2];
-	char bytes[512];
+	char bytes[PAGE];
 
 	fill(bytes, &message);
 	for (int i = 0; i < 2; i++) {
@@ -391,7 +410,7 @@ static long put_arg(const struct test *test, int i, int fd)
 	const struct arg *arg = &calls[test->call].args[i];
 	enum kind kind = test->arg == i ? test->kind : GOOD;
 	const char *path = paths[test->target];
-	char bytes[512];
+	char bytes[PAGE];
 
 	switch (arg->type) {
 	case ARG_FD:
@@ -411,6 +430,8 @@ static long put_arg(const struct test *test, int i, int fd)
 		return put_page(kind, AREA(i));
 	case ARG_STREAM:
 		return (long)(kind == GOOD ? (void *)fdopen(fd, "r+") : put(kind, AREA(i), "", 1));
+	case ARG_DIR:
+		return (long)(kind == GOOD ? (void *)opendir("/dev") : put(kind, AREA(i), "", 1));
 	default:
 		return arg->num;
 	}
@@ -441,6 +462,9 @@ static bool is_failure(enum result result, long ret)
 	case RES_FD_OUT:
 		return (int)ret == -1;
 	case RES_STREAM_OUT:
+	case RES_DIR_OUT:
+	case RES_STRING:
+	case RES_STRING_OUT:
 		return ret == 0;
 	case RES_VOID:
 		return false;
@@ -460,6 +484,10 @@ static void note(struct outcome *out, enum result result, long ret, int err)
 		close((int)ret);
 	if (result == RES_STREAM_OUT && !failed)
 		fclose((FILE *)ret);
+	if (result == RES_DIR_OUT && !failed)
+		closedir((DIR *)ret);
+	if (result == RES_STRING_OUT)
+		free((void *)ret);
 }
 
 static void clean_up(void)

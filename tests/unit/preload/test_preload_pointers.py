@@ -17,7 +17,7 @@ STAND_IN = '/dev/null'
 
 
 def run(command, *args):
-    done = subprocess.run([*command, *args], text=True, capture_output=True, timeout=200, check=False)
+    done = subprocess.run([*command, *args], text=True, capture_output=True, timeout=300, check=False)
     if done.returncode != 0:
         sys.exit(f'{" ".join(command)} ends with {done.returncode}:\n{done.stderr[-2000:]}')
     return done.stdout.splitlines()

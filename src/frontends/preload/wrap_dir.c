@@ -1,0 +1,348 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Listings of /dev show the nodes. The kernel's entries come first, as they are; at their end, the nodes follow that the folder does
+ * not have by itself.
+ *
+ * (1) Nobody knows at opendir(3) or fdopendir(3) which folder it will be, and nobody asks. The question is asked once a listing,
+ *     when libc says that it has ended: one fstat(2). An entry of any other folder costs one load.
+ * (2) A stream that has come to the nodes has a slot, until it is closed, rewound or sent elsewhere. POSIX lets one thread at a time
+ *     use a stream, so a slot needs no lock, only an atomic claim. Nothing is left locked in a forked child.
+ * (3) A position among the nodes is a number that no file system gives: negative. telldir(3) and d_off have it, and seekdir(3)
+ *     takes it, whether the stream has a slot or not.
+ * (4) scandir(3), glob(3), ftw(3) and fts(3) read folders inside libc, out of reach. The first is done here for /dev; the second has a
+ *     way to bring one's own functions along. The other two do not show the nodes (docs/preload.md).
+ */
+#include "real.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <glob.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "frontends/preload/node.h"
+#include "frontends/preload/path.h"
+#include "frontends/preload/preload.h"
+
+_Static_assert(sizeof(struct dirent) == sizeof(struct dirent64), "one layout of struct dirent");
+
+#define NR_SLOTS       32u /* listings of /dev that are at the nodes at the same time */
+#define POSITION(next) (LONG_MIN + (long)(next))
+
+struct slot {
+	DIR *dir;          /* atomic; NULL: free */
+	unsigned int next; /* minor to begin with */
+	struct dirent64 entry;
+};
+
+static struct slot slots[NR_SLOTS];
+static unsigned int nr_taken; /* atomic */
+
+static struct slot *slot_find(const DIR *dir)
+{
+	if (likely(__atomic_load_n(&nr_taken, __ATOMIC_RELAXED) == 0))
+		return NULL;
+	for (unsigned int i = 0; i < NR_SLOTS; i++)
+		if (__atomic_load_n(&slots[i].dir, __ATOMIC_RELAXED) == dir)
+			return &slots[i];
+	return NULL;
+}
+
+/* Return: a slot for @dir; NULL if all are taken, and the nodes are not shown. */
+static struct slot *slot_take(DIR *dir)
+{
+	for (unsigned int i = 0; i < NR_SLOTS; i++) {
+		DIR *none = NULL;
+
+		if (!__atomic_compare_exchange_n(&slots[i].dir, &none, dir, false, __ATOMIC_ACQUIRE,
+						 __ATOMIC_RELAXED))
+			continue;
+		__atomic_add_fetch(&nr_taken, 1, __ATOMIC_RELAXED);
+		slots[i].next = 0;
+		return &slots[i];
+	}
+	return NULL;
+}
+
+static void slot_drop(DIR *dir)
+{
+	struct slot *slot = slot_find(dir);
+
+	if (!slot)
+		return;
+	__atomic_store_n(&slot->dir, NULL, __ATOMIC_RELEASE);
+	__atomic_sub_fetch(&nr_taken, 1, __ATOMIC_RELAXED);
+}
+
+/* The next node that the folder does not have itself, or NULL. */
+static struct dirent64 *next_node(struct slot *slot)
+{
+	struct dirent64 *entry = &slot->entry;
+	int saved = errno;
+	struct stat st;
+
+	while (slot->next < PRELOAD_NR_NODES_MAX) {
+		unsigned int minor = slot->next++;
+
+		if (!node_exists(minor))
+			continue;
+		memset(entry, 0, sizeof(*entry));
+		snprintf(entry->d_name, sizeof(entry->d_name), NODE_NAME "%u", minor);
+		if (real()->fstatat(dirfd(slot->dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+			continue;
+		entry->d_ino = node_ino(minor);
+		entry->d_type = DT_CHR;
+		entry->d_off = POSITION(slot->next);
+		entry->d_reclen = sizeof(*entry);
+		errno = saved;
+		return entry;
+	}
+	errno = saved;
+	return NULL;
+}
+
+/* libc has no more entries of @dir. */
+static struct dirent64 *at_end(DIR *dir)
+{
+	struct slot *slot = path_is_dev(dirfd(dir)) ? slot_take(dir) : NULL;
+
+	return slot ? next_node(slot) : NULL;
+}
+
+/* libc says NULL at the end, too, and leaves errno alone then. */
+#define WRAP_READDIR(name, type)                                                                   \
+	HF_EXPORT struct type *name(DIR *dir)                                                      \
+	{                                                                                          \
+		struct slot *slot = slot_find(dir);                                                \
+		struct type *entry;                                                                \
+		int saved = errno;                                                                 \
+                                                                                                   \
+		if (slot)                                                                          \
+			return (struct type *)next_node(slot);                                     \
+		errno = 0;                                                                         \
+		entry = real()->name(dir);                                                         \
+		if (!entry && errno != 0)                                                          \
+			return NULL;                                                               \
+		errno = saved;                                                                     \
+		return entry ? entry : (struct type *)at_end(dir);                                 \
+	}
+WRAP_READDIR(readdir, dirent)
+WRAP_READDIR(readdir64, dirent64)
+
+/* The newer calls tell the end from an error by their value. */
+#define WRAP_READDIR_R(name, type)                                                                 \
+	HF_EXPORT int name(DIR *dir, struct type *entry, struct type **result)                     \
+	{                                                                                          \
+		struct slot *slot = slot_find(dir);                                                \
+		struct dirent64 *node;                                                             \
+		int err = slot ? 0 : real()->name(dir, entry, result);                             \
+                                                                                                   \
+		if (!slot && (err != 0 || *result))                                                \
+			return err;                                                                \
+		node = slot ? next_node(slot) : at_end(dir);                                       \
+		if (node)                                                                          \
+			memcpy(entry, node, sizeof(*node));                                        \
+		*result = node ? entry : NULL;                                                     \
+		return 0;                                                                          \
+	}
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+WRAP_READDIR_R(readdir_r, dirent)
+WRAP_READDIR_R(readdir64_r, dirent64)
+#pragma GCC diagnostic pop
+
+HF_EXPORT int closedir(DIR *dir)
+{
+	slot_drop(dir);
+	return real()->closedir(dir);
+}
+
+HF_EXPORT void rewinddir(DIR *dir)
+{
+	slot_drop(dir);
+	real()->rewinddir(dir);
+}
+
+HF_EXPORT long telldir(DIR *dir)
+{
+	struct slot *slot = slot_find(dir);
+
+	return slot ? POSITION(slot->next) : real()->telldir(dir);
+}
+
+HF_EXPORT void seekdir(DIR *dir, long position)
+{
+	struct slot *slot;
+
+	slot_drop(dir);
+	if (position > POSITION(PRELOAD_NR_NODES_MAX)) {
+		real()->seekdir(dir, position);
+		return;
+	}
+	slot = slot_take(dir);
+	if (slot)
+		slot->next = (unsigned int)(position - LONG_MIN);
+}
+
+/* ---- scandir: of /dev alone ---- */
+
+typedef int (*select_fn)(const struct dirent64 *entry);
+typedef int (*compare_fn)(const struct dirent64 **one, const struct dirent64 **other);
+
+struct scan {
+	struct dirent64 **list;
+	size_t nr, room;
+};
+
+static int scan_add(struct scan *scan, const struct dirent64 *entry)
+{
+	size_t len = offsetof(struct dirent64, d_name) + strlen(entry->d_name) + 1;
+	struct dirent64 *copy;
+
+	if (scan->nr == scan->room) {
+		size_t room = scan->room ? 2 * scan->room : 64;
+		struct dirent64 **list = reallocarray(scan->list, room, sizeof(*list));
+
+		if (!list)
+			return -ENOMEM;
+		scan->list = list;
+		scan->room = room;
+	}
+	copy = malloc(len);
+	if (!copy)
+		return -ENOMEM;
+	scan->list[scan->nr++] = memcpy(copy, entry, len);
+	return 0;
+}
+
+static int scan_all(struct scan *scan, DIR *dir, select_fn select)
+{
+	const struct dirent64 *entry;
+	int err = 0;
+
+	errno = 0;
+	while (err == 0 && (entry = readdir64(dir))) {
+		if (!select || select(entry))
+			err = scan_add(scan, entry);
+		errno = 0; /* of @select's, if anybody's */
+	}
+	return err ? err : -errno;
+}
+
+static int scan_dev(const char *path, struct dirent64 ***list, select_fn select, compare_fn compare)
+{
+	struct scan scan = {.nr = 0};
+	DIR *dir = opendir(path);
+	int saved = errno;
+	int err;
+
+	if (!dir)
+		return -1;
+	err = scan_all(&scan, dir, select);
+	closedir(dir);
+	errno = err ? -err : saved;
+	if (err) {
+		while (scan.nr > 0)
+			free(scan.list[--scan.nr]);
+		free(scan.list);
+		return -1;
+	}
+	if (compare && scan.nr > 0)
+		qsort(scan.list, scan.nr, sizeof(*scan.list),
+		      (int (*)(const void *, const void *))compare);
+	*list = scan.list;
+	return (int)scan.nr;
+}
+
+static bool is_dev(const char *path)
+{
+	struct path seen;
+
+	return path_look(AT_FDCWD, path, &seen) == PATH_DEV;
+}
+
+/* A node is no folder. @rc: not negative, or libc's errno is set. */
+static bool is_node_after(const char *path, int rc)
+{
+	struct path seen;
+
+	return rc < 0 && path_look_after(AT_FDCWD, path, rc, &seen) == PATH_NODE;
+}
+
+#define WRAP_SCANDIR(name, type)                                                                   \
+	HF_EXPORT int name(const char *path, struct type ***list,                                  \
+			   int (*select)(const struct type *),                                     \
+			   int (*compare)(const struct type **, const struct type **))             \
+	{                                                                                          \
+		int rc;                                                                            \
+                                                                                                   \
+		if (is_dev(path))                                                                  \
+			return scan_dev(path, (struct dirent64 ***)list, (select_fn)select,        \
+					(compare_fn)compare);                                      \
+		rc = real()->name(path, list, select, compare);                                    \
+		if (is_node_after(path, rc))                                                       \
+			errno = ENOTDIR;                                                           \
+		return rc;                                                                         \
+	}
+WRAP_SCANDIR(scandir, dirent)
+WRAP_SCANDIR(scandir64, dirent64)
+
+HF_EXPORT DIR *opendir(const char *path)
+{
+	DIR *dir = real()->opendir(path);
+
+	if (!dir && is_node_after(path, -1))
+		errno = ENOTDIR;
+	return dir;
+}
+
+/* ---- glob: with our functions, where the pattern begins in /dev ---- */
+
+static void *glob_opendir(const char *path)
+{
+	return opendir(path);
+}
+
+static struct dirent *glob_readdir(void *dir)
+{
+	return readdir(dir);
+}
+
+static struct dirent64 *glob_readdir64(void *dir)
+{
+	return readdir64(dir);
+}
+
+static void glob_closedir(void *dir)
+{
+	closedir(dir);
+}
+
+/* libc gets a structure of its own with the functions: the client's may end where libc does not look without them. */
+#define WRAP_GLOB(name, type, read, stat_name, lstat_name)                                         \
+	HF_EXPORT int name(const char *pattern, int flags, int (*on_error)(const char *, int),     \
+			   type *found)                                                            \
+	{                                                                                          \
+		type own = {.gl_opendir = glob_opendir,                                            \
+			    .gl_readdir = read,                                                    \
+			    .gl_closedir = glob_closedir,                                          \
+			    .gl_stat = stat_name,                                                  \
+			    .gl_lstat = lstat_name};                                               \
+		int rc;                                                                            \
+                                                                                                   \
+		if (!pattern || !found || (flags & GLOB_ALTDIRFUNC) ||                             \
+		    strncmp(pattern, "/dev/", 5) != 0)                                             \
+			return real()->name(pattern, flags, on_error, found);                      \
+		own.gl_pathc = found->gl_pathc;                                                    \
+		own.gl_pathv = found->gl_pathv;                                                    \
+		own.gl_offs = found->gl_offs;                                                      \
+		rc = real()->name(pattern, flags | GLOB_ALTDIRFUNC, on_error, &own);               \
+		found->gl_pathc = own.gl_pathc;                                                    \
+		found->gl_pathv = own.gl_pathv;                                                    \
+		found->gl_offs = own.gl_offs;                                                      \
+		found->gl_flags = own.gl_flags & ~GLOB_ALTDIRFUNC;                                 \
+		return rc;                                                                         \
+	}
+WRAP_GLOB(glob, glob_t, glob_readdir, stat, lstat)
+WRAP_GLOB(glob64, glob64_t, glob_readdir64, stat64, lstat64)
