@@ -49,13 +49,19 @@ class Migration:
 
 
 class MigrationLab(Lab):
-    """@svq: shadow virtqueues all the time; else a dirty log during migrations."""
+    """@svq: shadow virtqueues all the time; else a dirty log during migrations, or what QEMU chooses.
+    @spec: the device's other words; by default features that QEMU 7.2 migrates.
+    """
 
     ifname = "br0"
 
-    def __init__(self, name, svq=False, memory="192"):
+    def __init__(self, name, svq=False, memory="192", spec=None):
         super().__init__(name)
         self.svq = svq
+        if spec is None:
+            spec = "device_features 0x%x" % (PLAIN if svq else RICH)
+            spec += " dirty_log off" if svq else ""  # QEMU 7.2 shadows no virtqueue of a device that offers it
+        self.spec = spec
         self.memory = memory
         self.migrations = []
         self.outages = {"to": [], "from": []}  # ms that frames were missing for
@@ -88,10 +94,7 @@ class MigrationLab(Lab):
         logs = os.path.join(self.logs, "host%d" % self._hosts)
         os.makedirs(logs)
         self.call_log = os.path.join(logs, "holdfast.log")
-        spec = "name net0 mgmtdev vdpasim_net mac %s device_features 0x%x backend tap,ifname=%s" % (
-            MAC, PLAIN if self.svq else RICH, tap)
-        if self.svq:
-            spec += " dirty_log off"  # QEMU 7.2 shadows no virtqueue of a device that offers it
+        spec = "name net0 mgmtdev vdpasim_net mac %s %s backend tap,ifname=%s" % (MAC, self.spec, tap)
         wrap = ["env"] + ["%s=%s" % pair for pair in (environment or {}).items()]
         wrap += [self.holdfast, "run", "-d", spec, "--log", self.call_log, "--"]
         args = ["-device", "pcie-root-port,id=port0,chassis=1",

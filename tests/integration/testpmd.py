@@ -16,10 +16,14 @@ COUNTS = re.compile(r"(RX|TX)-packets: +(\d+).*?(?:bytes|total): +(\d+)")
 
 
 class Testpmd:
-    """One testpmd process, forwarding from its start. packets, octets and dropped are its latest counts."""
+    """One testpmd process, forwarding from its start. packets, octets and dropped are its latest counts.
+
+    @spec: words for the device, with a blank after them; @driver: options of virtio-user;
+    @eal and @extra: more options of DPDK itself and of testpmd.
+    """
 
     def __init__(self, lab, mode, backend="loopback", memory=NO_HUGE, options=(),
-                 spec="", device=None):
+                 spec="", device=None, driver="queues=1", extra=(), eal=()):
         if CONTROL:
             raise Skip("a control run has no Holdfast")
         if not shutil.which("dpdk-testpmd"):
@@ -33,10 +37,10 @@ class Testpmd:
         self._output = open("%s/testpmd-%s.log" % (lab.logs, mode), "wb")
         device = device or ("-d", "mgmtdev vdpasim_net " + spec + "backend " + backend)
         command = [lab.holdfast, "run", *device, "--log", log, "--", "dpdk-testpmd",
-                   "-l", "0,1", *memory, "--no-pci", "--no-telemetry",
-                   "--vdev=net_virtio_user0,path=/dev/vhost-vdpa-0,queues=1", "--",
+                   "-l", "0,1", *memory, *eal, "--no-pci", "--no-telemetry",
+                   "--vdev=net_virtio_user0,path=/dev/vhost-vdpa-0," + driver, "--",
                    "--forward-mode=" + mode, "--auto-start", "--stats-period=1", "--disable-link-check",
-                   "--total-num-mbufs=4096", *options]
+                   "--total-num-mbufs=4096", *options, *extra]
         self._process = lab.spawn(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                   stderr=subprocess.STDOUT)
 
