@@ -5,7 +5,7 @@ BUILD  ?= build
 PREFIX ?= /usr/local
 NINJA   = ninja $(if $(V),-v) -C
 
-.PHONY: build demo check check-quick check-long check-kernel bench install clean deps format help
+.PHONY: build demo check check-quick check-long check-kernel check-clients bench install clean deps format help
 .DEFAULT_GOAL := build
 
 help:
@@ -13,6 +13,7 @@ help:
 	@echo 'make demo      install what is missing, build, run a QEMU guest on a Holdfast NIC and migrate it'
 	@echo 'make check     install what is missing, build with gcc and clang, run all tests'
 	@echo 'make check-kernel  compare with a real Linux 6.12: download, boot, run the same suite and sequences on both'
+	@echo 'make check-clients  unmodified clients of Debian 12, 13 and unstable, each in a root of its release'
 	@echo 'make bench     the figures of docs/performance.md'
 	@echo 'make install   into PREFIX (default /usr/local), honours DESTDIR'
 	@echo 'make clean     remove the build folders'
@@ -45,6 +46,10 @@ check-long: deps
 check-kernel: deps
 	@$(MAKE) --no-print-directory build
 	@tests/kernel/check-kernel $(BUILD); suite=$$?; tests/kernel/check-random $(BUILD) && exit $$suite
+
+# Needs root and the network the first time, 2 GB a release; then half an hour a release on two cores.
+check-clients:
+	@tests/clients/check-clients $(if $(LONG),--long) $(if $(RELEASE),$(addprefix --release ,$(RELEASE)))
 
 bench: build
 	$(BUILD)/holdfast bench iotlb

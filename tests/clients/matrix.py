@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What check-clients runs, and what it may not expect: the rows of docs/clients.md, and the failures that are known."""
+
+import re
+
+RELEASES = {"bookworm": "Debian 12", "trixie": "Debian 13", "sid": "Debian unstable"}
+# client: the package whose version the table shows, and its name there
+CLIENTS = {
+    "QEMU": "qemu-system-x86",
+    "DPDK testpmd": "dpdk-dev",
+    "libblkio": "libblkio1",
+    "rust-vmm vhost": "librust-vhost-dev",
+}
+OUTCOMES = {
+    "ok": "yes",
+    "refused": "refused",  # the client says that it does not do this
+    "client": "no",  # the client's own bug
+    "raw": "not yet",  # the client makes system calls without libc
+    "better": "differs",  # the client expects what a default device does better: docs/deviations.md
+    "skipped": "-",
+    "failed": "FAILED",
+}
+
+
+class Row:
+    """A scenario of a client: a test program, and how the tables call it.
+
+    @title is docs/clients.md's, @short README's. @locks: it locks more memory than RLIMIT_MEMLOCK. @long: minutes.
+    """
+
+    def __init__(self, client, title, short, *command, releases=tuple(RELEASES), locks=False, long=False):
+        self.client, self.title, self.short = client, title, short
+        self.program, self.options = command[0], command[1:]
+        self.releases, self.locks, self.long = releases, locks, long
+        name = re.sub(r".*/test_|\.py$", "", self.program)
+        self.key = "-".join([name] + [option.strip("-") for option in self.options])
+
+
+NEWER = ("trixie", "sid")
+ROWS = [
+    Row("QEMU", "default card: boot, numbered frames, TCP, driver rebind, stop/cont, link down and up, reboots",
+        "boot, TCP, driver rebind, stop/cont without loss, link down and up, reboot", "integration/test_traffic.py"),
+    Row("QEMU", "the same without a control queue", "the same without a control queue", "clients/test_no_ctrl_queue.py"),
+    Row("QEMU", "two queue pairs and a control queue", "multiqueue", "integration/test_multiqueue.py"),
+    Row("QEMU", "packed rings (`offer packed`)", "packed rings", "integration/test_packed.py"),
+    Row("QEMU", "card over a stream socket, with hostile peers", "stream sockets", "integration/test_stream.py"),
+    Row("QEMU", "memory and NIC hotplug", "memory and NIC hotplug", "integration/test_hotplug.py"),
+    Row("QEMU", "`-sandbox on,...`, SIGTERM", "`-sandbox on,...`", "integration/test_sandbox.py"),
+    Row("QEMU", "devices added, shown and deleted at run time", "`holdfast dev` at run time", "integration/test_mgmt.py"),
+    Row("QEMU", "two cards with locked memory (`memory pinned`)", "`memory pinned`", "integration/test_hold.py", locks=True),
+    Row("QEMU", "a card that is Linux 6.12's to the letter (`quirks linux-6.12`)", "`quirks linux-6.12`",
+        "integration/test_strict.py"),
+    Row("QEMU", "migration of a default card: frames, TCP, stop/cont, cancel, a destination that dies, `exec:`",
+        "live migration of a default card", "clients/test_migrate_default.py"),
+    Row("QEMU", "the same, memory locked", "live migration with `memory pinned`", "clients/test_migrate_default.py",
+        "--pinned", locks=True),
+    Row("QEMU", "twenty migrations of a default card in a row under load", "twenty migrations in a row under load",
+        "clients/test_migrate_default.py", "--many", long=True),
+    Row("QEMU", "migration of a card without a control queue", "live migration without a control queue",
+        "integration/test_migrate.py"),
+    Row("QEMU", "migration with `x-svq=on`", "live migration with `x-svq=on`", "integration/test_migrate_svq.py"),
+    Row("QEMU", "`-device vhost-vdpa-device-pci`, a card", "`vhost-vdpa-device-pci` with a card",
+        "clients/test_generic_nic.py"),
+    Row("QEMU", "`-device vhost-vdpa-device-pci`, a disk: raw data, ext4, reboots, e2fsck",
+        "`vhost-vdpa-device-pci` with a disk", "clients/test_generic_disk.py"),
+    Row("QEMU", "`qemu-img convert` from a `virtio-blk-vhost-vdpa` disk", "`qemu-img` on `virtio-blk-vhost-vdpa`",
+        "clients/test_libblkio.py", "--qemu_img", releases=NEWER),
+    Row("QEMU", "`qemu-storage-daemon` with a `virtio-blk-vhost-vdpa` disk", "`qemu-storage-daemon` on `virtio-blk-vhost-vdpa`",
+        "clients/test_libblkio.py", "--storage_daemon", releases=NEWER),
+    Row("DPDK testpmd", "flowgen, io, txonly, macswap over TAP", "flowgen, txonly, io, macswap",
+        "integration/test_testpmd.py"),
+    Row("DPDK testpmd", "two queue pairs and a control queue (`queues=2,cq=1`)", "multiqueue with control queue",
+        "clients/test_dpdk.py", "--pairs"),
+    Row("DPDK testpmd", "`in_order=1`", "`in_order=1`", "clients/test_dpdk.py", "--in_order"),
+    Row("DPDK testpmd", "`vectorized=1`", "`vectorized=1`", "clients/test_dpdk.py", "--vectorized"),
+    Row("DPDK testpmd", "`packed_vq=1`", "`packed_vq=1`", "clients/test_dpdk.py", "--packed"),
+    Row("DPDK testpmd", "`packed_vq=1,in_order=1`", "`packed_vq=1,in_order=1`", "clients/test_dpdk.py",
+        "--packed_in_order"),
+    Row("DPDK testpmd", "`packed_vq=1,vectorized=1`", "`packed_vq=1,vectorized=1`", "clients/test_dpdk.py",
+        "--packed_vectorized"),
+    Row("rust-vmm vhost", "its own tests, card, `as kernel`", "its own tests on a card, `as kernel`",
+        "clients/test_rust_vhost.py", "--nic", releases=("sid",)),
+    Row("rust-vmm vhost", "its own tests, disk, `as kernel`", "its own tests on a disk, `as kernel`",
+        "clients/test_rust_vhost.py", "--disk", releases=("sid",)),
+    Row("rust-vmm vhost", "its own tests, default card", "its own tests on a default card",
+        "clients/test_rust_vhost.py", "--nic_default", releases=("sid",)),
+    Row("rust-vmm vhost", "its own tests, default disk", "its own tests on a default disk",
+        "clients/test_rust_vhost.py", "--disk_default", releases=("sid",)),
+    Row("libblkio", "`blkio-info`: connect, read the configuration", "`blkio-info`", "clients/test_libblkio.py", "--info",
+        releases=NEWER),
+    Row("libblkio", "`blkio-copy`: read a disk", "`blkio-copy`", "clients/test_libblkio.py", "--copy", releases=NEWER),
+]
+
+
+class Known:
+    """A result other than "yes" that has an explanation.
+
+    @outcome: one of OUTCOMES. @reason: its id in docs/clients.md. @pattern: what each failed scenario must say, or,
+    if none failed, what the output must have. @control: it must fail in a control run without Holdfast, too.
+    """
+
+    def __init__(self, keys, releases, outcome, reason, pattern, control=False):
+        self.keys, self.releases = keys.split(), releases
+        self.outcome, self.reason, self.pattern, self.control = outcome, reason, pattern, control
+
+
+KNOWN = [
+    Known("libblkio-qemu_img libblkio-storage_daemon libblkio-copy", NEWER, "raw", "L1", r"Operation not permitted"),
+    Known("rust_vhost-disk", ("sid",), "client", "R1", r"test_vdpa_kern_ioctls \(lines 517 "),
+    Known("rust_vhost-nic_default rust_vhost-disk_default", ("sid",), "better", "R2",
+          r"test_vdpa_kern_dma, test_vdpa_kern_ioctls \(lines 554, 480 "),
+    Known("generic_nic generic_disk", ("bookworm",), "refused", "Q1", r"has no vhost-vdpa-device-pci"),
+    Known("migrate_default", ("bookworm",), "refused", "Q2", r"QEMU says: "),
+    Known("migrate_default-pinned migrate_default-many", ("bookworm",), "refused", "Q2", r"refuses to migrate a card"),
+]
+
+
+def find_known(key, release):
+    """Return the Known of a row in a release, or None."""
+    return next((known for known in KNOWN if key in known.keys and release in known.releases), None)
