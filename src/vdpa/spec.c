@@ -49,7 +49,7 @@ struct key {
 	enum vdpa_key bit;
 	enum kind kind;
 	size_t off, size;             /* of the field in struct vdpa_dev_config */
-	uint64_t min, max;            /* inclusive; numbers */
+	uint64_t min, max;            /* inclusive; numbers. Bits: @max is what "all" is */
 	uint64_t strict_max;          /* strict mode's largest value; 0: as max */
 	uint64_t strict_min;          /* and its smallest */
 	const struct choice *choices; /* ends with a NULL word */
@@ -67,7 +67,12 @@ static const struct choice quirks[] = {{"none", false}, {"linux-6.12", true}, {N
 static const struct choice offers[] = {{"packed", VIRTIO_F_RING_PACKED},
 				       {"in_order", VIRTIO_F_IN_ORDER},
 				       {"indirect", VIRTIO_RING_F_INDIRECT_DESC},
+				       {"ring_reset", VIRTIO_F_RING_RESET},
 				       {NULL, 0}};
+/* What "all" stands for. Not RING_RESET: it harms guests of QEMU, which resets queues without a word to the device. */
+#define OFFER_ALL                                                                                  \
+	(1ULL << VIRTIO_F_RING_PACKED | 1ULL << VIRTIO_F_IN_ORDER |                                \
+	 1ULL << VIRTIO_RING_F_INDIRECT_DESC)
 
 enum { PRESET_NONE, PRESET_KERNEL, PRESET_DPDK };
 
@@ -108,7 +113,7 @@ static const struct key keys[] = {
 	 128ULL << 20, NULL},
 	{"num_queues", VDPA_KEY_NUM_QUEUES, KIND_NUMBER, FIELD(num_queues), 1, 64, 1, 0, NULL},
 	{"read_only", VDPA_KEY_READ_ONLY, KIND_CHOICE, FIELD(read_only), 0, 0, 0, 0, on_off},
-	{"offer", VDPA_KEY_OFFER, KIND_BITS, FIELD(offer), 0, 0, 0, 0, offers},
+	{"offer", VDPA_KEY_OFFER, KIND_BITS, FIELD(offer), 0, OFFER_ALL, 0, 0, offers},
 	{"as", VDPA_KEY_AS, KIND_CHOICE, FIELD(preset), 0, 0, 0, 0, presets},
 };
 
@@ -273,16 +278,15 @@ static int parse_choice(const struct key *key, const char *word, struct vdpa_dev
 	return refuse(-EINVAL, "%s \"%s\" is none of: %s", key->name, word, words);
 }
 
-/* Return: the mask of one of the words, of all for "all", 0 for none of them */
+/* Return: the mask of one word, 0 if it is none of them */
 static uint64_t bits_of(const struct key *key, const char *word, size_t len)
 {
-	bool all = len == 3 && memcmp(word, "all", 3) == 0;
-	uint64_t bits = 0;
-
+	if (len == 3 && memcmp(word, "all", 3) == 0)
+		return key->max;
 	for (const struct choice *c = key->choices; c->word; c++)
-		if (all || (strlen(c->word) == len && memcmp(c->word, word, len) == 0))
-			bits |= 1ULL << c->value;
-	return bits;
+		if (strlen(c->word) == len && memcmp(c->word, word, len) == 0)
+			return 1ULL << c->value;
+	return 0;
 }
 
 static int parse_bits(const struct key *key, const char *word, struct vdpa_dev_config *config)

@@ -21,6 +21,11 @@ static void remark_migration(struct vhost_vdpa *s, uint64_t offered) REQUIRES(s-
 	uint32_t id = VDPA_CALL(s->dev, get_device_id);
 	char names[64];
 
+	if (offered & FEATURE_RING_RESET) {
+		remark("offers RING_RESET: QEMU tells the device nothing of a queue that its guest "
+		       "resets");
+		return;
+	}
 	if (!features || id != VIRTIO_ID_NET)
 		return;
 	vdpa_features_print(names, sizeof(names), id, features);

@@ -45,6 +45,7 @@
 #define KERNEL_ENOTSUPP 524
 
 #define FEATURE_RING_PACKED (1ULL << VIRTIO_F_RING_PACKED)
+#define FEATURE_RING_RESET  (1ULL << VIRTIO_F_RING_RESET)
 #define FEATURE_LOG_ALL     (1ULL << VHOST_F_LOG_ALL)
 
 /* A message: 8 bytes of head, then the body. Both kinds answer 72, their own size ([2-1], [2-2]). */

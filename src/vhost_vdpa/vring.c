@@ -43,6 +43,16 @@ static int check_addr(const struct vhost_vring_addr *addr)
 	return 0;
 }
 
+/*
+ * What a ring is made of is settled while the device runs ([1-29], [1-30]). With RING_RESET negotiated, which no kernel offers, a
+ * ring that is not enabled may be set up anew: ENABLE 0, NUM, BASE, ADDR, ENABLE 1.
+ */
+static bool ring_is_settled(struct vhost_vdpa *s, uint32_t idx) REQUIRES(s->dev->lock)
+{
+	return session_is_running(s) && (!(s->features & FEATURE_RING_RESET) ||
+					 VDPA_CALL(s->dev, get_vq_ready, (uint16_t)idx));
+}
+
 /* May @addr replace what a running ring has? Where it is logged may change, where it lies may not. */
 static bool changes_log_alone(const struct vhost_vdpa *s, const struct vhost_vring *vr,
 			      const struct vhost_vring_addr *addr)
@@ -56,7 +66,7 @@ int do_set_vring_addr(struct vhost_vdpa *s, struct ioctl_call *c)
 {
 	const struct vhost_vring_addr *addr = &c->u.addr;
 	struct vhost_vring *vr = &s->vrings[c->idx];
-	bool running = session_is_running(s), relog;
+	bool running = ring_is_settled(s, c->idx), relog;
 	int ret = check_addr(addr);
 
 	if (ret)
@@ -91,7 +101,7 @@ int do_set_vring_base(struct vhost_vdpa *s, struct ioctl_call *c)
 	/* Packed: available position below, used position above ([1-30]). */
 	vr->base.last_avail = (uint16_t)num;
 	vr->base.last_used = is_packed(s) ? (uint16_t)(num >> 16) : 0;
-	if (session_is_running(s))
+	if (ring_is_settled(s, c->idx))
 		return refuse(-EINVAL, "the base of ring %u cannot change while the device runs",
 			      c->idx);
 	ret = VDPA_CALL(s->dev, set_vq_state, (uint16_t)c->idx, &vr->base);

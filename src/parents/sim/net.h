@@ -49,11 +49,11 @@
 #define SIMNET_FEATURES_RICH                                                                       \
 	(F(MRG_RXBUF) | F(CTRL_RX) | F(CTRL_VLAN) | F(CTRL_RX_EXTRA) |                             \
 	 1ULL << VIRTIO_RING_F_INDIRECT_DESC | 1ULL << VIRTIO_RING_F_EVENT_IDX |                   \
-	 1ULL << VIRTIO_F_RING_PACKED | 1ULL << VIRTIO_F_IN_ORDER)
+	 1ULL << VIRTIO_F_RING_PACKED | 1ULL << VIRTIO_F_IN_ORDER | 1ULL << VIRTIO_F_RING_RESET)
 /* Offered only when asked for: QEMU refuses to migrate a guest whose device offers one of them. */
 #define SIMNET_FEATURES_ASKED                                                                      \
 	(1ULL << VIRTIO_RING_F_INDIRECT_DESC | 1ULL << VIRTIO_F_RING_PACKED |                      \
-	 1ULL << VIRTIO_F_IN_ORDER)
+	 1ULL << VIRTIO_F_IN_ORDER | 1ULL << VIRTIO_F_RING_RESET)
 /* What a backend that carries offloads and multiqueue offers. */
 #define SIMNET_FEATURES_ALL                                                                        \
 	(SIMNET_FEATURES_STRICT | SIMNET_FEATURES_RICH | SIMNET_OFFLOADS |                         \

@@ -75,6 +75,8 @@ class Log(unittest.TestCase):
         for spec, hinder in (("", set()), ("offer packed,indirect", {
                 "offers RING_INDIRECT_DESC|RING_PACKED: QEMU 10 and later will not migrate its guest"}),
                 ("offer in_order", {"offers IN_ORDER: QEMU 10.0 will not migrate its guest"}),
+                ("offer ring_reset", {
+                    "offers RING_RESET: QEMU tells the device nothing of a queue that its guest resets"}),
                 ("mgmtdev vdpasim_blk", set())):
             calls = session("-d", spec)
             remarks = {c.remark for c in calls if "VHOST_GET_FEATURES" in c.args}

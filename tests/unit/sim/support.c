@@ -29,7 +29,7 @@ struct vdpa_dev_config rig_config(void)
 		.workers = 1,
 		.vq_size = 256,
 		.offer = BIT(VIRTIO_F_RING_PACKED) | BIT(VIRTIO_F_IN_ORDER) |
-			 BIT(VIRTIO_RING_F_INDIRECT_DESC),
+			 BIT(VIRTIO_RING_F_INDIRECT_DESC) | BIT(VIRTIO_F_RING_RESET),
 	};
 	return c;
 }

@@ -264,6 +264,8 @@ static void offer_takes_words_with_commas(void **state)
 		{"packed,indirect", 1ULL << 34 | 1ULL << 28},
 		{"indirect,in_order,packed", 1ULL << 34 | 1ULL << 35 | 1ULL << 28},
 		{"all", 1ULL << 34 | 1ULL << 35 | 1ULL << 28},
+		{"ring_reset", 1ULL << 40},
+		{"all,ring_reset", 1ULL << 34 | 1ULL << 35 | 1ULL << 28 | 1ULL << 40},
 	};
 	static const char *const bad[] = {
 		"none",           "packed,", ",packed", "packed,,indirect", "Packed",
@@ -278,7 +280,7 @@ static void offer_takes_words_with_commas(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
 		snprintf(spec, sizeof(spec), "offer %s", bad[i]);
 		refused(spec, -EINVAL, bad[i]);
-		refused(spec, -EINVAL, "packed, in_order, indirect, all");
+		refused(spec, -EINVAL, "packed, in_order, indirect, ring_reset, all");
 	}
 }
 

@@ -497,6 +497,43 @@ static void vring_base_of_a_split_ring_has_16_bits(void **state)
 	env_fini(&env);
 }
 
+/* With RING_RESET a ring that is not enabled can be set up while the device runs, and no other can. */
+static void vring_set_up_while_running_needs_ring_reset(void **state)
+{
+	const uint64_t base = 1ULL << VIRTIO_F_VERSION_1 | 1ULL << VIRTIO_F_ACCESS_PLATFORM;
+	struct vhost_vring_addr addr = {.index = 1,
+					.desc_user_addr = 0x1000,
+					.avail_user_addr = 0x2000,
+					.used_user_addr = 0x3000};
+
+	for (int with = 0; with < 2; with++) {
+		uint64_t features = base | (with ? 1ULL << VIRTIO_F_RING_RESET : 0);
+		int want = with ? 0 : -EINVAL;
+		struct env env;
+
+		env_open(&env, &(struct recorder_options){.features = features});
+		assert_int_equal(env_u64(&env, VHOST_SET_FEATURES, features), 0);
+		for (uint32_t i = 0; i < 2; i++)
+			assert_int_equal(env_state(&env, VHOST_VDPA_SET_VRING_ENABLE, i, 1), 0);
+		assert_int_equal(env_status(&env, 0xf), 0);
+		assert_int_equal(env_ioctl(&env, VHOST_SET_VRING_ADDR, &addr), -EINVAL);
+		assert_int_equal(env_state(&env, VHOST_SET_VRING_BASE, 1, 7), -EINVAL);
+		assert_int_equal(env_state(&env, VHOST_VDPA_SET_VRING_ENABLE, 1, 0), 0);
+		recorder_clear(env.rec);
+		assert_int_equal(env_state(&env, VHOST_SET_VRING_NUM, 1, 16), 0);
+		assert_int_equal(env_state(&env, VHOST_SET_VRING_BASE, 1, 7), want);
+		assert_int_equal(env_ioctl(&env, VHOST_SET_VRING_ADDR, &addr), want);
+		recorder_reads(env.rec, with ? "set_vq_num(1, 16)\nset_vq_state(1, 0x7, 0x0)\n"
+					       "set_vq_address(1, 0x1000, 0x2000, 0x3000)\n"
+					     : "set_vq_num(1, 16)\n");
+		/* the other one is enabled, and the same again is settled once more */
+		assert_int_equal(env_state(&env, VHOST_SET_VRING_BASE, 0, 7), -EINVAL);
+		assert_int_equal(env_state(&env, VHOST_VDPA_SET_VRING_ENABLE, 1, 1), 0);
+		assert_int_equal(env_state(&env, VHOST_SET_VRING_BASE, 1, 7), -EINVAL);
+		env_fini(&env);
+	}
+}
+
 static void vring_enable_takes_anything_but_zero_as_yes(void **state)
 {
 	struct env env;
@@ -656,6 +693,7 @@ int main(void)
 		cmocka_unit_test(vring_num_is_a_power_of_two_up_to_the_maximum),
 		cmocka_unit_test(vring_addr_checks_flags_then_alignment_then_state),
 		cmocka_unit_test(vring_base_of_a_split_ring_has_16_bits),
+		cmocka_unit_test(vring_set_up_while_running_needs_ring_reset),
 		cmocka_unit_test(vring_enable_takes_anything_but_zero_as_yes),
 		cmocka_unit_test(groups_answer_or_say_why_not),
 		cmocka_unit_test(group_asid_checks_queue_then_group_then_space_then_state),
