@@ -107,8 +107,11 @@ bool devices_any_strict(const struct device_specs *specs)
 	struct vdpa_dev_config config;
 	const struct vdpa_mgmt_dev *mgmt;
 
+	/* no module is loaded for this: the preload library may have loaded it in this process */
 	for (size_t i = 0; i < specs->nr; i++)
-		if (parse(specs, i, &config, &mgmt) == 0 && config.strict)
+		if (vdpa_spec_parse(cli_parents, cli_nr_parents, specs->spec[i], (unsigned int)i,
+				    &config, &mgmt) == 0 &&
+		    config.strict)
 			return true;
 	return false;
 }
