@@ -444,6 +444,11 @@ bool ring_flush(struct ring *ring)
 	return ring->packed ? packed_publish(ring, n) : split_publish(ring, n);
 }
 
+bool ring_is_flushed(const struct ring *ring)
+{
+	return nr_publishable(ring) == 0 || !ring_is_live(ring);
+}
+
 /* ---- kicks ---- */
 
 void ring_kick_disable(struct ring *ring)

@@ -202,6 +202,10 @@ void ring_drop(struct ring *ring, const struct ring_chain *chain);
  */
 bool ring_flush(struct ring *ring);
 
+/** ring_is_flushed() - does nothing that was pushed, and could be published, wait for the used area to be mapped?
+ * Of a ring that is broken or stopped nothing does. */
+bool ring_is_flushed(const struct ring *ring);
+
 /** ring_kick_disable() - tell the driver not to kick (a hint; nothing for an unmapped ring) */
 void ring_kick_disable(struct ring *ring);
 /** ring_kick_enable() - ask for kicks again; with the event index, for one. Return: true if chains are

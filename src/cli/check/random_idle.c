@@ -105,6 +105,22 @@ static char state_of(const char *stat)
 	return p && p[1] ? p[2] : '?';
 }
 
+/*
+ * @call: a line of .../syscall: its number and its arguments, or a word. A worker that sleeps until some time has
+ * something to do then, so it is not idle.
+ */
+static bool waits_for_events(const char *call)
+{
+	unsigned long long arg[4];
+	int nr;
+
+	if (sscanf(call, "%d %llx %llx %llx %llx", &nr, &arg[0], &arg[1], &arg[2], &arg[3]) != 5)
+		return false;
+	if (nr == SYS_epoll_wait || nr == SYS_epoll_pwait)
+		return (int)arg[3] < 0;
+	return nr == SYS_poll || nr == SYS_ppoll;
+}
+
 static bool thread_waits(const char *tid)
 {
 	char path[300], text[512];
@@ -117,9 +133,7 @@ static bool thread_waits(const char *tid)
 	snprintf(path, sizeof(path), "/proc/self/task/%s/syscall", tid);
 	if (!slurp(path, text, sizeof(text)))
 		return true;
-	return all_digits(strtok(text, " \n")) &&
-	       (atoi(text) == SYS_epoll_wait || atoi(text) == SYS_epoll_pwait ||
-		atoi(text) == SYS_poll || atoi(text) == SYS_ppoll);
+	return waits_for_events(text);
 }
 
 static bool threads_wait(void)

@@ -213,6 +213,7 @@ bool simnet_loopback_batch(struct simnet_pair *pair)
 
 	if (!vdpasim_vq_runs(pair->rx)) {
 		pair->tx_waits = true;
+		vdpasim_vq_flush(pair->tx);
 		return false;
 	}
 	vdpasim_vq_busy(pair->tx);
@@ -239,8 +240,7 @@ bool simnet_loopback_batch(struct simnet_pair *pair)
 	simnet_count(&pair->tx_stats.packets, packets);
 	simnet_count(&pair->tx_stats.bytes, bytes);
 	simnet_count(&pair->tx_stats.errors, n - packets);
-	if (ring_flush(ring))
-		vdpasim_vq_call(pair->tx);
+	vdpasim_vq_flush(pair->tx);
 	return simnet_tx_again(pair, n, err);
 }
 

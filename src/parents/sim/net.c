@@ -161,6 +161,7 @@ static bool net_process(struct vdpasim_vq *vq)
 		pair->tx->pending |=
 			pair->tx_waits; /* the receive queue was parked, and is not now */
 		pair->tx_waits = false;
+		vdpasim_vq_flush(vq);
 		return false;
 	}
 	if (net->backend == &simnet_loopback)

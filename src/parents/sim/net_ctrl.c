@@ -253,8 +253,7 @@ bool simnet_ctrl_batch(struct simnet *net, struct vdpasim_vq *vq)
 			  (uint32_t)ring_chain_write(&chain, 0, &ack, sizeof(ack)));
 		n++;
 	}
-	if (ring_flush(vq->ring))
-		vdpasim_vq_call(vq);
+	vdpasim_vq_flush(vq);
 	/* A pair of this worker's that was switched on has its turn in the next poll, which takes up what has changed. */
 	if (err > 0 || simnet_filter_is_stale(net, vq->sw))
 		return true;

@@ -175,8 +175,7 @@ void simnet_rx_end(struct simnet_rx *rx)
 	simnet_count(&stats->errors, rx->stats.errors);
 	simnet_count(&stats->overruns, rx->stats.overruns);
 	simnet_count(&stats->drops, rx->stats.drops);
-	if (ring_flush(rx->ring))
-		vdpasim_vq_call(rx->pair->rx);
+	vdpasim_vq_flush(rx->pair->rx);
 }
 
 /* The most bytes that a frame for this driver may have, header included. */
@@ -288,8 +287,11 @@ bool simnet_rx_batch(struct simnet_pair *pair)
 	bool more;
 
 	vdpasim_vq_busy(pair->rx);
-	if (!pair->readable && !pair->held_len)
-		return false; /* nothing to put anywhere: buffers need no kick */
+	if (!pair->readable && !pair->held_len) {
+		/* Nothing to put anywhere: buffers need no kick. But the last frame may wait for the ring's mapping. */
+		vdpasim_vq_flush(pair->rx);
+		return false;
+	}
 	simnet_rx_begin(&rx, pair);
 	for (unsigned int i = 0; i < SIMNET_BATCH && step == RX_FRAME; i++)
 		step = rx_one(&rx);

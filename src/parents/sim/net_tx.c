@@ -53,8 +53,10 @@ bool simnet_tx_batch(struct simnet_pair *pair)
 	unsigned int n, i;
 	int err, sent = 0;
 
-	if (pair->tx_blocked)
+	if (pair->tx_blocked) {
+		vdpasim_vq_flush(pair->tx);
 		return false;
+	}
 	vdpasim_vq_busy(pair->tx);
 	n = ring_pop_many(ring, chains, SIMNET_BATCH, &err);
 	for (i = 0; i < n && !sent; i++) {
@@ -64,8 +66,7 @@ bool simnet_tx_batch(struct simnet_pair *pair)
 	}
 	if (sent)
 		ring_unpop(ring, &chains[i - 1], n - (i - 1));
-	if (ring_flush(ring))
-		vdpasim_vq_call(pair->tx);
+	vdpasim_vq_flush(pair->tx);
 	/* What went out before is completed; this frame is not, nor is any behind it sent. */
 	if (sent == -EFAULT)
 		ring_break(ring, "memory vanished");

@@ -60,8 +60,7 @@ static void op_set_vq_ready(struct vdpa_device *dev, uint16_t idx, bool ready)
 		return; /* logged; the client sees a queue that is not ready */
 	vdpasim_lock(vq->sw);
 	if (!ready) {
-		vq->ready = false;
-		vdpasim_vq_stop(vq);
+		vdpasim_vq_disable(vq);
 	} else if (!vq->ready) {
 		vq->ready = true;
 		if (vq->sim->strict) /* a ring that has lost chains begins anew */

@@ -7,7 +7,8 @@
  *    whatever order (D11). What the client sets while the ring runs counts from the next ENABLE or DRIVER_OK on:
  *    the ring may be restarted in between, by RESUME or by a fault, and must come back as it was. Strict mode
  *    takes everything from the moment of ENABLE.
- * 2. Kicks of a queue that does not run are lost ([6-2]), but for suspension, which remembers ([6-1]).
+ * 2. Kicks of a queue that does not run are lost ([6-2]). But a suspended device remembers ([6-1]), and so does a queue
+ *    that ran and was disabled, until a reset: its driver may be at work all the while. Strict mode loses the latter.
  * 3. The device asks the driver not to kick while it is busy. A ring that is stopped in that state owes its
  *    driver a look: the start that follows at the same position goes on without a kick.
  * 4. A reset forgets positions; that a client may read them afterwards (D1) is the session's doing. What is
@@ -229,10 +230,11 @@ void vdpasim_vq_start(struct vdpasim_vq *vq)
 	}
 	vq->state_set = true;
 	vq->parked = vq->stalled = vq->kicks_known = vq->suppressed = false;
-	vq->pending = vq->owed;
+	/* A kick that finds the queue not live yet is seen here, and one that is not seen here finds it live. */
+	__atomic_store_n(&vq->live, true, __ATOMIC_SEQ_CST);
+	vq->pending = __atomic_exchange_n(&vq->kicked, false, __ATOMIC_SEQ_CST) || vq->owed;
+	__atomic_store_n(&vq->keeps_kicks, false, __ATOMIC_RELEASE);
 	vq->owed = false;
-	__atomic_store_n(&vq->kicked, false, __ATOMIC_RELAXED);
-	__atomic_store_n(&vq->live, true, __ATOMIC_RELEASE);
 	if (sim->type->vq_started)
 		sim->type->vq_started(vq);
 	vdpasim_wake(vq->sw);
@@ -278,9 +280,19 @@ void vdpasim_vq_stop(struct vdpasim_vq *vq)
 	vq->pending = vq->parked = vq->stalled = false;
 }
 
+void vdpasim_vq_disable(struct vdpasim_vq *vq)
+{
+	vq->ready = false;
+	if (ring_is_started(vq->ring) && !vq->sim->strict)
+		__atomic_store_n(&vq->keeps_kicks, true, __ATOMIC_RELEASE);
+	vdpasim_vq_stop(vq);
+}
+
 void vdpasim_vq_reset(struct vdpasim_vq *vq)
 {
 	vdpasim_vq_stop(vq);
+	__atomic_store_n(&vq->keeps_kicks, false, __ATOMIC_RELAXED);
+	__atomic_store_n(&vq->kicked, false, __ATOMIC_RELAXED);
 	if (vq->state_set && vdpa_deviates(&vq->sim->dev, VDPA_D1_BASE_SURVIVES_RESET)) {
 		vq->left = vq->state;
 		vq->left_owed = vq->owed;
@@ -358,6 +370,17 @@ void vdpasim_vq_busy(struct vdpasim_vq *vq)
 	vq->suppressed = ring_kick_is_disabled(vq->ring);
 }
 
+/*
+ * Have the queue looked at when the map changes. A map that came just before has seen nobody wait: the caller looks
+ * at the ring once more. Pairs with vdpasim_map_changed().
+ */
+static void wait_for_map(struct vdpasim_vq *vq)
+{
+	vq->stalled = true;
+	__atomic_store_n(&vq->sim->map_waiters, true, __ATOMIC_RELEASE);
+	access_full_fence();
+}
+
 bool vdpasim_vq_idle(struct vdpasim_vq *vq, int err)
 {
 	bool more;
@@ -371,28 +394,36 @@ bool vdpasim_vq_idle(struct vdpasim_vq *vq, int err)
 		err = -EFAULT; /* the map changed within this batch */
 	if (err == 0)
 		return more;
-	/*
-	 * Broken, or an area is not mapped: whatever is available cannot be had by trying again at once. A kick
-	 * of an unmapped ring is without effect ([7-8]); but where the driver believes that it need not kick
-	 * again, the next change of the map must have the ring looked at.
-	 */
-	if (err == -EFAULT && (vq->suppressed || vdpasim_acked(vq->sim, VIRTIO_RING_F_EVENT_IDX))) {
-		vq->stalled = true;
-		__atomic_store_n(&vq->sim->map_waiters, true, __ATOMIC_RELEASE);
-		/* A map that came in between has seen nobody wait. Pairs with vdpasim_map_changed(). */
-		access_full_fence();
-		more = ring_kick_enable(vq->ring);
-		vq->suppressed &= ring_kick_is_disabled(vq->ring);
-		return more;
-	}
-	return false;
+	/* Broken, or an area is not mapped: whatever is available cannot be had by trying again at once. */
+	if (err != -EFAULT)
+		return false;
+	/* The driver has kicked, or was told that it need not: it will not do so again when the ring is back. */
+	wait_for_map(vq);
+	more = ring_kick_enable(vq->ring);
+	vq->suppressed &= ring_kick_is_disabled(vq->ring);
+	return more;
+}
+
+void vdpasim_vq_flush(struct vdpasim_vq *vq)
+{
+	if (ring_flush(vq->ring))
+		vdpasim_vq_call(vq);
+	if (likely(ring_is_flushed(vq->ring)))
+		return;
+	wait_for_map(vq);
+	if (ring_flush(vq->ring))
+		vdpasim_vq_call(vq);
 }
 
 void vdpasim_vq_kick(struct vdpasim_vq *vq)
 {
-	if (__atomic_load_n(&vq->live, __ATOMIC_ACQUIRE)) {
-		__atomic_store_n(&vq->kicked, true, __ATOMIC_RELEASE);
-		vdpasim_wake(vq->sw);
+	/* In this order: where a start has ended the keeping, the queue is seen to be live. */
+	bool keeps = __atomic_load_n(&vq->keeps_kicks, __ATOMIC_ACQUIRE);
+
+	if (keeps || __atomic_load_n(&vq->live, __ATOMIC_ACQUIRE)) {
+		__atomic_store_n(&vq->kicked, true, __ATOMIC_SEQ_CST);
+		if (__atomic_load_n(&vq->live, __ATOMIC_SEQ_CST))
+			vdpasim_wake(vq->sw);
 	} else if (__atomic_load_n(&vq->sim->suspended, __ATOMIC_RELAXED)) {
 		__atomic_store_n(&vq->sim->kicked_suspended, true, __ATOMIC_RELAXED);
 	}

@@ -31,7 +31,7 @@
 #define VDPASIM_NGROUPS_MAX 3
 #define VDPASIM_VQ_SIZE     256 /* strict mode's ring size limit, [1-15] */
 /* QEMU's stop takes below a millisecond from the first position read to the reset; a loaded machine may hold it up. */
-#define VDPASIM_PARK_NS (100 * NS_PER_MS)
+#define VDPASIM_PARK_NS (50 * NS_PER_MS)
 
 struct vdpasim;
 struct vdpasim_worker;
@@ -70,10 +70,11 @@ struct vdpasim_vq {
 	int64_t parked_until; /* clock_now_ns() */
 	bool suppressed;      /* the driver was told not to kick */
 	bool kicks_known; /* this ring's notification setting was written since it was started */
-	bool stalled; /* an area was not mapped, and kicks were suppressed: try again when the map changes */
+	bool stalled;     /* an area was not mapped: try again when the map changes */
 
-	bool live;   /* atomic: started and running; kicks count */
-	bool kicked; /* atomic: kicked since the worker last looked */
+	bool live;        /* atomic: started and running; kicks count */
+	bool kicked;      /* atomic: kicked since the worker last looked */
+	bool keeps_kicks; /* atomic: disabled after it ran, so a kick counts at the next start */
 };
 
 struct vdpasim_worker {
@@ -231,6 +232,8 @@ void vdpasim_vq_start(struct vdpasim_vq *vq);
 /** vdpasim_vq_start_by_client() - the same with what the client has set in the meantime */
 void vdpasim_vq_start_by_client(struct vdpasim_vq *vq);
 void vdpasim_vq_stop(struct vdpasim_vq *vq);
+/** vdpasim_vq_disable() - the client takes ready away */
+void vdpasim_vq_disable(struct vdpasim_vq *vq);
 void vdpasim_vq_reset(struct vdpasim_vq *vq);
 /** vdpasim_vq_rebind() - its groups' address spaces may be others now */
 void vdpasim_vq_rebind(struct vdpasim_vq *vq);
@@ -254,6 +257,9 @@ void vdpasim_vq_busy(struct vdpasim_vq *vq);
  * Return: chains came in the meantime. Never true where trying again at once would be in vain.
  */
 bool vdpasim_vq_idle(struct vdpasim_vq *vq, int err);
+/** vdpasim_vq_flush() - publish what was pushed, and tell the driver if it wants to know. If the used area is not mapped,
+ * the queue is looked at when it is, and must come here again. */
+void vdpasim_vq_flush(struct vdpasim_vq *vq);
 /** vdpasim_vq_kick() - any thread */
 void vdpasim_vq_kick(struct vdpasim_vq *vq);
 /** vdpasim_vq_call() - tell the driver; worker lock held */

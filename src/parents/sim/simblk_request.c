@@ -310,10 +310,9 @@ bool simblk_process(struct simblk *blk, struct vdpasim_vq *vq)
 		serve(&req);
 		len += req.in_len + req.out_len;
 		n++;
-		if (blk->backend->blocks && ring_flush(ring))
-			vdpasim_vq_call(vq);
+		if (blk->backend->blocks)
+			vdpasim_vq_flush(vq);
 	}
-	if (ring_flush(ring))
-		vdpasim_vq_call(vq);
+	vdpasim_vq_flush(vq);
 	return err > 0 ? true : vdpasim_vq_idle(vq, err);
 }

@@ -21,80 +21,9 @@
 #include <unistd.h>
 
 #include "support.h"
+#include "tap_support.h"
 
-#define TAP       "hftap0"
-#define TAP_MQ    "hftap1"
-#define ETHERTYPE 0x88b5
-#define BUF_LEN   2048
-
-static void write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-
-	if (fd < 0)
-		return;
-	(void)!write(fd, text, strlen(text));
-	close(fd);
-}
-
-/* Return: NULL, or why not */
-static const char *make_tap(const char *name, short flags)
-{
-	struct ifreq req = {.ifr_flags = (short)(IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | flags)};
-	int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC), s;
-
-	if (fd < 0)
-		return "/dev/net/tun cannot be opened";
-	strcpy(req.ifr_name, name);
-	if (ioctl(fd, TUNSETIFF, &req) < 0 || ioctl(fd, TUNSETPERSIST, 1) < 0) {
-		close(fd);
-		return "no tap can be made";
-	}
-	close(fd);
-	s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	req.ifr_flags = IFF_UP;
-	(void)ioctl(s, SIOCSIFFLAGS, &req);
-	close(s);
-	return NULL;
-}
-
-static const char *enter_namespaces(void)
-{
-	unsigned int uid = getuid(), gid = getgid();
-	char map[64];
-	const char *why;
-
-	if (unshare(CLONE_NEWUSER | CLONE_NEWNET) < 0)
-		return "no user and network namespaces";
-	write_file("/proc/self/setgroups", "deny");
-	(void)snprintf(map, sizeof(map), "0 %u 1", uid);
-	write_file("/proc/self/uid_map", map);
-	(void)snprintf(map, sizeof(map), "0 %u 1", gid);
-	write_file("/proc/self/gid_map", map);
-	/* Nothing but our own frames on these interfaces. */
-	write_file("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1");
-	why = make_tap(TAP, 0);
-	return why ? why : make_tap(TAP_MQ, IFF_MULTI_QUEUE);
-}
-
-static int packet_socket(const char *ifname)
-{
-	struct sockaddr_ll addr = {.sll_family = AF_PACKET,
-				   .sll_protocol = htons(ETHERTYPE),
-				   .sll_ifindex = (int)if_nametoindex(ifname)};
-	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, htons(ETHERTYPE));
-
-	assert_true(fd >= 0);
-	assert_int_equal(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
-	return fd;
-}
-
-static ssize_t receive(int fd, uint8_t *buf, size_t len)
-{
-	struct pollfd p = {fd, POLLIN, 0};
-
-	return poll(&p, 1, DEADLINE_MS) > 0 ? recv(fd, buf, len, 0) : -1;
-}
+#define BUF_LEN 2048
 
 static struct vdpa_dev_config tap_config(const char *ifname)
 {
@@ -108,7 +37,7 @@ static struct vdpa_dev_config tap_config(const char *ifname)
 static void tap_transmitted_frame_reaches_host(void **state)
 {
 	struct vdpa_dev_config config = tap_config(TAP);
-	int fd = packet_socket(TAP);
+	int fd = tap_packet_socket(TAP);
 	uint8_t frame[HDR + 300], got[BUF_LEN];
 	struct rig rig;
 
@@ -118,7 +47,7 @@ static void tap_transmitted_frame_reaches_host(void **state)
 	for (uint32_t i = 0; i < 50; i++) {
 		frame_make(frame, sizeof(frame), i);
 		rig_send(&rig, 1, frame, sizeof(frame));
-		assert_int_equal(receive(fd, got, sizeof(got)), sizeof(frame) - HDR);
+		assert_int_equal(tap_receive(fd, got, sizeof(got)), sizeof(frame) - HDR);
 		assert_memory_equal(got, frame + HDR, sizeof(frame) - HDR);
 	}
 	assert_int_equal(rig_counter(&rig, 1, "tx packets"), 50);
@@ -182,7 +111,7 @@ static void run_receive(uint64_t features, size_t len, size_t buf_len)
 {
 	struct vdpa_dev_config config = tap_config(TAP);
 	uint8_t *bufs = malloc(32 * buf_len);
-	int fd = packet_socket(TAP);
+	int fd = tap_packet_socket(TAP);
 	struct rig rig;
 
 	config.given |= VDPA_KEY_MTU;
@@ -220,7 +149,7 @@ static void tap_strict_device_moves_frames_both_ways(void **state)
 {
 	struct vdpa_dev_config config = tap_config(TAP);
 	uint8_t frame[HDR + 300], got[BUF_LEN], *bufs = malloc(32 * 1530);
-	int fd = packet_socket(TAP);
+	int fd = tap_packet_socket(TAP);
 	struct rig rig;
 
 	(void)state;
@@ -235,7 +164,7 @@ static void tap_strict_device_moves_frames_both_ways(void **state)
 	for (uint32_t i = 0; i < 50; i++) {
 		frame_make(frame, sizeof(frame), i);
 		rig_send(&rig, 1, frame, sizeof(frame));
-		assert_int_equal(receive(fd, got, sizeof(got)), sizeof(frame) - HDR);
+		assert_int_equal(tap_receive(fd, got, sizeof(got)), sizeof(frame) - HDR);
 		assert_memory_equal(got, frame + HDR, sizeof(frame) - HDR);
 	}
 	rig_destroy(&rig);
@@ -246,7 +175,7 @@ static void tap_strict_device_moves_frames_both_ways(void **state)
 static void tap_no_buffers_waits_for_kick_without_spinning(void **state)
 {
 	struct vdpa_dev_config config = tap_config(TAP);
-	int fd = packet_socket(TAP);
+	int fd = tap_packet_socket(TAP);
 	uint8_t frame[HDR + 64], buf[3][BUF_LEN];
 	struct rig rig;
 	uint32_t n;
@@ -275,7 +204,7 @@ static void tap_no_buffers_waits_for_kick_without_spinning(void **state)
 static void tap_few_buffers_large_frame_waits_and_arrives(void **state)
 {
 	struct vdpa_dev_config config = tap_config(TAP);
-	int fd = packet_socket(TAP);
+	int fd = tap_packet_socket(TAP);
 	uint8_t frame[HDR + 1000], buf[8][256];
 	struct rig rig;
 	uint32_t n;
@@ -308,7 +237,7 @@ static void tap_filter_unwanted_frames_stay_out(void **state)
 {
 	const uint8_t mine[6] = {2, 0, 0, 0, 0, 9}, off = 0;
 	struct vdpa_dev_config config = tap_config(TAP);
-	int fd = packet_socket(TAP);
+	int fd = tap_packet_socket(TAP);
 	uint8_t frame[HDR + 64], buf[BUF_LEN];
 	struct rig rig;
 	uint32_t n;
@@ -341,7 +270,7 @@ static void tap_several_queues_transmit_on_each(void **state)
 {
 	const uint8_t two[2] = {2, 0};
 	struct vdpa_dev_config config = tap_config(TAP_MQ);
-	int fd = packet_socket(TAP_MQ);
+	int fd = tap_packet_socket(TAP_MQ);
 	uint8_t frame[HDR + 80], got[BUF_LEN];
 	struct rig rig;
 
@@ -356,7 +285,7 @@ static void tap_several_queues_transmit_on_each(void **state)
 	for (uint16_t q = 1; q < 4; q += 2) {
 		frame_make(frame, sizeof(frame), q);
 		rig_send(&rig, q, frame, sizeof(frame));
-		assert_int_equal(receive(fd, got, sizeof(got)), sizeof(frame) - HDR);
+		assert_int_equal(tap_receive(fd, got, sizeof(got)), sizeof(frame) - HDR);
 		assert_memory_equal(got, frame + HDR, sizeof(frame) - HDR);
 	}
 	rig_destroy(&rig);
@@ -368,7 +297,7 @@ static void tap_pair_beyond_those_set_is_silent(void **state)
 {
 	const uint8_t two[2] = {2, 0}, one[2] = {1, 0};
 	struct vdpa_dev_config config = tap_config(TAP_MQ);
-	int fd = packet_socket(TAP_MQ);
+	int fd = tap_packet_socket(TAP_MQ);
 	uint8_t frame[HDR + 80], got[BUF_LEN], buf[BUF_LEN];
 	struct pollfd p = {fd, POLLIN, 0};
 	struct rig rig;
@@ -394,7 +323,7 @@ static void tap_pair_beyond_those_set_is_silent(void **state)
 					  VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET, two, 2),
 				 VIRTIO_NET_OK);
 		assert_ptr_equal(rig_get(&rig, 3, &n), frame);
-		assert_int_equal(receive(fd, got, sizeof(got)), sizeof(frame) - HDR);
+		assert_int_equal(tap_receive(fd, got, sizeof(got)), sizeof(frame) - HDR);
 		assert_memory_equal(got, frame + HDR, sizeof(frame) - HDR);
 		assert_int_equal(rig_ctrl(&rig, 4, VIRTIO_NET_CTRL_MQ,
 					  VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET, one, 2),
@@ -440,7 +369,7 @@ int main(void)
 		cmocka_unit_test(tap_pair_beyond_those_set_is_silent),
 		cmocka_unit_test(tap_bad_options_are_refused_in_words),
 	};
-	const char *why = enter_namespaces();
+	const char *why = tap_enter_namespaces();
 
 	if (why) {
 		fprintf(stderr, "skipped: %s\n", why);
