@@ -92,6 +92,25 @@ bool node_exists(unsigned int minor)
 	return (node_set() >> minor) & 1;
 }
 
+bool node_kernel_has_some(void)
+{
+	static enum { UNKNOWN, NO, YES } found; /* atomic */
+	int answer = __atomic_load_n(&found, __ATOMIC_RELAXED), saved = errno;
+	char path[32];
+
+	if (likely(answer != UNKNOWN))
+		return answer == YES;
+	answer = NO;
+	for (unsigned int i = 0; i < PRELOAD_NR_NODES_MAX; i++) {
+		snprintf(path, sizeof(path), NODE_PREFIX "%u", i);
+		if (node_exists(i) && real()->access(path, F_OK) == 0)
+			answer = YES;
+	}
+	__atomic_store_n(&found, answer, __ATOMIC_RELAXED);
+	errno = saved;
+	return answer == YES;
+}
+
 bool node_find(const char *path, unsigned int *minor)
 {
 	unsigned int n = 0;

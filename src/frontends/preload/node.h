@@ -20,6 +20,9 @@
 /** node_exists() - is there a node of this minor number? Any @minor below PRELOAD_NR_NODES_MAX */
 bool node_exists(unsigned int minor);
 
+/** node_kernel_has_some() - has the kernel nodes of its own by the names of ours? Found out once a process */
+bool node_kernel_has_some(void);
+
 /** node_ino() - the inode number that stat and listings show */
 ino_t node_ino(unsigned int minor);
 

@@ -43,16 +43,6 @@ static bool page_is_readable(const char *at)
 	return !fault;
 }
 
-/* Could a name that begins with the @len characters of @name be one of ours? "/dev...", "/proc...", "vhost-vdpa-N" */
-static bool may_go_on(const char *name, size_t len)
-{
-	if (len == 1)
-		return name[0] == '/' || name[0] == 'v';
-	if (len > 2)
-		return true;
-	return name[0] == 'v' ? name[1] == 'h' : name[1] == 'd' || name[1] == 'p';
-}
-
 /* Copies the name as long as it may be ours. Return: has it ended within the room, and could be read? */
 static bool copy_name(const char *path, bool is_read, char *name)
 {
@@ -65,33 +55,51 @@ static bool copy_name(const char *path, bool is_read, char *name)
 		name[i] = *at;
 		if (!name[i])
 			return true;
-		if (!may_go_on(name, i + 1))
+		if (i == 1 && !path_may_be_ours(name))
 			return false;
 	}
 	return false;
 }
 
+/* The folder /dev. Looked up once: who changes the root folder later goes without listings of /dev. */
+static struct {
+	dev_t dev;
+	ino_t ino;
+	bool known; /* atomic; its release pairs with the acquire in know_dev() */
+} dev_folder;
+
+static bool know_dev(void)
+{
+	struct stat st;
+
+	if (likely(__atomic_load_n(&dev_folder.known, __ATOMIC_ACQUIRE)))
+		return true;
+	if (real()->stat("/dev", &st) < 0)
+		return false;
+	__atomic_store_n(&dev_folder.dev, st.st_dev, __ATOMIC_RELAXED);
+	__atomic_store_n(&dev_folder.ino, st.st_ino, __ATOMIC_RELAXED);
+	__atomic_store_n(&dev_folder.known, true, __ATOMIC_RELEASE);
+	return true;
+}
+
+bool path_may_be_dev(ino_t ino)
+{
+	int saved = errno;
+	bool may = know_dev() && ino == __atomic_load_n(&dev_folder.ino, __ATOMIC_RELAXED);
+
+	errno = saved;
+	return may;
+}
+
 bool path_is_dev(int dirfd)
 {
-	/* Looked up once: who changes the root folder later goes without listings of /dev. */
-	static struct {
-		dev_t dev;
-		ino_t ino;
-		bool known; /* atomic; its release pairs with the acquire below */
-	} found;
 	int saved = errno;
 	struct stat st;
-	bool is = false;
+	bool is = know_dev() &&
+		  (dirfd == AT_FDCWD ? real()->stat(".", &st) : real()->fstat(dirfd, &st)) == 0 &&
+		  st.st_dev == __atomic_load_n(&dev_folder.dev, __ATOMIC_RELAXED) &&
+		  st.st_ino == __atomic_load_n(&dev_folder.ino, __ATOMIC_RELAXED);
 
-	if (!__atomic_load_n(&found.known, __ATOMIC_ACQUIRE) && real()->stat("/dev", &st) == 0) {
-		__atomic_store_n(&found.dev, st.st_dev, __ATOMIC_RELAXED);
-		__atomic_store_n(&found.ino, st.st_ino, __ATOMIC_RELAXED);
-		__atomic_store_n(&found.known, true, __ATOMIC_RELEASE);
-	}
-	if (__atomic_load_n(&found.known, __ATOMIC_ACQUIRE) &&
-	    (dirfd == AT_FDCWD ? real()->stat(".", &st) : real()->fstat(dirfd, &st)) == 0)
-		is = st.st_dev == __atomic_load_n(&found.dev, __ATOMIC_RELAXED) &&
-		     st.st_ino == __atomic_load_n(&found.ino, __ATOMIC_RELAXED);
 	errno = saved;
 	return is;
 }
@@ -134,10 +142,10 @@ enum path_kind path_look(int dirfd, const char *path, struct path *out)
 	return look(dirfd, path, false, out);
 }
 
-enum path_kind path_look_after(int dirfd, const char *path, int rc, struct path *out)
+enum path_kind path_look_closely(int dirfd, const char *path, bool is_read, struct path *out)
 {
 	out->kind = PATH_OTHER;
-	if (rc < 0 && (errno == EFAULT || errno == EINVAL))
+	if (!is_read && (errno == EFAULT || errno == EINVAL))
 		return PATH_OTHER;
-	return look(dirfd, path, rc >= 0 || errno == ENOENT, out);
+	return look(dirfd, path, is_read, out);
 }

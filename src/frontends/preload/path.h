@@ -8,7 +8,11 @@
 #ifndef HOLDFAST_FRONTENDS_PRELOAD_PATH_H
 #define HOLDFAST_FRONTENDS_PRELOAD_PATH_H
 
+#include <errno.h>
 #include <stdbool.h>
+#include <sys/types.h>
+
+#include "base/compiler.h"
 
 #define PATH_NAME_LEN 32u /* room for the longest name that is answered here, NUL included */
 
@@ -29,14 +33,36 @@ struct path {
  */
 enum path_kind path_look(int dirfd, const char *path, struct path *out);
 
+/** path_may_be_ours() - could a name that begins so be ours? @path can be read */
+static inline bool path_may_be_ours(const char *path)
+{
+	if (path[0] == '/')
+		return path[1] == 'd' || path[1] == 'p';
+	return path[0] == 'v' && path[1] == 'h';
+}
+
+/** path_look_closely() - path_look_after() of the few that may be ours, or may not be readable; errno counts if not @is_read */
+enum path_kind path_look_closely(int dirfd, const char *path, bool is_read, struct path *out);
+
 /**
  * path_look_after() - look at a path that libc has just handed to the kernel
  * @rc: what libc's call gave; errno is its error if @rc is negative
  * Success and ENOENT say that the kernel has read the path, so looking costs no system call. EFAULT and EINVAL are answers about
  * arguments that no path changes: PATH_OTHER.
  */
-enum path_kind path_look_after(int dirfd, const char *path, int rc, struct path *out);
+static inline enum path_kind path_look_after(int dirfd, const char *path, int rc, struct path *out)
+{
+	bool is_read = rc >= 0 || errno == ENOENT;
 
+	if (likely(is_read && path && !path_may_be_ours(path))) {
+		out->kind = PATH_OTHER;
+		return PATH_OTHER;
+	}
+	return path_look_closely(dirfd, path, is_read, out);
+}
+
+/** path_may_be_dev() - is @ino the inode number of /dev? */
+bool path_may_be_dev(ino_t ino);
 /** path_is_dev() - is @dirfd, or the working folder with AT_FDCWD, the folder /dev? */
 bool path_is_dev(int dirfd);
 

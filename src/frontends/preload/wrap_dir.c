@@ -3,9 +3,10 @@
  * Listings of /dev show the nodes. The kernel's entries come first, as they are; at their end, the nodes follow that the folder does
  * not have by itself.
  *
- * (1) Nobody knows at opendir(3) or fdopendir(3) which folder it will be, and nobody asks. The question is asked once a listing,
- *     when libc says that it has ended: one fstat(2). An entry of any other folder costs one load.
- * (2) A stream that has come to the nodes has a slot, until it is closed, rewound or sent elsewhere. POSIX lets one thread at a time
+ * (1) Nobody knows at fdopendir(3) which folder it will be, and asking costs a system call a listing. The entry "." has the folder's
+ *     inode number. A stream that shows /dev's there gets a slot, and is asked about at its end. Other folders pay a
+ *     comparison an entry.
+ * (2) A stream has its slot until it is closed. POSIX lets one thread at a time
  *     use a stream, so a slot needs no lock, only an atomic claim. Nothing is left locked in a forked child.
  * (3) A position among the nodes is a number that no file system gives: negative. telldir(3) and d_off have it, and seekdir(3)
  *     takes it, whether the stream has a slot or not.
@@ -32,6 +33,7 @@ _Static_assert(sizeof(struct dirent) == sizeof(struct dirent64), "one layout of 
 
 struct slot {
 	DIR *dir;          /* atomic; NULL: free */
+	bool at_nodes;     /* the kernel's entries are through */
 	unsigned int next; /* minor to begin with */
 	struct dirent64 entry;
 };
@@ -52,17 +54,19 @@ static struct slot *slot_find(const DIR *dir)
 /* Return: a slot for @dir; NULL if all are taken, and the nodes are not shown. */
 static struct slot *slot_take(DIR *dir)
 {
-	for (unsigned int i = 0; i < NR_SLOTS; i++) {
+	struct slot *has = slot_find(dir);
+
+	for (unsigned int i = 0; !has && i < NR_SLOTS; i++) {
 		DIR *none = NULL;
 
 		if (!__atomic_compare_exchange_n(&slots[i].dir, &none, dir, false, __ATOMIC_ACQUIRE,
 						 __ATOMIC_RELAXED))
 			continue;
 		__atomic_add_fetch(&nr_taken, 1, __ATOMIC_RELAXED);
-		slots[i].next = 0;
-		return &slots[i];
+		slots[i].at_nodes = false;
+		has = &slots[i];
 	}
-	return NULL;
+	return has;
 }
 
 static void slot_drop(DIR *dir)
@@ -102,12 +106,21 @@ static struct dirent64 *next_node(struct slot *slot)
 	return NULL;
 }
 
-/* libc has no more entries of @dir. */
-static struct dirent64 *at_end(DIR *dir)
+/* libc has no more entries of the stream, which may be /dev. */
+static struct dirent64 *at_end(struct slot *slot)
 {
-	struct slot *slot = path_is_dev(dirfd(dir)) ? slot_take(dir) : NULL;
+	if (!path_is_dev(dirfd(slot->dir)))
+		return NULL;
+	slot->at_nodes = true;
+	slot->next = 0;
+	return next_node(slot);
+}
 
-	return slot ? next_node(slot) : NULL;
+/* What libc gave for @dir. The entry "." says whether it may be /dev. */
+static void look_at(DIR *dir, const char *name, ino_t ino)
+{
+	if (unlikely(name[0] == '.' && name[1] == '\0') && path_may_be_dev(ino))
+		(void)slot_take(dir);
 }
 
 /* libc says NULL at the end, too, and leaves errno alone then. */
@@ -118,14 +131,17 @@ static struct dirent64 *at_end(DIR *dir)
 		struct type *entry;                                                                \
 		int saved = errno;                                                                 \
                                                                                                    \
-		if (slot)                                                                          \
+		if (unlikely(slot && slot->at_nodes))                                              \
 			return (struct type *)next_node(slot);                                     \
-		errno = 0;                                                                         \
+		if (unlikely(slot != NULL))                                                        \
+			errno = 0;                                                                 \
 		entry = real()->name(dir);                                                         \
-		if (!entry && errno != 0)                                                          \
-			return NULL;                                                               \
+		if (likely(entry != NULL))                                                         \
+			look_at(dir, entry->d_name, entry->d_ino);                                 \
+		if (likely(!slot) || (!entry && errno != 0))                                       \
+			return entry;                                                              \
 		errno = saved;                                                                     \
-		return entry ? entry : (struct type *)at_end(dir);                                 \
+		return entry ? entry : (struct type *)at_end(slot);                                \
 	}
 WRAP_READDIR(readdir, dirent)
 WRAP_READDIR(readdir64, dirent64)
@@ -135,12 +151,15 @@ WRAP_READDIR(readdir64, dirent64)
 	HF_EXPORT int name(DIR *dir, struct type *entry, struct type **result)                     \
 	{                                                                                          \
 		struct slot *slot = slot_find(dir);                                                \
+		bool at_nodes = slot && slot->at_nodes;                                            \
 		struct dirent64 *node;                                                             \
-		int err = slot ? 0 : real()->name(dir, entry, result);                             \
+		int err = at_nodes ? 0 : real()->name(dir, entry, result);                         \
                                                                                                    \
-		if (!slot && (err != 0 || *result))                                                \
+		if (!at_nodes && err == 0 && *result)                                              \
+			look_at(dir, entry->d_name, entry->d_ino);                                 \
+		if (!slot || (!at_nodes && (err != 0 || *result)))                                 \
 			return err;                                                                \
-		node = slot ? next_node(slot) : at_end(dir);                                       \
+		node = at_nodes ? next_node(slot) : at_end(slot);                                  \
 		if (node)                                                                          \
 			memcpy(entry, node, sizeof(*node));                                        \
 		*result = node ? entry : NULL;                                                     \
@@ -158,9 +177,17 @@ HF_EXPORT int closedir(DIR *dir)
 	return real()->closedir(dir);
 }
 
+static void leave_nodes(DIR *dir)
+{
+	struct slot *slot = slot_find(dir);
+
+	if (slot)
+		slot->at_nodes = false;
+}
+
 HF_EXPORT void rewinddir(DIR *dir)
 {
-	slot_drop(dir);
+	leave_nodes(dir);
 	real()->rewinddir(dir);
 }
 
@@ -168,21 +195,23 @@ HF_EXPORT long telldir(DIR *dir)
 {
 	struct slot *slot = slot_find(dir);
 
-	return slot ? POSITION(slot->next) : real()->telldir(dir);
+	return slot && slot->at_nodes ? POSITION(slot->next) : real()->telldir(dir);
 }
 
 HF_EXPORT void seekdir(DIR *dir, long position)
 {
 	struct slot *slot;
 
-	slot_drop(dir);
 	if (position > POSITION(PRELOAD_NR_NODES_MAX)) {
+		leave_nodes(dir);
 		real()->seekdir(dir, position);
 		return;
 	}
 	slot = slot_take(dir);
-	if (slot)
-		slot->next = (unsigned int)(position - LONG_MIN);
+	if (!slot)
+		return;
+	slot->at_nodes = true;
+	slot->next = (unsigned int)(position - LONG_MIN);
 }
 
 /* ---- scandir: of /dev alone ---- */

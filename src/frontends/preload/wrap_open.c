@@ -2,9 +2,14 @@
 /*
  * open(2) and its relatives. Two names are answered here: a node, and /proc/devices for reading. Every
  * other path costs one look (path.h).
+ *
+ * libc's call goes first if it has no effect on what is answered here: no file is made or cut, and the kernel has no nodes whose device
+ * an open would reset. The look at the path then needs no system call, and a descriptor that the kernel gave for
+ * /proc/devices is given back.
  */
 #include "real.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -50,32 +55,58 @@ static int open_proc_devices(int flags)
 	return (int)call_leave(&call, node_proc_devices(flags & O_CLOEXEC));
 }
 
+/* Is it us who answer? */
+static bool is_ours(const struct path *seen, int flags)
+{
+	return seen->kind == PATH_NODE ||
+	       (seen->kind == PATH_PROC_DEVICES && (flags & O_ACCMODE) == O_RDONLY);
+}
+
+static int open_seen(const char *name, const struct path *seen, int flags)
+{
+	return seen->kind == PATH_NODE ? open_node(name, seen, flags) : open_proc_devices(flags);
+}
+
 /* Does the path lead to us? Then *@fd is the result, errno set with -1. */
 static bool open_ours(const char *name, int dirfd, const char *path, int flags, int *fd)
 {
 	struct path seen;
 
-	switch (path_look(dirfd, path, &seen)) {
-	case PATH_NODE:
-		*fd = open_node(name, &seen, flags);
-		return true;
-	case PATH_PROC_DEVICES:
-		if ((flags & O_ACCMODE) != O_RDONLY)
-			return false;
-		*fd = open_proc_devices(flags);
-		return true;
-	default:
+	if (path_look(dirfd, path, &seen) == PATH_OTHER || !is_ours(&seen, flags))
 		return false;
-	}
+	*fd = open_seen(name, &seen, flags);
+	return true;
+}
+
+static bool libc_goes_first(int flags)
+{
+	return !(flags & O_TRUNC) && !NEEDS_MODE(flags) && !node_kernel_has_some();
+}
+
+/* libc's call gave @rc, and errno was @saved before. Return: what the client gets. */
+static int open_after(const char *name, int dirfd, const char *path, int flags, int rc, int saved)
+{
+	struct path seen;
+
+	if (likely(path_look_after(dirfd, path, rc, &seen) == PATH_OTHER) || !is_ours(&seen, flags))
+		return rc;
+	if (rc >= 0)
+		real()->close(rc); /* before ours is made, so that the number is the same */
+	errno = saved;
+	return open_seen(name, &seen, flags);
 }
 
 #define WRAP_OPEN(name, shown)                                                                     \
 	HF_EXPORT int name(const char *path, int flags, ...)                                       \
 	{                                                                                          \
+		int saved = errno;                                                                 \
 		mode_t mode = 0;                                                                   \
 		va_list ap;                                                                        \
 		int fd;                                                                            \
                                                                                                    \
+		if (libc_goes_first(flags))                                                        \
+			return open_after(shown, AT_FDCWD, path, flags, real()->name(path, flags), \
+					  saved);                                                  \
 		if (open_ours(shown, AT_FDCWD, path, flags, &fd))                                  \
 			return fd;                                                                 \
 		va_start(ap, flags);                                                               \
@@ -90,10 +121,14 @@ WRAP_OPEN(open64, "open")
 #define WRAP_OPENAT(name, shown)                                                                   \
 	HF_EXPORT int name(int dirfd, const char *path, int flags, ...)                            \
 	{                                                                                          \
+		int saved = errno;                                                                 \
 		mode_t mode = 0;                                                                   \
 		va_list ap;                                                                        \
 		int fd;                                                                            \
                                                                                                    \
+		if (libc_goes_first(flags))                                                        \
+			return open_after(shown, dirfd, path, flags,                               \
+					  real()->name(dirfd, path, flags), saved);                \
 		if (open_ours(shown, dirfd, path, flags, &fd))                                     \
 			return fd;                                                                 \
 		va_start(ap, flags);                                                               \
@@ -111,37 +146,36 @@ int __open64_2(const char *path, int flags);
 int __openat_2(int dirfd, const char *path, int flags);
 int __openat64_2(int dirfd, const char *path, int flags);
 
-HF_EXPORT int __open_2(const char *path, int flags)
-{
-	int fd;
+#define WRAP_OPEN_2(name)                                                                          \
+	HF_EXPORT int name(const char *path, int flags)                                            \
+	{                                                                                          \
+		int saved = errno;                                                                 \
+		int fd;                                                                            \
+                                                                                                   \
+		if (libc_goes_first(flags))                                                        \
+			return open_after("open", AT_FDCWD, path, flags,                           \
+					  real()->name(path, flags), saved);                       \
+		return open_ours("open", AT_FDCWD, path, flags, &fd) ? fd                          \
+								     : real()->name(path, flags);  \
+	}
+WRAP_OPEN_2(__open_2)
+WRAP_OPEN_2(__open64_2)
 
-	return open_ours("open", AT_FDCWD, path, flags, &fd) ? fd : real()->__open_2(path, flags);
-}
-
-HF_EXPORT int __open64_2(const char *path, int flags)
-{
-	int fd;
-
-	return open_ours("open", AT_FDCWD, path, flags, &fd) ? fd : real()->__open64_2(path, flags);
-}
-
-HF_EXPORT int __openat_2(int dirfd, const char *path, int flags)
-{
-	int fd;
-
-	return open_ours("openat", dirfd, path, flags, &fd)
-		       ? fd
-		       : real()->__openat_2(dirfd, path, flags);
-}
-
-HF_EXPORT int __openat64_2(int dirfd, const char *path, int flags)
-{
-	int fd;
-
-	return open_ours("openat", dirfd, path, flags, &fd)
-		       ? fd
-		       : real()->__openat64_2(dirfd, path, flags);
-}
+#define WRAP_OPENAT_2(name)                                                                        \
+	HF_EXPORT int name(int dirfd, const char *path, int flags)                                 \
+	{                                                                                          \
+		int saved = errno;                                                                 \
+		int fd;                                                                            \
+                                                                                                   \
+		if (libc_goes_first(flags))                                                        \
+			return open_after("openat", dirfd, path, flags,                            \
+					  real()->name(dirfd, path, flags), saved);                \
+		return open_ours("openat", dirfd, path, flags, &fd)                                \
+			       ? fd                                                                \
+			       : real()->name(dirfd, path, flags);                                 \
+	}
+WRAP_OPENAT_2(__openat_2)
+WRAP_OPENAT_2(__openat64_2)
 
 #define WRAP_CREAT(name)                                                                           \
 	HF_EXPORT int name(const char *path, mode_t mode)                                          \

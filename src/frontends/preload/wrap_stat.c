@@ -23,7 +23,7 @@ _Static_assert(sizeof(struct stat) == sizeof(struct stat64), "one layout of stru
 
 static bool fd_minor(int fd, unsigned int *minor)
 {
-	struct preload_file *file = files_maybe(fd) ? files_get(fd) : NULL;
+	struct preload_file *file = files_get(fd);
 
 	if (!file)
 		return false;
@@ -82,7 +82,9 @@ WRAP_STAT(lstat64, struct stat64)
 		int saved = errno, rc = real()->name(fd, st);                                      \
 		unsigned int minor;                                                                \
                                                                                                    \
-		return rc >= 0 && fd_minor(fd, &minor) ? answer(minor, rc, st, saved) : rc;        \
+		return rc >= 0 && files_maybe(fd) && fd_minor(fd, &minor)                          \
+			       ? answer(minor, rc, st, saved)                                      \
+			       : rc;                                                               \
 	}
 WRAP_FSTAT(fstat, struct stat)
 WRAP_FSTAT(fstat64, struct stat64)
@@ -120,7 +122,9 @@ WRAP_XSTAT(__lxstat64, struct stat64)
 		int saved = errno, rc = real()->name(version, fd, st);                             \
 		unsigned int minor;                                                                \
                                                                                                    \
-		return rc >= 0 && fd_minor(fd, &minor) ? answer(minor, rc, st, saved) : rc;        \
+		return rc >= 0 && files_maybe(fd) && fd_minor(fd, &minor)                          \
+			       ? answer(minor, rc, st, saved)                                      \
+			       : rc;                                                               \
 	}
 WRAP_FXSTAT(__fxstat, struct stat)
 WRAP_FXSTAT(__fxstat64, struct stat64)
