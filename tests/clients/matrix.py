@@ -109,9 +109,8 @@ KNOWN = [
     Known("rust_vhost-disk", ("sid",), "client", "R1", r"test_vdpa_kern_ioctls \(lines 517 "),
     Known("rust_vhost-nic_default rust_vhost-disk_default", ("sid",), "better", "R2",
           r"test_vdpa_kern_dma, test_vdpa_kern_ioctls \(lines 554, 480 "),
+    Known("dpdk-pairs", ("bookworm",), "refused", "T1", r"testpmd (ended early|did not start|used: $)"),
     Known("generic_nic generic_disk", ("bookworm",), "refused", "Q1", r"has no vhost-vdpa-device-pci"),
-    Known("migrate_default", ("bookworm",), "refused", "Q2", r"QEMU says: "),
-    Known("migrate_default-pinned migrate_default-many", ("bookworm",), "refused", "Q2", r"refuses to migrate a card"),
 ]
 
 
