@@ -128,7 +128,8 @@ static struct ring_config ring_config_of(const struct vdpasim_vq *vq)
 	};
 }
 
-static struct ring_state start_position(const struct vdpasim_vq *vq)
+/* @packed: the layout to read it for */
+static struct ring_state start_position(const struct vdpasim_vq *vq, bool packed)
 {
 	struct ring_state state = {vq->state.last_avail, vq->state.last_used};
 	bool fresh = !vq->state_set;
@@ -136,7 +137,7 @@ static struct ring_state start_position(const struct vdpasim_vq *vq)
 	/* As DPDK names a fresh ring. Read as the clauses have it, all of the ring would be in flight. */
 	if (vdpa_deviates(&vq->sim->dev, VDPA_D12_PACKED_BASE_8000))
 		fresh |= state.last_avail == PACKED_FRESH && state.last_used == 0;
-	if (fresh && vdpasim_acked(vq->sim, VIRTIO_F_RING_PACKED))
+	if (fresh && packed)
 		state.last_avail = state.last_used = PACKED_FRESH;
 	return state;
 }
@@ -148,7 +149,7 @@ struct vdpa_vq_state vdpasim_vq_state(const struct vdpasim_vq *vq)
 	if (ring_is_started(vq->ring))
 		state = ring_get_state(vq->ring);
 	else
-		state = start_position(vq);
+		state = start_position(vq, vdpasim_acked(vq->sim, VIRTIO_F_RING_PACKED));
 	return (struct vdpa_vq_state){state.last_avail, state.last_used};
 }
 
@@ -221,7 +222,7 @@ void vdpasim_vq_start(struct vdpasim_vq *vq)
 	if (!vq->ready || !(status & VIRTIO_CONFIG_S_DRIVER_OK) || sim->suspended ||
 	    ring_is_started(vq->ring) || (any_order(vq) && !vq->use.placed))
 		return;
-	err = ring_start_at(vq, start_position(vq));
+	err = ring_start_at(vq, start_position(vq, setup_has(&vq->use, VIRTIO_F_RING_PACKED)));
 	if (err) {
 		hf_warn(sim->dev.name, "queue %u cannot start: %u entries, error %d", vq->idx,
 			vq->use.num, -err);
