@@ -365,11 +365,11 @@ static int next_word(const char **p, char word[MAX_WORD])
 
 static int unknown_key(const char *word, const char *spec)
 {
-	char known[256];
+	char known[512];
 	char shown[160];
 	size_t len = 0;
 
-	for (size_t i = 0; i < ARRAY_LEN(keys); i++)
+	for (size_t i = 0; i < ARRAY_LEN(keys) && len < sizeof(known); i++)
 		len += (size_t)snprintf(known + len, sizeof(known) - len, "%s%s", i ? ", " : "",
 					keys[i].name);
 	log_escape(shown, sizeof(shown), spec, strlen(spec));
