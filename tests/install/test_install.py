@@ -25,8 +25,8 @@ def run(*args, **kwargs):
     return subprocess.run(args, capture_output=True, text=True, timeout=240, **kwargs)
 
 
-def find(root, name):
-    found = [os.path.join(folder, name) for folder, _, names in os.walk(root) if name in names]
+def find(root, name, below=''):
+    found = [os.path.join(folder, name) for folder, _, names in os.walk(root) if name in names and folder.endswith(below)]
     assert len(found) == 1, (name, found)
     return found[0]
 
@@ -38,7 +38,7 @@ class Install(unittest.TestCase):
         cls.root = os.path.join(cls.scratch, 'root')
         done = run('meson', 'install', '-C', BUILD, '--no-rebuild', '--destdir', cls.root)
         assert done.returncode == 0, done.stdout + done.stderr
-        cls.holdfast = find(cls.root, 'holdfast')
+        cls.holdfast = find(cls.root, 'holdfast', '/bin')
         pc_folder = os.path.dirname(find(cls.root, 'holdfast.pc'))
         cls.env = {key: value for key, value in os.environ.items() if not key.startswith('HOLDFAST')}
         cls.env['PKG_CONFIG_PATH'] = pc_folder
