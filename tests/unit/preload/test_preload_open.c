@@ -70,19 +70,24 @@ static char *page_end(void)
 	return page + 4095;
 }
 
+/* The calls without what libc's headers promise about their arguments. */
+static int (*volatile call_statx)(int fd, const char *path, int flags, unsigned int mask,
+				  struct statx *stx) = statx;
+static int (*volatile call_stat)(const char *path, struct stat *st) = stat;
+static int (*volatile call_access)(const char *path, int mode) = access;
+static int (*volatile call_open)(const char *path, int flags, ...) = open;
+
 /* What a program asks once to learn whether the kernel has statx(2): Rust's standard library does. */
 static void preload_statx_of_null_is_efault(void **state)
 {
-	const char *volatile none = NULL; /* that the compiler need not know */
-	struct statx *volatile nowhere = NULL;
-	struct stat *volatile no_room = (struct stat *)8;
+	struct stat *no_room = (struct stat *)8;
 
-	assert_errno(EFAULT, statx(0, none, 0, STATX_BASIC_STATS | STATX_BTIME, nowhere));
-	assert_errno(EFAULT, stat(none, no_room));
-	assert_errno(EFAULT, access(none, R_OK));
-	assert_errno(EFAULT, open(none, O_RDONLY));
-	assert_errno(EFAULT, statx(AT_FDCWD, NODE, 0, STATX_BASIC_STATS, nowhere));
-	assert_errno(EFAULT, stat(NODE, no_room));
+	assert_errno(EFAULT, call_statx(0, NULL, 0, STATX_BASIC_STATS | STATX_BTIME, NULL));
+	assert_errno(EFAULT, call_stat(NULL, no_room));
+	assert_errno(EFAULT, call_access(NULL, R_OK));
+	assert_errno(EFAULT, call_open(NULL, O_RDONLY));
+	assert_errno(EFAULT, call_statx(AT_FDCWD, NODE, 0, STATX_BASIC_STATS, NULL));
+	assert_errno(EFAULT, call_stat(NODE, no_room));
 }
 
 static void preload_path_that_runs_into_nothing_is_efault(void **state)
