@@ -109,6 +109,7 @@ KNOWN = [
     Known("rust_vhost-disk", ("sid",), "client", "R1", r"test_vdpa_kern_ioctls \(lines 517 "),
     Known("rust_vhost-nic_default rust_vhost-disk_default", ("sid",), "better", "R2",
           r"test_vdpa_kern_dma, test_vdpa_kern_ioctls \(lines 554, 480 "),
+    Known("strict", ("trixie",), "client", "Q2", r"makes rings of 1024 entries"),
     Known("dpdk-pairs", ("bookworm",), "refused", "T1", r"testpmd (ended early|did not start|used: $)"),
     Known("generic_nic generic_disk", ("bookworm",), "refused", "Q1", r"has no vhost-vdpa-device-pci"),
 ]

@@ -47,12 +47,16 @@ def releases_with(results, client):
     return [release for release in RELEASES if client in results["versions"].get(release, {})]
 
 
+def reason(result):
+    """The id of the reason for a result, in docs/clients.md."""
+    return result.get("note", "") if result["outcome"] not in ("failed", "skipped") else OUTCOMES[result["outcome"]]
+
+
 def cell(result):
     if not result:
         return ""
-    note = result.get("note", "")
-    text = OUTCOMES[result["outcome"]]
-    return "%s (%s)" % (text, note) if note and result["outcome"] not in ("failed", "skipped") else text
+    text, why = OUTCOMES[result["outcome"]], reason(result)
+    return "%s (%s)" % (text, why) if why and why != text else text
 
 
 def page_table(results):
@@ -89,8 +93,7 @@ def works(results, client, wanted):
         if found:
             short = row.short
             if wanted != ("ok",):
-                notes = sorted({result_of(results, row, r).get("note", "") for r in found})
-                short += " [%s]" % ", ".join(note for note in notes if note)
+                short += " [%s]" % ", ".join(sorted({reason(result_of(results, row, r)) for r in found}))
             versions = ", ".join(".".join(results["versions"][r][client].split(".")[:2]) for r in found)
             words.append(short if len(found) == len(tried) else "%s (%s)" % (short, versions))
     return "; ".join(words)
