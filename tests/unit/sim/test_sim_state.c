@@ -3,6 +3,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "parents/sim/sim.h"
 #include "support.h"
 
 #define PAGE 4096UL
@@ -179,24 +180,40 @@ static void reset_and_start_at_position_goes_on(void **state)
 	rig_destroy(&rig);
 }
 
-/* QEMU's multiqueue teardown: reading a running ring's position stops that ring (D1). */
-static void position_of_running_ring_parks_it(void **state)
+/*
+ * QEMU's multiqueue teardown: reading a running ring's position stops that ring (D1), but not for ever, and a kick ends it:
+ * the driver is asked for kicks.
+ */
+static void position_of_running_ring_parks_it_until_a_kick_or_for_a_while(void **state)
 {
+	const uint16_t *used_flags;
 	struct rig rig;
+	uint32_t len;
 
 	(void)state;
 	make(&rig, false);
+	vdpasim_of(rig.dev)->park_ns = 3600 * NS_PER_SEC;
 	rig_start(&rig, BASE_FEATURES, 2, 16);
 	add_buffers(&rig, 8);
 	rig_send(&rig, 1, frame, sizeof(frame));
+	used_flags = rig.vq[0].area[2];
+	assert_int_equal(__atomic_load_n(used_flags, __ATOMIC_ACQUIRE), VRING_USED_F_NO_NOTIFY);
 	assert_int_equal(position(&rig, 0), 1); /* parks the receive queue */
+	assert_int_equal(__atomic_load_n(used_flags, __ATOMIC_ACQUIRE), 0);
 	offer(&rig);
 	kick(&rig, 1);
 	assert_int_equal(sent(&rig), 1);
 	assert_int_equal(position(&rig, 0), 1);
 	kick(&rig, 0);
 	kick(&rig, 1);
+	assert_ptr_equal(rig_get(&rig, 1, &len), frame);
 	assert_int_equal(sent(&rig), 2);
+	vdpasim_of(rig.dev)->park_ns = 1;
+	assert_int_equal(position(&rig, 0), 2);
+	offer(&rig);
+	kick(&rig, 1);
+	assert_ptr_equal(rig_get(&rig, 1, &len), frame);
+	assert_int_equal(sent(&rig), 3);
 	rig_destroy(&rig);
 }
 
@@ -361,6 +378,48 @@ static void buffer_memory_vanished_sets_needs_reset_and_reset_heals(void **state
 	}
 }
 
+/* The copy of a frame touches both queues' buffers. Whose is gone is broken, and the other goes on. */
+static void vanished_buffer_breaks_the_queue_that_owns_it(void **state)
+{
+	struct rig rig;
+	uint32_t len;
+
+	(void)state;
+	rig_take_signals();
+	for (int side = 0; side < 2; side++) {
+		uint8_t *p = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE,
+				  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+		struct ring_driver_seg tx[2];
+		struct vdpasim *sim;
+
+		make(&rig, false);
+		start_all(&rig);
+		sim = vdpasim_of(rig.dev);
+		assert_ptr_not_equal(p, MAP_FAILED);
+		add_buffers(&rig, 1);
+		rig_send(&rig, 1, frame, sizeof(frame));
+		assert_ptr_equal(rig_get(&rig, 0, &len), buf[0]);
+		/* a header that is there, and what follows it is not */
+		memcpy(p, frame, HDR);
+		tx[0] = (struct ring_driver_seg){rig_iova(&rig, p), HDR};
+		tx[1] = (struct ring_driver_seg){rig_iova(&rig, side ? frame + HDR : p + PAGE),
+						 sizeof(frame) - HDR};
+		rig_add(&rig, 0, side ? p + PAGE : buf[0], 256, true);
+		rig_publish(&rig, 0);
+		rig_vanish(p + PAGE, PAGE);
+		assert_int_equal(ring_driver_add(rig.vq[1].drv, tx, 2, 0, p, NULL, 0), 0);
+		rig_publish(&rig, 1);
+		expect_needs_reset(&rig);
+		rig_quiet(&rig);
+		assert_int_equal(ring_broken_reason(sim->vqs[0].ring) != NULL, side);
+		assert_int_equal(ring_broken_reason(sim->vqs[1].ring) != NULL, !side);
+		assert_int_equal(rig_counter(&rig, 1, "tx packets"), side ? 2 : 1);
+		if (side)
+			assert_ptr_equal(rig_get(&rig, 1, &len), p);
+		rig_destroy(&rig);
+	}
+}
+
 static void ring_memory_vanished_device_can_be_reset(void **state)
 {
 	struct rig rig;
@@ -435,13 +494,14 @@ int main(void)
 		cmocka_unit_test(stopped_ring_asks_for_kicks),
 		cmocka_unit_test(position_after_reset_is_forgotten),
 		cmocka_unit_test(reset_and_start_at_position_goes_on),
-		cmocka_unit_test(position_of_running_ring_parks_it),
+		cmocka_unit_test(position_of_running_ring_parks_it_until_a_kick_or_for_a_while),
 		cmocka_unit_test(suspend_stops_and_resume_replays_kick),
 		cmocka_unit_test(driver_ok_again_wakes_suspended_strict_only),
 		cmocka_unit_test(running_ring_moves_in_strict_mode_only),
 		cmocka_unit_test(broken_ring_sets_needs_reset_and_reset_heals),
 		cmocka_unit_test(broken_ring_of_second_worker_interrupts_too),
 		cmocka_unit_test(buffer_memory_vanished_sets_needs_reset_and_reset_heals),
+		cmocka_unit_test(vanished_buffer_breaks_the_queue_that_owns_it),
 		cmocka_unit_test(ring_memory_vanished_device_can_be_reset),
 		cmocka_unit_test(reset_forgets_callbacks_not_sizes),
 		cmocka_unit_test(config_writes_survive_reset),

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -268,6 +269,41 @@ static void stream_full_socket_blocks_and_loses_nothing(void **state)
 	free(frames);
 }
 
+/* The third of four frames is gone: the first two are sent, completed and counted, it and what is behind it is not. */
+static void stream_vanished_frame_breaks_the_queue_behind_what_was_sent(void **state)
+{
+	enum { LEN = HDR + 100, GONE = 2, NR = 4, PAGE = 4096 };
+	uint8_t *gone = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	uint8_t frames[NR][LEN], extra;
+	struct rig rig;
+	uint32_t len;
+	int fd;
+
+	(void)state;
+	assert_ptr_not_equal(gone, MAP_FAILED);
+	make(&rig, true);
+	fd = peer_connect();
+	rig_quiet(&rig);
+	for (int i = 0; i < NR; i++) {
+		frame_make(frames[i], LEN, (uint32_t)i);
+		rig_add(&rig, 1, i == GONE ? gone : frames[i], LEN, false);
+	}
+	rig_vanish(gone, PAGE);
+	rig_publish(&rig, 1);
+	assert_true(rig_wait_fd(rig.config_fd, DEADLINE_MS));
+	for (int i = 0; i < GONE; i++) {
+		expect_at_peer(fd, frames[i] + HDR, LEN - HDR);
+		assert_ptr_equal(rig_get(&rig, 1, &len), frames[i]);
+	}
+	assert_null(rig_poll(&rig, 1, &len));
+	assert_int_equal(recv(fd, &extra, 1, MSG_DONTWAIT), -1);
+	assert_int_equal(rig_counter(&rig, 1, "tx packets"), GONE);
+	assert_int_equal(rig_counter(&rig, 1, "tx drops"), 0);
+	rig_destroy(&rig);
+	close(fd);
+	munmap(gone, PAGE);
+}
+
 static void stream_absurd_length_cuts_connection(void **state)
 {
 	uint8_t buf[2048];
@@ -401,6 +437,7 @@ int main(void)
 		cmocka_unit_test(stream_second_peer_is_turned_away),
 		cmocka_unit_test(stream_bytes_in_dribs_make_whole_frames),
 		cmocka_unit_test(stream_full_socket_blocks_and_loses_nothing),
+		cmocka_unit_test(stream_vanished_frame_breaks_the_queue_behind_what_was_sent),
 		cmocka_unit_test(stream_absurd_length_cuts_connection),
 		cmocka_unit_test(stream_buffer_of_1024_pieces_is_filled),
 		cmocka_unit_test(stream_buffer_of_1025_pieces_comes_back_empty),
