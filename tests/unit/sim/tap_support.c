@@ -6,6 +6,8 @@
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <linux/if_tun.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <poll.h>
 #include <sched.h>
@@ -40,11 +42,12 @@ static const char *make_tap(const char *name, short flags)
 		close(fd);
 		return "no tap can be made";
 	}
-	close(fd);
+	/* While it has a carrier: without one it is not made ready, and tap_wait_up() could not tell. */
 	s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	req.ifr_flags = IFF_UP;
 	(void)ioctl(s, SIOCSIFFLAGS, &req);
 	close(s);
+	close(fd);
 	return NULL;
 }
 
@@ -65,6 +68,35 @@ const char *tap_enter_namespaces(void)
 	write_file("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1");
 	why = make_tap(TAP, 0);
 	return why ? why : make_tap(TAP_MQ, IFF_MULTI_QUEUE);
+}
+
+/* Carrier and queueing discipline, as they are when the kernel's work on the interface is done. */
+static bool is_up(int s, struct ifreq *req)
+{
+	assert_int_equal(ioctl(s, SIOCGIFFLAGS, req), 0);
+	return req->ifr_flags & IFF_RUNNING;
+}
+
+void tap_wait_up(const char *ifname)
+{
+	struct sockaddr_nl addr = {.nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK};
+	int nl = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+	int s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct pollfd p = {nl, POLLIN, 0};
+	struct ifreq req = {0};
+	char news[8192];
+
+	strcpy(req.ifr_name, ifname);
+	assert_true(nl >= 0 && s >= 0);
+	assert_int_equal(bind(nl, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	while (!is_up(s, &req)) {
+		assert_int_equal(poll(&p, 1, DEADLINE_MS), 1);
+		(void)!recv(nl, news, sizeof(news), 0);
+	}
+	/* The flag is there before the queue is; setting what is set already waits for the one who is at it. */
+	assert_int_equal(ioctl(s, SIOCSIFFLAGS, &req), 0);
+	close(nl);
+	close(s);
 }
 
 int tap_packet_socket(const char *ifname)

@@ -14,6 +14,9 @@
 /** tap_enter_namespaces() - a user and a network namespace with both taps, up. Return: NULL, or why not */
 const char *tap_enter_namespaces(void);
 int tap_packet_socket(const char *ifname);
+/** tap_wait_up() - a device has attached to the interface: returns when the kernel, which works on that in the background, drops
+ * nothing any more that is sent to it */
+void tap_wait_up(const char *ifname);
 /** tap_receive() - one frame within DEADLINE_MS. Return: bytes, or -1 */
 ssize_t tap_receive(int fd, uint8_t *buf, size_t len);
 

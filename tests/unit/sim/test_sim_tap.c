@@ -43,6 +43,7 @@ static void tap_transmitted_frame_reaches_host(void **state)
 
 	(void)state;
 	rig_make(&rig, &config);
+	tap_wait_up(TAP);
 	rig_start(&rig, BASE_FEATURES, 2, 16);
 	for (uint32_t i = 0; i < 50; i++) {
 		frame_make(frame, sizeof(frame), i);
@@ -63,6 +64,7 @@ static void tap_hostile_headers_drop(void **state)
 
 	(void)state;
 	rig_make(&rig, &config);
+	tap_wait_up(TAP);
 	rig_start(&rig, BASE_FEATURES, 2, 16);
 	frame_make(frame, sizeof(frame), 1);
 	frame[1] = VIRTIO_NET_HDR_GSO_TCPV4; /* gso_size 0 */
@@ -117,6 +119,7 @@ static void run_receive(uint64_t features, size_t len, size_t buf_len)
 	config.given |= VDPA_KEY_MTU;
 	config.mtu = 1500;
 	rig_make(&rig, &config);
+	tap_wait_up(TAP);
 	rig_start(&rig, BASE_FEATURES | features, 2, 32);
 	for (size_t i = 0; i < 32; i++)
 		rig_add(&rig, 0, bufs + i * buf_len, buf_len, true);
@@ -155,6 +158,7 @@ static void tap_strict_device_moves_frames_both_ways(void **state)
 	(void)state;
 	config.strict = true;
 	rig_make(&rig, &config);
+	tap_wait_up(TAP);
 	rig_start(&rig, BASE_FEATURES | BIT(VIRTIO_NET_F_STATUS) | BIT(VIRTIO_NET_F_CTRL_VQ), 3,
 		  32);
 	for (size_t i = 0; i < 32; i++)
@@ -182,6 +186,7 @@ static void tap_no_buffers_waits_for_kick_without_spinning(void **state)
 
 	(void)state;
 	rig_make(&rig, &config);
+	tap_wait_up(TAP);
 	rig_start(&rig, BASE_FEATURES | BIT(VIRTIO_RING_F_EVENT_IDX), 2, 4);
 	for (uint32_t i = 0; i < 3; i++) {
 		frame_make(frame, sizeof(frame), i);
@@ -211,6 +216,7 @@ static void tap_few_buffers_large_frame_waits_and_arrives(void **state)
 
 	(void)state;
 	rig_make(&rig, &config);
+	tap_wait_up(TAP);
 	rig_start(&rig, BASE_FEATURES | BIT(VIRTIO_NET_F_MRG_RXBUF) | BIT(VIRTIO_RING_F_EVENT_IDX),
 		  2, 8);
 	for (int i = 0; i < 2; i++)
@@ -244,6 +250,7 @@ static void tap_filter_unwanted_frames_stay_out(void **state)
 
 	(void)state;
 	rig_make(&rig, &config);
+	tap_wait_up(TAP);
 	rig_start(&rig,
 		  BASE_FEATURES | BIT(VIRTIO_NET_F_CTRL_VQ) | BIT(VIRTIO_NET_F_CTRL_RX) |
 			  BIT(VIRTIO_NET_F_CTRL_MAC_ADDR),
@@ -278,6 +285,7 @@ static void tap_several_queues_transmit_on_each(void **state)
 	config.max_vqp = 2;
 	config.workers = 2;
 	rig_make(&rig, &config);
+	tap_wait_up(TAP_MQ);
 	rig_start(&rig, BASE_FEATURES | BIT(VIRTIO_NET_F_MQ) | BIT(VIRTIO_NET_F_CTRL_VQ), 5, 16);
 	assert_int_equal(
 		rig_ctrl(&rig, 4, VIRTIO_NET_CTRL_MQ, VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET, two, 2),
@@ -307,6 +315,7 @@ static void tap_pair_beyond_those_set_is_silent(void **state)
 	config.max_vqp = 2;
 	config.workers = 2;
 	rig_make(&rig, &config);
+	tap_wait_up(TAP_MQ);
 	rig_start(&rig, BASE_FEATURES | BIT(VIRTIO_NET_F_MQ) | BIT(VIRTIO_NET_F_CTRL_VQ), 5, 16);
 	for (int round = 0; round < 3; round++) {
 		frame_make(frame, sizeof(frame), (uint32_t)round);

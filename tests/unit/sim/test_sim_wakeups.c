@@ -216,6 +216,8 @@ static void bench_make(struct bench *b, enum backend backend, enum vdpa_mapping 
 		make_disk();
 	config = config_of(b, mapping);
 	rig_make(&b->rig, &config);
+	if (b->backend == TAP_BACKEND)
+		tap_wait_up(TAP);
 	vdpasim_of(b->rig.dev)->park_ns = NS_PER_MS / 2;
 	b->memory =
 		mmap(NULL, MEMORY_LEN, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
