@@ -5,7 +5,7 @@ BUILD  ?= build
 PREFIX ?= /usr/local
 NINJA   = ninja $(if $(V),-v) -C
 
-.PHONY: build demo check check-quick check-long check-kernel check-clients bench install clean deps format help
+.PHONY: build demo check check-quick check-long check-kernel check-clients bench install deb check-deb clean deps format help
 .DEFAULT_GOAL := build
 
 help:
@@ -16,6 +16,8 @@ help:
 	@echo 'make check-clients  unmodified clients of Debian 12, 13 and unstable, each in a root of its release'
 	@echo 'make bench     the figures of docs/performance.md'
 	@echo 'make install   into PREFIX (default /usr/local), honours DESTDIR'
+	@echo 'make deb       Debian packages, in $(BUILD)/deb'
+	@echo 'make check-deb  install them in a bare root and remove them; needs root, debootstrap and the network'
 	@echo 'make clean     remove the build folders'
 
 deps:
@@ -60,6 +62,14 @@ install: $(BUILD)/build.ninja
 	$(if $(filter file,$(origin PREFIX)),,meson configure $(BUILD) -Dprefix=$(PREFIX))
 	@$(NINJA) $(BUILD)
 	meson install -C $(BUILD) --no-rebuild
+
+deb:
+	@scripts/install-deps build-essential debhelper
+	@scripts/make-deb $(BUILD)/deb
+
+check-deb: deb
+	@scripts/install-deps debootstrap
+	@tests/packaging/check-deb $(BUILD)/deb
 
 format:
 	@git ls-files '*.c' '*.h' | xargs clang-format -i
