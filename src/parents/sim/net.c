@@ -136,6 +136,11 @@ static void net_vq_started(struct vdpasim_vq *vq)
 		return;
 	pair = &net->pairs[vq->idx / 2];
 	pair_goes_on(pair, vq);
+	if (net->nr_pairs == 1) { /* the driver has no way to ask for more */
+		mutex_lock(&net->lock);
+		simnet_tell_pairs(net, 1);
+		mutex_unlock(&net->lock);
+	}
 	if (vq == pair->rx) {
 		pair->tx->pending |= pair->tx_waits;
 		pair->tx_waits = false;

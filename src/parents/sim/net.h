@@ -134,8 +134,9 @@ struct simnet {
 	char name[VDPA_NAME_MAX + 1];
 	const struct simnet_backend_ops *backend;
 	void *backend_priv;
-	bool strict;        /* the whole kernel simulator: mode strict on a loopback */
-	uint16_t max_pairs; /* const */
+	bool strict;         /* the whole kernel simulator: mode strict on a loopback */
+	uint16_t max_pairs;  /* const */
+	uint16_t told_pairs; /* pairs that the backend has been told of, 0: none yet; @lock */
 	struct simnet_pair *pairs;
 	uint16_t mtu;
 
@@ -208,6 +209,12 @@ void simnet_filter_refresh(struct simnet *net, struct vdpasim_worker *sw);
 bool simnet_filter_is_stale(struct simnet *net, const struct vdpasim_worker *sw);
 /** simnet_filter_is_seen() - does every worker but @self go by the master copy as it is now? */
 bool simnet_filter_is_seen(struct simnet *net, const struct vdpasim_worker *self);
+/**
+ * simnet_tell_pairs() - the backend serves the first @pairs
+ * Not at a reset: what waits in a tap's queue is lost when the queue is detached, and after most resets the driver goes on with
+ * as many pairs. So the backend hears of it when the driver says a number, or starts without being able to say one.
+ */
+void simnet_tell_pairs(struct simnet *net, uint16_t pairs) REQUIRES(net->lock);
 /** simnet_set_pairs() - the first @pairs are in use; @said: by a command. All workers are woken for it. */
 void simnet_set_pairs(struct simnet *net, uint16_t pairs, bool said) REQUIRES(net->lock);
 /** simnet_filter_wants() - @head: the frame's first @len bytes, 18 if it has as many */

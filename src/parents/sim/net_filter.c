@@ -22,10 +22,8 @@ void simnet_filter_changed(struct simnet *net)
 void simnet_filter_reset(struct simnet *net)
 {
 	struct simnet_filter fresh = {.promisc = true, .pairs = 1};
-	uint16_t was;
 
 	mutex_lock(&net->lock);
-	was = net->filter.pairs;
 	fresh.generation = net->filter.generation;
 	memcpy(fresh.mac, net->config.mac, sizeof(fresh.mac));
 	fresh.vlan_on = vdpasim_acked(net->sim, VIRTIO_NET_F_CTRL_VLAN);
@@ -33,8 +31,8 @@ void simnet_filter_reset(struct simnet *net)
 	memcpy((char *)&net->filter + sizeof(fresh.generation),
 	       (char *)&fresh + sizeof(fresh.generation), sizeof(fresh) - sizeof(fresh.generation));
 	simnet_filter_changed(net);
-	if (was != fresh.pairs && net->backend->set_pairs)
-		net->backend->set_pairs(net, fresh.pairs);
+	if (!net->told_pairs) /* a new card */
+		simnet_tell_pairs(net, fresh.pairs);
 	mutex_unlock(&net->lock);
 }
 
@@ -84,15 +82,23 @@ bool simnet_filter_is_seen(struct simnet *net, const struct vdpasim_worker *self
 	return true;
 }
 
+void simnet_tell_pairs(struct simnet *net, uint16_t pairs)
+{
+	if (net->told_pairs == pairs)
+		return;
+	net->told_pairs = pairs;
+	if (net->backend->set_pairs)
+		net->backend->set_pairs(net, pairs);
+}
+
 void simnet_set_pairs(struct simnet *net, uint16_t pairs, bool said)
 {
 	net->filter.pairs_said |= said;
+	simnet_tell_pairs(net, pairs);
 	if (net->filter.pairs == pairs)
 		return;
 	net->filter.pairs = pairs;
 	simnet_filter_changed(net);
-	if (net->backend->set_pairs)
-		net->backend->set_pairs(net, pairs);
 	for (uint16_t i = 0; i < net->sim->nr_workers; i++)
 		vdpasim_wake(&net->sim->workers[i]);
 }

@@ -300,6 +300,82 @@ static void tap_several_queues_transmit_on_each(void **state)
 	close(fd);
 }
 
+/* An IPv4 and UDP head: the tap chooses its queue by the ports. */
+static void frame_make_flow(uint8_t *frame, size_t len, uint16_t port)
+{
+	uint8_t *ip = frame + HDR + 14, *udp = ip + 20;
+
+	frame_make(frame, len, port);
+	frame[HDR + 12] = 0x08;
+	frame[HDR + 13] = 0x00;
+	memset(ip, 0, 28);
+	ip[0] = 0x45;
+	ip[3] = (uint8_t)(len - HDR - 14);
+	ip[8] = 64; /* hops */
+	ip[9] = 17; /* UDP */
+	ip[12] = ip[16] = 10;
+	ip[15] = 1;
+	ip[19] = 2;
+	udp[0] = (uint8_t)(port >> 8);
+	udp[1] = (uint8_t)port;
+	udp[3] = 9;
+	udp[5] = (uint8_t)(len - HDR - 34);
+}
+
+static void start_two_pairs(struct rig *rig)
+{
+	const uint8_t two[2] = {2, 0};
+
+	rig_start(rig, BASE_FEATURES | BIT(VIRTIO_NET_F_MQ) | BIT(VIRTIO_NET_F_CTRL_VQ), 5, 64);
+	assert_int_equal(
+		rig_ctrl(rig, 4, VIRTIO_NET_CTRL_MQ, VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET, two, 2),
+		VIRTIO_NET_OK);
+}
+
+/* QEMU's stop and cont: what the host has sent meanwhile waits in both queues of the tap. */
+static void tap_frames_of_every_queue_outlive_a_reset(void **state)
+{
+	enum { NR = 48, LEN = HDR + 80 };
+	static uint8_t bufs[2][NR][256];
+	struct sockaddr_ll to = {.sll_family = AF_PACKET,
+				 .sll_protocol = htons(ETH_P_IP), /* or it has no ports */
+				 .sll_ifindex = (int)if_nametoindex(TAP_MQ)};
+	struct vdpa_dev_config config = tap_config(TAP_MQ);
+	int fd = tap_packet_socket(TAP_MQ);
+	unsigned int got[2] = {0};
+	uint8_t frame[LEN];
+	struct rig rig;
+	uint32_t len;
+
+	(void)state;
+	config.max_vqp = 2;
+	rig_make(&rig, &config);
+	tap_wait_up(TAP_MQ);
+	start_two_pairs(&rig);
+	for (uint16_t i = 0; i < NR; i++) {
+		frame_make_flow(frame, LEN, (uint16_t)(1000 + 7 * i));
+		assert_int_equal(
+			sendto(fd, frame + HDR, LEN - HDR, 0, (struct sockaddr *)&to, sizeof(to)),
+			LEN - HDR);
+	}
+	rig_quiet(&rig);
+	rig_reset(&rig);
+	start_two_pairs(&rig);
+	for (uint16_t q = 0; q < 2; q++) {
+		for (int i = 0; i < NR; i++)
+			rig_add(&rig, 2 * q, bufs[q][i], sizeof(bufs[q][i]), true);
+		rig_publish(&rig, 2 * q);
+	}
+	rig_quiet(&rig);
+	for (uint16_t q = 0; q < 2; q++)
+		while (rig_poll(&rig, 2 * q, &len))
+			got[q]++;
+	assert_true(got[0] > 0 && got[1] > 0); /* the test would be empty */
+	assert_int_equal(got[0] + got[1], NR);
+	rig_destroy(&rig);
+	close(fd);
+}
+
 /* Frames that go out of pair 1 before the driver has switched it on, and what the host sends to it, which is nothing. */
 static void tap_pair_beyond_those_set_is_silent(void **state)
 {
@@ -375,6 +451,7 @@ int main(void)
 		cmocka_unit_test(tap_few_buffers_large_frame_waits_and_arrives),
 		cmocka_unit_test(tap_filter_unwanted_frames_stay_out),
 		cmocka_unit_test(tap_several_queues_transmit_on_each),
+		cmocka_unit_test(tap_frames_of_every_queue_outlive_a_reset),
 		cmocka_unit_test(tap_pair_beyond_those_set_is_silent),
 		cmocka_unit_test(tap_bad_options_are_refused_in_words),
 	};
