@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Random sequences of calls (docs/random.md) on our own devices.
 
-    random.py HOLDFAST COUNT MEMORY MAPPING
+    sequences.py HOLDFAST COUNT MEMORY MAPPING
 
 On the strict and on the default device: no sequence kills the client, a second run gives the same, every kind
 of step works and is refused often enough, and deep states are reached. Between the two, a call that succeeds on one and
