@@ -39,6 +39,12 @@ class CallLog(unittest.TestCase):
                                   "destination: set up": 40, "destination: map": 50, "destination: start": 60})
         self.assertEqual(absent, 100260)
 
+    def test_newer_qemus_status_ends_it_and_no_name_that_contains_it(self):
+        newer = DESTINATION.replace("[0x0f ACKNOWLEDGE|DRIVER|", "[0x0c ").replace(
+            "ioctl(9, VHOST_SET_FEATURES, [0x33001bb83])",
+            "ioctl(9, VHOST_GET_BACKEND_FEATURES, [0x20 ENABLE_AFTER_DRIVER_OK])")
+        self.assertEqual(self.cost(SOURCE, newer), self.cost(SOURCE, DESTINATION))
+
     def test_a_migration_that_did_not_end_is_an_error(self):
         with self.assertRaisesRegex(ValueError, "never reset"):
             self.cost(DESTINATION, DESTINATION)
