@@ -22,7 +22,7 @@ def check(root):
     defined = {a or b for a, b in DEFINED.findall(lint.read(root, SPEC))}
     wanted = {clause for clause in defined if order(clause)[0] in SECTIONS}
     found, complaints = set(), []
-    paths = lint.sources(root, tops=('tests', 'src/cli/check'), ends=('.c', '.py'))
+    paths = lint.sources(root, tops=('tests', 'src/check'), ends=('.c', '.py'))
     for path in paths:
         if path.startswith('tests/lint/'):
             continue
@@ -36,7 +36,7 @@ def check(root):
 
 CASES = {
     'all cited': ({SPEC: '[1-1] a\n| 2-3 | b |\n[8-1] c\n', 'tests/unit/a.c': '/* [1-1], [2-3] */'}, None),
-    'by a check': ({SPEC: '[1-1] a\n', 'src/cli/check/a.c': '{"a", "1-1"},'}, None),
+    'by a check': ({SPEC: '[1-1] a\n', 'src/check/a.c': '{"a", "1-1"},'}, None),
     'nor of section 7': ({SPEC: '[1-1] a\n[7-13] b\n', 'tests/unit/a.c': '[1-1]'}, 'no test cites [7-13]'),
     'one is not': ({SPEC: '[1-1] a\n[1-2] b\n', 'tests/unit/a.c': '[1-1]'}, 'no test cites [1-2]'),
     'not by a longer number': ({SPEC: '[1-1] a\n', 'tests/unit/a.c': '1-11'}, 'no test cites [1-1]'),

@@ -18,10 +18,14 @@ ALLOWED = {
     'virtio_vdpa': LOWER | {'vdpa', 'holdfast'},
     'mgmt': {'vhost_vdpa', 'vdpa', 'base', 'holdfast'},
     'frontends': {'mgmt', 'vhost_vdpa', 'vdpa', 'memory', 'base', 'holdfast'},
+    'client': set(),
+    'check': {'client', 'base'},
+    'bench': LOWER | {'client'},
     'holdfast': set(),
 }
 # Single files that a room may include beyond its row.
-ALSO = {'virtio_vdpa': {'src/ring/driver.h'}}
+ALSO = {'virtio_vdpa': {'src/ring/driver.h'},
+        'bench': {'src/cli/cli.h'}}  # exit statuses, and how a command goes on under the preload library
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*(["<])([^">]+)[">]', re.M)
 
 

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * In which order rings may be set up: what counts when they start, and what of a ring that never was.
+ */
+#include "check/check.h"
+
+#define IOVA 0x100000UL
+#define P    CHECK_PAGE
+
+static int prepared(struct check_ctx *t, struct check_kit *kit)
+{
+	int fd = check_open_owned(t);
+
+	*kit = (struct check_kit){0};
+	check_kit_init(t, kit, check_pages(t, 1), IOVA, 0);
+	EXPECT_RC(t, 0, check_map(fd, 0, IOVA, P, kit->page));
+	return fd;
+}
+
+static void expect_used(struct check_ctx *t, struct check_kit *kit, uint16_t want)
+{
+	check_kit_expect_used(t, kit, kit->page, KIT_WORK, want);
+}
+
+/* QEMU 11 without a control queue: ENABLE, then all the rest. Row: a is whether the rings live. */
+static void enable_first(struct check_ctx *t)
+{
+	struct check_kit kit;
+	int fd = prepared(t, &kit);
+
+	check_kit_enable(t, fd, &kit, true);
+	check_kit_ready(t, fd);
+	check_kit_give(t, fd, &kit);
+	EXPECT_RC(t, 0, client_set_status(fd, CLIENT_STATUS_RUNNING));
+	check_kit_kick(t, &kit, KIT_WORK);
+	if (t->check->a)
+		expect_used(t, &kit, 1);
+	else
+		check_kit_expect_quiet(t, &kit, kit.page, KIT_WORK, 0);
+}
+
+/* Enabled rings whose addresses were not given since the reset, and a kick, harm nobody. */
+static void never_set_up(struct check_ctx *t)
+{
+	struct check_kit kit;
+	int fd = prepared(t, &kit);
+
+	check_kit_start(t, fd, &kit);
+	check_kit_kick(t, &kit, KIT_WORK);
+	expect_used(t, &kit, 1);
+	EXPECT_RC(t, 0, client_set_status(fd, 0));
+	check_kit_ready(t, fd);
+	check_kit_enable(t, fd, &kit, true);
+	EXPECT_RC(t, 0, client_set_status(fd, CLIENT_STATUS_RUNNING));
+	for (int i = 0; i < 3; i++) {
+		check_kit_kick(t, &kit, KIT_WORK);
+		check_kit_expect_quiet(t, &kit, kit.page, KIT_WORK, 1);
+	}
+	EXPECT_EQ(t, CLIENT_STATUS_RUNNING, client_get_status(fd));
+}
+
+/* Row: a is whether the device is suspended and resumed after the new size. */
+static void size_while_running(struct check_ctx *t)
+{
+	struct check_kit kit;
+	int fd = prepared(t, &kit);
+
+	check_kit_start(t, fd, &kit);
+	check_kit_kick(t, &kit, KIT_WORK);
+	expect_used(t, &kit, 1);
+	EXPECT_RC(t, 0,
+		  client_vring_set(fd, VHOST_SET_VRING_NUM, kit.ring[KIT_WORK].idx, KIT_NUM / 2));
+	if (t->check->a) {
+		EXPECT_RC(t, 0, client_ioctl(fd, VHOST_VDPA_SUSPEND, NULL));
+		EXPECT_RC(t, 0, client_ioctl(fd, VHOST_VDPA_RESUME, NULL));
+	}
+	for (uint16_t i = 2; i <= 2 * KIT_NUM; i++) {
+		(void)client_ring_pop(&kit.ring[KIT_WORK], NULL, NULL);
+		if (!kit.blk)
+			(void)client_ring_pop(&kit.ring[KIT_RX], NULL, NULL);
+		check_kit_send(t, &kit);
+		expect_used(t, &kit, i);
+	}
+}
+
+static const struct check rows[] = {
+	{"setup.order.enable_first_dead", "6-2", enable_first, CHECK_STRICT, 0, 0, 0},
+	{"setup.order.enable_first_works", "6-2", enable_first, CHECK_RELAXED, 0, 1, 0},
+	{"setup.order.enabled_and_never_set_up_inert", "6-2", never_set_up, 0, 0, 0, 0},
+	{"setup.size.changed_while_running_waits", "1-28", size_while_running, 0, 0, 0, 0},
+	{"setup.size.changed_while_running_waits_over_resume", "1-28", size_while_running,
+	 CHECK_SUSPEND | CHECK_RESUME, 0, 1, 0},
+};
+
+const struct check_set check_set_setup = CHECK_SET(rows);
