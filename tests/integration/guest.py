@@ -3,6 +3,7 @@
 
 import base64
 import os
+import re
 import select
 import signal
 import socket
@@ -16,6 +17,12 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 class GuestError(Exception):
     """The guest did not do what was asked: a failed command, or no answer in time."""
+
+
+def qemu_version():
+    """The version of QEMU here, as a tuple of numbers."""
+    shown = subprocess.run(["qemu-system-x86_64", "--version"], check=True, stdout=subprocess.PIPE, text=True)
+    return tuple(int(part) for part in re.search(r"version (\d+(\.\d+)+)", shown.stdout).group(1).split("."))
 
 
 class Image:

@@ -2,15 +2,22 @@
 """A guest migrates between QEMU processes, its device's writes in a dirty log: load, failures, the log itself."""
 
 import migrate_scenarios as scenario
-from lab import check, run_scenarios
+from guest import qemu_version
+from lab import Skip, check, run_scenarios
 from migration import MigrationLab
 
 UNLOGGED = {"HOLDFAST_TEST_NO_DIRTY_LOG": "1"}
 
 
+def need_log():
+    if qemu_version() >= (10,):
+        raise Skip("this QEMU shadows the virtqueues for a migration and uses no log")
+
+
 @scenario.steady
 def calls(lab):
     """QEMU switched the log on while the device ran, and off by a reset"""
+    need_log()
     lab.migrate(lambda: None)
     log = lab.old_calls("SET_LOG_BASE|SET_FEATURES|SET_VRING_ADDR|SET_STATUS")
     start = next(i for i, line in enumerate(log) if "SET_LOG_BASE" in line and "= 0" in line)
@@ -22,6 +29,7 @@ def calls(lab):
 @scenario.steady
 def unlogged(lab):
     """without the log, frames held across a migration are corrupt, and that is noticed"""
+    need_log()
     lab.restart(UNLOGGED)
     tally = scenario.held_tally(lab)
     check(tally.corrupt > scenario.HELD // 2, "a device that logs nothing would go unnoticed: %s", tally.text)
