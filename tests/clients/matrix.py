@@ -25,13 +25,14 @@ OUTCOMES = {
 class Row:
     """A scenario of a client: a test program, and how the tables call it.
 
-    @title is docs/clients.md's, @short README's. @locks: it locks more memory than RLIMIT_MEMLOCK. @long: minutes.
+    @title is docs/clients.md's, @short README's. @root: it needs the machine's root, to lock memory or reserve huge pages,
+    and finds itself in a network of its own; "outside" if it makes its namespaces itself. @long: minutes.
     """
 
-    def __init__(self, client, title, short, *command, releases=tuple(RELEASES), locks=False, long=False):
+    def __init__(self, client, title, short, *command, releases=tuple(RELEASES), root=None, long=False):
         self.client, self.title, self.short = client, title, short
         self.program, self.options = command[0], command[1:]
-        self.releases, self.locks, self.long = releases, locks, long
+        self.releases, self.root, self.long = releases, root, long
         name = re.sub(r".*/test_|\.py$", "", self.program)
         self.key = "-".join([name] + [option.strip("-") for option in self.options])
 
@@ -47,13 +48,13 @@ ROWS = [
     Row("QEMU", "memory and NIC hotplug", "memory and NIC hotplug", "integration/test_hotplug.py"),
     Row("QEMU", "`-sandbox on,...`, SIGTERM", "`-sandbox on,...`", "integration/test_sandbox.py"),
     Row("QEMU", "devices added, shown and deleted at run time", "`holdfast dev` at run time", "integration/test_mgmt.py"),
-    Row("QEMU", "two cards with locked memory (`memory pinned`)", "`memory pinned`", "integration/test_hold.py", locks=True),
+    Row("QEMU", "two cards with locked memory (`memory pinned`)", "`memory pinned`", "integration/test_hold.py", root="inside"),
     Row("QEMU", "a card that is Linux 6.12's to the letter (`quirks linux-6.12`)", "`quirks linux-6.12`",
         "integration/test_strict.py"),
     Row("QEMU", "migration of a default card: frames, TCP, stop/cont, cancel, a destination that dies, `exec:`",
         "live migration of a default card", "clients/test_migrate_default.py"),
     Row("QEMU", "the same, memory locked", "live migration with `memory pinned`", "clients/test_migrate_default.py",
-        "--pinned", locks=True),
+        "--pinned", root="inside"),
     Row("QEMU", "twenty migrations of a default card in a row under load", "twenty migrations in a row under load",
         "clients/test_migrate_default.py", "--many", long=True),
     Row("QEMU", "migration of a card without a control queue", "live migration without a control queue",
@@ -69,6 +70,8 @@ ROWS = [
         "clients/test_libblkio.py", "--storage_daemon", releases=NEWER),
     Row("DPDK testpmd", "flowgen, io, txonly, macswap over TAP", "flowgen, txonly, io, macswap",
         "integration/test_testpmd.py"),
+    Row("DPDK testpmd", "huge pages, mapped anew while it runs (`--iova-mode=va`)", "huge pages",
+        "integration/test_testpmd_hugepages.py", root="outside"),
     Row("DPDK testpmd", "two queue pairs and a control queue (`queues=2,cq=1`)", "multiqueue with control queue",
         "clients/test_dpdk.py", "--pairs"),
     Row("DPDK testpmd", "`in_order=1`", "`in_order=1`", "clients/test_dpdk.py", "--in_order"),

@@ -6,7 +6,7 @@ import os
 import subprocess
 
 import client
-from guest import Guest
+from guest import Guest, qemu_version
 from lab import Skip, check
 
 SIZE = 64 << 20
@@ -17,8 +17,8 @@ DRIVER = "for m in $(cat /modules/disk); do insmod /modules/$m.ko; done; " \
 
 def boot(lab):
     """the guest boots and finds a disk of the right size and name"""
-    if client.qemu_version() < (8,):
-        raise Skip("QEMU %s has no vhost-vdpa-device-pci" % client.qemu_text())
+    if qemu_version() < (8,):
+        raise Skip("this QEMU has no vhost-vdpa-device-pci")
     lab.disk = os.path.join(lab.logs, "disk.img")
     with open(lab.disk, "wb") as disk:
         disk.truncate(SIZE)

@@ -4,7 +4,7 @@
 import os
 
 import client
-from guest import Guest
+from guest import Guest, qemu_version
 from lab import HOST_IP, MAC, Skip
 from scenarios import frames, rebind, reboot, transfer
 from server import FileServer
@@ -14,8 +14,8 @@ DEVICE = "name net0 mgmtdev vdpasim_net mac %s backend tap,ifname=tap0" % MAC
 
 def boot(lab):
     """the guest boots, finds its NIC and answers 20 of 20 pings"""
-    if client.qemu_version() < (8,):
-        raise Skip("QEMU %s has no vhost-vdpa-device-pci" % client.qemu_text())
+    if qemu_version() < (8,):
+        raise Skip("this QEMU has no vhost-vdpa-device-pci")
     lab.add_tap()
     lab.server = FileServer(HOST_IP)
     lab.call_log = os.path.join(lab.logs, "holdfast.log")
