@@ -72,11 +72,11 @@ def page_table(results):
             "| --- |" + " --- |" * len(releases)]
         lines += ["| %s | %s |" % (row.title, " | ".join(cell(result_of(results, row, r)) for r in releases))
                   for row in rows]
-    figures = ["| %s | %s %s | %s |" % (row.title, row.client, results["versions"][release][row.client], figure)
+    figures = ["| %s | %s %s | %s |" % (row.short, row.client, results["versions"][release][row.client], figure)
                for row in ROWS for release in RELEASES
                for figure in (result_of(results, row, release) or {}).get("figures", ())]
     if figures:
-        lines += ["", "| figure of | client | |", "| --- | --- | --- |"] + figures
+        lines += ["", "| figures | client | |", "| --- | --- | --- |"] + figures
     tried = ", ".join("%s on %s" % (RELEASES[r], results["tried"][r]) for r in RELEASES if r in results["tried"])
     return "\n".join(["Tried: %s." % tried] + lines)
 
@@ -104,7 +104,7 @@ def readme_table(results):
     lines = ["| client | works | does not ([why](docs/clients.md)) |", "| --- | --- | --- |"]
     for client in CLIENTS:
         releases = releases_with(results, client)
-        versions = ", ".join(results["versions"][r][client] for r in releases)
+        versions = ", ".join(dict.fromkeys(results["versions"][r][client] for r in releases))
         if releases:
             lines.append("| %s %s | %s | %s |" % (client, versions, works(results, client, ("ok",)),
                                                   works(results, client, ("refused", "client", "raw", "better", "failed"))))
