@@ -288,7 +288,7 @@ static void print_json(const json_t *value, bool pretty)
 
 static int ask_here(const struct options *o, const struct wanted *wanted, json_t **result)
 {
-	const struct mgmt_env env = {.parents = cli_parents, .nr_parents = cli_nr_parents};
+	const struct mgmt_env env = {.parents = cli_parents.devs, .nr_parents = cli_parents.nr};
 	char *line = json_dumps(wanted->request, JSON_COMPACT);
 	char *text = line ? mgmt_request(&env, line, strlen(line)) : NULL;
 	json_t *reply = text ? json_loads(text, 0, NULL) : NULL;

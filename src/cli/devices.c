@@ -8,7 +8,7 @@
 
 #include "base/refuse.h"
 #include "cli/cli.h"
-#include "cli/module.h"
+#include "parents/module/module.h"
 #include "cli/parents.h"
 #include "memory/memory.h"
 #include "vhost_vdpa/vhost_vdpa.h"
@@ -83,12 +83,12 @@ void device_specs_fini(struct device_specs *specs)
 static int parse(const struct device_specs *specs, size_t nth, struct vdpa_dev_config *config,
 		 const struct vdpa_mgmt_dev **mgmt)
 {
-	int rc = module_load_for(specs->spec[nth]);
+	int rc = module_load_for(&cli_parents, specs->spec[nth]);
 
 	if (rc)
 		return rc;
-	return vdpa_spec_parse(cli_parents, cli_nr_parents, specs->spec[nth], (unsigned int)nth,
-			       config, mgmt);
+	return vdpa_spec_parse(cli_parents.devs, cli_parents.nr, specs->spec[nth],
+			       (unsigned int)nth, config, mgmt);
 }
 
 int devices_check(const struct device_specs *specs)
@@ -109,8 +109,8 @@ bool devices_any_strict(const struct device_specs *specs)
 
 	/* no module is loaded for this: the preload library may have loaded it in this process */
 	for (size_t i = 0; i < specs->nr; i++)
-		if (vdpa_spec_parse(cli_parents, cli_nr_parents, specs->spec[i], (unsigned int)i,
-				    &config, &mgmt) == 0 &&
+		if (vdpa_spec_parse(cli_parents.devs, cli_parents.nr, specs->spec[i],
+				    (unsigned int)i, &config, &mgmt) == 0 &&
 		    config.strict)
 			return true;
 	return false;

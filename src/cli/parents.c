@@ -4,5 +4,4 @@
 #include "parents/sim/simblk.h"
 #include "parents/sim/simnet.h"
 
-const struct vdpa_mgmt_dev *cli_parents[CLI_PARENTS_MAX] = {&simnet_mgmt_dev, &simblk_mgmt_dev};
-size_t cli_nr_parents = 2;
+struct vdpa_mgmt_table cli_parents = {.devs = {&simnet_mgmt_dev, &simblk_mgmt_dev}, .nr = 2};

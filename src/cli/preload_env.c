@@ -15,7 +15,7 @@
 #include "cli/cli.h"
 #include "cli/devices.h"
 #include "mgmt/socket.h"
-#include "cli/module.h"
+#include "parents/module/module.h"
 
 #define LIBRARY       "libholdfast-preload.so"
 #define MODULE_FOLDER "/holdfast/parents" /* below the folder of libraries */

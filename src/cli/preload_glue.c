@@ -20,8 +20,8 @@ unsigned int preload_provide_count(void)
 
 void preload_provide_parents(const struct vdpa_mgmt_dev *const **parents, size_t *nr)
 {
-	*parents = cli_parents;
-	*nr = cli_nr_parents;
+	*parents = cli_parents.devs;
+	*nr = cli_parents.nr;
 }
 
 int preload_provide_bus(struct vdpa_bus **out)

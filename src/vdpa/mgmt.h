@@ -91,6 +91,15 @@ struct vdpa_mgmt_dev {
 			    const struct vdpa_dev_config *config);
 };
 
+#define VDPA_MGMT_MAX 64
+
+/* The management devices that SPECs may name. It may grow while modules are loaded and never shrinks; what was there once is
+ * const. Thread rule: whoever lets it grow. */
+struct vdpa_mgmt_table {
+	const struct vdpa_mgmt_dev *devs[VDPA_MGMT_MAX]; /* @nr of them */
+	size_t nr;
+};
+
 /**
  * vdpa_spec_parse() - read one SPEC
  * @mgmt: [lent] table of @nr_mgmt management devices

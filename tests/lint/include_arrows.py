@@ -25,6 +25,8 @@ ALLOWED = {
 }
 # Single files that a room may include beyond its row.
 ALSO = {'virtio_vdpa': {'src/ring/driver.h'},
+        # a module's device may have its queues served by the simulator's core
+        'parents/module': {'src/parents/sim/sim.h'},
         'bench': {'src/cli/cli.h'}}  # exit statuses, and how a command goes on under the preload library
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*(["<])([^">]+)[">]', re.M)
 
@@ -49,7 +51,7 @@ def resolve(root, path, name):
 def may_include(path, target):
     room, other = room_of(path), room_of(target)
     kind = room.split('/')[0]
-    if room == other or kind == 'cli' or target in ALSO.get(kind, ()):
+    if room == other or kind == 'cli' or target in ALSO.get(room, ALSO.get(kind, ())):
         return True
     return other in ALLOWED.get(kind, set())
 

@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "cli/devices.h"
-#include "cli/module.h"
+#include "parents/module/module.h"
 #include "cli/parents.h"
 
 #define FRAME_LEN 200
@@ -125,7 +125,7 @@ static void no_such_file(const void *arg)
 			   "parent '/nowhere/mynic.so': No such file or directory") == 0,
 		    "%s", refuse_reason());
 	setenv(MODULES_ENV, "/nowhere/mynic.so", 1);
-	CHILD_CHECK(module_load_for("mgmtdev bad") == -ENOENT, "no error");
+	CHILD_CHECK(module_load_for(&cli_parents, "mgmtdev bad") == -ENOENT, "no error");
 	CHILD_CHECK(strcmp(refuse_reason(),
 			   "parent '/nowhere/mynic.so': No such file or directory") == 0,
 		    "%s", refuse_reason());
@@ -141,7 +141,7 @@ static void not_a_module(const void *arg)
 	f = fopen(path, "w");
 	CHILD_CHECK(f && fputs("text\n", f) >= 0 && fclose(f) == 0, "no file");
 	CHILD_CHECK(module_env_add(path) == 0, "%s", refuse_reason());
-	CHILD_CHECK(module_load_for("mgmtdev text") == -ENOEXEC, "no error");
+	CHILD_CHECK(module_load_for(&cli_parents, "mgmtdev text") == -ENOEXEC, "no error");
 	CHILD_CHECK(strstr(refuse_reason(), "text.so' cannot be loaded: "), "%s", refuse_reason());
 	/* a colon would be two paths */
 	unsetenv(MODULES_ENV);
@@ -165,15 +165,18 @@ static void found_in_folder(const void *arg)
 {
 	unsetenv(MODULES_ENV);
 	setenv(MODULE_DIR_ENV, folder, 1);
-	CHILD_CHECK(cli_nr_parents == 2, "%zu", cli_nr_parents);
-	CHILD_CHECK(module_load_for("mac 1 mgmtdev vdpasim_net") == 0, "%s", refuse_reason());
-	CHILD_CHECK(module_load_for("mgmtdev ../modules/raw") == 0, "%s", refuse_reason());
-	CHILD_CHECK(module_load_for("mgmtdev nowhere") == 0, "%s", refuse_reason());
-	CHILD_CHECK(cli_nr_parents == 2, "%zu", cli_nr_parents);
-	CHILD_CHECK(module_load_for("name mgmtdev mgmtdev raw") == 0, "%s", refuse_reason());
-	CHILD_CHECK(cli_nr_parents == 3, "%zu", cli_nr_parents);
-	CHILD_CHECK(module_load_for("mgmtdev raw") == 0, "%s", refuse_reason());
-	CHILD_CHECK(cli_nr_parents == 3, "%zu", cli_nr_parents);
+	CHILD_CHECK(cli_parents.nr == 2, "%zu", cli_parents.nr);
+	CHILD_CHECK(module_load_for(&cli_parents, "mac 1 mgmtdev vdpasim_net") == 0, "%s",
+		    refuse_reason());
+	CHILD_CHECK(module_load_for(&cli_parents, "mgmtdev ../modules/raw") == 0, "%s",
+		    refuse_reason());
+	CHILD_CHECK(module_load_for(&cli_parents, "mgmtdev nowhere") == 0, "%s", refuse_reason());
+	CHILD_CHECK(cli_parents.nr == 2, "%zu", cli_parents.nr);
+	CHILD_CHECK(module_load_for(&cli_parents, "name mgmtdev mgmtdev raw") == 0, "%s",
+		    refuse_reason());
+	CHILD_CHECK(cli_parents.nr == 3, "%zu", cli_parents.nr);
+	CHILD_CHECK(module_load_for(&cli_parents, "mgmtdev raw") == 0, "%s", refuse_reason());
+	CHILD_CHECK(cli_parents.nr == 3, "%zu", cli_parents.nr);
 }
 
 static void module_of_folder_is_loaded_when_named(void **state)
@@ -186,11 +189,11 @@ static void module_of_folder_is_loaded_when_named(void **state)
 static const struct vdpa_mgmt_dev *load(const char *module, const char *name)
 {
 	use(module);
-	if (module_load_for(""))
+	if (module_load_for(&cli_parents, ""))
 		fail_msg("%s: %s", module, refuse_reason());
-	for (size_t i = 0; i < cli_nr_parents; i++)
-		if (strcmp(cli_parents[i]->name, name) == 0)
-			return cli_parents[i];
+	for (size_t i = 0; i < cli_parents.nr; i++)
+		if (strcmp(cli_parents.devs[i]->name, name) == 0)
+			return cli_parents.devs[i];
 	fail_msg("%s: no %s", module, name);
 	return NULL;
 }

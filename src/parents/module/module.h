@@ -7,8 +7,8 @@
  *
  * Owns: the loaded modules. Thread rule: one control thread at a time (devices are made by one).
  */
-#ifndef HOLDFAST_CLI_MODULE_H
-#define HOLDFAST_CLI_MODULE_H
+#ifndef HOLDFAST_PARENTS_MODULE_MODULE_H
+#define HOLDFAST_PARENTS_MODULE_MODULE_H
 
 #include <holdfast/parent.h>
 
@@ -24,10 +24,11 @@ int module_env_add(const char *path) HF_MUST_CHECK;
 
 /**
  * module_load_for() - have the parents ready that a SPEC may name: those of the list, and its mgmtdev's from the folder
+ * @table: grows by what is loaded; always the same one
  * What is loaded already costs nothing. A mgmtdev that nobody knows is not an error here.
  * Return: 0; -errno with refuse() in words, naming the file.
  */
-int module_load_for(const char *spec) HF_MUST_CHECK;
+int module_load_for(struct vdpa_mgmt_table *table, const char *spec) HF_MUST_CHECK;
 
 /* ---- between the files of the loader ---- */
 
@@ -48,7 +49,7 @@ int module_copy_sized(void *dst, size_t dst_len, const void *src, const char *wh
 /** module_begin_add() - Return: 0; -EINVAL with refuse(): this dev_add() has made its device already */
 int module_begin_add(const struct hf_add *add) HF_MUST_CHECK;
 
-/* module_soft.c */
+/* soft.c */
 int module_soft_add(struct hf_add *add, const struct hf_soft_desc *desc, void *priv);
 bool module_soft_pop(struct hf_soft *soft, uint16_t idx, struct hf_chain *chain);
 void module_soft_push(struct hf_soft *soft, uint16_t idx, const struct hf_chain *chain,
@@ -58,7 +59,7 @@ size_t module_soft_read(const struct hf_chain *chain, size_t off, void *dst, siz
 size_t module_soft_write(const struct hf_chain *chain, size_t off, const void *src, size_t len);
 void module_soft_run(struct hf_soft *soft, uint16_t idx);
 
-/* module_device.c */
+/* device.c */
 int module_device_add(struct hf_add *add, const struct hf_device_desc *desc, void *priv);
 void *module_device_priv(const struct vdpa_device *dev);
 const char *module_device_name(const struct vdpa_device *dev);

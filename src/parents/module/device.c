@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/refuse.h"
-#include "cli/module.h"
+#include "parents/module/module.h"
 #include "vdpa/device.h"
 
 struct module_device {

@@ -9,7 +9,7 @@
  * One table a module: the program and the preload library each have a loader of their own, and objects of
  * one must not reach the functions of the other. So a module that another loader of the process has is refused.
  */
-#include "cli/module.h"
+#include "parents/module/module.h"
 
 #include <ctype.h>
 #include <dlfcn.h>
@@ -23,20 +23,19 @@
 
 #include "base/log.h"
 #include "base/refuse.h"
-#include "cli/parents.h"
 
 #define SYMBOL       "holdfast_module"
 #define NAME_MAX_LEN 31
 #define SIZE_SANE    65536 /* bytes; a structure that says more did not set its size */
 
 struct loaded {
+	struct loaded *next;
 	struct vdpa_mgmt_dev mgmt;
 	struct hf_module module; /* completed copy */
 	char path[PATH_MAX];
 };
 
-static struct loaded
-	*loaded[CLI_PARENTS_MAX]; /* as in cli_parents, NULL for those that are linked in */
+static struct loaded *all_loaded;
 
 #define SAME_KEY(name)                                                                             \
 	_Static_assert((unsigned int)HF_KEY_##name == (unsigned int)VDPA_KEY_##name, #name)
@@ -166,16 +165,17 @@ static int dev_add(const struct vdpa_mgmt_dev *mgmt, struct vdpa_bus *bus,
 
 static const struct loaded *find_path(const char *path)
 {
-	for (size_t i = 0; i < cli_nr_parents; i++)
-		if (loaded[i] && strcmp(loaded[i]->path, path) == 0)
-			return loaded[i];
-	return NULL;
+	const struct loaded *l = all_loaded;
+
+	while (l && strcmp(l->path, path) != 0)
+		l = l->next;
+	return l;
 }
 
-static bool is_known(const char *name)
+static bool is_known(const struct vdpa_mgmt_table *table, const char *name)
 {
-	for (size_t i = 0; i < cli_nr_parents; i++)
-		if (strcmp(cli_parents[i]->name, name) == 0)
+	for (size_t i = 0; i < table->nr; i++)
+		if (strcmp(table->devs[i]->name, name) == 0)
 			return true;
 	return false;
 }
@@ -210,7 +210,8 @@ static int check_header(const char *path, const struct hf_module *m)
 	return 0;
 }
 
-static int check_module(const char *path, const struct hf_module *m)
+static int check_module(const struct vdpa_mgmt_table *table, const char *path,
+			const struct hf_module *m)
 {
 	int err = check_header(path, m);
 
@@ -223,19 +224,19 @@ static int check_module(const char *path, const struct hf_module *m)
 	if (!m->api || !m->dev_add)
 		return refuse(-EINVAL, "parent '%s': its %s lacks %s", path, SYMBOL,
 			      m->api ? "dev_add" : "api");
-	if (is_known(m->name))
+	if (is_known(table, m->name))
 		return refuse(-EEXIST, "parent '%s': there is a mgmtdev '%s' already", path,
 			      m->name);
 	if (*m->api && *m->api != module_api())
 		return refuse(-EBUSY, "parent '%s' is in use by another part of this process",
 			      path);
-	if (cli_nr_parents == CLI_PARENTS_MAX)
+	if (table->nr == VDPA_MGMT_MAX)
 		return refuse(-ENOSPC, "parent '%s': there are %d parents already", path,
-			      CLI_PARENTS_MAX);
+			      VDPA_MGMT_MAX);
 	return 0;
 }
 
-static int add_module(const char *path, const struct hf_module *m)
+static int add_module(struct vdpa_mgmt_table *table, const char *path, const struct hf_module *m)
 {
 	struct loaded *l = calloc(1, sizeof(*l));
 
@@ -251,12 +252,13 @@ static int add_module(const char *path, const struct hf_module *m)
 		.dev_add = dev_add,
 	};
 	*m->api = module_api();
-	loaded[cli_nr_parents] = l;
-	cli_parents[cli_nr_parents++] = &l->mgmt;
+	l->next = all_loaded;
+	all_loaded = l;
+	table->devs[table->nr++] = &l->mgmt;
 	return 0;
 }
 
-static int load(const char *path)
+static int load(struct vdpa_mgmt_table *table, const char *path)
 {
 	const struct hf_module *m;
 	void *handle;
@@ -270,9 +272,9 @@ static int load(const char *path)
 	if (!handle)
 		return refuse(-ENOEXEC, "parent '%s' cannot be loaded: %s", path, dlerror());
 	m = dlsym(handle, SYMBOL);
-	err = check_module(path, m);
+	err = check_module(table, path, m);
 	if (!err)
-		err = add_module(path, m);
+		err = add_module(table, path, m);
 	if (err)
 		dlclose(handle);
 	return err;
@@ -280,7 +282,7 @@ static int load(const char *path)
 
 /* ---- where modules come from ---- */
 
-static int load_list(void)
+static int load_list(struct vdpa_mgmt_table *table)
 {
 	const char *list = getenv(MODULES_ENV);
 	char *copy, *rest = NULL;
@@ -292,7 +294,7 @@ static int load_list(void)
 	if (!copy)
 		return refuse(-ENOMEM, "no memory");
 	for (char *p = strtok_r(copy, ":", &rest); p && !err; p = strtok_r(NULL, ":", &rest))
-		err = load(p);
+		err = load(table, p);
 	free(copy);
 	return err;
 }
@@ -316,25 +318,25 @@ static bool find_mgmtdev(const char *spec, char *name, size_t len)
 	return found;
 }
 
-static int load_from_folder(const char *spec)
+static int load_from_folder(struct vdpa_mgmt_table *table, const char *spec)
 {
 	const char *folder = getenv(MODULE_DIR_ENV);
 	char name[NAME_MAX_LEN + 2], path[PATH_MAX];
 
-	if (!folder || !*folder || !find_mgmtdev(spec, name, sizeof(name)) || is_known(name) ||
-	    !is_name(name))
+	if (!folder || !*folder || !find_mgmtdev(spec, name, sizeof(name)) ||
+	    is_known(table, name) || !is_name(name))
 		return 0;
 	if (snprintf(path, sizeof(path), "%s/%s.so", folder, name) >= (int)sizeof(path) ||
 	    access(path, F_OK) < 0)
 		return 0;
-	return load(path);
+	return load(table, path);
 }
 
-int module_load_for(const char *spec)
+int module_load_for(struct vdpa_mgmt_table *table, const char *spec)
 {
-	int err = load_list();
+	int err = load_list(table);
 
-	return err ? err : load_from_folder(spec);
+	return err ? err : load_from_folder(table, spec);
 }
 
 int module_env_add(const char *path)

@@ -18,7 +18,7 @@
 
 #include "base/log.h"
 #include "base/refuse.h"
-#include "cli/module.h"
+#include "parents/module/module.h"
 #include "parents/sim/sim.h"
 
 #define BATCH      64 /* chains of a queue in one pass */
