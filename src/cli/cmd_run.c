@@ -127,6 +127,7 @@ static char *full_path(const char *path)
 /* That the program can listen there is tried here, where a person sees what is wrong. */
 static int set_control(const char *path)
 {
+	struct socket_name name;
 	char *full;
 	int rc = 0;
 	int fd;
@@ -139,12 +140,12 @@ static int set_control(const char *path)
 			strerror(errno));
 		return CLI_EXIT_FAILED;
 	}
-	fd = mgmt_socket_listen(full);
+	fd = mgmt_socket_listen(&name, full);
 	if (fd < 0) {
 		fprintf(stderr, "%s: %s: %s\n", WHO, refuse_reason(), strerror(-fd));
 		rc = CLI_EXIT_FAILED;
 	} else {
-		(void)unlink(full);
+		socket_name_remove(&name);
 		close(fd);
 		rc = setenv(MGMT_SOCKET_ENV, full, 1) ? CLI_EXIT_FAILED : 0;
 	}

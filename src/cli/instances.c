@@ -73,7 +73,7 @@ static int try_one(const char *path, const struct instance_choice *choice, struc
 
 	/* ENOENT: a link to a socket that is gone. */
 	if ((fd == -ECONNREFUSED || fd == -ENOENT) && !choice->control) {
-		(void)unlink(path);
+		socket_name_remove_dead(path);
 		return 0;
 	}
 	if (fd < 0)

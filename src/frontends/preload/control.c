@@ -25,10 +25,8 @@ FILE *__wrap_stdin;
 /* Const while the server runs; in a forked child they are of no use any more. */
 static struct mgmt_env env;
 static struct mgmt_server *server;
-static char socket_path[PATH_MAX];
+static struct socket_name socket_name;
 static char announced[PATH_MAX]; /* a link to it, or "" */
-static struct stat socket_stat;  /* to know the file again */
-static pid_t server_pid;
 
 static char *handle(void *arg, const char *line, size_t len)
 {
@@ -48,15 +46,20 @@ static int listen_somewhere(void)
 	if (path && strcmp(path, "none") == 0)
 		return -ENOENT;
 	if (path && *path) {
-		fd = mgmt_socket_listen(path);
-		if (fd >= 0) {
-			(void)snprintf(socket_path, sizeof(socket_path), "%s", path);
+		fd = mgmt_socket_listen(&socket_name, path);
+		if (fd >= 0)
 			mgmt_socket_announce(path, announced);
-		}
 		if (fd != -EADDRINUSE)
 			return fd;
 	}
-	return mgmt_socket_listen_default(socket_path);
+	return mgmt_socket_listen_default(&socket_name);
+}
+
+static void remove_names(void)
+{
+	if (socket_name.pid == getpid())
+		mgmt_socket_withdraw(socket_name.path, announced);
+	socket_name_remove(&socket_name);
 }
 
 void control_start(struct vdpa_bus *bus)
@@ -77,15 +80,12 @@ void control_start(struct vdpa_bus *bus)
 	}
 	env = (struct mgmt_env){.bus = bus, .nr_devices_max = PRELOAD_NR_NODES_MAX};
 	preload_provide_parents(&env.parents, &env.nr_parents);
-	(void)real()->lstat(socket_path, &socket_stat);
 	err = mgmt_server_start(&options, fd, &server);
 	if (err) {
 		server = NULL;
-		(void)unlink(socket_path);
+		remove_names();
 		hf_warn("control", "no management from outside: %s", strerror(-err));
-		return;
 	}
-	server_pid = getpid();
 }
 
 void control_after_fork(void)
@@ -98,11 +98,6 @@ void control_after_fork(void)
 /* A process that ends in an orderly way leaves no socket behind; what others leave is found out by connecting. */
 __attribute__((destructor)) static void remove_socket(void)
 {
-	struct stat st;
-
-	if (server && server_pid == getpid() && real()->lstat(socket_path, &st) == 0 &&
-	    st.st_dev == socket_stat.st_dev && st.st_ino == socket_stat.st_ino)
-		(void)unlink(socket_path);
-	if (server && server_pid == getpid() && *announced)
-		(void)unlink(announced);
+	if (server)
+		remove_names();
 }

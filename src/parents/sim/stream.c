@@ -23,6 +23,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/refuse.h"
+#include "base/socket_name.h"
 #include "net.h"
 
 #define LEN_BYTES    4
@@ -34,6 +35,7 @@ struct stream {
 	struct simnet *net;
 	struct worker *worker;
 	struct sockaddr_un addr;
+	struct socket_name name; /* of listen_fd */
 	bool listens;
 	bool hung_up;                /* the peer has closed its end */
 	bool torn;                   /* guarantee 2 */
@@ -136,14 +138,12 @@ static void connected(struct stream *s, int fd)
 
 static void try_connect(struct stream *s)
 {
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int fd = socket_name_connect(s->addr.sun_path);
 
-	if (fd >= 0 && connect(fd, (struct sockaddr *)&s->addr, sizeof(s->addr)) == 0) {
+	if (fd >= 0)
 		connected(s, fd);
-		return;
-	}
-	fd_close(&fd);
-	retry_later(s);
+	else
+		retry_later(s);
 }
 
 static void timer_ready(void *arg, uint32_t events)
@@ -177,39 +177,13 @@ static void listen_ready(void *arg, uint32_t events)
 
 /* ---- opening ---- */
 
-/* A socket file that nobody listens on is left over from a process that died. */
-static bool is_stale(const struct sockaddr_un *addr)
-{
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	bool stale;
-
-	if (fd < 0)
-		return false;
-	stale = connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) < 0 &&
-		errno == ECONNREFUSED;
-	fd_close(&fd);
-	return stale;
-}
-
 static int start_listening(struct stream *s)
 {
-	const struct sockaddr *addr = (const struct sockaddr *)&s->addr;
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), err = 0;
+	int fd = socket_name_listen(&s->name, s->addr.sun_path, 0, 4);
 
 	if (fd < 0)
-		return refuse(-errno, "stream: no socket: %s", strerror(errno));
-	if (bind(fd, addr, sizeof(s->addr)) < 0) {
-		err = errno;
-		if (err == EADDRINUSE && is_stale(&s->addr) && unlink(s->addr.sun_path) == 0)
-			err = bind(fd, addr, sizeof(s->addr)) < 0 ? errno : 0;
-	}
-	if (!err && listen(fd, 4) < 0)
-		err = errno;
-	if (err) {
-		fd_close(&fd);
-		return refuse(-err, "stream '%s': cannot listen: %s", s->addr.sun_path,
-			      strerror(err));
-	}
+		return refuse(fd, "stream '%s': cannot listen: %s: %s", s->addr.sun_path,
+			      refuse_reason(), strerror(-fd));
 	s->listen_fd = fd;
 	return 0;
 }
@@ -234,8 +208,7 @@ static int parse_args(struct stream *s, const char *args)
 
 static void stream_free(struct stream *s)
 {
-	if (s->listen_fd >= 0)
-		(void)unlink(s->addr.sun_path);
+	socket_name_remove(&s->name);
 	fd_close(&s->listen_fd);
 	fd_close(&s->timer_fd);
 	fd_close(&s->fd);

@@ -31,6 +31,7 @@
 
 static char folder[] = "/tmp/holdfast-test-XXXXXX";
 static char path[64];
+static struct socket_name name;
 static struct mgmt_server *server;
 
 /* "big" is answered with a lot, everything else with its length. */
@@ -54,7 +55,7 @@ static int setup(void **state)
 {
 	struct mgmt_server_options options = {
 		.handle = handle, .line_max = LINE_MAX_LEN, .line_ms = LINE_MS, .idle_ms = IDLE_MS};
-	int fd = mgmt_socket_listen(path);
+	int fd = mgmt_socket_listen(&name, path);
 
 	(void)state;
 	return fd < 0 ? fd : mgmt_server_start(&options, fd, &server);
@@ -280,11 +281,11 @@ static void names_are_taken_only_from_the_dead(void **state)
 	int fd;
 
 	(void)state;
-	assert_int_equal(mgmt_socket_listen(path), -EADDRINUSE);
+	assert_int_equal(mgmt_socket_listen(&name, path), -EADDRINUSE);
 	mgmt_server_stop(server);
 	server = NULL;
 	assert_int_equal(mgmt_socket_connect(path, &pid), -ECONNREFUSED);
-	fd = mgmt_socket_listen(path);
+	fd = mgmt_socket_listen(&name, path);
 	assert_true(fd >= 0);
 	assert_true(mgmt_socket_connect(path, &pid) >= 0);
 	close(fd);
@@ -292,7 +293,7 @@ static void names_are_taken_only_from_the_dead(void **state)
 	assert_int_equal(mgmt_socket_connect(path, &pid), -ENOENT);
 	fd = open(path, O_WRONLY | O_CREAT, 0600);
 	close(fd);
-	assert_int_equal(mgmt_socket_listen(path), -EEXIST);
+	assert_int_equal(mgmt_socket_listen(&name, path), -EEXIST);
 }
 
 static void folders_that_others_can_write_to_are_not_used(void **state)

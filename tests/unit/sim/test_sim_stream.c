@@ -2,12 +2,14 @@
 /* The stream backend with a real peer on the other end of a Unix socket, also one that misbehaves or dies. */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -399,6 +401,41 @@ static void stream_buffer_of_1025_pieces_comes_back_empty(void **state)
 	close(fd);
 }
 
+/* connect(2) says of a file what it says of a dead socket. */
+static void stream_listening_under_the_name_of_a_file_leaves_the_file(void **state)
+{
+	char spec[sizeof(address.sun_path) + 32];
+	int fd = open(address.sun_path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	struct stat st;
+
+	(void)state;
+	assert_int_equal(write(fd, "mine", 4), 4);
+	(void)snprintf(spec, sizeof(spec), "stream,path=%s,listen", address.sun_path);
+	rig_expect_refused(spec, 1, -EEXIST, "exists and is not a socket");
+	assert_int_equal(fstat(fd, &st), 0);
+	assert_int_equal(st.st_nlink, 1);
+	assert_int_equal(st.st_size, 4);
+	assert_int_equal(unlink(address.sun_path), 0);
+	close(fd);
+}
+
+static void stream_name_that_another_has_taken_over_is_left_at_the_end(void **state)
+{
+	struct rig rig;
+	int fd;
+
+	(void)state;
+	make(&rig, true);
+	fd = peer_listen();
+	rig_destroy(&rig);
+	close(peer_connect());
+	close(fd);
+	assert_int_equal(unlink(address.sun_path), 0);
+	make(&rig, true);
+	rig_destroy(&rig);
+	assert_int_equal(access(address.sun_path, F_OK), -1);
+}
+
 static void backend_bad_words_are_refused_in_words(void **state)
 {
 	(void)state;
@@ -441,6 +478,8 @@ int main(void)
 		cmocka_unit_test(stream_absurd_length_cuts_connection),
 		cmocka_unit_test(stream_buffer_of_1024_pieces_is_filled),
 		cmocka_unit_test(stream_buffer_of_1025_pieces_comes_back_empty),
+		cmocka_unit_test(stream_listening_under_the_name_of_a_file_leaves_the_file),
+		cmocka_unit_test(stream_name_that_another_has_taken_over_is_left_at_the_end),
 		cmocka_unit_test(backend_bad_words_are_refused_in_words),
 	};
 
