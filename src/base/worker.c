@@ -227,8 +227,9 @@ static int sleep_for_events(struct worker *w, struct epoll_event *events)
 	left_ms = (at - clock_now_ns()) / NS_PER_MS + 1; /* not early */
 	left_ms = left_ms < 0 ? 0 : left_ms < MS_MAX ? left_ms : MS_MAX;
 	nr = epoll_wait(w->epoll_fd, events, NR_EVENTS, (int)left_ms);
-	/* If the exchange fails, an earlier time was set meanwhile, and the eventfd is written. */
-	if (at <= clock_now_ns())
+	/* Interrupted, it sleeps again without a batch, so the time stays. If the exchange fails, an earlier one was set
+	 * meanwhile, and the eventfd is written. */
+	if (nr >= 0 && at <= clock_now_ns())
 		(void)__atomic_compare_exchange_n(&w->wake_at, &at, INT64_MAX, false,
 						  __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 	return nr;

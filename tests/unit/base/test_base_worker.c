@@ -346,6 +346,37 @@ static void worker_wake_in_polls_once_at_the_earliest_time(void **state)
 	close(done);
 }
 
+/* A process that is stopped over the time, and goes on, as with a debugger: the sleep ends early, the time still counts. */
+static void worker_wake_in_survives_a_stopped_process(void **state)
+{
+	int done = event_new();
+	struct worker *w;
+	pid_t helper;
+
+	(void)state;
+	assert_int_equal(worker_create("t", poll_gives_event, &done, &w), 0);
+	for (int i = 0; i < 5; i++) {
+		pid_t self = getpid();
+		struct pollfd nothing = {.fd = -1};
+		int status;
+
+		worker_wake_in(w, 200 * NS_PER_MS);
+		assert_true(wait_event(done) > 0); /* it looks at the time */
+		helper = fork();
+		assert_true(helper >= 0);
+		if (helper == 0) {
+			kill(self, SIGSTOP);
+			(void)poll(&nothing, 1, 300);
+			kill(self, SIGCONT);
+			_exit(0);
+		}
+		assert_int_equal(waitpid(helper, &status, 0), helper);
+		assert_true(wait_event(done) > 0);
+	}
+	worker_destroy(w);
+	close(done);
+}
+
 /* (5): one that would not sleep for an hour still serves events, gives its lock away and ends. */
 static void worker_lingering_serves_locks_readers_and_end(void **state)
 {
@@ -515,6 +546,7 @@ int main(void)
 		cmocka_unit_test(worker_idle_does_not_hold_up_grace_periods),
 		cmocka_unit_test(worker_lingering_serves_locks_readers_and_end),
 		cmocka_unit_test(worker_wake_in_polls_once_at_the_earliest_time),
+		cmocka_unit_test(worker_wake_in_survives_a_stopped_process),
 		cmocka_unit_test(worker_create_pinned_creator_gets_all_cpus),
 		cmocka_unit_test(worker_create_destroy_1000_leaves_no_fd),
 		cmocka_unit_test(worker_destroy_in_forked_child_returns),
