@@ -207,7 +207,7 @@ void simnet_filter_changed(struct simnet *net) REQUIRES(net->lock);
 void simnet_filter_refresh(struct simnet *net, struct vdpasim_worker *sw);
 /** simnet_filter_is_stale() - has the master copy changed since this worker took its own? */
 bool simnet_filter_is_stale(struct simnet *net, const struct vdpasim_worker *sw);
-/** simnet_filter_is_seen() - does every worker but @self go by the master copy as it is now? */
+/** simnet_filter_is_seen() - does every worker but @self go by the master copy as it is now? Those that do not are woken. */
 bool simnet_filter_is_seen(struct simnet *net, const struct vdpasim_worker *self);
 /**
  * simnet_tell_pairs() - the backend serves the first @pairs

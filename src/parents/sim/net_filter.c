@@ -71,15 +71,18 @@ void simnet_filter_refresh(struct simnet *net, struct vdpasim_worker *sw)
 bool simnet_filter_is_seen(struct simnet *net, const struct vdpasim_worker *self)
 {
 	uint32_t generation = master_generation(net);
-	const struct vdpasim *sim = net->sim;
+	struct vdpasim *sim = net->sim;
+	bool seen = true;
 
 	for (uint16_t i = 0; i < sim->nr_workers; i++) {
 		if (i == self->idx || !__atomic_load_n(&sim->workers[i].worker, __ATOMIC_ACQUIRE))
 			continue;
-		if (__atomic_load_n(&net->copies[i].generation, __ATOMIC_ACQUIRE) != generation)
-			return false;
+		if (__atomic_load_n(&net->copies[i].generation, __ATOMIC_ACQUIRE) == generation)
+			continue;
+		vdpasim_wake(&sim->workers[i]); /* only the number of pairs wakes them by itself */
+		seen = false;
 	}
-	return true;
+	return seen;
 }
 
 void simnet_tell_pairs(struct simnet *net, uint16_t pairs)

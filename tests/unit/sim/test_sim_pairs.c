@@ -237,6 +237,24 @@ static void answer_comes_when_other_workers_are_done(void **state)
 	rig_destroy(&rig);
 }
 
+/* Other workers sleep, and have not heard of what the control queue has changed since: the answer comes all the same. */
+static void number_that_is_set_already_is_answered(void **state)
+{
+	static const uint8_t on = 1;
+	struct rig rig;
+
+	(void)state;
+	start(&rig, PAIRS, BIT(VIRTIO_NET_F_CTRL_RX));
+	for (uint8_t n = 1; n <= PAIRS; n++) {
+		set_pairs(&rig, n);
+		assert_int_equal(rig_ctrl(&rig, CTRL, VIRTIO_NET_CTRL_RX,
+					  VIRTIO_NET_CTRL_RX_PROMISC, &on, 1),
+				 VIRTIO_NET_OK);
+		set_pairs(&rig, n);
+	}
+	rig_destroy(&rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -245,6 +263,7 @@ int main(void)
 		cmocka_unit_test(reset_leaves_the_first_pair_on),
 		cmocka_unit_test(rings_that_go_on_switch_their_pair_on),
 		cmocka_unit_test(answer_comes_when_other_workers_are_done),
+		cmocka_unit_test(number_that_is_set_already_is_answered),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
