@@ -28,13 +28,19 @@ static int op_set_vq_address(struct vdpa_device *dev, uint16_t idx, uint64_t des
 {
 	struct vdpasim_vq *vq = &vdpasim_of(dev)->vqs[idx];
 
+	vdpasim_lock(vq->sw);
 	vdpasim_vq_set_address(vq, desc, driver, device);
+	vdpasim_unlock(vq->sw);
 	return 0;
 }
 
 static void op_set_vq_num(struct vdpa_device *dev, uint16_t idx, uint32_t num)
 {
-	vdpasim_vq_set_num(&vdpasim_of(dev)->vqs[idx], num);
+	struct vdpasim_vq *vq = &vdpasim_of(dev)->vqs[idx];
+
+	vdpasim_lock(vq->sw);
+	vdpasim_vq_set_num(vq, num);
+	vdpasim_unlock(vq->sw);
 }
 
 static void op_kick_vq(struct vdpa_device *dev, uint16_t idx)
@@ -60,7 +66,8 @@ static void op_set_vq_ready(struct vdpa_device *dev, uint16_t idx, bool ready)
 		return; /* logged; the client sees a queue that is not ready */
 	vdpasim_lock(vq->sw);
 	if (!ready) {
-		vdpasim_vq_disable(vq);
+		vq->ready = false;
+		vdpasim_vq_stop(vq);
 	} else if (!vq->ready) {
 		vq->ready = true;
 		if (vq->sim->strict) /* a ring that has lost chains begins anew */

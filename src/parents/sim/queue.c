@@ -8,7 +8,9 @@
  *    the ring may be restarted in between, by RESUME or by a fault, and must come back as it was. Strict mode
  *    takes everything from the moment of ENABLE.
  * 2. Kicks of a queue that does not run are lost ([6-2]). But a suspended device remembers ([6-1]), and so does a queue
- *    that ran and was disabled, until a reset: its driver may be at work all the while. Strict mode loses the latter.
+ *    that ran and was stopped, until a reset: its driver may be at work all the while. Strict mode loses the latter.
+ *    Whether a kick counts is decided by the start, which drops what came before; a kick decides nothing, so that it
+ *    cannot fall between two states that it looks at one after the other.
  * 3. The device asks the driver not to kick while it is busy. A ring that is stopped in that state owes its
  *    driver a look: the start that follows at the same position goes on without a kick.
  * 4. A reset forgets positions; that a client may read them afterwards (D1) is the session's doing. What is
@@ -231,10 +233,12 @@ void vdpasim_vq_start(struct vdpasim_vq *vq)
 	}
 	vq->state_set = true;
 	vq->parked = vq->stalled = vq->kicks_known = vq->suppressed = false;
+	if (!vq->keeps_kicks)
+		__atomic_store_n(&vq->kicked, false, __ATOMIC_RELAXED);
 	/* A kick that finds the queue not live yet is seen here, and one that is not seen here finds it live. */
 	__atomic_store_n(&vq->live, true, __ATOMIC_SEQ_CST);
 	vq->pending = __atomic_exchange_n(&vq->kicked, false, __ATOMIC_SEQ_CST) || vq->owed;
-	__atomic_store_n(&vq->keeps_kicks, false, __ATOMIC_RELEASE);
+	vq->keeps_kicks = !sim->strict;
 	vq->owed = false;
 	if (sim->type->vq_started)
 		sim->type->vq_started(vq);
@@ -263,12 +267,13 @@ static __attribute__((noinline)) void allow_kicks(struct ring *ring)
 
 void vdpasim_vq_stop(struct vdpasim_vq *vq)
 {
-	bool kicked = __atomic_exchange_n(&vq->kicked, false, __ATOMIC_RELAXED);
 	struct ring_state state;
+	bool kicked;
 
 	if (!ring_is_started(vq->ring))
 		return;
 	__atomic_store_n(&vq->live, false, __ATOMIC_RELEASE);
+	kicked = __atomic_exchange_n(&vq->kicked, false, __ATOMIC_ACQUIRE);
 	if (ring_broken_reason(vq->ring)) {
 		vq->owed = false;
 	} else if (!vq->sim->strict) {
@@ -281,19 +286,14 @@ void vdpasim_vq_stop(struct vdpasim_vq *vq)
 	vq->pending = vq->parked = vq->stalled = false;
 }
 
-void vdpasim_vq_disable(struct vdpasim_vq *vq)
-{
-	vq->ready = false;
-	if (ring_is_started(vq->ring) && !vq->sim->strict)
-		__atomic_store_n(&vq->keeps_kicks, true, __ATOMIC_RELEASE);
-	vdpasim_vq_stop(vq);
-}
-
 void vdpasim_vq_reset(struct vdpasim_vq *vq)
 {
+	bool kicked;
+
 	vdpasim_vq_stop(vq);
-	__atomic_store_n(&vq->keeps_kicks, false, __ATOMIC_RELAXED);
-	__atomic_store_n(&vq->kicked, false, __ATOMIC_RELAXED);
+	kicked = __atomic_exchange_n(&vq->kicked, false, __ATOMIC_ACQUIRE);
+	vq->owed |= kicked && vq->keeps_kicks;
+	vq->keeps_kicks = false;
 	if (vq->state_set && vdpa_deviates(&vq->sim->dev, VDPA_D1_BASE_SURVIVES_RESET)) {
 		vq->left = vq->state;
 		vq->left_owed = vq->owed;
@@ -409,7 +409,8 @@ void vdpasim_vq_flush(struct vdpasim_vq *vq)
 {
 	if (ring_flush(vq->ring))
 		vdpasim_vq_call(vq);
-	if (likely(ring_is_flushed(vq->ring)))
+	/* Strict mode looks at a ring when it is kicked, at no other time. */
+	if (likely(ring_is_flushed(vq->ring)) || vq->sim->strict)
 		return;
 	wait_for_map(vq);
 	if (ring_flush(vq->ring))
@@ -418,14 +419,9 @@ void vdpasim_vq_flush(struct vdpasim_vq *vq)
 
 void vdpasim_vq_kick(struct vdpasim_vq *vq)
 {
-	/* In this order: where a start has ended the keeping, the queue is seen to be live. */
-	bool keeps = __atomic_load_n(&vq->keeps_kicks, __ATOMIC_ACQUIRE);
-
-	if (keeps || __atomic_load_n(&vq->live, __ATOMIC_ACQUIRE)) {
-		__atomic_store_n(&vq->kicked, true, __ATOMIC_SEQ_CST);
-		if (__atomic_load_n(&vq->live, __ATOMIC_SEQ_CST))
-			vdpasim_wake(vq->sw);
-	} else if (__atomic_load_n(&vq->sim->suspended, __ATOMIC_RELAXED)) {
+	__atomic_store_n(&vq->kicked, true, __ATOMIC_SEQ_CST);
+	if (__atomic_load_n(&vq->live, __ATOMIC_SEQ_CST))
+		vdpasim_wake(vq->sw);
+	else if (__atomic_load_n(&vq->sim->suspended, __ATOMIC_RELAXED))
 		__atomic_store_n(&vq->sim->kicked_suspended, true, __ATOMIC_RELAXED);
-	}
 }

@@ -72,9 +72,9 @@ struct vdpasim_vq {
 	bool kicks_known; /* this ring's notification setting was written since it was started */
 	bool stalled;     /* an area was not mapped: try again when the map changes */
 
-	bool live;        /* atomic: started and running; kicks count */
-	bool kicked;      /* atomic: kicked since the worker last looked */
-	bool keeps_kicks; /* atomic: disabled after it ran, so a kick counts at the next start */
+	bool live;   /* atomic: started and running; kicks count */
+	bool kicked; /* atomic: kicked since the worker last looked, or while it did not run */
+	bool keeps_kicks; /* it ran since the reset, so a kick while it does not run counts at the next start */
 };
 
 struct vdpasim_worker {
@@ -232,8 +232,6 @@ void vdpasim_vq_start(struct vdpasim_vq *vq);
 /** vdpasim_vq_start_by_client() - the same with what the client has set in the meantime */
 void vdpasim_vq_start_by_client(struct vdpasim_vq *vq);
 void vdpasim_vq_stop(struct vdpasim_vq *vq);
-/** vdpasim_vq_disable() - the client takes ready away */
-void vdpasim_vq_disable(struct vdpasim_vq *vq);
 void vdpasim_vq_reset(struct vdpasim_vq *vq);
 /** vdpasim_vq_rebind() - its groups' address spaces may be others now */
 void vdpasim_vq_rebind(struct vdpasim_vq *vq);

@@ -20,10 +20,11 @@ static void take_kicks(struct vdpasim_worker *sw)
 
 		if (unlikely(vq->parked))
 			vdpasim_vq_unpark_due(vq);
+		/* The kick of one that does not run is not the worker's to take: its next start does, or drops it. */
+		if (!__atomic_load_n(&vq->live, __ATOMIC_RELAXED))
+			continue;
 		if (!__atomic_load_n(&vq->kicked, __ATOMIC_RELAXED) ||
 		    !__atomic_exchange_n(&vq->kicked, false, __ATOMIC_ACQUIRE))
-			continue;
-		if (!__atomic_load_n(&vq->live, __ATOMIC_RELAXED))
 			continue;
 		vq->parked = false;
 		vq->pending = true;

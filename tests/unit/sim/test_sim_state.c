@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /* Status, kicks, positions, suspend and resume, and a client that takes its memory away. */
+#include <pthread.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -106,6 +108,90 @@ static void disable_enable_under_traffic_goes_on(void **state)
 	}
 	assert_int_equal(sent(&rig), 400);
 	rig_destroy(&rig);
+}
+
+/*
+ * A queue that ran and is disabled keeps a kick until it is enabled again, also when a kick of another queue has the worker look
+ * meanwhile, and when the device is suspended and resumed.
+ */
+static void disabled_queue_keeps_its_kick(void **state)
+{
+	struct rig rig;
+	uint32_t len;
+
+	(void)state;
+	for (int deed = 0; deed < 3; deed++) {
+		make(&rig, false);
+		rig_start(&rig, BASE_FEATURES, 2, 16);
+		add_buffers(&rig, 2);
+		rig_send(&rig, 1, frame, sizeof(frame));
+		rig_quiet(&rig);
+		rig_do(&rig, set_vq_ready, 1, false);
+		rig_add(&rig, 1, frame, sizeof(frame), false);
+		(void)ring_driver_publish(rig.vq[1].drv);
+		rig.ops->kick_vq(rig.dev, 1);
+		if (deed == 1) {
+			rig.ops->kick_vq(rig.dev, 0);
+			rig_quiet(&rig);
+		} else if (deed == 2) {
+			assert_int_equal(rig_op(&rig, suspend), 0);
+			assert_int_equal(rig_op(&rig, resume), 0);
+		}
+		rig_do(&rig, set_vq_ready, 1, true);
+		assert_ptr_equal(rig_get(&rig, 1, &len), frame);
+		rig_destroy(&rig);
+	}
+}
+
+struct sender {
+	struct rig *rig;
+	unsigned int sent; /* frames that came back; read when the thread is gone */
+	bool done;         /* atomic */
+};
+
+/* A driver that kicks when it is told to. Ends early if a frame does not come back. */
+static void *send_frames(void *arg)
+{
+	struct sender *s = arg;
+	uint32_t len;
+
+	for (; s->sent < 1000; s->sent++) {
+		rig_add(s->rig, 1, frame, sizeof(frame), false);
+		rig_publish(s->rig, 1);
+		if (!rig_get(s->rig, 1, &len))
+			break;
+	}
+	__atomic_store_n(&s->done, true, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+/* At whatever moment a kick meets the client's calls. */
+static void no_kick_is_lost_while_queues_stop_and_go_on(void **state)
+{
+	struct rig rig;
+
+	(void)state;
+	for (int suspends = 0; suspends < 2; suspends++) {
+		struct sender s = {.rig = &rig};
+		pthread_t driver;
+
+		make(&rig, false);
+		rig_start(&rig, BASE_FEATURES | BIT(VIRTIO_RING_F_EVENT_IDX), 2, 16);
+		assert_int_equal(pthread_create(&driver, NULL, send_frames, &s), 0);
+		while (!__atomic_load_n(&s.done, __ATOMIC_ACQUIRE)) {
+			if (suspends) {
+				assert_int_equal(rig_op(&rig, suspend), 0);
+				assert_int_equal(rig_op(&rig, resume), 0);
+			} else {
+				rig_do(&rig, set_vq_ready, 1, false);
+				rig_do(&rig, set_vq_ready, 1, true);
+			}
+			(void)sched_yield();
+		}
+		assert_int_equal(pthread_join(driver, NULL), 0);
+		assert_int_equal(s.sent, 1000);
+		rig_destroy(&rig);
+	}
 }
 
 /* Whoever drives the ring next, the destination of a migration say, must be able to kick. */
@@ -491,6 +577,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(kick_before_driver_ok_or_enable_is_lost),
 		cmocka_unit_test(disable_enable_under_traffic_goes_on),
+		cmocka_unit_test(disabled_queue_keeps_its_kick),
+		cmocka_unit_test(no_kick_is_lost_while_queues_stop_and_go_on),
 		cmocka_unit_test(stopped_ring_asks_for_kicks),
 		cmocka_unit_test(position_after_reset_is_forgotten),
 		cmocka_unit_test(reset_and_start_at_position_goes_on),

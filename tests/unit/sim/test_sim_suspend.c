@@ -48,6 +48,28 @@ static void start_elsewhere(struct rig *rig, uint64_t features)
 	rig_driver_ok(rig);
 }
 
+/* A kick that comes between the suspending and the reset counts for the start at the same position. */
+static void kick_of_a_suspended_device_outlives_the_reset(void **state)
+{
+	struct vdpa_dev_config config = rig_config();
+	struct rig rig;
+	uint32_t len;
+
+	(void)state;
+	rig_make(&rig, &config);
+	rig_start(&rig, BASE_FEATURES, 2, 4);
+	frame_make(frame, LEN, 1);
+	rig_send(&rig, 1, frame, LEN);
+	rig_quiet(&rig);
+	assert_int_equal(rig_op(&rig, suspend), 0);
+	rig_add(&rig, 1, frame, LEN, false);
+	(void)ring_driver_publish(rig.vq[1].drv);
+	rig.ops->kick_vq(rig.dev, 1);
+	start_elsewhere(&rig, BASE_FEATURES);
+	assert_ptr_equal(rig_get(&rig, 1, &len), frame);
+	rig_destroy(&rig);
+}
+
 static void positions_are_exact_at_every_turn(void **state)
 {
 	for (size_t l = 0; l < ARRAY_LEN(layouts); l++) {
@@ -175,6 +197,7 @@ static void requests_are_settled_when_suspend_returns(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(kick_of_a_suspended_device_outlives_the_reset),
 		cmocka_unit_test(positions_are_exact_at_every_turn),
 		cmocka_unit_test(requests_are_settled_when_suspend_returns),
 	};
