@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <time.h>
 
+#define NS_PER_US  INT64_C(1000)
 #define NS_PER_MS  INT64_C(1000000)
 #define NS_PER_SEC INT64_C(1000000000)
 
@@ -18,6 +19,12 @@ static inline int64_t clock_now_ns(void)
 
 	(void)clock_gettime(CLOCK_MONOTONIC, &ts); /* cannot fail with this clock */
 	return ts.tv_sec * NS_PER_SEC + ts.tv_nsec;
+}
+
+/** clock_now_ms() - the same in milliseconds, for deadlines of poll(2) */
+static inline int64_t clock_now_ms(void)
+{
+	return clock_now_ns() / NS_PER_MS;
 }
 
 #endif

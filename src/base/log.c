@@ -13,11 +13,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+
 enum { LINE_LEN = 512, NR_SHOWN_A_SECOND = 10 };
-#define SECOND_NS INT64_C(1000000000)
 
 static const char *const level_names[] = {"err", "warn", "info", "debug"};
 static int current_level = -1; /* atomic; -1: the environment was not looked at yet */
@@ -47,14 +47,11 @@ void log_set_level(enum log_level level)
 /* May this site speak now? *@nr_left_out: messages dropped in the seconds that ended. */
 static bool site_may_show(struct log_site *site, uint32_t *nr_left_out)
 {
-	struct timespec ts;
-	int64_t now_ns, start_ns;
+	int64_t now_ns = clock_now_ns(), start_ns;
 
 	*nr_left_out = 0;
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	now_ns = ts.tv_sec * SECOND_NS + ts.tv_nsec;
 	start_ns = __atomic_load_n(&site->window_ns, __ATOMIC_RELAXED);
-	if ((start_ns == 0 || now_ns - start_ns >= SECOND_NS) &&
+	if ((start_ns == 0 || now_ns - start_ns >= NS_PER_SEC) &&
 	    __atomic_compare_exchange_n(&site->window_ns, &start_ns, now_ns, false,
 					__ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
 		__atomic_store_n(&site->nr_shown, 0, __ATOMIC_RELAXED);

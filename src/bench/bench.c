@@ -6,9 +6,9 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "bench/commit.h" /* made by the build */
 
 int bench_samples_add(struct bench_samples *s, double ns)
@@ -58,14 +58,6 @@ double bench_percentile(struct bench_samples *s, double percent)
 	if (idx > 0 && (double)idx == rank)
 		idx--;
 	return s->ns[idx < s->nr ? idx : s->nr - 1];
-}
-
-int64_t bench_now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000000000LL + ts.tv_nsec;
 }
 
 int bench_pin(unsigned int nth)

@@ -32,8 +32,6 @@ void bench_samples_fini(struct bench_samples *s);
  * minimum. At least one sample. */
 double bench_percentile(struct bench_samples *s, double percent);
 
-/** bench_now_ns() - CLOCK_MONOTONIC */
-int64_t bench_now_ns(void);
 /** bench_pin() - run the calling thread on the @nth CPU that the process may use (from 0, modulo
  * their number). Return: the CPU; -errno if it could not be pinned */
 int bench_pin(unsigned int nth);

@@ -23,6 +23,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "bench/downtime.h"
 
 #define PAGE            4096u
@@ -58,7 +59,7 @@ void dt_record_begin(struct dt_record *rec, unsigned int downtime)
 {
 	memset(rec->phase_ns, 0, sizeof(rec->phase_ns));
 	rec->downtime = downtime;
-	rec->mark_ns = bench_now_ns();
+	rec->mark_ns = clock_now_ns();
 }
 
 int64_t dt_record_end(const struct dt_record *rec)
@@ -94,7 +95,7 @@ static void keep_event(struct dt_record *rec, enum dt_phase phase, unsigned int 
 
 void dt_mark(struct dt_record *rec, enum dt_phase phase, unsigned int device)
 {
-	int64_t now = bench_now_ns();
+	int64_t now = clock_now_ns();
 
 	rec->phase_ns[phase] += now - rec->mark_ns;
 	if (rec->keep && rec->downtime > 0)
@@ -132,7 +133,7 @@ static int map_guest(struct dt_client *c, struct dt_device *dev)
 {
 	struct section s[6];
 	unsigned int n = sections_of(c, s);
-	int64_t start = bench_now_ns();
+	int64_t start = clock_now_ns();
 	int err = client_iotlb_batch(dev->fd, 0, true);
 
 	for (unsigned int i = 0; !err && i < n; i++)
@@ -143,7 +144,7 @@ static int map_guest(struct dt_client *c, struct dt_device *dev)
 	if (!err)
 		err = client_iotlb_batch(dev->fd, 0, false);
 	dev->has_mem = !err;
-	c->map_ns += bench_now_ns() - start;
+	c->map_ns += clock_now_ns() - start;
 	return err;
 }
 
@@ -278,14 +279,14 @@ static int ring_give(const struct dt_device *dev, const struct client_ring *ring
 /* Spins, as a VMM does on its control queue; on a busy machine the device may have the processor then. */
 static int wait_used(const struct client_ring *ring)
 {
-	int64_t start = bench_now_ns(), now = start;
+	int64_t start = clock_now_ns(), now = start;
 
 	while (client_ring_pending(ring) == 0) {
 		if (now - start > TIMEOUT_NS)
 			return -ETIMEDOUT;
 		if (now - start > SPIN_NS)
 			(void)sched_yield();
-		now = bench_now_ns();
+		now = clock_now_ns();
 	}
 	return 0;
 }

@@ -22,6 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/compiler.h"
 #include "base/mutex.h"
 #include "base/rcu.h"
@@ -247,19 +248,19 @@ static int edit_gaps(struct rig *rig, enum side side, bool measure_map)
 	/* One gap in each of @run equal parts, so that no two are the same. */
 	for (unsigned int i = 0; i < run; i++)
 		gap[i] = i * room + rnd_below(&rig->rnd, room);
-	start = bench_now_ns();
+	start = clock_now_ns();
 	for (unsigned int i = 0; i < run && !err; i++) {
 		edit_lock(rig, side);
 		err = map_one(rig, side, gap[i] * STRIDE + PAGE);
 		edit_unlock(rig, side);
 	}
-	mid = bench_now_ns();
+	mid = clock_now_ns();
 	for (unsigned int i = 0; i < run && !err; i++) {
 		edit_lock(rig, side);
 		err = unmap_one(rig, side, gap[i] * STRIDE + PAGE);
 		edit_unlock(rig, side);
 	}
-	rig->run_ns = (double)(measure_map ? mid - start : bench_now_ns() - mid);
+	rig->run_ns = (double)(measure_map ? mid - start : clock_now_ns() - mid);
 	return err ? err : (int)run;
 }
 
@@ -302,9 +303,9 @@ static int op_batch(struct rig *rig, enum side side)
 	for (unsigned int i = 0; i < BATCH; i++)
 		rig->batch[i] = entry_at(rig, (at + i) * STRIDE + PAGE);
 	edit_lock(rig, side);
-	start = bench_now_ns();
+	start = clock_now_ns();
 	err = side == IOTLB ? batch_map(rig) : rbtree_map_many(rig->rb, rig->batch, BATCH);
-	rig->run_ns = (double)(bench_now_ns() - start);
+	rig->run_ns = (double)(clock_now_ns() - start);
 	edit_unlock(rig, side);
 	for (unsigned int i = 0; i < BATCH && !err; i++) {
 		last = rig->batch[i].first;
@@ -336,10 +337,10 @@ static int diff_iotlb(struct rig *rig, iova_t iova)
 	if (!err)
 		err = unmap_one(rig, IOTLB, iova);
 	mutex_unlock(&rig->lock);
-	start = bench_now_ns();
+	start = clock_now_ns();
 	if (!err)
 		err = iotlb_diff(from, to, count_change, &nr);
-	rig->run_ns = (double)(bench_now_ns() - start);
+	rig->run_ns = (double)(clock_now_ns() - start);
 	iotlb_version_put(from);
 	iotlb_version_put(to);
 	return err ? err : nr == 1 ? 1 : -EIO;
@@ -357,9 +358,9 @@ static int op_diff_one(struct rig *rig, enum side side)
 	err = map_one(rig, side, iova);
 	if (err)
 		return err;
-	start = bench_now_ns();
+	start = clock_now_ns();
 	rig->sink += rbtree_diff(rig->rb_old, rig->rb);
-	rig->run_ns = (double)(bench_now_ns() - start);
+	rig->run_ns = (double)(clock_now_ns() - start);
 	err = unmap_one(rig, side, iova);
 	return err ? err : 1;
 }
@@ -384,7 +385,7 @@ static const struct operation {
 static int sample(struct rig *rig, const struct operation *op, enum side side,
 		  struct bench_samples *out)
 {
-	int64_t start = bench_now_ns();
+	int64_t start = clock_now_ns();
 	int nr;
 
 	rig->run_ns = -1;
@@ -392,7 +393,7 @@ static int sample(struct rig *rig, const struct operation *op, enum side side,
 	if (nr < 0)
 		return nr;
 	if (rig->run_ns < 0)
-		rig->run_ns = (double)(bench_now_ns() - start);
+		rig->run_ns = (double)(clock_now_ns() - start);
 	if (op->reader)
 		rcu_reader_quiescent();
 	return out ? bench_samples_add(out, rig->run_ns / nr) : 0;
@@ -402,7 +403,7 @@ static int sample(struct rig *rig, const struct operation *op, enum side side,
 static int measure_side(struct rig *rig, const struct operation *op, enum side side, bool writer,
 			struct bench_samples *out)
 {
-	int64_t start = bench_now_ns(), warm = start + rig->opt->budget_ns / 10;
+	int64_t start = clock_now_ns(), warm = start + rig->opt->budget_ns / 10;
 	int64_t end = start + rig->opt->budget_ns;
 	int err = writer ? writer_start(rig, side) : 0, stop_err = 0;
 
@@ -412,8 +413,8 @@ static int measure_side(struct rig *rig, const struct operation *op, enum side s
 		rcu_reader_register();
 	do
 		err = sample(rig, op, side, NULL);
-	while (!err && bench_now_ns() < warm);
-	for (size_t nr = 0; !err && (nr < MIN_SAMPLES || bench_now_ns() < end); nr++)
+	while (!err && clock_now_ns() < warm);
+	for (size_t nr = 0; !err && (nr < MIN_SAMPLES || clock_now_ns() < end); nr++)
 		err = sample(rig, op, side, out);
 	if (op->reader)
 		rcu_reader_unregister();

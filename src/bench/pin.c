@@ -20,6 +20,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/compiler.h"
 #include "base/refuse.h"
 #include "bench/bench.h"
@@ -83,14 +84,14 @@ static int register_and_release(struct memory_space *space, void *p, uint64_t le
 				struct bench_samples *samples)
 {
 	struct memory_region *region;
-	int64_t start = bench_now_ns();
+	int64_t start = clock_now_ns();
 	int err = memory_region_create(space, (uintptr_t)p, len, true, MEMORY_PINNED, &region);
 
 	if (err) {
 		fprintf(stderr, "holdfast bench pin: %s\n", refuse_reason());
 		return err;
 	}
-	err = bench_samples_add(samples, (double)(bench_now_ns() - start));
+	err = bench_samples_add(samples, (double)(clock_now_ns() - start));
 	memory_region_put(region);
 	return err;
 }
@@ -98,7 +99,7 @@ static int register_and_release(struct memory_space *space, void *p, uint64_t le
 /* By number: the sanitizers turn the library's mlock into nothing. */
 static int mlock_and_munlock(void *p, uint64_t len, struct bench_samples *samples)
 {
-	int64_t start = bench_now_ns(), took;
+	int64_t start = clock_now_ns(), took;
 	int err = syscall(SYS_mlock, p, len) < 0 ? -errno : 0;
 
 	if (err) {
@@ -108,7 +109,7 @@ static int mlock_and_munlock(void *p, uint64_t len, struct bench_samples *sample
 			len, strerror(-err));
 		return err;
 	}
-	took = bench_now_ns() - start;
+	took = clock_now_ns() - start;
 	(void)syscall(SYS_munlock, p, len);
 	return bench_samples_add(samples, (double)took);
 }

@@ -25,6 +25,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/compiler.h"
 #include "bench/bench.h"
 #include "cli/cli.h"
@@ -161,7 +162,7 @@ static int use_one_buffer(struct rig *rig)
 {
 	struct client_buf rx = {RING_IOVA + rig->buf_off, 2048, true};
 	struct client_buf tx = {RING_IOVA + rig->buf_off + 2048, 12 + 60, false};
-	int64_t deadline = bench_now_ns() + USED_TIMEOUT_NS;
+	int64_t deadline = clock_now_ns() + USED_TIMEOUT_NS;
 	int err = client_ring_add(&rig->ring[0], &rx, 1, NULL);
 
 	if (!err)
@@ -169,7 +170,7 @@ static int use_one_buffer(struct rig *rig)
 	if (!err)
 		err = client_ring_kick(&rig->ring[1]);
 	while (!err && client_ring_pending(&rig->ring[1]) == 0) {
-		if (bench_now_ns() > deadline)
+		if (clock_now_ns() > deadline)
 			return -ETIMEDOUT;
 	}
 	return err;
@@ -177,7 +178,7 @@ static int use_one_buffer(struct rig *rig)
 
 static int reset_once(struct rig *rig, enum client_kind kind, int64_t *ns)
 {
-	int64_t start = bench_now_ns();
+	int64_t start = clock_now_ns();
 	int err = client_set_status(rig->fd, 0);
 
 	if (!err && kind == CLIENT_REMAP)
@@ -188,7 +189,7 @@ static int reset_once(struct rig *rig, enum client_kind kind, int64_t *ns)
 		err = device_start(rig);
 	if (!err)
 		err = use_one_buffer(rig);
-	*ns = bench_now_ns() - start;
+	*ns = clock_now_ns() - start;
 	return err;
 }
 

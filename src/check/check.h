@@ -172,9 +172,6 @@ const char *check_missing(const struct check_device *dev, unsigned needs);
  */
 int check_run(const struct check_device *dev, const struct check *check, struct check_result *res);
 
-/** check_now_us() - Return: the monotonic clock. */
-int64_t check_now_us(void);
-
 /** check_probe() - the check that fills @dev; runs like any other. */
 void check_probe(struct check_ctx *t, struct check_device *dev);
 

@@ -15,6 +15,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+
 /* Where the used index of ring @idx lies in the page. */
 static size_t used_idx_off(unsigned idx)
 {
@@ -150,16 +152,11 @@ void check_kit_kick(struct check_ctx *t, struct check_kit *kit, unsigned idx)
 	EXPECT_RC(t, 0, client_ring_kick(&kit->ring[idx]));
 }
 
-static int64_t now_ms(void)
-{
-	return check_now_us() / 1000;
-}
-
 /* One wait for the ring's call eventfd, at most until @end. False when the time is over. */
 static bool wait_call(struct client_ring *ring, int64_t end)
 {
 	struct pollfd pfd = {.fd = ring->call_fd, .events = POLLIN};
-	int64_t left = end - now_ms();
+	int64_t left = end - clock_now_ms();
 	uint64_t count;
 
 	if (left <= 0)
@@ -172,7 +169,7 @@ static bool wait_call(struct client_ring *ring, int64_t end)
 void check_kit_expect_used(struct check_ctx *t, struct check_kit *kit, const void *page,
 			   unsigned idx, uint16_t want)
 {
-	int64_t end = now_ms() + CHECK_WAIT;
+	int64_t end = clock_now_ms() + CHECK_WAIT;
 
 	while (check_kit_used(page, idx) != want)
 		if (!wait_call(&kit->ring[idx], end))
@@ -190,11 +187,11 @@ bool check_kit_called(const struct client_ring *ring, int wait_ms)
 void check_kit_poll_used(struct check_ctx *t, struct check_kit *kit, const void *page, unsigned idx,
 			 uint16_t want)
 {
-	int64_t end = now_ms() + CHECK_WAIT;
+	int64_t end = clock_now_ms() + CHECK_WAIT;
 
 	while (check_kit_used(page, idx) != want) {
 		(void)check_kit_called(&kit->ring[idx], 2);
-		if (now_ms() > end)
+		if (clock_now_ms() > end)
 			FAIL(t, "used index of ring %u: want %u, still %u", idx, want,
 			     check_kit_used(page, idx));
 	}
@@ -203,7 +200,7 @@ void check_kit_poll_used(struct check_ctx *t, struct check_kit *kit, const void 
 void check_kit_expect_quiet(struct check_ctx *t, struct check_kit *kit, const void *page,
 			    unsigned idx, uint16_t want)
 {
-	int64_t end = now_ms() + t->dev->quiet_ms;
+	int64_t end = clock_now_ms() + t->dev->quiet_ms;
 
 	while (wait_call(&kit->ring[idx], end))
 		;
@@ -258,7 +255,7 @@ enum check_where check_pair_where(struct check_ctx *t, struct check_pair *pair, 
 {
 	uint16_t a = check_kit_used(pair->mapped, idx);
 	uint16_t b = check_kit_used(pair->identity, idx);
-	int64_t end = now_ms() + wait_ms;
+	int64_t end = clock_now_ms() + wait_ms;
 	int where = WHERE_NOWHERE;
 
 	check_kit_kick(t, &pair->kit, idx);

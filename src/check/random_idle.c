@@ -25,6 +25,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+
 enum { DEADLINE_MS = 10000, QUIET_MS = 20, SPINS = 20 };
 
 static enum { BY_THREADS, BY_KTHREAD, BY_TIME } way;
@@ -150,17 +152,9 @@ static bool threads_wait(void)
 	return idle;
 }
 
-static int64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
 int random_idle_wait(void)
 {
-	int64_t end = now_ms() + DEADLINE_MS;
+	int64_t end = clock_now_ms() + DEADLINE_MS;
 	const struct timespec nap = {.tv_nsec = 50000};
 	unsigned spins = 0;
 
@@ -173,7 +167,7 @@ int random_idle_wait(void)
 			sched_yield();
 		else
 			nanosleep(&nap, NULL);
-		if (now_ms() > end)
+		if (clock_now_ms() > end)
 			return -ETIMEDOUT;
 	}
 	return 0;

@@ -20,8 +20,9 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "base/clock.h"
 
 static const struct {
 	unsigned need;
@@ -165,19 +166,6 @@ void check_expect_eq(struct check_ctx *t, const char *file, int line, const char
 			   (unsigned long long)want, (unsigned long long)got);
 }
 
-int64_t check_now_us(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
-}
-
-static int64_t now_ms(void)
-{
-	return check_now_us() / 1000;
-}
-
 static _Noreturn void child_main(const struct check_device *dev, const struct check *check,
 				 struct check_result *res)
 {
@@ -218,11 +206,11 @@ static int wait_deadline(int pid, int timeout_ms, bool wakeful, int *status)
 {
 	int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
 	struct pollfd pfd = {.fd = pidfd, .events = POLLIN};
-	int64_t end = now_ms() + timeout_ms;
+	int64_t end = clock_now_ms() + timeout_ms;
 	int n = 0;
 
 	while (n <= 0) {
-		int64_t left = end - now_ms();
+		int64_t left = end - clock_now_ms();
 
 		n = poll(&pfd, 1, left < 0 ? 0 : left < 250 ? (int)left : 250);
 		if (n <= 0 && (left <= 0 || (wakeful && interrupted)))
@@ -237,7 +225,7 @@ static int wait_deadline(int pid, int timeout_ms, bool wakeful, int *status)
 int check_run(const struct check_device *dev, const struct check *check, struct check_result *res)
 {
 	int limit = dev->deadline_ms * (check->needs & CHECK_SLOW ? CHECK_SLOW_TIMES : 1);
-	int64_t start = now_ms();
+	int64_t start = clock_now_ms();
 	int pid;
 	int rc;
 
@@ -259,7 +247,7 @@ int check_run(const struct check_device *dev, const struct check *check, struct 
 	}
 	while (rc == 0 && waitpid(-1, NULL, 0) > 0)
 		;
-	res->ms = (unsigned)(now_ms() - start);
+	res->ms = (unsigned)(clock_now_ms() - start);
 	return rc == 0 && interrupted ? -EINTR : rc;
 }
 

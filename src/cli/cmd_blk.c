@@ -17,6 +17,7 @@
 
 #include <jansson.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/refuse.h"
@@ -26,7 +27,6 @@
 
 #define SECTOR     VIRTIO_BLK_SECTOR
 #define CHUNK      ((size_t)1 << 20) /* bytes moved at once */
-#define NS_PER_MS  1000000
 #define TIMEOUT_MS 30000
 
 struct blk_options {

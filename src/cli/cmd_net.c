@@ -8,13 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "cli/cli.h"
 #include "cli/net_ping.h"
 #include "cli/own_device.h"
 
 #define WHO       "holdfast net ping"
 #define USAGE     "holdfast net ping [-d SPEC] [OPTION...] [ADDRESS]"
-#define NS_PER_S  1000000000LL
 #define COUNT_MAX 1000000000ULL
 #define SIZE_MAX_ 65507u
 
@@ -193,8 +193,10 @@ static int parse_options(struct ping_command *cmd, int argc, char **argv)
 
 static int ping(int argc, char **argv)
 {
-	struct ping_command cmd = {
-		.ping = {.count = 4, .interval_ns = NS_PER_S, .wait_ns = 2 * NS_PER_S, .size = 56}};
+	struct ping_command cmd = {.ping = {.count = 4,
+					    .interval_ns = NS_PER_SEC,
+					    .wait_ns = 2 * NS_PER_SEC,
+					    .size = 56}};
 	struct sigaction act = {.sa_handler = on_interrupt}; /* no SA_RESTART: waiting ends */
 	struct own_device own = {0};
 	struct virtio_net *net;

@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/refuse.h"
@@ -43,22 +43,14 @@ static void read_command(struct instance *one)
 		snprintf(one->command, sizeof(one->command), "?");
 }
 
-static int64_t now_ms(void)
-{
-	struct timespec ts;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * INT64_C(1000) + ts.tv_nsec / 1000000;
-}
-
 /* Somebody else may be connecting a lot: then it takes a few tries. */
 static int connect_patiently(const char *path, pid_t *pid)
 {
-	int64_t deadline = now_ms() + CONNECT_MS;
+	int64_t deadline = clock_now_ms() + CONNECT_MS;
 	struct pollfd none = {.fd = -1};
 	int fd = mgmt_socket_connect(path, pid);
 
-	while (fd == -EAGAIN && now_ms() < deadline) {
+	while (fd == -EAGAIN && clock_now_ms() < deadline) {
 		(void)poll(&none, 1, 1);
 		fd = mgmt_socket_connect(path, pid);
 	}
@@ -194,7 +186,7 @@ static int wait_for(int fd, short events, int64_t deadline)
 	struct pollfd p = {.fd = fd, .events = events};
 	int64_t left;
 
-	while ((left = deadline - now_ms()) > 0) {
+	while ((left = deadline - clock_now_ms()) > 0) {
 		int n = poll(&p, 1, (int)left);
 
 		if (n > 0)
@@ -283,7 +275,7 @@ int reply_take(const char *who, json_t *reply, json_t **result)
 
 static int exchange(int fd, const char *line, size_t len, char **text)
 {
-	int64_t deadline = now_ms() + DEADLINE_MS;
+	int64_t deadline = clock_now_ms() + DEADLINE_MS;
 	int rc = send_line(fd, line, len, deadline);
 
 	return rc ? rc : receive_line(fd, deadline, text);

@@ -15,12 +15,12 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "base/clock.h"
 #include "base/refuse.h"
 #include "cli/cli.h"
 #include "cli/net_frame.h"
 #include "cli/own_device.h"
 
-#define NS_PER_MS   1000000LL
 #define ARP_TRY_NS  (250 * NS_PER_MS)
 #define ARP_TRIES   12 /* 3 s: a stream's other end may need a moment */
 #define PROBE_TRIES 2
@@ -113,7 +113,7 @@ static int resolve(struct ping *p, struct in_addr ip, bool probe, int tries, uin
 
 	ends.peer_ip = ip;
 	for (int i = 0; i < tries && !*p->stop; i++) {
-		int64_t deadline = virtio_vdpa_now_ns() + ARP_TRY_NS;
+		int64_t deadline = clock_now_ns() + ARP_TRY_NS;
 
 		rc = send_frame(p, request, net_frame_arp(request, &ends, false, probe));
 		while (!rc) {
@@ -222,7 +222,7 @@ static int send_one(struct ping *p)
 {
 	uint16_t seq = (uint16_t)++p->nr_sent;
 
-	p->sent_ns[seq] = virtio_vdpa_now_ns();
+	p->sent_ns[seq] = clock_now_ns();
 	p->answered[seq] = false;
 	return send_frame(p, p->frame, make_request(p, seq));
 }
@@ -272,7 +272,7 @@ static void print_answer(const struct ping *p, const struct net_seen *seen, int6
 /* Return: is a request answered by it? */
 static bool take_answer(struct ping *p, const struct net_seen *seen)
 {
-	int64_t ns = virtio_vdpa_now_ns() - p->sent_ns[seen->seq];
+	int64_t ns = clock_now_ns() - p->sent_ns[seen->seq];
 
 	if (p->sent_ns[seen->seq] == 0)
 		return false; /* never asked */
@@ -323,7 +323,7 @@ static int collect(struct ping *p, int64_t deadline, bool all)
 static int exchange(struct ping *p)
 {
 	uint32_t count = p->o->count;
-	int64_t next = virtio_vdpa_now_ns(), interval = p->o->interval_ns;
+	int64_t next = clock_now_ns(), interval = p->o->interval_ns;
 	int rc = 0;
 
 	p->began_ns = next;
@@ -332,9 +332,8 @@ static int exchange(struct ping *p)
 
 		rc = send_one(p);
 		/* As fast as they come back, or one an interval; the last has all the time there is. */
-		next = last || interval == 0 ? virtio_vdpa_now_ns() + p->o->wait_ns
-					     : next + interval;
-		while (!rc && !*p->stop && virtio_vdpa_now_ns() < next) {
+		next = last || interval == 0 ? clock_now_ns() + p->o->wait_ns : next + interval;
+		while (!rc && !*p->stop && clock_now_ns() < next) {
 			rc = collect(p, next, last || interval == 0);
 			if (last || interval == 0)
 				break;
@@ -375,7 +374,7 @@ static void print_summary(const struct ping *p)
 		printf("+%llu errors, ", (unsigned long long)p->nr_error);
 	printf("%llu%% loss, time %lld ms\n",
 	       (unsigned long long)(p->nr_sent ? lost * 100 / p->nr_sent : 0),
-	       (long long)((virtio_vdpa_now_ns() - p->began_ns) / NS_PER_MS));
+	       (long long)((clock_now_ns() - p->began_ns) / NS_PER_MS));
 	if (p->nr_back)
 		printf("rtt min/avg/max = %.3f/%.3f/%.3f ms\n", (double)p->min_ns / NS_PER_MS,
 		       (double)p->sum_ns / (double)p->nr_back / NS_PER_MS,

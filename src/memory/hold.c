@@ -15,12 +15,12 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/resource.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/trace.h"
 #include "memory/pin.h"
 
-#define AGE_NS (INT64_C(600) * 1000000000) /* a guest's reboot takes minutes at most */
+#define AGE_NS (600 * NS_PER_SEC) /* a guest's reboot takes minutes at most */
 
 struct memory_hold {
 	unsigned int refs; /* atomic */
@@ -49,14 +49,6 @@ static struct pin_list oldest GUARDED_BY(memory_pins_lock) = TAILQ_HEAD_INITIALI
 static unsigned int nr_waiting; /* atomic; written under the table lock */
 static int64_t max_age_ns = AGE_NS;
 static __thread enum memory_got last_got;
-
-static int64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
-}
 
 void memory_hold_set_age(int64_t ns)
 {
@@ -140,7 +132,7 @@ static void insert(struct memory_pin *pin) REQUIRES(memory_pins_lock)
 {
 	RB_INSERT(pin_tree, &waiting, pin);
 	TAILQ_INSERT_TAIL(&oldest, pin, lru);
-	pin->since_ns = now_ns();
+	pin->since_ns = clock_now_ns();
 	__atomic_fetch_add(&nr_waiting, 1, __ATOMIC_RELAXED);
 	pin->hold->counters.nr_held++;
 	pin->hold->counters.held_bytes += pin->end - pin->first;
@@ -383,7 +375,8 @@ void memory_hold_destroy(struct memory_hold *hold)
 
 int64_t hold_expire(void)
 {
-	int64_t now = now_ns(), age = __atomic_load_n(&max_age_ns, __ATOMIC_RELAXED), left = -1;
+	int64_t now = clock_now_ns(), age = __atomic_load_n(&max_age_ns, __ATOMIC_RELAXED),
+		left = -1;
 	struct memory_pin *pin;
 
 	pins_lock();

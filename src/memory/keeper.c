@@ -10,9 +10,9 @@
 #include <poll.h>
 #include <pthread.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/thread.h"
 #include "memory/pin.h"
@@ -48,7 +48,7 @@ static bool sleep_on(int *psi_fd, int ms)
 
 static int wait_ms(int64_t left_ns)
 {
-	int64_t ms = left_ns / 1000000 + 1;
+	int64_t ms = left_ns / NS_PER_MS + 1;
 
 	if (left_ns < 0)
 		return IDLE_MS;

@@ -19,9 +19,9 @@
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/thread.h"
@@ -85,14 +85,6 @@ static void let_go(struct held_fd *held)
 	held->fd = -1;
 }
 
-static int64_t now_ns(void)
-{
-	struct timespec ts;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
-}
-
 /* ---- one connection ---- */
 
 static void drop(struct connection *c)
@@ -105,8 +97,8 @@ static void drop(struct connection *c)
 
 static void set_deadline(struct connection *c, unsigned int ms)
 {
-	c->active = now_ns();
-	c->deadline = c->active + ms * INT64_C(1000000);
+	c->active = clock_now_ns();
+	c->deadline = c->active + ms * NS_PER_MS;
 }
 
 /* Return: false if the connection is lost */
@@ -267,7 +259,7 @@ static void fill(const struct mgmt_server *server, struct pollfd *fds)
 /* Drop who is late. Return: ms until the next one would be, -1 for none */
 static int expire(struct mgmt_server *server)
 {
-	int64_t now = now_ns(), next = INT64_MAX;
+	int64_t now = clock_now_ns(), next = INT64_MAX;
 
 	for (unsigned int i = 0; i < MGMT_SERVER_CLIENTS_MAX; i++) {
 		struct connection *c = &server->connections[i];
@@ -277,7 +269,7 @@ static int expire(struct mgmt_server *server)
 		if (c->sock.fd >= 0 && c->deadline < next)
 			next = c->deadline;
 	}
-	return next == INT64_MAX ? -1 : (int)((next - now) / 1000000 + 1);
+	return next == INT64_MAX ? -1 : (int)((next - now) / NS_PER_MS + 1);
 }
 
 static void *server_main(void *arg)

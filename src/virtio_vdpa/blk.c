@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/refuse.h"
 #include "virtio_vdpa/blk.h"
@@ -24,7 +25,6 @@
 #define RING_MAX    256u
 #define SEGS_MAX    254u /* data segments of a request */
 #define SEG_LEN_MAX (1u << 20)
-#define NS_PER_MS   1000000LL
 #define NO_STATUS   0xff
 
 struct virtio_blk {
@@ -222,7 +222,7 @@ static int status_to_errno(const struct virtio_blk *blk, uint32_t type)
 static int run(struct virtio_blk *blk, uint32_t type, uint64_t sector, unsigned int nr_data,
 	       bool in)
 {
-	int64_t deadline = virtio_vdpa_now_ns() + blk->timeout_ms * NS_PER_MS;
+	int64_t deadline = clock_now_ns() + blk->timeout_ms * NS_PER_MS;
 	uint64_t want = 1;
 	uint32_t len;
 	void *cookie;

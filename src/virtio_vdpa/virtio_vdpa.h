@@ -105,7 +105,7 @@ void virtio_vdpa_vq_kick(struct virtio_vdpa_vq *vq);
 int virtio_vdpa_vq_get(struct virtio_vdpa_vq *vq, void **cookie, uint32_t *len) HF_MUST_CHECK;
 /**
  * virtio_vdpa_vq_wait() - as virtio_vdpa_vq_get(), but wait for one
- * @deadline_ns: on CLOCK_MONOTONIC
+ * @deadline_ns: as clock_now_ns() tells time
  * Return: as there, never 0; -ETIMEDOUT; -EIO the device needs a reset; -EINTR a signal came
  */
 int virtio_vdpa_vq_wait(struct virtio_vdpa_vq *vq, int64_t deadline_ns, void **cookie,
@@ -113,7 +113,5 @@ int virtio_vdpa_vq_wait(struct virtio_vdpa_vq *vq, int64_t deadline_ns, void **c
 /** virtio_vdpa_vq_arm() - before poll(2) on virtio_vdpa_vq_fd(): empties it and asks for a call.
  * Return: true if something is completed already */
 bool virtio_vdpa_vq_arm(struct virtio_vdpa_vq *vq);
-/** virtio_vdpa_now_ns() - CLOCK_MONOTONIC */
-int64_t virtio_vdpa_now_ns(void);
 
 #endif

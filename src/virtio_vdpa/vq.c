@@ -14,9 +14,9 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/refuse.h"
@@ -27,7 +27,6 @@
 #define TABLE_ENTRY  16     /* bytes */
 #define PACKED_FRESH 0x8000 /* slot 0, wrap counter 1 */
 #define SEGS_MAX     1024u
-#define NS_PER_MS    1000000
 
 /* ---- memory ---- */
 
@@ -347,18 +346,10 @@ bool virtio_vdpa_vq_arm(struct virtio_vdpa_vq *vq)
 	return !vq->dead && ring_driver_cb_enable(vq->ring);
 }
 
-int64_t virtio_vdpa_now_ns(void)
-{
-	struct timespec ts;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000000000LL + ts.tv_nsec;
-}
-
 static int wait_for_call(const struct virtio_vdpa_vq *vq, int64_t deadline_ns)
 {
 	struct pollfd pfd = {.fd = vq->call_fd, .events = POLLIN};
-	int64_t left = deadline_ns - virtio_vdpa_now_ns();
+	int64_t left = deadline_ns - clock_now_ns();
 
 	if (left <= 0)
 		return refuse(-ETIMEDOUT, "device %s does not answer on virtqueue %u",

@@ -19,6 +19,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mutex.h"
 #include "base/refuse.h"
@@ -98,17 +99,18 @@ static void start_log(void)
 	log_path = strdup(path);
 }
 
-static int64_t now_ns(clockid_t clock)
+/* Of the day, as people read it; how long a call takes is told by the one clock. */
+static int64_t wall_clock_us(void)
 {
 	struct timespec ts;
 
-	clock_gettime(clock, &ts);
-	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+	(void)clock_gettime(CLOCK_REALTIME, &ts);
+	return (int64_t)ts.tv_sec * US_PER_S + ts.tv_nsec / NS_PER_US;
 }
 
 static void begin_line(struct call *call, unsigned int minor)
 {
-	int64_t us = now_ns(CLOCK_REALTIME) / 1000;
+	int64_t us = wall_clock_us();
 	int64_t s;
 
 	s = us / US_PER_S + gmt_offset;
@@ -120,7 +122,7 @@ static void begin_line(struct call *call, unsigned int minor)
 	if (node_count() > 1)
 		fprintf(call->log, "[vhost-vdpa-%u] ", minor);
 	refuse_clear();
-	call->start_ns = now_ns(CLOCK_MONOTONIC);
+	call->start_ns = clock_now_ns();
 }
 
 static void print_refusal(FILE *f, int err)
@@ -137,7 +139,7 @@ static void print_refusal(FILE *f, int err)
 
 static void end_line(struct call *call, long rc)
 {
-	int64_t us = (now_ns(CLOCK_MONOTONIC) - call->start_ns) / 1000;
+	int64_t us = (clock_now_ns() - call->start_ns) / NS_PER_US;
 
 	fputs(" = ", call->log);
 	if (rc < 0)

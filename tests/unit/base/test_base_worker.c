@@ -201,12 +201,10 @@ struct busy {
 static bool poll_busy(void *arg)
 {
 	struct busy *busy = arg;
-	struct timespec start, now;
+	int64_t end = clock_now_ns() + 20 * NS_PER_US;
 
-	clock_gettime(CLOCK_MONOTONIC, &start);
-	do
-		clock_gettime(CLOCK_MONOTONIC, &now);
-	while ((now.tv_sec - start.tv_sec) * 1000000000L + now.tv_nsec - start.tv_nsec < 20000);
+	while (clock_now_ns() < end)
+		;
 	if (__atomic_fetch_add(&busy->nr_batches, 1, __ATOMIC_RELAXED) == 0)
 		event_give(busy->started);
 	return true;

@@ -5,6 +5,7 @@
  * the holes between what is mapped are poisoned under the address sanitizer, and hold a pattern that
  * must survive elsewhere. HOLDFAST_TEST_SEED repeats a run.
  */
+#include "base/clock.h"
 #include "support.h"
 
 #include <errno.h>
@@ -12,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/asan_interface.h>
@@ -26,7 +26,7 @@
 #define ROUNDS     10000
 #define OPS        60
 #define HELD_MAX   64
-#define RUN_MAX_NS 4000000000ULL /* the loop ends early on a slow machine */
+#define RUN_MAX_NS (4 * NS_PER_SEC) /* the loop ends early on a slow machine */
 
 /* What is mapped, by offset in the lane; everything else is a hole. */
 static const struct {
@@ -274,25 +274,18 @@ static void fuzz_round(struct fuzz *f)
 	lane_fini(&f->l);
 }
 
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000U + (uint64_t)ts.tv_nsec;
-}
-
 static void ring_any_call_hostile_memory_stays_inside(void **state)
 {
 	static struct fuzz f;
-	uint64_t seed = random_seed(), end = now_ns() + RUN_MAX_NS;
+	uint64_t seed = random_seed();
+	int64_t end = clock_now_ns() + RUN_MAX_NS;
 	unsigned int round = 0;
 
 	world_init(&f.w, 1);
 	world_unmap(&f.w, 0, LANE_LEN);
 	for (size_t i = 0; i < ARRAY_LEN(windows); i++)
 		world_map(&f.w, windows[i].off, windows[i].len, windows[i].perm);
-	for (; round < ROUNDS && now_ns() < end; round++) {
+	for (; round < ROUNDS && clock_now_ns() < end; round++) {
 		f.rnd = seed + round;
 		fuzz_round(&f);
 	}

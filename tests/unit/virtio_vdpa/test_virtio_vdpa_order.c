@@ -14,6 +14,7 @@
 #include <linux/virtio_ring.h>
 
 #include "../vhost_vdpa/recorder.h"
+#include "base/clock.h"
 #include "base/refuse.h"
 #include "vhost_vdpa/vhost_vdpa.h"
 #include "virtio_vdpa/virtio_vdpa.h"
@@ -374,7 +375,7 @@ static void device_in_use_is_not_unbound_but_by_force(void **state)
 	assert_int_equal(vdpa_unbind_force(&f.rec->dev), 0);
 	recorder_reads(f.rec, "reset()\nset_config_cb(none)\nset_vq_ready(0, 0)\n"
 			      "set_vq_cb(0, none)\n");
-	assert_int_equal(virtio_vdpa_vq_wait(vq, virtio_vdpa_now_ns(), &cookie, &len), -ENODEV);
+	assert_int_equal(virtio_vdpa_vq_wait(vq, clock_now_ns(), &cookie, &len), -ENODEV);
 	virtio_vdpa_vq_kick(vq);
 	assert_int_equal(virtio_vdpa_read_config(f.v, 0, &byte, 1), -ENODEV);
 	assert_int_equal(virtio_vdpa_write_config(f.v, 0, &byte, 1), -ENODEV);
@@ -464,7 +465,7 @@ static void used_elements_that_make_no_sense_kill_the_queue(void **state)
 		{1, UINT32_MAX, 64, -EPROTO},
 		{2, 0, 64, 1}, /* true once ... */
 	};
-	int64_t deadline = virtio_vdpa_now_ns() + 5000000000LL;
+	int64_t deadline = clock_now_ns() + 5000000000LL;
 	char memory[64];
 	struct virtio_vdpa_buf buf = {memory, sizeof(memory)};
 	struct virtio_vdpa_vq *vq;
@@ -525,13 +526,13 @@ static void waiting_ends_by_the_deadline_or_a_needed_reset(void **state)
 	assert_int_equal(virtio_vdpa_driver_ok(f.v), 0);
 	assert_int_equal(virtio_vdpa_vq_add(vq, &buf, 0, 1, memory), 0);
 	virtio_vdpa_vq_kick(vq);
-	assert_int_equal(virtio_vdpa_vq_wait(vq, virtio_vdpa_now_ns() + 1000000, &cookie, &len),
+	assert_int_equal(virtio_vdpa_vq_wait(vq, clock_now_ns() + 1000000, &cookie, &len),
 			 -ETIMEDOUT);
 	f.rec->ops.kick_vq = needs_reset_kick;
 	assert_int_equal(virtio_vdpa_vq_add(vq, &buf, 0, 1, memory), 0);
 	virtio_vdpa_vq_kick(vq);
-	assert_int_equal(
-		virtio_vdpa_vq_wait(vq, virtio_vdpa_now_ns() + 5000000000LL, &cookie, &len), -EIO);
+	assert_int_equal(virtio_vdpa_vq_wait(vq, clock_now_ns() + 5000000000LL, &cookie, &len),
+			 -EIO);
 	assert_int_equal(virtio_vdpa_vq_add(vq, &buf, 0, 0, memory), -EINVAL);
 	assert_int_equal(virtio_vdpa_vq_add(vq, &buf, 0, UINT32_MAX, memory), -EINVAL);
 	assert_int_equal(virtio_vdpa_vq_add(vq, &buf, 0, 1, NULL), -EINVAL);
