@@ -30,6 +30,21 @@ int fd_dup(int fd)
 	return copy < 0 ? -errno : copy;
 }
 
+int fd_open_output(const char *path, mode_t mode)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, mode);
+	int flags, err;
+
+	if (fd < 0)
+		return -errno;
+	flags = fcntl(fd, F_GETFL);
+	if (flags >= 0 && fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) == 0)
+		return fd;
+	err = -errno;
+	fd_close(&fd);
+	return err;
+}
+
 int fd_is_eventfd(int fd)
 {
 	static const char expected[] = "anon_inode:[eventfd]";

@@ -4,6 +4,7 @@
 #define HOLDFAST_BASE_FD_H
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 #include "base/compiler.h"
 
@@ -12,6 +13,11 @@ void fd_close(int *fd);
 
 /** fd_dup() - duplicate with close-on-exec. Return: the new fd or -errno (-EBADF) */
 int fd_dup(int fd) HF_MUST_CHECK;
+
+/** fd_open_output() - a file that is written afresh: made, or emptied; never waits for a pipe's reader
+ * @mode: permission bits of a new file, before the umask
+ * Return: a blocking fd; -ENXIO a pipe that nobody reads, or a socket; -EISDIR; other -errno */
+int fd_open_output(const char *path, mode_t mode) HF_MUST_CHECK;
 
 /** fd_is_eventfd() - Return: 1 yes, 0 no, -EBADF not an open fd */
 int fd_is_eventfd(int fd) HF_MUST_CHECK;

@@ -7,7 +7,18 @@
 #include <string.h>
 
 #include "base/compiler.h"
+#include "base/fd.h"
 #include "bench/downtime.h"
+
+static int start(const char *path, FILE **f)
+{
+	int fd = fd_open_output(path, 0666);
+
+	*f = fd < 0 ? NULL : fdopen(fd, "w");
+	if (!*f && fd >= 0)
+		fd_close(&fd);
+	return *f ? 0 : fd < 0 ? fd : -ENOMEM;
+}
 
 static int finish(FILE *f, int err)
 {
@@ -41,10 +52,11 @@ static void write_names(FILE *f, const struct dt_record *rec)
 int dt_write_trace(const char *path, const struct dt_record *rec)
 {
 	int64_t first = rec->nr_events ? rec->events[0].start_ns : 0;
-	FILE *f = fopen(path, "we");
+	FILE *f;
+	int err = start(path, &f);
 
-	if (!f)
-		return -errno;
+	if (err)
+		return err;
 	fputs("{\"displayTimeUnit\": \"ns\", \"traceEvents\": [\n", f);
 	write_names(f, rec);
 	for (size_t i = 0; i < rec->nr_events; i++) {
@@ -168,11 +180,11 @@ static void write_line(FILE *f, const struct scale *s, struct dt_result *results
 int dt_write_plot(const char *path, struct dt_result *results, size_t nr)
 {
 	struct scale s = scale_of(results, nr);
-	FILE *f = fopen(path, "we");
-	int legend_y = TOP + 10;
+	FILE *f;
+	int legend_y = TOP + 10, err = start(path, &f);
 
-	if (!f)
-		return -errno;
+	if (err)
+		return err;
 	fprintf(f,
 		"<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" "
 		"font-family=\"sans-serif\" font-size=\"12\">\n"

@@ -18,6 +18,8 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 
+#include "base/fd.h"
+
 enum { SECTIONS = 13, CHECK_NODES_MAX = 16 };
 
 /* So many checks in a row without an end: the device hangs, and will not do better. */
@@ -479,11 +481,19 @@ static int parse(int argc, char **argv, struct check_options *opts)
 	return 0;
 }
 
+static void junit_failed(const char *path, int err)
+{
+	fprintf(stderr, "holdfast check: cannot write %s: %s\n", path, strerror(err));
+}
+
 static int open_junit(const char *path, FILE **file)
 {
-	*file = fopen(path, "we");
+	int fd = fd_open_output(path, 0666);
+
+	*file = fd < 0 ? NULL : fdopen(fd, "w");
 	if (!*file) {
-		fprintf(stderr, "holdfast check: cannot write %s: %s\n", path, strerror(errno));
+		junit_failed(path, fd < 0 ? -fd : errno);
+		fd_close(&fd);
 		return -EIO;
 	}
 	fputs("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuite name=\"vhost-vdpa\">\n",
@@ -494,7 +504,7 @@ static int open_junit(const char *path, FILE **file)
 static int check_nodes(struct check_device *devs, size_t nr, const struct check_options *opts)
 {
 	FILE *junit = NULL;
-	int status = 0;
+	int status = 0, failed;
 
 	if (opts->junit && open_junit(opts->junit, &junit))
 		return 2;
@@ -504,8 +514,11 @@ static int check_nodes(struct check_device *devs, size_t nr, const struct check_
 		status = run_all(devs, nr, opts, junit);
 	if (junit) {
 		fputs("</testsuite>\n", junit);
-		if (fclose(junit))
+		failed = ferror(junit);
+		if (fclose(junit) || failed) {
+			junit_failed(opts->junit, failed ? EIO : errno);
 			status = 2;
+		}
 	}
 	return status;
 }

@@ -4,13 +4,13 @@
  * HOLDFAST_LOG. The library is the one beside the executable (a build folder), or else the installed one.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/fd.h"
 #include "base/refuse.h"
 #include "cli/cli.h"
 #include "cli/devices.h"
@@ -128,10 +128,12 @@ static int set_log(const char *who, const char *log)
 
 	if (!log)
 		return unsetenv("HOLDFAST_LOG") ? CLI_EXIT_FAILED : 0;
-	fd = open(log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0644);
+	fd = fd_open_output(log, 0644);
 	if (fd >= 0) {
 		close(fd);
 		full = realpath(log, NULL);
+	} else {
+		errno = -fd;
 	}
 	if (!full || setenv("HOLDFAST_LOG", full, 1)) {
 		fprintf(stderr, "%s: cannot write the log '%s': %s\n", who, log, strerror(errno));

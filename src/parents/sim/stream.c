@@ -182,8 +182,8 @@ static int start_listening(struct stream *s)
 	int fd = socket_name_listen(&s->name, s->addr.sun_path, 0, 4);
 
 	if (fd < 0)
-		return refuse(fd, "stream '%s': cannot listen: %s: %s", s->addr.sun_path,
-			      refuse_reason(), strerror(-fd));
+		return refuse(fd, "stream '%s': %s: %s", s->addr.sun_path, refuse_reason(),
+			      strerror(-fd));
 	s->listen_fd = fd;
 	return 0;
 }

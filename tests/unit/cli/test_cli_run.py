@@ -6,6 +6,7 @@ import os
 import resource
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -267,6 +268,69 @@ class Sockets(Case):
         self.assertEqual(self.sockets(), {"%d.sock" % process.pid})
         done = holdfast("dev", "--pid", str(process.pid), "show", env=self.env)
         self.assertEqual((done.returncode, self.sockets()), (1, set()), done.stderr)
+
+
+class Paths(Case):
+    """Every option that names a file, with everything that is not the file it wants."""
+
+    def setUp(self):
+        self.folder = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, self.folder)
+        self.fifo, self.dir, self.live, self.file, self.link = (
+            os.path.join(self.folder, name) for name in ("fifo", "dir", "live", "file", "link"))
+        os.mkfifo(self.fifo)
+        os.mkdir(self.dir)
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.addCleanup(self.socket.close)
+        self.socket.bind(self.live)
+        self.socket.listen()
+        with open(self.file, "w", encoding="ascii") as file:
+            file.write("mine")
+        os.symlink(self.file, self.link)
+        self.before = self.look()
+
+    def look(self):
+        with open(self.file, encoding="ascii") as file:
+            return file.read(), {name: os.lstat(os.path.join(self.folder, name)).st_ino
+                                 for name in os.listdir(self.folder)}
+
+    def assert_refused(self, path, done):
+        self.assertIn(done.returncode, (1, 2))
+        self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
+        self.assertIn(path, done.stderr)
+        self.assertEqual(self.look(), self.before)
+
+    def test_log(self):
+        for path in (self.fifo, self.dir, self.live):
+            self.assert_refused(path, run("--log", path, "--", "true"))
+
+    def test_junit(self):
+        for path in (self.fifo, self.dir, self.live, "/dev/full"):
+            self.assert_refused(path, holdfast("check", "-d", "mgmtdev vdpasim_net", "--match", "nothing",
+                                               "--junit", path))
+
+    def test_bench_trace_and_plot(self):
+        for option, path in (("--trace", self.fifo), ("--plot", self.fifo), ("--plot", self.dir),
+                             ("--trace", "/dev/full"), ("--plot", self.live)):
+            self.assert_refused(path, holdfast("bench", "downtime", "--memory", "64M", "--client", "persist",
+                                               "--repeat", "1", "--remap-repeat", "1", option, path))
+
+    def test_control(self):
+        for path in (self.fifo, self.dir, self.live, self.file, self.link):
+            self.assert_refused(path, run("--control", path, "--", "true"))
+
+    def test_stream_that_listens(self):
+        for path in (self.fifo, self.dir, self.live, self.file, self.link):
+            self.assert_refused(path, run("-d", "backend stream,path=%s,listen" % path, "--", "true"))
+
+    def test_file_of_a_disk(self):
+        for path in (self.fifo, self.dir, self.live, "/dev/full"):
+            self.assert_refused(path, run("-d", "mgmtdev vdpasim_blk backend file,path=" + path, "--", "true"))
+
+    def test_disk_is_read_into_a_file(self):
+        for path in (self.dir, self.live, "/dev/full"):
+            self.assert_refused(path, holdfast("blk", "read", "-d", "mgmtdev vdpasim_blk", "-n", "512",
+                                               "-f", path))
 
 
 class Help(Case):
