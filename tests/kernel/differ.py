@@ -141,6 +141,7 @@ def cases():
     yield 'absent differs', verdict(good, {'a.b': 'ok'}) == (['a.c'], [], 0)
     yield 'new differs', verdict({'a.b': 'ok'}, good) == (['a.c'], [], 0)
     yield 'rule', verdict(good, {'a.b': 'skip', 'a.c': 'skip'}, rule) == ([], ['a.b'], 0)
+    yield 'rule of a failure', verdict({'a.b': 'fail', 'a.c': 'skip'}, good, 'a.* fail ok newer') == ([], ['a.b'], 0)
     yield 'rule of another result', verdict(good, {'a.b': 'fail', 'a.c': 'skip'}, rule) == (['a.b'], [], 1)
     yield 'rule of another check', verdict(good, {'a.b': 'skip', 'a.c': 'skip'},
                                            'b.* ok skip because') == (['a.b'], [], 1)
