@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/iov.h"
 #include "base/log.h"
 #include "base/trace.h"
 #include "ring/engine.h"
@@ -363,22 +364,10 @@ void ring_unpop(struct ring *ring, const struct ring_chain *chains, unsigned int
 static HF_COLD void mark_written(struct ring *ring, const struct ring_chain *chain, uint64_t off,
 				 uint64_t len)
 {
-	if (!ring->dirty.buffers)
-		return;
-	for (uint32_t i = 0; i < chain->nr_in && len > 0; i++) {
-		uint64_t part = chain->in[i].iov_len;
+	struct iov_walk w = iov_walk_from(chain->in, chain->nr_in, off, len);
 
-		if (off >= part) {
-			off -= part;
-			continue;
-		}
-		part -= off;
-		if (part > len)
-			part = len;
-		ring->ops.dirty(ring->arg, chain->in_iova[i] + off, part);
-		len -= part;
-		off = 0;
-	}
+	while (ring->dirty.buffers && iov_walk_next(&w))
+		ring->ops.dirty(ring->arg, chain->in_iova[w.idx] + w.off, w.len);
 }
 
 void ring_wrote(struct ring *ring, const struct ring_chain *chain, uint64_t off, uint64_t len)

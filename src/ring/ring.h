@@ -34,6 +34,7 @@
 #include <sys/uio.h>
 
 #include "base/compiler.h"
+#include "base/iov.h"
 #include "base/types.h"
 #include "iotlb/iotlb.h"
 
@@ -215,7 +216,16 @@ bool ring_kick_enable(struct ring *ring);
 bool ring_kick_is_disabled(const struct ring *ring);
 
 /** Copy between a chain's pieces and plain memory. Return: bytes copied, at most what the pieces hold past @off */
-size_t ring_chain_read(const struct ring_chain *chain, size_t off, void *dst, size_t len);
-size_t ring_chain_write(const struct ring_chain *chain, size_t off, const void *src, size_t len);
+static inline size_t ring_chain_read(const struct ring_chain *chain, size_t off, void *dst,
+				     size_t len)
+{
+	return iov_read(chain->out, chain->nr_out, off, dst, len);
+}
+
+static inline size_t ring_chain_write(const struct ring_chain *chain, size_t off, const void *src,
+				      size_t len)
+{
+	return iov_write(chain->in, chain->nr_in, off, src, len);
+}
 
 #endif

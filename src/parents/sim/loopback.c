@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/iov.h"
 #include "base/refuse.h"
 #include "net.h"
 
@@ -47,7 +48,7 @@ static bool header_fits(const struct simnet *net, uint8_t *hdr, size_t len)
 	       (gso == VIRTIO_NET_HDR_GSO_TCPV6 && (offloads & F(GUEST_TSO6)));
 }
 
-/* Everything behind the header, to behind the header. */
+/* Everything behind the header, to behind the header. Written out, for a frame in pieces is the data path, too. */
 static void copy_payload(const struct ring_chain *tx, const struct iovec *in, unsigned int nr_in,
 			 size_t hdr_len)
 {
@@ -67,7 +68,7 @@ static void copy_payload(const struct ring_chain *tx, const struct iovec *in, un
 		if (likely(at + part <= in[0].iov_len))
 			memcpy((char *)in[0].iov_base + at, base, part);
 		else
-			(void)simnet_iov_write(in, nr_in, at, base, part);
+			(void)iov_write(in, nr_in, at, base, part);
 		at += part;
 	}
 }
@@ -174,7 +175,7 @@ static size_t loop_one(struct simnet_rx *rx, const struct ring_chain *tx)
 		loop_plain(rx, tx, hdr, in[0].iov_base);
 		return len - hdr_len;
 	}
-	(void)simnet_iov_write(in, nr_in, 0, hdr, hdr_len);
+	(void)iov_write(in, nr_in, 0, hdr, hdr_len);
 	copy_payload(tx, in, nr_in, hdr_len);
 	simnet_rx_commit(rx, len);
 	return len - hdr_len;

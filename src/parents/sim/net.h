@@ -247,10 +247,6 @@ void simnet_rx_commit(struct simnet_rx *rx, size_t len);
 void simnet_rx_end(struct simnet_rx *rx);
 /** simnet_rx_batch() - from backend to ring. Return: more is there */
 bool simnet_rx_batch(struct simnet_pair *pair);
-/** simnet_copy_iov() - @src is plain memory; copies what fits behind @off. Return: bytes */
-size_t simnet_iov_write(const struct iovec *iov, unsigned int n, size_t off, const void *src,
-			size_t len);
-size_t simnet_iov_read(const struct iovec *iov, unsigned int n, size_t off, void *dst, size_t len);
 
 /* ---- net_tx.c ---- */
 /** simnet_tx_again() - after a batch of @n chains that ended with @err. Return: poll again without a kick */

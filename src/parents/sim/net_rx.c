@@ -12,50 +12,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/iov.h"
 #include "net.h"
-
-size_t simnet_iov_write(const struct iovec *iov, unsigned int n, size_t off, const void *src,
-			size_t len)
-{
-	size_t done = 0;
-
-	for (unsigned int i = 0; i < n && done < len; i++) {
-		size_t part = iov[i].iov_len;
-
-		if (off >= part) {
-			off -= part;
-			continue;
-		}
-		part -= off;
-		if (part > len - done)
-			part = len - done;
-		memcpy((char *)iov[i].iov_base + off, (const char *)src + done, part);
-		done += part;
-		off = 0;
-	}
-	return done;
-}
-
-size_t simnet_iov_read(const struct iovec *iov, unsigned int n, size_t off, void *dst, size_t len)
-{
-	size_t done = 0;
-
-	for (unsigned int i = 0; i < n && done < len; i++) {
-		size_t part = iov[i].iov_len;
-
-		if (off >= part) {
-			off -= part;
-			continue;
-		}
-		part -= off;
-		if (part > len - done)
-			part = len - done;
-		memcpy((char *)dst + done, (const char *)iov[i].iov_base + off, part);
-		done += part;
-		off = 0;
-	}
-	return done;
-}
 
 void simnet_rx_begin(struct simnet_rx *rx, struct simnet_pair *pair)
 {
@@ -196,8 +154,8 @@ static bool frame_wanted(struct simnet_rx *rx, const struct iovec *iov, unsigned
 
 	if (f->promisc)
 		return true;
-	head_len = simnet_iov_read(iov, n, hdr_len, head,
-				   len - hdr_len < sizeof(head) ? len - hdr_len : sizeof(head));
+	head_len = iov_read(iov, n, hdr_len, head,
+			    len - hdr_len < sizeof(head) ? len - hdr_len : sizeof(head));
 	return simnet_filter_wants(f, head, head_len);
 }
 
@@ -211,7 +169,7 @@ static enum rx_step place_held(struct simnet_rx *rx)
 	unsigned int n = simnet_rx_gather(rx, len, &room);
 
 	if (room >= len) {
-		(void)simnet_iov_write(pair->iov, n, 0, pair->held, len);
+		(void)iov_write(pair->iov, n, 0, pair->held, len);
 		simnet_rx_commit(rx, len);
 	} else if (pair->net->mergeable && rx->err == 0 && rx->nr - rx->head < pair->rx->use.num) {
 		return RX_NO_BUFFER; /* more buffers may come */

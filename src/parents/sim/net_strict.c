@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/iov.h"
 #include "net.h"
 
 #define PAGE_LEN 4096
@@ -32,26 +33,18 @@ static bool strict_wants(struct simnet *net, const uint8_t *frame, size_t len)
 static int strict_copy(const struct iovec *iov, uint32_t nr, size_t off, void *buf, size_t len,
 		       bool to_client)
 {
-	size_t done = 0;
+	struct iov_walk w = iov_walk_from(iov, nr, off, len);
+	char *plain = buf;
 
-	for (uint32_t i = 0; i < nr && done < len; i++) {
-		size_t part = iov[i].iov_len;
-
-		if (off >= part) {
-			off -= part;
-			continue;
-		}
-		part = part - off < len - done ? part - off : len - done;
-		if (!iov[i].iov_base)
+	for (; iov_walk_next(&w); plain += w.len) {
+		if (!iov[w.idx].iov_base)
 			return -EFAULT;
 		if (to_client)
-			memcpy((char *)iov[i].iov_base + off, (char *)buf + done, part);
+			memcpy(iov_walk_base(&w), plain, w.len);
 		else
-			memcpy((char *)buf + done, (char *)iov[i].iov_base + off, part);
-		done += part;
-		off = 0;
+			memcpy(plain, iov_walk_base(&w), w.len);
 	}
-	return (int)done;
+	return (int)(plain - (char *)buf);
 }
 
 static int strict_pull(const struct ring_chain *chain, size_t off, void *buf, size_t len)

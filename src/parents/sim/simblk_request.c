@@ -14,6 +14,7 @@
 #include <linux/virtio_blk.h>
 #include <string.h>
 
+#include "base/iov.h"
 #include "base/log.h"
 #include "simblk_internal.h"
 
@@ -37,22 +38,15 @@ static bool is_mapped(const struct iovec *iov, uint32_t nr, uint64_t len)
 static bool slice(const struct iovec *iov, uint32_t nr, uint64_t off, uint64_t len,
 		  struct simblk_pieces *pieces)
 {
-	pieces->n = 0;
-	for (uint32_t i = 0; i < nr && len > 0; i++) {
-		uint64_t part = iov[i].iov_len;
+	struct iov_walk w = iov_walk_from(iov, nr, off, len);
 
-		if (off >= part) {
-			off -= part;
-			continue;
-		}
-		if (!iov[i].iov_base)
+	pieces->n = 0;
+	while (iov_walk_next(&w)) {
+		if (!iov[w.idx].iov_base)
 			return false;
-		part = part - off < len ? part - off : len;
-		pieces->iov[pieces->n++] = (struct iovec){(char *)iov[i].iov_base + off, part};
-		len -= part;
-		off = 0;
+		pieces->iov[pieces->n++] = (struct iovec){iov_walk_base(&w), w.len};
 	}
-	return len == 0;
+	return w.left == 0;
 }
 
 bool simblk_req_in(const struct simblk_req *req, uint64_t len, struct simblk_pieces *pieces)

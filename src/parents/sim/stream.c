@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/iov.h"
 #include "base/log.h"
 #include "base/refuse.h"
 #include "base/socket_name.h"
@@ -286,21 +287,15 @@ static void NO_TSA stream_worker_stopping(struct simnet *net, struct vdpasim_wor
 static unsigned int frame_pieces(struct stream *s, const struct iovec *iov, unsigned int n,
 				 uint8_t *len_bytes, size_t *total)
 {
-	size_t skip = s->net->hdr_len, len = 0;
+	struct iov_walk w = iov_walk_from(iov, n, s->net->hdr_len, SIZE_MAX);
 	unsigned int nr = 1;
+	size_t len = 0;
 
-	for (unsigned int i = 0; i < n; i++) {
-		size_t part = iov[i].iov_len;
-
-		if (skip >= part) {
-			skip -= part;
-			continue;
-		}
+	while (iov_walk_next(&w)) {
 		if (nr == SIMNET_IOV_MAX)
 			return 0;
-		s->iov[nr++] = (struct iovec){(char *)iov[i].iov_base + skip, part - skip};
-		len += part - skip;
-		skip = 0;
+		s->iov[nr++] = (struct iovec){iov_walk_base(&w), w.len};
+		len += w.len;
 	}
 	for (unsigned int i = 0; i < LEN_BYTES; i++)
 		len_bytes[i] = (uint8_t)(len >> (8 * (LEN_BYTES - 1 - i)));
@@ -338,8 +333,8 @@ static int stream_send(struct simnet_pair *pair, const struct iovec *iov, unsign
 	if ((size_t)sent < total) {
 		s->torn = true;
 		s->tx_head = 0;
-		s->tx_len = simnet_iov_read(s->iov, (unsigned int)msg.msg_iovlen, (size_t)sent,
-					    s->tx, total - (size_t)sent);
+		s->tx_len = iov_read(s->iov, (unsigned int)msg.msg_iovlen, (size_t)sent, s->tx,
+				     total - (size_t)sent);
 		s->torn = false;
 	}
 	return 0;
@@ -379,8 +374,8 @@ static ssize_t take_frame(struct stream *s, const struct iovec *iov, unsigned in
 	s->rx_len -= LEN_BYTES + len;
 	if (len < SIMNET_ETH_LEN)
 		return -EINVAL;
-	(void)simnet_iov_write(iov, n, 0, header, hdr_len);
-	(void)simnet_iov_write(iov, n, hdr_len, s->rx + s->rx_head - len, len);
+	(void)iov_write(iov, n, 0, header, hdr_len);
+	(void)iov_write(iov, n, hdr_len, s->rx + s->rx_head - len, len);
 	return (ssize_t)(hdr_len + len);
 }
 

@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "base/fd.h"
+#include "base/iov.h"
 #include "base/log.h"
 #include "base/overflow.h"
 #include "base/refuse.h"
@@ -303,9 +304,39 @@ static void range_last_checks_bounds(void **state)
 	assert_false(range_contains(1, 5, 4, 3));
 }
 
+static void iov_walk_skips_visits_and_ends(void **state)
+{
+	char a[] = {'a', 'b', 'c'}, c[] = {'d', 'e'}, got[8] = "";
+	const struct iovec iov[] = {{a, 3}, {NULL, 0}, {c, 2}};
+	struct iov_walk w = iov_walk_from(iov, 3, 2, 2);
+
+	(void)state;
+	assert_true(iov_walk_next(&w));
+	assert_int_equal(w.idx, 0);
+	assert_ptr_equal(iov_walk_base(&w), a + 2);
+	assert_int_equal(w.len, 1);
+	assert_true(iov_walk_next(&w));
+	assert_int_equal(w.idx, 2); /* an empty piece is no part */
+	assert_int_equal(w.off, 0);
+	assert_int_equal(w.len, 1);
+	assert_false(iov_walk_next(&w));
+	assert_int_equal(w.left, 0);
+
+	assert_int_equal(iov_read(iov, 3, 1, got, sizeof(got)), 4);
+	assert_memory_equal(got, "bcde", 5);
+	assert_int_equal(iov_read(iov, 3, 5, got, 1), 0);
+	assert_int_equal(iov_read(iov, 3, 9, got, 1), 0);
+	assert_int_equal(iov_write(iov, 3, 2, "XYZ", 3), 3);
+	assert_memory_equal(a, "abX", 3);
+	assert_memory_equal(c, "YZ", 2);
+	assert_int_equal(iov_write(iov, 3, 4, "12", 2), 1);
+	assert_memory_equal(c, "Y1", 2);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(iov_walk_skips_visits_and_ends),
 		cmocka_unit_test(fd_close_keeps_errno_and_marks),
 		cmocka_unit_test(fd_dup_sets_close_on_exec),
 		cmocka_unit_test(fd_is_eventfd_tells_kinds),
