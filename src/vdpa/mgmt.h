@@ -100,6 +100,9 @@ struct vdpa_mgmt_table {
 	size_t nr;
 };
 
+/** vdpa_mac_parse() - six bytes like 52:54:00:12:34:56. Return: false if @word is anything else; @mac is unchanged then */
+bool vdpa_mac_parse(const char *word, uint8_t mac[6]) HF_MUST_CHECK;
+
 /**
  * vdpa_spec_parse() - read one SPEC
  * @mgmt: [lent] table of @nr_mgmt management devices

@@ -179,22 +179,28 @@ static int hex_digit(char c)
 	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
-static int parse_mac(const struct key *key, const char *word, struct vdpa_dev_config *config)
+bool vdpa_mac_parse(const char *word, uint8_t mac[6])
 {
-	uint8_t mac[6];
+	uint8_t got[6];
 
 	if (strlen(word) != 17)
-		return refuse(-ERANGE, "%s \"%s\" is not six bytes like 52:54:00:12:34:56",
-			      key->name, word);
+		return false;
 	for (int i = 0; i < 6; i++) {
 		int hi = hex_digit(word[3 * i]), lo = hex_digit(word[3 * i + 1]);
 
 		if (hi < 0 || lo < 0 || (i < 5 && word[3 * i + 2] != ':'))
-			return refuse(-ERANGE, "%s \"%s\" is not six bytes like 52:54:00:12:34:56",
-				      key->name, word);
-		mac[i] = (uint8_t)(hi << 4 | lo);
+			return false;
+		got[i] = (uint8_t)(hi << 4 | lo);
 	}
-	memcpy((char *)config + key->off, mac, sizeof(mac));
+	memcpy(mac, got, sizeof(got));
+	return true;
+}
+
+static int parse_mac(const struct key *key, const char *word, struct vdpa_dev_config *config)
+{
+	if (!vdpa_mac_parse(word, (uint8_t *)config + key->off))
+		return refuse(-ERANGE, "%s \"%s\" is not six bytes like 52:54:00:12:34:56",
+			      key->name, word);
 	return 0;
 }
 
