@@ -26,6 +26,10 @@ int fd_is_eventfd(int fd) HF_MUST_CHECK;
  * where the system cannot tell (no kcmp(2), or a sandbox forbids it). errno is kept. */
 bool fd_is_same_file(int a, int b);
 
+/** fd_is_file() - does @fd, which others may close and use again, still lead to the file that was seen as
+ * @dev and @ino? The preload library's own check calls libc past its wrappers. */
+bool fd_is_file(int fd, dev_t dev, ino_t ino);
+
 /** fd_set_nonblock() - Return: 0 or -errno */
 int fd_set_nonblock(int fd) HF_MUST_CHECK;
 

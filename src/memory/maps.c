@@ -196,7 +196,6 @@ static void watch_forks(void)
 static int take_kept(void)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
-	struct stat st;
 	struct kept was;
 	int fd;
 
@@ -208,7 +207,7 @@ static int take_kept(void)
 	mutex_unlock(&kept_lock);
 	if (fd < 0 || was.pid != getpid())
 		return -1; /* a child's copy goes with execve(2) or with the child */
-	return fstat(fd, &st) == 0 && st.st_dev == was.dev && st.st_ino == was.ino ? fd : -1;
+	return fd_is_file(fd, was.dev, was.ino) ? fd : -1;
 }
 
 static void keep(int *fd)

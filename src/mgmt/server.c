@@ -72,10 +72,7 @@ static void hold(struct held_fd *held, int fd)
 
 static bool is_held(const struct held_fd *held)
 {
-	struct stat st;
-
-	return held->fd >= 0 && fstat(held->fd, &st) == 0 && st.st_dev == held->dev &&
-	       st.st_ino == held->ino;
+	return fd_is_file(held->fd, held->dev, held->ino);
 }
 
 static void let_go(struct held_fd *held)
