@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * Private to this room: registrations, the table of what they cover, and the cache of those that wait.
- * One lock guards all of it; it is a leaf. Nothing is freed while it is held (pins_unlock() does that), so an
- * allocator that gives memory back to the system by calls that the client's frontend watches cannot
- * meet it. Thread rule: as said.
+ *
+ * Thread rule: one lock guards all of it. Under it only the kept reader's lock is taken (maps.c), and munlock
+ * runs. The client's allocator may call munmap, which the preload library watches and which takes
+ * this lock. So registrations and boundaries are freed after the lock is dropped, by pins_unlock().
+ * Before kernel 6.11, a read of the process's map allocates and frees under the lock: whoever comes from
+ * there finds pins_is_inside() and lets the call pass.
  */
 #ifndef HOLDFAST_MEMORY_PIN_H
 #define HOLDFAST_MEMORY_PIN_H
