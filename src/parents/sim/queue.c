@@ -309,7 +309,8 @@ void vdpasim_vq_park(struct vdpasim_vq *vq)
 {
 	struct vdpasim *sim = vq->sim;
 
-	if (!ring_is_started(vq->ring) || ring_broken_reason(vq->ring))
+	/* Read again, the position is the same, and the time runs on: nobody holds a queue by asking often. */
+	if (!ring_is_started(vq->ring) || ring_broken_reason(vq->ring) || vq->parked)
 		return;
 	vq->parked = true;
 	vq->pending |= vq->suppressed; /* should it be stopped before it goes on, this is owed */
