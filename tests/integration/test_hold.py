@@ -40,7 +40,7 @@ def boot(lab):
     lab.guest = Guest(lab.image, wrap + ["--"], args, str(MEMORY), 1, lab.logs)
     lab.guest.wait_ready()
     use(lab)
-    lab.first = updates(lab)
+    lab.first, lab.first_rounds = updates(lab), rounds(lab)
     check("pinned" in lab.first[0], "the first NIC pinned nothing: %s", lab.first)
     check(set(lab.first[1]) == {"pinned already"}, "the second NIC pinned, too: %s", lab.first)
     check(MEMORY <= locked(lab) < MEMORY + 16, "%d MiB are locked", locked(lab))
@@ -70,6 +70,13 @@ def updates(lab):
     return found
 
 
+def rounds(lab):
+    """How often each NIC had the memory at 0 mapped, and so all of it. QEMU 11 does so before the guest boots, too."""
+    with open(lab.call_log) as log:
+        found = re.findall(r"\[vhost-vdpa-(\d)\].*asid=0, UPDATE, iova=0x0,", log.read())
+    return [found.count(str(n)) for n in NODES]
+
+
 def locked(lab):
     """MiB that QEMU has locked."""
     with open("/proc/%d/status" % lab.guest.process.pid) as status:
@@ -95,7 +102,8 @@ def taken_over(lab):
     """no map since the first start pinned anything"""
     for n, sources in enumerate(updates(lab)):
         since = sources[len(lab.first[n]):]
-        check(len(since) >= 3 * len(lab.first[n]), "NIC %d: only %d maps", n, len(since))
+        again = rounds(lab)[n] - lab.first_rounds[n]
+        check(again >= 3, "NIC %d: mapped only %d times more", n, again)
         # Who comes first takes over what both had given up.
         check(set(since) == {"pinned already" if n else "held"}, "NIC %d: %s", n, since)
     check(MEMORY <= locked(lab) < MEMORY + 16, "%d MiB are locked", locked(lab))
