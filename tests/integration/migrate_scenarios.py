@@ -148,6 +148,8 @@ def many(lab):
         except GuestError:
             crashed += 1
             if not lab.guest_crashed() or crashed > MANY:
+                print("         after %d migrations the guest answers %d of 3 pings" % (
+                    len(lab.migrations), lab.ping(3)))
                 raise
             lab.restart()
     print("         %d frames received: %d corrupt, %d twice; files by TCP: %d altered, %d bytes lost" % (
