@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/* A network card that gives every frame back: a whole parent driver. docs/writing-a-parent.md goes through it. */
+/* A network card that gives every frame back. docs/writing-a-parent.md goes through it. */
 #include <holdfast/parent.h>
 
 #include <endian.h>

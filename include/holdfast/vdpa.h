@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * The parent side of a vDPA device: the table of operations that a parent driver fills in. Names and
- * meanings are those of the Linux kernel's vdpa_config_ops; what differs is said at the field.
+ * The parent side of a vDPA device: the table of operations that a parent driver fills in. Names
+ * and meanings are those of the Linux kernel's vdpa_config_ops; what differs is said at the field.
  *
  * A bus driver (vhost_vdpa, virtio_vdpa) calls these; a parent never calls up except through the
- * callbacks it was given. The table is constant and carries its size, so that it can grow: new operations go to
- * its end (parent.h says how a shorter table is completed).
+ * callbacks it was given. The table is constant and carries its size, so that it can grow: new
+ * operations go to its end (parent.h says how a shorter table is completed).
  *
  * Thread rule: all operations of one device are called under its device lock, one at a time, from
- * threads that may block, except kick_vq, which may come from any thread at any time. A parent must not take the device lock.
- * Callbacks given by set_vq_cb and set_config_cb may be called from any thread of the parent; when the
- * operation that replaces one has returned, the old one is not running and will not be called.
+ * threads that may block, except kick_vq, which may come from any thread at any time. A parent must
+ * not take the device lock. Callbacks given by set_vq_cb and set_config_cb may be called from any
+ * thread of the parent; when the operation that replaces one has returned, the old one is not
+ * running and will not be called.
  */
 #ifndef HOLDFAST_VDPA_H
 #define HOLDFAST_VDPA_H
@@ -32,14 +33,14 @@ struct vdpa_callback {
 
 /* Who wants to know what the device writes. */
 struct vdpa_dirty_log {
-	/** bytes [@first, @first + @len) were written, @len > 0; any thread of the parent, after the write.
-	 * NULL: nobody */
+	/** bytes [@first, @first + @len) were written, @len > 0; any thread of the parent, after
+	 * the write. NULL: nobody */
 	void (*mark)(void *arg, uint64_t first, uint64_t len);
 	void *arg;
 };
 
-/* Position of a virtqueue. Split: last_avail is the free-running avail index, last_used is not used. Packed:
- * bit 15 of each is the wrap counter. */
+/* Position of a virtqueue. Split: last_avail is the free-running avail index, last_used is not
+ * used. Packed: bit 15 of each is the wrap counter. */
 struct vdpa_vq_state {
 	uint16_t last_avail;
 	uint16_t last_used;
@@ -74,7 +75,8 @@ struct vdpa_config_ops {
 	size_t size; /* sizeof(struct vdpa_config_ops) */
 
 	/* ---- virtqueues ---- */
-	/** [m] ring addresses: descriptor table, driver area, device area. They need not be mapped yet. */
+	/** [m] ring addresses: descriptor table, driver area, device area. They need not be mapped
+	 * yet. */
 	int (*set_vq_address)(struct vdpa_device *dev, uint16_t idx, uint64_t desc, uint64_t driver,
 			      uint64_t device);
 	void (*set_vq_num)(struct vdpa_device *dev, uint16_t idx, uint32_t num); /* [m] */
@@ -88,8 +90,8 @@ struct vdpa_config_ops {
 			    const struct vdpa_vq_state *state);
 	int (*get_vq_state)(struct vdpa_device *dev, uint16_t idx,
 			    struct vdpa_vq_state *state); /* [m] */
-	/** [o] the worker on which kicks of this virtqueue are best delivered (ours; the kernel has no
-	 * such operation); NULL: the caller polls by itself and calls kick_vq */
+	/** [o] the worker on which kicks of this virtqueue are best delivered (ours; the kernel has
+	 * no such operation); NULL: the caller polls by itself and calls kick_vq */
 	struct worker *(*get_vq_worker)(struct vdpa_device *dev, uint16_t idx);
 	uint32_t (*get_vq_group)(struct vdpa_device *dev, uint16_t idx); /* [o] */
 	uint32_t (*get_vq_desc_group)(struct vdpa_device *dev,
@@ -124,19 +126,21 @@ struct vdpa_config_ops {
 	struct vdpa_iova_range (*get_iova_range)(struct vdpa_device *dev); /* [o] default: all */
 
 	/* ---- dirty log: ours, the kernel has no such operations; both or none ---- */
-	/** [o, pairs] tell @log of every byte written through address space 0 from now on, in rings and
-	 * buffers, until another log is given; a reset does not change it. On return the log before is not being
-	 * told and will not be. */
+	/** [o, pairs] tell @log of every byte written through address space 0 from now on, in rings
+	 * and buffers, until another log is given; a reset does not change it. On return the log
+	 * before is not being told and will not be. */
 	void (*set_dirty_log)(struct vdpa_device *dev, const struct vdpa_dirty_log *log);
-	/** [o, pairs] @own: the device area of a virtqueue is logged as if it lay at @addr, whatever its address
-	 * space; else at its IOVA, as all the rest. A reset makes it the latter. */
+	/** [o, pairs] @own: the device area of a virtqueue is logged as if it lay at @addr,
+	 * whatever its address space; else at its IOVA, as all the rest. A reset makes it the
+	 * latter. */
 	void (*set_vq_log_addr)(struct vdpa_device *dev, uint16_t idx, bool own, uint64_t addr);
 
 	/* ---- DMA: set_map, or dma_map with dma_unmap, or none (platform IOMMU) ---- */
 	/** [o] bind a group to an address space; lost at every reset */
 	int (*set_group_asid)(struct vdpa_device *dev, uint32_t group, uint32_t asid);
-	/** [o] the whole new map of an address space; keep a reference and use iotlb_diff() against the
-	 * last one to do only what changed. On return the device uses nothing of the old map. */
+	/** [o] the whole new map of an address space; keep a reference and use iotlb_diff() against
+	 * the last one to do only what changed. On return the device uses nothing of the old
+	 * map. */
 	int (*set_map)(struct vdpa_device *dev, uint32_t asid, const struct iotlb_version *map);
 	int (*dma_map)(struct vdpa_device *dev, uint32_t asid,
 		       const struct iotlb_entry *entry); /* [o] */
@@ -153,13 +157,14 @@ struct vdpa_config_ops {
 	void (*free)(struct vdpa_device *dev);
 
 	/** [o] the counters of a virtqueue, in any status (the kernel's writes a netlink message).
-	 * @stats: [out] room for VDPA_VQ_STATS_MAX. Return: how many were written; -EINVAL not a queue of
-	 * this device as it is negotiated */
+	 * @stats: [out] room for VDPA_VQ_STATS_MAX. Return: how many were written; -EINVAL not a
+	 * queue of this device as it is negotiated */
 	int (*get_vendor_vq_stats)(struct vdpa_device *dev, uint16_t idx,
 				   struct vdpa_vq_stat *stats);
 
-	/** [o] of a parent without set_map and dma_map (ours; the kernel has no such operation): the platform
-	 * IOMMU translates otherwise from now on, so a queue that found its ring unmapped may look again */
+	/** [o] of a parent without set_map and dma_map (ours; the kernel has no such operation):
+	 * the platform IOMMU translates otherwise from now on, so a queue that found its ring
+	 * unmapped may look again */
 	void (*domain_changed)(struct vdpa_device *dev);
 };
 

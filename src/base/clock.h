@@ -12,7 +12,8 @@
 #define NS_PER_MS  INT64_C(1000000)
 #define NS_PER_SEC INT64_C(1000000000)
 
-/** clock_now_ns() - CLOCK_MONOTONIC in nanoseconds; any thread, signal-safe, no system call where a vDSO is */
+/** clock_now_ns() - CLOCK_MONOTONIC in nanoseconds; any thread, signal-safe, no system call where a
+ * vDSO is */
 static inline int64_t clock_now_ns(void)
 {
 	struct timespec ts;

@@ -14,7 +14,8 @@ void fd_close(int *fd);
 /** fd_dup() - duplicate with close-on-exec. Return: the new fd or -errno (-EBADF) */
 int fd_dup(int fd) HF_MUST_CHECK;
 
-/** fd_open_output() - a file that is written afresh: made, or emptied; never waits for a pipe's reader
+/** fd_open_output() - a file that is written afresh: made, or emptied; never waits for a pipe's
+ * reader
  * @mode: permission bits of a new file, before the umask
  * Return: a blocking fd; -ENXIO a pipe that nobody reads, or a socket; -EISDIR; other -errno */
 int fd_open_output(const char *path, mode_t mode) HF_MUST_CHECK;
@@ -22,20 +23,20 @@ int fd_open_output(const char *path, mode_t mode) HF_MUST_CHECK;
 /** fd_is_eventfd() - Return: 1 yes, 0 no, -EBADF not an open fd */
 int fd_is_eventfd(int fd) HF_MUST_CHECK;
 
-/** fd_is_same_file() - do two descriptors of this process share one open file description? False also
- * where the system cannot tell (no kcmp(2), or a sandbox forbids it). errno is kept. */
+/** fd_is_same_file() - do two descriptors of this process share one open file description? False
+ * also where the system cannot tell (no kcmp(2), or a sandbox forbids it). errno is kept. */
 bool fd_is_same_file(int a, int b);
 
-/** fd_is_file() - does @fd, which others may close and use again, still lead to the file that was seen as
- * @dev and @ino? The preload library's own check calls libc past its wrappers. */
+/** fd_is_file() - does @fd, which others may close and use again, still lead to the file that was
+ * seen as @dev and @ino? The preload library's own check calls libc past its wrappers. */
 bool fd_is_file(int fd, dev_t dev, ino_t ino);
 
 /** fd_set_nonblock() - Return: 0 or -errno */
 int fd_set_nonblock(int fd) HF_MUST_CHECK;
 
 /**
- * fd_signal() - add 1 to an eventfd, never blocking
- * A counter at its maximum is a signal already given; a blocking eventfd is polled before the write.
+ * fd_signal() - add 1 to an eventfd, never blocking A counter at its maximum is a signal already
+ * given; a blocking eventfd is polled before the write.
  * @may_block: the eventfd is known to lack O_NONBLOCK
  */
 void fd_signal(int fd, bool may_block);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Walking over the pieces of an iovec: skip some bytes, then visit the parts of the next ones in order. The parts are
- * given as places, not as addresses, so a piece may be a hole (iov_base NULL) or stand for something else.
+ * Walking over the pieces of an iovec: skip some bytes, then visit the parts of the next ones in
+ * order. The parts are given as places, not as addresses, so a piece may be a hole (iov_base NULL)
+ * or stand for something else.
  * Thread rule: a walk is one thread's; the pieces must not change under it.
  */
 #ifndef HOLDFAST_BASE_IOV_H
@@ -12,7 +13,8 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
-/** struct iov_walk - where a walk stands; the part of the last iov_walk_next() is idx, off and len */
+/** struct iov_walk - where a walk stands; the part of the last iov_walk_next() is idx, off and
+ * len */
 struct iov_walk {
 	const struct iovec *iov; /* [nr] */
 	uint32_t nr, next;       /* the piece to look at next */
@@ -28,7 +30,8 @@ static inline struct iov_walk iov_walk_from(const struct iovec *iov, uint32_t nr
 	return (struct iov_walk){.iov = iov, .nr = nr, .skip = off, .left = len};
 }
 
-/** iov_walk_next() - the next part. Return: false when all bytes were visited, or the pieces have no more */
+/** iov_walk_next() - the next part. Return: false when all bytes were visited, or the pieces have
+ * no more */
 static inline bool iov_walk_next(struct iov_walk *w)
 {
 	while (w->left > 0 && w->next < w->nr) {
@@ -54,8 +57,9 @@ static inline void *iov_walk_base(const struct iov_walk *w)
 	return (char *)w->iov[w->idx].iov_base + w->off;
 }
 
-/** Copy @len bytes between the pieces, behind their first @off bytes, and plain memory. Return: bytes; fewer if the
- * pieces end. Out of line: the data path copies its usual frame itself, and calls these for the others. */
+/** Copy @len bytes between the pieces, behind their first @off bytes, and plain memory. Return:
+ * bytes; fewer if the pieces end. Out of line: the data path copies its usual frame itself, and
+ * calls these for the others. */
 size_t iov_read(const struct iovec *iov, uint32_t nr, size_t off, void *dst, size_t len);
 size_t iov_write(const struct iovec *iov, uint32_t nr, size_t off, const void *src, size_t len);
 

@@ -64,8 +64,9 @@ static bool site_may_show(struct log_site *site, uint32_t *nr_left_out)
 }
 
 /*
- * Write one line; @len is what snprintf would have liked, the newline takes the last byte. By number: in the preload
- * library write() is its own, and a client may have a device in the place of stderr, whose lock is taken here.
+ * Write one line; @len is what snprintf would have liked, the newline takes the last byte. By
+ * number: in the preload library write() is its own, and a client may have a device in the place of
+ * stderr, whose lock is taken here.
  */
 static void line_write(char *line, int len)
 {

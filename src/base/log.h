@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * Messages for people, on stderr: "holdfast: OBJECT: text". The object is a device or module name.
- * HOLDFAST_LOG_LEVEL=err|warn|info|debug chooses what is shown (default warn). A message that a peer
- * can trigger is rate-limited per call site (10 a second, then one line with the number left out).
- * Never called on the data path. Any thread.
+ * HOLDFAST_LOG_LEVEL=err|warn|info|debug chooses what is shown (default warn). A message that a
+ * peer can trigger is rate-limited per call site (10 a second, then one line with the number left
+ * out). Never called on the data path. Any thread.
  */
 #ifndef HOLDFAST_BASE_LOG_H
 #define HOLDFAST_BASE_LOG_H

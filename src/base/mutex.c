@@ -3,7 +3,8 @@
 
 #include <assert.h>
 
-/* A pthread mutex of the default kind fails only when it is misused, so a failure is our own bug. */
+/* A pthread mutex of the default kind fails only when it is misused, so a failure is our own
+ * bug. */
 
 void mutex_init(struct mutex *m)
 {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * A mutex that clang's thread-safety analysis knows. Owns one pthread mutex. Used for control paths;
- * the data path takes only its worker's own (see parents/sim/worker.h). Lock order: docs/locking.md.
+ * A mutex that clang's thread-safety analysis knows. Owns one pthread mutex. Used for control
+ * paths; the data path takes only its worker's own (see parents/sim/worker.h). Lock order:
+ * docs/locking.md.
  */
 #ifndef HOLDFAST_BASE_MUTEX_H
 #define HOLDFAST_BASE_MUTEX_H

@@ -1,19 +1,23 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Epochs. A grace period raises the epoch by one and waits until every reader has been offline or has noted
- * the new epoch since. It is our own and not a library's, because the preload library must bring everything along: the archives of the RCU
- * libraries that distributions ship are not made for shared objects, and a client's container has no more than libc.
+ * Epochs. A grace period raises the epoch by one and waits until every reader has been offline or
+ * has noted the new epoch since. It is our own and not a library's, because the preload library
+ * must bring everything along: the archives of the RCU libraries that distributions ship are not
+ * made for shared objects, and a client's container has no more than libc.
  *
- * (1) A reader notes the epoch when it comes online and at each quiescent state. If the epoch is the noted one, nobody
- *     waits for the reader, and a quiescent state is two loads.
- * (2) A reader that finds a new epoch (acquire) sees everything that was unpublished before that epoch (release).
- * (3) A reader that comes online may note an epoch that is over already. Its store and the full fence behind it
- *     pair with the writer's fence between unpublishing and looking: either the writer sees the reader online and waits, or
- *     the reader's later loads see what the writer has published.
- * (4) All that a reader did before it notes an epoch, or 0, (release) is over for the writer that sees it (acquire).
- * (5) Readers are few, one a worker, and grace periods come one at a time. A writer spins for as long as a batch takes,
- *     then sleeps; a reader wakes it if the flag is up. Flag and noted epoch have a full fence between
- *     them on both sides, as in (3), so no wake-up is lost.
+ * (1) A reader notes the epoch when it comes online and at each quiescent state. If the epoch is
+ *     the noted one, nobody waits for the reader, and a quiescent state is two loads.
+ * (2) A reader that finds a new epoch (acquire) sees everything that was unpublished before that
+ *     epoch (release).
+ * (3) A reader that comes online may note an epoch that is over already. Its store and the full
+ *     fence behind it pair with the writer's fence between unpublishing and looking: either the
+ *     writer sees the reader online and waits, or the reader's later loads see what the writer has
+ *     published.
+ * (4) All that a reader did before it notes an epoch, or 0, (release) is over for the writer that
+ *     sees it (acquire).
+ * (5) Readers are few, one a worker, and grace periods come one at a time. A writer spins for as
+ *     long as a batch takes, then sleeps; a reader wakes it if the flag is up. Flag and noted epoch
+ *     have a full fence between them on both sides, as in (3), so no wake-up is lost.
  *
  * ThreadSanitizer does not know fences, but (2) and (4) alone order memory, and those it sees.
  */
@@ -144,7 +148,8 @@ static void sleep_until_passed(const struct reader *reader, uint64_t goal)
 		full_fence();
 		if (has_passed(reader, goal))
 			break;
-		/* also returns at once if the flag is down already; any return is a reason to look again */
+		/* also returns at once if the flag is down already; any return is a reason to look
+		 * again */
 		syscall(SYS_futex, &writer_sleeps, FUTEX_WAIT_PRIVATE, 1, NULL, NULL, 0);
 	}
 	__atomic_store_n(&writer_sleeps, 0, __ATOMIC_RELAXED);

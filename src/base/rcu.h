@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Read-copy update by quiescent states. A device worker registers as a reader, reads RCU-published pointers freely while it is
- * online, and passes a quiescent state between batches. A worker that blocks goes offline first, so
- * that control threads never wait for an idle device.
+ * Read-copy update by quiescent states. A device worker registers as a reader, reads RCU-published
+ * pointers freely while it is online, and passes a quiescent state between batches. A worker that
+ * blocks goes offline first, so that control threads never wait for an idle device.
  *
  * Owns nothing. Thread rule: rcu_reader_*() by the reader itself; rcu_synchronize_readers() by
  * control threads only, never by an online reader, never under a lock that a reader takes online.
@@ -12,7 +12,8 @@
 
 /** rcu_reader_register() - make the calling thread a reader, online */
 void rcu_reader_register(void);
-/** rcu_reader_unregister() - the calling thread holds no RCU-published pointer any more, for good */
+/** rcu_reader_unregister() - the calling thread holds no RCU-published pointer any more, for
+ * good */
 void rcu_reader_unregister(void);
 /** rcu_reader_quiescent() - the calling thread holds no RCU-published pointer right now */
 void rcu_reader_quiescent(void);

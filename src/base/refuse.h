@@ -14,7 +14,8 @@
 /**
  * refuse() - note the reason and hand the error on
  * @err: negative errno
- * @fmt: one line, no full stop, naming the offending value; its arguments may hold refuse_reason(), to say more
+ * @fmt: one line, no full stop, naming the offending value; its arguments may hold refuse_reason(),
+ *   to say more
  * Return: @err, so that `return refuse(-EINVAL, "...")` reads well.
  */
 int refuse(int err, const char *fmt, ...) HF_PRINTF(2, 3) HF_COLD;

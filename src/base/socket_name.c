@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * 1. A socket is bound under a passing name in the same folder, listens, and then gets its name by link(2), which
- *    never replaces anything. So a name never leads to a socket of ours that refuses connections, unless we died.
- * 2. A name that leads to a dead socket is replaced under a lock on the folder (flock(2)). Of several starters the
- *    first replaces the dead socket; the next ones find the first one's alive. A free name needs no lock.
- * 3. Programs that know nothing of the lock may change the name between the look and the replacement. So the
- *    replacement is an exchange: what came out of it is looked at, and goes back if it is not the dead socket.
+ * 1. A socket is bound under a passing name in the same folder, listens, and then gets its name by
+ *    link(2), which never replaces anything. So a name never leads to a socket of ours that refuses
+ *    connections, unless we died.
+ * 2. A name that leads to a dead socket is replaced under a lock on the folder (flock(2)). Of
+ *    several starters the first replaces the dead socket; the next ones find the first one's alive.
+ *    A free name needs no lock.
+ * 3. Programs that know nothing of the lock may change the name between the look and the
+ *    replacement. So the replacement is an exchange: what came out of it is looked at, and goes
+ *    back if it is not the dead socket.
  * 4. The lock is not waited for without end, for in a folder like /tmp any user can hold it.
  */
 #include "base/socket_name.h"
@@ -60,7 +63,8 @@ int socket_name_connect(const char *path)
 
 /* ---- what has the name ---- */
 
-/* Return: 0 a dead process's socket; -ENOENT nothing; -EEXIST; -EADDRINUSE; other -errno it cannot be told */
+/* Return: 0 a dead process's socket; -ENOENT nothing; -EEXIST; -EADDRINUSE; other -errno it cannot
+ * be told */
 static int look(const char *path, struct stat *st)
 {
 	int fd;

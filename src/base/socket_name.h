@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Who owns the name of a listening Unix socket. A name is taken if it is free, or if a dead process's socket has
- * it. Whatever else has the name keeps it: a file, a folder, a link, a socket that somebody listens on. At the end
- * a name is removed only if it still leads to the socket that was made here.
+ * Who owns the name of a listening Unix socket. A name is taken if it is free, or if a dead
+ * process's socket has it. Whatever else has the name keeps it: a file, a folder, a link, a socket
+ * that somebody listens on. At the end a name is removed only if it still leads to the socket that
+ * was made here.
  *
- * Thread rule: any thread; one struct socket_name is one thread's at a time. No descriptor here survives execve(2).
+ * Thread rule: any thread; one struct socket_name is one thread's at a time. No descriptor here
+ * survives execve(2).
  */
 #ifndef HOLDFAST_BASE_SOCKET_NAME_H
 #define HOLDFAST_BASE_SOCKET_NAME_H
@@ -29,22 +31,24 @@ struct socket_name {
  * @name: [out] filled in on success
  * @path: at most 107 bytes, of which the folder takes at most 90
  * @mode: permission bits of the socket's file; 0: as the umask has them
- * Return: fd; -EADDRINUSE another process listens; -EEXIST something other than a socket has the name; -EBUSY
- * somebody keeps the folder locked; -ENAMETOOLONG; other -errno; the reason by refuse()
+ * Return: fd; -EADDRINUSE another process listens; -EEXIST something other than a socket has the
+ * name; -EBUSY somebody keeps the folder locked; -ENAMETOOLONG; other -errno; the reason by
+ * refuse()
  */
 int socket_name_listen(struct socket_name *name, const char *path, mode_t mode,
 		       int backlog) HF_MUST_CHECK;
 
 /** socket_name_connect() - a stream socket, non-blocking, connected to @path; never waits
- * Return: fd; -ECONNREFUSED nobody listens (or @path is no socket); -EAGAIN its queue is full; other -errno */
+ * Return: fd; -ECONNREFUSED nobody listens (or @path is no socket); -EAGAIN its queue is full;
+ * other -errno */
 int socket_name_connect(const char *path) HF_MUST_CHECK;
 
 /** socket_name_remove() - give the name back, before the socket is closed; does nothing for "none"
  * What has the name by now stays if it is not @name's socket. */
 void socket_name_remove(struct socket_name *name);
 
-/** socket_name_remove_dead() - remove @path if it is a dead process's socket, or a link that leads to one or to
- * nothing. Whatever else it is stays. */
+/** socket_name_remove_dead() - remove @path if it is a dead process's socket, or a link that leads
+ * to one or to nothing. Whatever else it is stays. */
 void socket_name_remove_dead(const char *path);
 
 #endif

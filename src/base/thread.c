@@ -16,8 +16,8 @@ enum {
 };
 
 /*
- * A client that pins its threads would pin ours with them. Asking is free; setting is tried only where
- * it changes something, because sandboxes answer it with EPERM at best.
+ * A client that pins its threads would pin ours with them. Asking is free; setting is tried only
+ * where it changes something, because sandboxes answer it with EPERM at best.
  */
 static void cpu_mask_reset(void)
 {
@@ -44,7 +44,8 @@ void thread_settle(const char *name)
 	cpu_mask_reset();
 }
 
-/* The thread inherits its signal mask, so that not one signal can hit it before it has blocked it. */
+/* The thread inherits its signal mask, so that not one signal can hit it before it has blocked
+ * it. */
 int thread_start(pthread_t *out, void *(*fn)(void *), void *arg)
 {
 	sigset_t blocked, before;

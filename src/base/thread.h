@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Threads of our own in a client's process. They disturb it as little as can be: they take none of its
- * signals, run where the machine allows and not where the client pinned the thread that made them, and
- * have small stacks. Used by workers and by the management's server. Thread rule: any thread.
+ * Threads of our own in a client's process. They disturb it as little as can be: they take none of
+ * its signals, run where the machine allows and not where the client pinned the thread that made
+ * them, and have small stacks. Used by workers and by the management's server. Thread rule: any
+ * thread.
  */
 #ifndef HOLDFAST_BASE_THREAD_H
 #define HOLDFAST_BASE_THREAD_H
@@ -17,7 +18,8 @@
  */
 int thread_start(pthread_t *out, void *(*fn)(void *), void *arg) HF_MUST_CHECK;
 
-/** thread_settle() - first in the thread: its name, of which 15 bytes are shown, and its CPU mask */
+/** thread_settle() - first in the thread: its name, of which 15 bytes are shown, and its CPU
+ * mask */
 void thread_settle(const char *name);
 
 #endif

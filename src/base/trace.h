@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Static user-space trace points (USDT), provider "holdfast", listed in docs/trace.md. With the build
- * option off, or without sys/sdt.h, each is nothing; on and not attached, each is one nop.
+ * Static user-space trace points (USDT), provider "holdfast", listed in docs/trace.md. With the
+ * build option off, or without sys/sdt.h, each is nothing; on and not attached, each is one nop.
  */
 #ifndef HOLDFAST_BASE_TRACE_H
 #define HOLDFAST_BASE_TRACE_H

@@ -3,22 +3,22 @@
  * Theory. The thread's life is: offline; epoll_wait; lock; online; callbacks and batches; offline;
  * unlock. Guarantees, which the tests cite:
  *
- *  (1) The thread is an online RCU reader only while it holds the lock, and never waits for the lock
- *	online. So a control thread may wait for a grace period while it holds the lock.
+ *  (1) The thread is an online RCU reader only while it holds the lock, and never waits for the
+ *	lock online. So a control thread may wait for a grace period while it holds the lock.
  *  (2) Handover. A control thread counts itself in `nr_asked` before it waits for the mutex and in
- *	`nr_served` once it has it. Between batches the worker compares the two; if somebody waits, it
- *	unlocks and sleeps until as many were served as had asked. A bare unlock and lock would not do:
- *	the mutex is not fair, and a busy worker would win it back nearly always.
+ *	`nr_served` once it has it. Between batches the worker compares the two; if somebody waits,
+ *	it unlocks and sleeps until as many were served as had asked. A bare unlock and lock would
+ *	not do: the mutex is not fair, and a busy worker would win it back nearly always.
  *  (3) An event collected by epoll_wait names a slot and the slot's generation, never a pointer.
  *	worker_unwatch() moves the generation on, so an event collected before is dropped, and the
  *	memory is free to go at once.
  *  (4) A wake-up is never lost: `wake_pending` is cleared before the poll function runs, so a
  *	worker_wake() after the poll function's last look writes the eventfd again.
  *
- *  (5) A lingering worker asks epoll again and again instead of sleeping in it, offline and without the
- *	lock, so it delays neither control threads nor grace periods.
- *  (6) A time for worker_wake_in() is stored before the eventfd is written, so a thread that sleeps without
- *	knowing of it wakes, and has it for its next sleep.
+ *  (5) A lingering worker asks epoll again and again instead of sleeping in it, offline and without
+ *	the lock, so it delays neither control threads nor grace periods.
+ *  (6) A time for worker_wake_in() is stored before the eventfd is written, so a thread that sleeps
+ *	without knowing of it wakes, and has it for its next sleep.
  *
  * Eventfds that are watched edge-triggered need no read: each write makes epoll report them anew.
  */
@@ -128,7 +128,8 @@ static inline void spin_pause(void)
 #endif
 }
 
-/* A batch is shorter than the wake-up of a thread that slept for its end. Return: is the lock held now? */
+/* A batch is shorter than the wake-up of a thread that slept for its end. Return: is the lock held
+ * now? */
 static bool spin_for_lock(struct worker *w)
 {
 	for (int i = 0; i < NR_SPINS; i++) {
@@ -192,7 +193,8 @@ static void dispatch(struct worker *w, const struct epoll_event *events, int nr)
 		struct worker_fd *wfd;
 
 		if (slot == WAKE_SLOT) {
-			/* Acquire: what was written before worker_wake() is seen by the poll function. */
+			/* Acquire: what was written before worker_wake() is seen by the poll
+			 * function. */
 			(void)__atomic_exchange_n(&w->wake_pending, false, __ATOMIC_SEQ_CST);
 			continue;
 		}
@@ -216,7 +218,8 @@ static void run_batches(struct worker *w, struct epoll_event *events)
 	}
 }
 
-/* Sleep for events, but not beyond wake_at. Return: number of events, 0 at that time, -1 with errno */
+/* Sleep for events, but not beyond wake_at. Return: number of events, 0 at that time, -1 with
+ * errno */
 static int sleep_for_events(struct worker *w, struct epoll_event *events)
 {
 	int64_t at = __atomic_load_n(&w->wake_at, __ATOMIC_ACQUIRE), left_ms;
@@ -227,8 +230,8 @@ static int sleep_for_events(struct worker *w, struct epoll_event *events)
 	left_ms = (at - clock_now_ns()) / NS_PER_MS + 1; /* not early */
 	left_ms = left_ms < 0 ? 0 : left_ms < MS_MAX ? left_ms : MS_MAX;
 	nr = epoll_wait(w->epoll_fd, events, NR_EVENTS, (int)left_ms);
-	/* Interrupted, it sleeps again without a batch, so the time stays. If the exchange fails, an earlier one was set
-	 * meanwhile, and the eventfd is written. */
+	/* Interrupted, it sleeps again without a batch, so the time stays. If the exchange fails,
+	 * an earlier one was set meanwhile, and the eventfd is written. */
 	if (nr >= 0 && at <= clock_now_ns())
 		(void)__atomic_compare_exchange_n(&w->wake_at, &at, INT64_MAX, false,
 						  __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
@@ -337,7 +340,8 @@ void worker_destroy(struct worker *w)
 {
 	if (!w)
 		return;
-	/* A forked child has the memory and the fds but not the thread, and perhaps a locked mutex. */
+	/* A forked child has the memory and the fds but not the thread, and perhaps a locked
+	 * mutex. */
 	if (w->pid == getpid()) {
 		assert(!worker_is_current(w));
 		__atomic_store_n(&w->stop, true, __ATOMIC_RELEASE);

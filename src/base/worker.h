@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * A worker: one thread, one set of watched fds, one lock. Whatever the worker owns (its queues, say)
- * is touched only with the worker's lock held: the thread holds it while it runs callbacks and drops
- * it before it blocks, so a control thread that wants the queues of an idle worker takes the lock at
- * once and wakes nobody. A control thread that asks for the lock of a busy worker gets it after the
- * current batch (the worker hands over before it starts the next one; it cannot starve anybody).
+ * A worker: one thread, one set of watched fds, one lock. Whatever the worker owns (its queues,
+ * say) is touched only with the worker's lock held: the thread holds it while it runs callbacks and
+ * drops it before it blocks, so a control thread that wants the queues of an idle worker takes the
+ * lock at once and wakes nobody. A control thread that asks for the lock of a busy worker gets it
+ * after the current batch (the worker hands over before it starts the next one; it cannot starve
+ * anybody).
  *
  * The thread is an RCU reader (base/rcu.h): online while it runs callbacks, quiescent between
- * batches, offline while it blocks. It blocks all signals but SIGSEGV and SIGBUS (memory/guard.h needs
- * these two) and tries to drop the CPU mask that it inherited from its creator; where a sandbox
- * refuses, it keeps the mask.
+ * batches, offline while it blocks. It blocks all signals but SIGSEGV and SIGBUS (memory/guard.h
+ * needs these two) and tries to drop the CPU mask that it inherited from its creator; where a
+ * sandbox refuses, it keeps the mask.
  *
  * Owns: thread, epoll fd. Does not own: the watched fds (borrowed), the callbacks' arguments.
  * Used by parents (queues) and vhost_vdpa (kick polling for parents without workers).
@@ -58,8 +59,8 @@ void worker_wake(struct worker *w);
 
 /**
  * worker_linger() - wake the worker, and have it look for events without sleeping for @ns from now
- * For what is sure to be followed by work soon: waking a thread on a processor that sleeps takes tens of
- * microseconds, more than most of that work. The lock is free meanwhile. Any thread.
+ * For what is sure to be followed by work soon: waking a thread on a processor that sleeps takes
+ * tens of microseconds, more than most of that work. The lock is free meanwhile. Any thread.
  */
 void worker_linger(struct worker *w, int64_t ns);
 
@@ -67,18 +68,19 @@ void worker_linger(struct worker *w, int64_t ns);
 bool worker_is_current(const struct worker *w);
 
 /**
- * worker_wake_in() - make the worker run its poll function once @ns have passed
- * Several calls before that: the earliest time counts, the later ones are forgotten, so a poll function that
- * finds a time of its own not reached calls this again. Never early; late as a sleeping thread may be. Any
- * thread, the worker included.
+ * worker_wake_in() - make the worker run its poll function once @ns have passed Several calls
+ * before that: the earliest time counts, the later ones are forgotten, so a poll function that
+ * finds a time of its own not reached calls this again. Never early; late as a sleeping thread may
+ * be. Any thread, the worker included.
  */
 void worker_wake_in(struct worker *w, int64_t ns);
 
 /**
  * worker_watch() - call @fn when @fd is ready
  * @fd:     [borrowed] until worker_unwatch()
- * @events: EPOLLIN, EPOLLOUT, EPOLLET as for epoll_ctl(2). With EPOLLET and an eventfd each write is
- *          one call and the counter need not be read; an fd that is ready already is called at once.
+ * @events: EPOLLIN, EPOLLOUT, EPOLLET as for epoll_ctl(2). With EPOLLET and an eventfd each write
+ *          is one call and the counter need not be read; an fd that is ready already is called at
+ *          once.
  * Return: 0; -ENOMEM; epoll_ctl's errno, negated. @out written on success only.
  * Context: worker lock held or not.
  */

@@ -3,7 +3,8 @@
  * What all benches share: samples and their percentiles, the clock, pinning, and the JSON document
  * {"bench", "commit", "machine", "rows": [{"case", "n", "min_ns", "median_ns", "p99_ns", ...}]}.
  *
- * Owns its sample arrays. Used by the other files of this room. Thread rule: an object by one thread at a time.
+ * Owns its sample arrays. Used by the other files of this room. Thread rule: an object by one
+ * thread at a time.
  */
 #ifndef HOLDFAST_BENCH_BENCH_H
 #define HOLDFAST_BENCH_BENCH_H

@@ -1,19 +1,21 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * `holdfast bench downtime`: what a migration's two interruptions cost because of the device, phase by phase.
+ * `holdfast bench downtime`: what a migration's two interruptions cost because of the device, phase
+ * by phase.
  *
  *   downtime 1   the source switches its running devices to shadow virtqueues
  *   downtime 2   the source stops for good, the destination starts
  *
- * Both are timed from the first call of the stop until every device has used a buffer again. All devices stop, then
- * all start. Work is under way in every queue when a stop begins.
+ * Both are timed from the first call of the stop until every device has used a buffer again. All
+ * devices stop, then all start. Work is under way in every queue when a stop begins.
  *
- * One process plays both sides, each with devices and an address range of its own for guest memory, so that what the
- * destination maps is not what the source had mapped. Much memory on a small machine: one memory file is
- * mapped again and again behind one another, which for devices and page tables is the full size.
+ * One process plays both sides, each with devices and an address range of its own for guest memory,
+ * so that what the destination maps is not what the source had mapped. Much memory on a small
+ * machine: one memory file is mapped again and again behind one another, which for devices and page
+ * tables is the full size.
  *
- * `old` and `hold` are the same client. They differ in the device: hold off and a driver that drops mappings in a reset, against
- * the default. On devices given by PATH they are one.
+ * `old` and `hold` are the same client. They differ in the device: hold off and a driver that drops
+ * mappings in a reset, against the default. On devices given by PATH they are one.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -62,7 +64,8 @@ static int say(const char *what, int err)
 
 /* ---- guest memory ---- */
 
-/* The largest file that the machine can well spare, so that there are few mappings: a VMM's guest is one or two. */
+/* The largest file that the machine can well spare, so that there are few mappings: a VMM's guest
+ * is one or two. */
 static uint64_t file_len(uint64_t size)
 {
 	uint64_t avail = (uint64_t)sysconf(_SC_AVPHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
@@ -718,7 +721,8 @@ static int parse(int argc, char **argv, struct options *opt)
 
 /* ---- own devices ---- */
 
-/* May this process lock @bytes? An unpopulated MLOCK_ONFAULT range counts like any other and costs nothing. */
+/* May this process lock @bytes? An unpopulated MLOCK_ONFAULT range counts like any other and costs
+ * nothing. */
 static bool may_lock(uint64_t bytes)
 {
 	void *range =

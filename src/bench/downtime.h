@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * What the files of `holdfast bench downtime` share: the client that is measured, and the record of its phases.
+ * What the files of `holdfast bench downtime` share: the client that is measured, and the record of
+ * its phases.
  * Thread rule: main thread.
  */
 #ifndef HOLDFAST_BENCH_DOWNTIME_H

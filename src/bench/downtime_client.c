@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * The client of `holdfast bench downtime`: what QEMU does with vhost-vdpa network devices when it stops and starts
- * them for a migration, call by call.
+ * The client of `holdfast bench downtime`: what QEMU does with vhost-vdpa network devices when it
+ * stops and starts them for a migration, call by call.
  *
- * Guest memory lies as in a q35 machine, in six sections and the firmware's ROM, so a map is seven UPDATEs however
- * large the guest is. The guest's own rings lie in guest memory; shadow rings, the control queue and its
- * buffers in memory of the VMM, two UPDATEs a queue: descriptors and available ring for reading, used ring for writing.
+ * Guest memory lies as in a q35 machine, in six sections and the firmware's ROM, so a map is seven
+ * UPDATEs however large the guest is. The guest's own rings lie in guest memory; shadow rings, the
+ * control queue and its buffers in memory of the VMM, two UPDATEs a queue: descriptors and
+ * available ring for reading, used ring for writing.
  *
- *   kind      acks                       around a reset
- *   old       message v2, batch          unmaps all, maps all
- *   hold      the same                   the same calls
- *   persist   and IOTLB_PERSIST          leaves guest memory mapped
- *   svq-asid  and ASID, DESC_ASID        the same, and shadow rings are in an address space of their own
+ *   kind      acks                  around a reset
+ *   old       message v2, batch     unmaps all, maps all
+ *   hold      the same              the same calls
+ *   persist   and IOTLB_PERSIST     leaves guest memory mapped
+ *   svq-asid  and ASID, DESC_ASID   the same, and shadow rings are in an address space of their own
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -276,7 +277,8 @@ static int ring_give(const struct dt_device *dev, const struct client_ring *ring
 	return err;
 }
 
-/* Spins, as a VMM does on its control queue; on a busy machine the device may have the processor then. */
+/* Spins, as a VMM does on its control queue; on a busy machine the device may have the processor
+ * then. */
 static int wait_used(const struct client_ring *ring)
 {
 	int64_t start = clock_now_ns(), now = start;

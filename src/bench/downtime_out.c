@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/* The two pictures of `holdfast bench downtime`: a trace for Perfetto, and a plot of downtime against memory. */
+/* The two pictures of `holdfast bench downtime`: a trace for Perfetto, and a plot of downtime
+ * against memory. */
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>

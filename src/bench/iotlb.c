@@ -3,15 +3,17 @@
  * `holdfast bench iotlb`: the versioned tree against a red-black tree under a spin lock.
  *
  * Both hold the same N ranges of 4 KiB with gaps of 4 KiB, mapped in ascending order, or in random
- * order with --shuffle. Each case runs on both, in one process, in turns, so that what else the machine
- * does hits both. A sample is the mean of a run of operations long enough for the clock's own
- * cost to vanish; the figures are percentiles over the samples.
+ * order with --shuffle. Each case runs on both, in one process, in turns, so that what else the
+ * machine does hits both. A sample is the mean of a run of operations long enough for the clock's
+ * own cost to vanish; the figures are percentiles over the samples.
  *
  * With a writer, a second thread on another CPU unmaps and maps random ranges without pause, of the
  * structure that is being measured alone. Lookups then run beside it. Edits of the iotlb need its
- * device lock, which is a mutex here; those of the baseline need the spin lock that they need anyway.
+ * device lock, which is a mutex here; those of the baseline need the spin lock that they need
+ * anyway.
  *
- * The lookup cases stand for a worker: an RCU reader that passes a quiescent state after each sample.
+ * The lookup cases stand for a worker: an RCU reader that passes a quiescent state after each
+ * sample.
  */
 #include <errno.h>
 #include <getopt.h>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * `holdfast bench pin`: how long the first registration of memory takes one thread, and as many as there are processors,
- * against a bare mlock(2), which is what a process without this code would call. All in turns, so that they see
- * the same machine. Five states that memory may be in:
+ * `holdfast bench pin`: how long the first registration of memory takes one thread, and as many as
+ * there are processors, against a bare mlock(2), which is what a process without this code would
+ * call. All in turns, so that they see the same machine. Five states that memory may be in:
  *
  *   anonymous    private, never touched: pages must be found and zeroed
  *   private      the same, touched: nothing but the lock is missing

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * The baseline of the iotlb bench: a red-black tree of ranges (<bsd/sys/tree.h>) under a spin lock, the
- * plain way to keep an address space that several threads use. Memory is allocated and freed outside the
- * lock. Owns its nodes. Thread rule: any thread; create, copy and destroy alone.
+ * The baseline of the iotlb bench: a red-black tree of ranges (<bsd/sys/tree.h>) under a spin lock,
+ * the plain way to keep an address space that several threads use. Memory is allocated and freed
+ * outside the lock. Owns its nodes. Thread rule: any thread; create, copy and destroy alone.
  */
 #ifndef HOLDFAST_BENCH_RBTREE_H
 #define HOLDFAST_BENCH_RBTREE_H

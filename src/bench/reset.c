@@ -1,19 +1,21 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * `holdfast bench reset`: what a device reset costs a client, against how much memory it has mapped.
+ * `holdfast bench reset`: what a device reset costs a client, against how much memory it has
+ * mapped.
  *
- * Measured: from SET_STATUS(0) until the device has used a buffer again, with everything that a VMM must
- * do between (status, features, ring setup, enable, kick). Two clients. `persist` acked IOTLB_PERSIST and leaves
- * its mappings alone. `remap` did not: it invalidates all of its mappings in one batch and makes them again in
- * another, as clients must whose device may drop mappings in a reset.
+ * Measured: from SET_STATUS(0) until the device has used a buffer again, with everything that a VMM
+ * must do between (status, features, ring setup, enable, kick). Two clients. `persist` acked
+ * IOTLB_PERSIST and leaves its mappings alone. `remap` did not: it invalidates all of its mappings
+ * in one batch and makes them again in another, as clients must whose device may drop mappings in a
+ * reset.
  *
- * Much memory on a small machine: one memory file of at most 1 GiB is mapped again and again behind one
- * another. For the device, the IOTLB and the page tables that is the full size; only the
- * pages themselves are shared.
+ * Much memory on a small machine: one memory file of at most 1 GiB is mapped again and again behind
+ * one another. For the device, the IOTLB and the page tables that is the full size; only the pages
+ * themselves are shared.
  *
- * The command re-executes itself under the preload library with one loopback NIC, or works on the path of
- * any vhost-vdpa device, a kernel's too. The wait for the used buffer spins: an interrupt would add the cost of waking the
- * client, which is not the device's.
+ * The command re-executes itself under the preload library with one loopback NIC, or works on the
+ * path of any vhost-vdpa device, a kernel's too. The wait for the used buffer spins: an interrupt
+ * would add the cost of waking the client, which is not the device's.
  */
 #include <errno.h>
 #include <getopt.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Section 7's block device: requests, whole and well mapped. What they write is never read back from
- * before the check, and stays: the disk has to be one that may be overwritten.
+ * Section 7's block device: requests, whole and well mapped. What they write is never read back
+ * from before the check, and stays: the disk has to be one that may be overwritten.
  */
 #include <endian.h>
 #include <string.h>
@@ -19,7 +19,8 @@
 /* A sector counted from the end: END - 1 is the last. */
 #define END (1ULL << 62)
 
-/* One request with a status; a success has written @in bytes of data, or @written. Row: a is the case. */
+/* One request with a status; a success has written @in bytes of data, or @written. Row: a is the
+ * case. */
 struct request_case {
 	uint32_t type;
 	uint64_t sector;
@@ -227,7 +228,8 @@ static void id_text(struct check_ctx *t)
 		EXPECT(t, memcmp(disk.mem + DISK_DATA, "vdpa_blk_sim\0\0\0\0\0\0\0\0", 20) == 0);
 }
 
-/* With less room the simulator runs over the status: untold, and no status is written. Row: a is the room. */
+/* With less room the simulator runs over the status: untold, and no status is written. Row: a is
+ * the room. */
 static void id_short_strict(struct check_ctx *t)
 {
 	uint32_t room = (uint32_t)t->check->a;

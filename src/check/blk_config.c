@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Section 7's block device: features and configuration space. The simulator's own values are asked for in strict
- * mode, and of any device that its limits are ones a driver can work with.
+ * Section 7's block device: features and configuration space. The simulator's own values are asked
+ * for in strict mode, and of any device that its limits are ones a driver can work with.
  */
 #include <endian.h>
 #include <string.h>

@@ -2,8 +2,9 @@
 /*
  * Section 7's block device: requests in odd pieces, and requests of which a part is not mapped.
  *
- * The simulator pauses at a request that it cannot answer, until the next kick, and tells nobody ([7-8]). Holdfast's
- * default device answers wherever there is a byte for it, always tells, and goes on.
+ * The simulator pauses at a request that it cannot answer, until the next kick, and tells nobody
+ * ([7-8]). Holdfast's default device answers wherever there is a byte for it, always tells, and
+ * goes on.
  */
 #include <string.h>
 #include <unistd.h>
@@ -138,7 +139,8 @@ static void pieces_of_odd_length(struct check_ctx *t)
 
 /* ---- parts that are not mapped ---- */
 
-/* Two requests with one kick; the first stops the simulator. Row: a is the part that is taken away. */
+/* Two requests with one kick; the first stops the simulator. Row: a is the part that is taken
+ * away. */
 static void two_unmapped(struct check_ctx *t)
 {
 	size_t part = (size_t)t->check->a;
@@ -212,7 +214,8 @@ static void descriptor_half_mapped(struct check_ctx *t)
 		EXPECT_EQ(t, 0xa5, disk.mem[DISK_DATA + i]);
 }
 
-/* Two descriptors, the second not mapped: the simulator moves data up to it, and loses the status. */
+/* Two descriptors, the second not mapped: the simulator moves data up to it, and loses the
+ * status. */
 static void read_second_unmapped(struct check_ctx *t)
 {
 	struct client_buf bufs[] = {{DISK_HEADER, 16, false},

@@ -22,8 +22,8 @@
 #define CHECK_PAGE 4096UL
 
 /**
- * Time limits in ms. "Nothing happens" is watched between QUIET_MIN and QUIET_MAX, 50 times as long as the
- * device takes to answer a kick while it is probed.
+ * Time limits in ms. "Nothing happens" is watched between QUIET_MIN and QUIET_MAX, 50 times as long
+ * as the device takes to answer a kick while it is probed.
  */
 enum { CHECK_DEADLINE = 20000, CHECK_SLOW_TIMES = 6, CHECK_WAIT = 5000 };
 enum { CHECK_QUIET_MIN = 15, CHECK_QUIET_MAX = 120, CHECK_QUIET_TIMES = 50 };
@@ -35,7 +35,8 @@ struct check_device {
 	bool holdfast; /* 1:1 is the client's address; no VmPin, no pagemap */
 	bool pinned;   /* memory is pinned and accounted */
 	bool set_map;  /* the parent takes whole maps; else single ranges */
-	bool platform; /* it translates with the platform's IOMMU: takes neither, starts with nothing */
+	/* it translates with the platform's IOMMU: takes neither, starts with nothing */
+	bool platform;
 	bool compat_reset; /* a reset without IOTLB_PERSIST drops the translation */
 	bool binds;        /* the parent can bind groups to address spaces */
 	bool forks;        /* a forked child reaches the device */
@@ -156,7 +157,8 @@ void check_expect_eq(struct check_ctx *t, const char *file, int line, const char
 
 /* ---- running (runner.c) ---- */
 
-/** check_interrupted() - Return: whether a signal asked the suite to end; check_run() ends at once then. */
+/** check_interrupted() - Return: whether a signal asked the suite to end; check_run() ends at once
+ * then. */
 bool check_interrupted(void);
 
 /** check_catch_signals() - let SIGINT, SIGTERM and SIGHUP be seen by check_interrupted(). */
@@ -226,7 +228,8 @@ uint64_t check_identity(struct check_ctx *t, const void *addr);
 /** check_pinned_kb() - VmPin of this process in KiB. */
 long check_pinned_kb(struct check_ctx *t);
 
-/** check_features() - a feature set the device accepts: the basics; of a network device MAC and control queue. */
+/** check_features() - a feature set the device accepts: the basics; of a network device MAC and
+ * control queue. */
 uint64_t check_features(const struct check_ctx *t);
 
 /** check_ack_backend() - SET_BACKEND_FEATURES, expect success. */
@@ -250,14 +253,15 @@ enum {
 	KIT_ID_LEN = 20
 };
 
-/** A kit's rings. A network device has all of them, a block device KIT_WORK alone, as its queue 0. */
+/** A kit's rings. A network device has all of them, a block device KIT_WORK alone, as its queue
+ * 0. */
 enum check_slot { KIT_RX = CLIENT_NET_RX, KIT_WORK = CLIENT_NET_TX, KIT_CTRL = CLIENT_NET_CTRL };
 
 /**
  * Rings of 16 entries with one buffer each, all in one page, so that one mapping of one page
- * decides where the device works. Of a network device these are receive, transmit and control ring: the
- * transmit ring holds a broadcast frame, which a looping device hands to the receive ring, the control
- * ring a MAC address command. Of a block device it is one ring with a GET_ID request.
+ * decides where the device works. Of a network device these are receive, transmit and control ring:
+ * the transmit ring holds a broadcast frame, which a looping device hands to the receive ring, the
+ * control ring a MAC address command. Of a block device it is one ring with a GET_ID request.
  */
 struct check_kit {
 	uint8_t *page;
@@ -309,7 +313,8 @@ bool check_kit_called(const struct client_ring *ring, int wait_ms);
 void check_kit_expect_quiet(struct check_ctx *t, struct check_kit *kit, const void *page,
 			    unsigned idx, uint16_t want);
 
-/** check_kit_expect_done() - wait until the first work in @page is done: the frame is back, the id here. */
+/** check_kit_expect_done() - wait until the first work in @page is done: the frame is back, the id
+ * here. */
 void check_kit_expect_done(struct check_ctx *t, struct check_kit *kit, const void *page);
 
 /** check_kit_send() - add one more broadcast frame (and a receive buffer) or request, and kick. */

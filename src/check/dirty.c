@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The dirty log of the default mode (D2): which pages of a looping network device or of a disk are marked, and when
- * the log is left alone. Rings and buffers lie on pages of their own, so that each tells for itself.
+ * The dirty log of the default mode (D2): which pages of a looping network device or of a disk are
+ * marked, and when the log is left alone. Rings and buffers lie on pages of their own, so that each
+ * tells for itself.
  */
 #include "check/check.h"
 
@@ -19,7 +20,8 @@
 #define RX_ROOM 256
 #define TX_LEN  72
 
-/* A disk has no receive ring; its frame is a request's header, its buffer the id and the request's status. */
+/* A disk has no receive ring; its frame is a request's header, its buffer the id and the request's
+ * status. */
 enum { AT_RX_RING, AT_TX_RING, AT_FRAME, AT_BUFFER, NR_PAGES };
 #define MARK(at) (1u << (at))
 
@@ -188,7 +190,8 @@ static void nothing_without_log_all(struct check_ctx *t)
 	EXPECT_EQ(t, 0, take_marks(t, &c));
 }
 
-/* The used ring is logged as if it lay where the client says; page 80 is in the log, and nobody's. */
+/* The used ring is logged as if it lay where the client says; page 80 is in the log, and
+ * nobody's. */
 static void used_ring_is_logged_elsewhere(struct check_ctx *t)
 {
 	const unsigned long elsewhere = 80;
@@ -311,7 +314,8 @@ static void log_fd_errors(struct check_ctx *t)
 
 /* ---- a log that is taken away ---- */
 
-/* Row: a is how the client stops the logging. The log's memory is gone when the call has returned. */
+/* Row: a is how the client stops the logging. The log's memory is gone when the call has
+ * returned. */
 enum { BY_FEATURES, BY_RESET, BY_CLOSE, BY_ANOTHER, BY_ZERO };
 
 static void log_is_left_alone(struct check_ctx *t)

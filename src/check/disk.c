@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A block device that runs, and requests to it. How a request ended is told by three things: the status byte,
- * the used element's length, and whether the driver was told.
+ * A block device that runs, and requests to it. How a request ended is told by three things: the
+ * status byte, the used element's length, and whether the driver was told.
  */
 #include "check/disk.h"
 

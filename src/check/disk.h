@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A block device that runs, for the checks of section 7: one ring, a header, a status byte and a data area,
- * each in pages and a mapping of its own, so that any of them can be taken away.
+ * A block device that runs, for the checks of section 7: one ring, a header, a status byte and a
+ * data area, each in pages and a mapping of its own, so that any of them can be taken away.
  *
  * Used by src/check/ alone; a disk belongs to one check and is never freed, the child ends.
  */
@@ -50,7 +50,8 @@ void disk_start(struct check_ctx *t, struct disk *disk, uint32_t idx, uint64_t f
 /** disk_stop() - close it. */
 void disk_stop(struct check_ctx *t, struct disk *disk);
 
-/** disk_reset() - SET_STATUS(0), start again; the maps stay as the device keeps them, or are made anew. */
+/** disk_reset() - SET_STATUS(0), start again; the maps stay as the device keeps them, or are made
+ * anew. */
 void disk_reset(struct check_ctx *t, struct disk *disk, uint32_t idx, uint64_t features);
 
 /** disk_header() - fill the header in and mark the status byte. */

@@ -161,8 +161,8 @@ static void release_entries(struct check_ctx *t)
 }
 
 /*
- * After close the device is back at 1:1, or at nothing: [4-15]. Row: a are backend features to ack, b whether the
- * client had emptied the space, for release restores it, and a reset does not.
+ * After close the device is back at 1:1, or at nothing: [4-15]. Row: a are backend features to ack,
+ * b whether the client had emptied the space, for release restores it, and a reset does not.
  */
 static void release_unmapped(struct check_ctx *t)
 {

@@ -2,9 +2,10 @@
 /*
  * holdfast check --random and --replay: many programs, each in turn, in a child that may die.
  *
- * What comes out depends on the seeds and on the device's behaviour alone: one line a sequence with the hash of
- * its transcript, or the transcripts, then counts. Two devices that behave alike give the same output.
- * A child that dies or stays away costs the sequence that it was at; the next child goes on behind it.
+ * What comes out depends on the seeds and on the device's behaviour alone: one line a sequence with
+ * the hash of its transcript, or the transcripts, then counts. Two devices that behave alike give
+ * the same output. A child that dies or stays away costs the sequence that it was at; the next
+ * child goes on behind it.
  */
 #include "check/random.h"
 

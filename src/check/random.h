@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Random sequences of calls on a vhost-vdpa network device: `holdfast check --random` and `--replay`.
+ * Random sequences of calls on a vhost-vdpa network device: `holdfast check --random` and
+ * `--replay`.
  *
- * A program is a list of steps. It depends on its seed alone, never on what the device answers, so one seed
- * is one program on every device; each step is a line of text that can be read back. Running a
- * program gives a transcript: each step with its result, in words that do not depend on where memory
- * happens to lie. docs/random.md describes the grammar and what is normalised.
+ * A program is a list of steps. It depends on its seed alone, never on what the device answers, so
+ * one seed is one program on every device; each step is a line of text that can be read back.
+ * Running a program gives a transcript: each step with its result, in words that do not depend on
+ * where memory happens to lie. docs/random.md describes the grammar and what is normalised.
  *
  * Used by src/check/ alone. Single threaded, but for what the device does.
  */
@@ -199,7 +200,8 @@ void random_mem_clear(struct random_mem *mem);
 /** random_mem_put() - the driver writes at @off of the window: to M and to I. */
 void random_mem_put(struct random_mem *mem, size_t off, const void *data, size_t len);
 
-/** random_mem_changes() - append what the device has written since the last call. Return: bits of M, I, P. */
+/** random_mem_changes() - append what the device has written since the last call. Return: bits of
+ * M, I, P. */
 unsigned random_mem_changes(struct random_mem *mem, FILE *to);
 
 /** random_mem_iova() / random_mem_uaddr() - the number behind a packed address. */
@@ -215,7 +217,8 @@ struct random_ring {
 	uint8_t slot;
 };
 
-/** random_ring_offsets() - where the areas of queue @q's @slot lie in the window: desc, avail, used. */
+/** random_ring_offsets() - where the areas of queue @q's @slot lie in the window: desc, avail,
+ * used. */
 void random_ring_offsets(unsigned q, unsigned slot, size_t off[3]);
 
 /** random_ring_reset() - empty rings at @slot, available index @start. */

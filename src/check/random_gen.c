@@ -2,14 +2,15 @@
 /*
  * The generator of random programs.
  *
- * Random calls alone do not get far: a device works only after some twenty right ones. So a program is a
- * row of scenes (bring the device up, move frames, a batch, suspend and resume, reset, close and open again, bind
- * the control queue to the other address space), and between their steps stand single calls
- * of any kind. A model of the client's side (what is mapped, set up, open) makes most calls ones that
- * a device accepts; some are wrong on purpose, and now and then a step of a scene is left out.
+ * Random calls alone do not get far: a device works only after some twenty right ones. So a program
+ * is a row of scenes (bring the device up, move frames, a batch, suspend and resume, reset, close
+ * and open again, bind the control queue to the other address space), and between their steps stand
+ * single calls of any kind. A model of the client's side (what is mapped, set up, open) makes most
+ * calls ones that a device accepts; some are wrong on purpose, and now and then a step of a scene
+ * is left out.
  *
- * The model only guides: nothing goes wrong when the device thinks otherwise. All choices come from the
- * seed, none from a device.
+ * The model only guides: nothing goes wrong when the device thinks otherwise. All choices come from
+ * the seed, none from a device.
  */
 #include "check/random.h"
 
@@ -376,7 +377,8 @@ static void setup_ring(struct gen *g, unsigned q)
 
 	EMIT(g, OP_RING, q, num, start, slot);
 	EMIT(g, OP_NUM, q, num);
-	/* after a reset the position is 0 already; the driver's index must never be ahead of it by more than a ring */
+	/* after a reset the position is 0 already; the driver's index must never be ahead of it by
+	 * more than a ring */
 	if (start || one_in(g, 2))
 		EMIT(g, OP_BASE, q, start);
 	EMIT(g, OP_ADDR, q, slot, 0, 0, 0);

@@ -2,15 +2,16 @@
 /*
  * Waiting until a device has done all that it was told to do.
  *
- * A step's effects are looked at when the device is idle: not after a while, and not when what was expected has
- * come, but when the thread that does its work sleeps for want of work. Whoever kicks has woken that thread
- * before the kick returns, so it cannot be found asleep too early:
+ * A step's effects are looked at when the device is idle: not after a while, and not when what was
+ * expected has come, but when the thread that does its work sleeps for want of work. Whoever kicks
+ * has woken that thread before the kick returns, so it cannot be found asleep too early:
  *
- *   - Holdfast's workers are threads of this process. One that sleeps, as /proc/self/task/TID/stat tells, and waits for
- *     events, as .../syscall tells, is idle; so is the keeper of held memory, which polls. Either alone is not
- *     enough: stat says S of a thread that is only about to sleep, syscall says nothing of one that is being woken.
- *   - The kernel's simulator has a thread of its own, and /proc/PID/wchan (for root) names the function in which it
- *     sleeps, and nothing while it is to run.
+ *   - Holdfast's workers are threads of this process. One that sleeps, as /proc/self/task/TID/stat
+ *     tells, and waits for events, as .../syscall tells, is idle; so is the keeper of held memory,
+ *     which polls. Either alone is not enough: stat says S of a thread that is only about to sleep,
+ *     syscall says nothing of one that is being woken.
+ *   - The kernel's simulator has a thread of its own, and /proc/PID/wchan (for root) names the
+ *     function in which it sleeps, and nothing while it is to run.
  *   - Of any other device nothing is known: wait for a while.
  */
 #include "check/random.h"
@@ -108,8 +109,8 @@ static char state_of(const char *stat)
 }
 
 /*
- * @call: a line of .../syscall: its number and its arguments, or a word. A worker that sleeps until some time has
- * something to do then, so it is not idle.
+ * @call: a line of .../syscall: its number and its arguments, or a word. A worker that sleeps until
+ * some time has something to do then, so it is not idle.
  */
 static bool waits_for_events(const char *call)
 {

@@ -2,13 +2,13 @@
 /*
  * The client memory of random sequences.
  *
- * It lies at the same addresses in every process, with nothing around it, so that what an update finds at
- * the end of a piece is the same everywhere: M (2 MiB shared), a hole, I (the same size), a hole, R (M again,
- * read-only), a hole, P (private).
+ * It lies at the same addresses in every process, with nothing around it, so that what an update
+ * finds at the end of a piece is the same everywhere: M (2 MiB shared), a hole, I (the same size),
+ * a hole, R (M again, read-only), a hole, P (private).
  *
- * W, the window of device addresses, is chosen so that I is its 1:1 memory: whatever a ring
- * asks of a device that translates 1:1 stays inside I. On a kernel's device that pins memory, 1:1 is
- * the physical address, so I must lie in one piece physically: a huge page. M is one there, too, for
+ * W, the window of device addresses, is chosen so that I is its 1:1 memory: whatever a ring asks of
+ * a device that translates 1:1 stays inside I. On a kernel's device that pins memory, 1:1 is the
+ * physical address, so I must lie in one piece physically: a huge page. M is one there, too, for
  * then one update is one entry, as in Holdfast (docs/deviations.md, "Not modes").
  */
 #include "check/random.h"

@@ -2,10 +2,10 @@
 /*
  * The driver side of the rings in random sequences.
  *
- * Each queue has two slots where its ring can lie, each with room for the largest ring (256), so that a
- * device that believes in another size than the driver reads this queue's memory and nothing else. All
- * descriptors that were ever written point into the window. The driver does not look at what
- * the device returns: descriptors are used in turn.
+ * Each queue has two slots where its ring can lie, each with room for the largest ring (256), so
+ * that a device that believes in another size than the driver reads this queue's memory and nothing
+ * else. All descriptors that were ever written point into the window. The driver does not look at
+ * what the device returns: descriptors are used in turn.
  */
 #include "check/random.h"
 
@@ -89,7 +89,8 @@ static void put_command(struct random_mem *mem, size_t off, uint64_t kind, unsig
 	random_mem_put(mem, off, cmd, sizeof(cmd));
 }
 
-/* Splits @len bytes at @iova into @parts; none is empty but if @len is too small. Return: how many. */
+/* Splits @len bytes at @iova into @parts; none is empty but if @len is too small. Return: how
+ * many. */
 static unsigned split(struct client_buf *out, uint64_t iova, uint32_t len, unsigned parts,
 		      bool writes)
 {

@@ -2,13 +2,14 @@
 /*
  * Running a program of random steps and writing its transcript.
  *
- * 1. A step's result is its errno or 0, what it returned, and once the device is idle what the device has written
- *    to client memory and which call eventfds it has signalled. How often is not told: that depends on how
- *    many chains the device finds at once.
+ * 1. A step's result is its errno or 0, what it returned, and once the device is idle what the
+ *    device has written to client memory and which call eventfds it has signalled. How often is not
+ *    told: that depends on how many chains the device finds at once.
  * 2. A ring must not be enabled before it has an address: at address 0 a device that translates 1:1
- *    works on whatever lies there, which on a kernel is the kernel's memory. Such a step is skipped, on every device.
- * 3. What outlives a client is put back after each program: the configuration space, ring sizes, a kick that a suspended
- *    device has been keeping.
+ *    works on whatever lies there, which on a kernel is the kernel's memory. Such a step is
+ *    skipped, on every device.
+ * 3. What outlives a client is put back after each program: the configuration space, ring sizes, a
+ *    kick that a suspended device has been keeping.
  */
 #include "check/random.h"
 

@@ -201,7 +201,8 @@ bool check_interrupted(void)
 	return interrupted;
 }
 
-/* Waits for @pid to end, no longer than until a signal if @wakeful. Returns 0, or -ETIMEDOUT with the child still there. */
+/* Waits for @pid to end, no longer than until a signal if @wakeful. Returns 0, or -ETIMEDOUT with
+ * the child still there. */
 static int wait_deadline(int pid, int timeout_ms, bool wakeful, int *status)
 {
 	int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);

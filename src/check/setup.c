@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * In which order rings may be set up: what counts when they start, and what of a ring that never was.
+ * In which order rings may be set up: what counts when they start, and what of a ring that never
+ * was.
  */
 #include "check/check.h"
 

@@ -226,7 +226,8 @@ static void base_survives_reset(struct check_ctx *t)
 	EXPECT_EQ(t, 9, base);
 }
 
-/* Packed: the low half is the available position, the high half the used one, bit 15 their wraps. */
+/* Packed: the low half is the available position, the high half the used one, bit 15 their
+ * wraps. */
 static void base_packed(struct check_ctx *t)
 {
 	uint64_t features = check_features(t) | CLIENT_BIT(VIRTIO_F_RING_PACKED);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * What the files of the `holdfast` command share: the subcommands, how a command says that it was used
- * wrongly, and how a command comes to run under the preload library. Thread rule: main thread.
+ * What the files of the `holdfast` command share: the subcommands, how a command says that it was
+ * used wrongly, and how a command comes to run under the preload library. Thread rule: main thread.
  */
 #ifndef HOLDFAST_CLI_CLI_H
 #define HOLDFAST_CLI_CLI_H
@@ -41,8 +41,8 @@ void cli_set_main_args(char **argv);
  * cli_reexec_with_devices() - go on under the preload library
  * @specs: [lent] one SPEC a device; with @nr_specs 0, one loopback NIC
  *
- * Called early by a command that is itself a client of its devices: the program is executed again with
- * the same arguments and the same process id, this time with the library preloaded, so that
+ * Called early by a command that is itself a client of its devices: the program is executed again
+ * with the same arguments and the same process id, this time with the library preloaded, so that
  * /dev/vhost-vdpa-0, -1, ... are the devices of @specs. In that second life the call does nothing.
  * Nothing may have been done yet that does not survive execve(2).
  * Return: 0 running under the library, go on; else an exit status, and one line was printed.
@@ -59,11 +59,13 @@ int cli_preload_setup(const char *who, const char *const *specs, size_t nr_specs
 		      const char *log) HF_MUST_CHECK;
 
 /** cli_parent_add() - `--parent FILE`: a parent that SPECs may name, here and in the client
- * Return: 0, or an exit status, and one line was printed. @who: as above. Before cli_preload_setup(). */
+ * Return: 0, or an exit status, and one line was printed. @who: as above. Before
+ * cli_preload_setup(). */
 int cli_parent_add(const char *who, const char *file) HF_MUST_CHECK;
 
-/** cli_modules_prepare() - say where installed parents are, before devices are made in this process;
- * cli_preload_setup() does it too. Return: 0, or an exit status, and one line was printed */
+/** cli_modules_prepare() - say where installed parents are, before devices are made in this
+ * process; cli_preload_setup() does it too. Return: 0, or an exit status, and one line was
+ * printed */
 int cli_modules_prepare(const char *who) HF_MUST_CHECK;
 
 #endif

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * `holdfast blk`: use a disk without any guest, through virtio_vdpa. Bytes are counted as in a file: where
- * offset or length are no multiples of a sector, the sectors at the edges are read, changed and written back.
+ * `holdfast blk`: use a disk without any guest, through virtio_vdpa. Bytes are counted as in a
+ * file: where offset or length are no multiples of a sector, the sectors at the edges are read,
+ * changed and written back.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -551,8 +551,8 @@ static void name_node(struct check_device *dev, const struct check_options *opts
 }
 
 /*
- * With a SPEC the program begins again under the preload library, and comes back here with nodes. What that
- * library would say of each refused call is what the checks are after.
+ * With a SPEC the program begins again under the preload library, and comes back here with nodes.
+ * What that library would say of each refused call is what the checks are after.
  * Return: number of nodes, 0 after a message
  */
 static size_t choose_devices(struct check_device *devs, const struct check_options *opts, int nr,

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * `holdfast dev` and `holdfast mgmtdev`: iproute2's `vdpa` for the devices of running programs. A command's
- * words become one request (docs/management.md); what comes back is printed as it is for -j, or
- * as iproute2 prints it for people. A table knows the words, which may be cut short as iproute2 lets them be.
+ * `holdfast dev` and `holdfast mgmtdev`: iproute2's `vdpa` for the devices of running programs. A
+ * command's words become one request (docs/management.md); what comes back is printed as it is for
+ * -j, or as iproute2 prints it for people. A table knows the words, which may be cut short as
+ * iproute2 lets them be.
  */
 #include <errno.h>
 #include <getopt.h>

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * From SPECs to a bus with devices, all bound to vhost_vdpa: the nth SPEC is /dev/vhost-vdpa-n. Also how
- * SPECs travel to the preload library: in one environment variable, a line each. Thread rule: control threads.
+ * From SPECs to a bus with devices, all bound to vhost_vdpa: the nth SPEC is /dev/vhost-vdpa-n.
+ * Also how SPECs travel to the preload library: in one environment variable, a line each. Thread
+ * rule: control threads.
  */
 #ifndef HOLDFAST_CLI_DEVICES_H
 #define HOLDFAST_CLI_DEVICES_H
@@ -21,22 +22,26 @@ struct device_specs {
 	size_t nr;
 };
 
-/** device_specs_add() - copy @spec; line breaks in it become blanks. Return: 0; -E2BIG; -ENOMEM; with refuse() */
+/** device_specs_add() - copy @spec; line breaks in it become blanks. Return: 0; -E2BIG; -ENOMEM;
+ * with refuse() */
 int device_specs_add(struct device_specs *specs, const char *spec) HF_MUST_CHECK;
 
 /** device_specs_from_env() - what HOLDFAST_DEVICES says, or one loopback NIC. @specs: zeroed.
  * Return: as device_specs_add() */
 int device_specs_from_env(struct device_specs *specs) HF_MUST_CHECK;
 
-/** device_specs_join() - the value for HOLDFAST_DEVICES. Return: [owned] string, or NULL without memory */
+/** device_specs_join() - the value for HOLDFAST_DEVICES. Return: [owned] string, or NULL without
+ * memory */
 char *device_specs_join(const struct device_specs *specs);
 
 void device_specs_fini(struct device_specs *specs);
 
-/** devices_check() - can all of @specs be read? Return: 0; -EINVAL and the like with refuse() in words */
+/** devices_check() - can all of @specs be read? Return: 0; -EINVAL and the like with refuse() in
+ * words */
 int devices_check(const struct device_specs *specs) HF_MUST_CHECK;
 
-/** devices_any_strict() - does one of @specs ask for the kernel's behaviour? One that cannot be read does not. */
+/** devices_any_strict() - does one of @specs ask for the kernel's behaviour? One that cannot be
+ * read does not. */
 bool devices_any_strict(const struct device_specs *specs);
 
 /**

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * The programs that run with devices of ours, as `holdfast dev` sees them: finding them, choosing one, asking it.
- * Thread rule: main thread. Whatever goes wrong is told here, in one line; functions return exit statuses.
+ * The programs that run with devices of ours, as `holdfast dev` sees them: finding them, choosing
+ * one, asking it.
+ * Thread rule: main thread. Whatever goes wrong is told here, in one line; functions return exit
+ * statuses.
  */
 #ifndef HOLDFAST_CLI_INSTANCES_H
 #define HOLDFAST_CLI_INSTANCES_H
@@ -33,7 +35,8 @@ struct instance_choice {
 	bool change;         /* it must be one, not several */
 };
 
-/** instances_find() - connect to all that are meant; dead ones' sockets are removed. Return: 0, or exit status */
+/** instances_find() - connect to all that are meant; dead ones' sockets are removed. Return: 0, or
+ * exit status */
 int instances_find(const struct instance_choice *choice, struct instances *out) HF_MUST_CHECK;
 void instances_close(struct instances *all);
 
@@ -44,7 +47,8 @@ void instances_close(struct instances *all);
 int instance_ask(const char *who, const struct instance *one, const json_t *request,
 		 json_t **result) HF_MUST_CHECK;
 
-/** reply_take() - the result of a reply, or its error printed. @reply: [consumed]. Return: as above */
+/** reply_take() - the result of a reply, or its error printed. @reply: [consumed]. Return: as
+ * above */
 int reply_take(const char *who, json_t *reply, json_t **result) HF_MUST_CHECK;
 
 #endif

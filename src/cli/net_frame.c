@@ -111,8 +111,8 @@ static void parse_arp(const uint8_t *arp, size_t len, struct net_seen *seen)
 	memcpy(&seen->wanted, arp + 24, 4);
 }
 
-/* An IPv4 packet that is whole and not a fragment. Return: its header's bytes, 0 if it is none; @len: [in] bytes
- * there are, [out] bytes of the packet */
+/* An IPv4 packet that is whole and not a fragment. Return: its header's bytes, 0 if it is none;
+ * @len: [in] bytes there are, [out] bytes of the packet */
 static size_t ip_header(const uint8_t *ip, size_t *len)
 {
 	size_t head, total;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * The frames of `holdfast net ping`: ARP and ICMP echo over IPv4 are built and taken apart here, and nothing else
- * is known. What comes from the network is checked: lengths, checksums, addresses. Pure functions; any thread.
+ * The frames of `holdfast net ping`: ARP and ICMP echo over IPv4 are built and taken apart here,
+ * and nothing else is known. What comes from the network is checked: lengths, checksums, addresses.
+ * Pure functions; any thread.
  */
 #ifndef HOLDFAST_CLI_NET_FRAME_H
 #define HOLDFAST_CLI_NET_FRAME_H
@@ -51,7 +52,8 @@ struct net_seen net_frame_parse(const uint8_t *frame, size_t len);
 /** net_frame_arp() - a request (to all) or a reply (to @ends->peer_mac). @buf: at least 42 bytes.
  * A request with @probe has no sender address, so that nobody remembers it. Return: bytes */
 size_t net_frame_arp(uint8_t *buf, const struct net_ends *ends, bool reply, bool probe);
-/** net_frame_echo() - an echo request. @buf: NET_ECHO_HEAD + @len bytes, the payload filled by the caller
+/** net_frame_echo() - an echo request. @buf: NET_ECHO_HEAD + @len bytes, the payload filled by the
+ * caller
  * Return: bytes */
 size_t net_frame_echo(uint8_t *buf, const struct net_ends *ends, uint16_t id, uint16_t seq,
 		      size_t len);

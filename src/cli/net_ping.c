@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Ping through a card. With an address: ARP for it (or for the gateway), then ICMP echo requests; requests for
- * our own address are answered meanwhile, so that the other end learns where to send. Without one: numbered frames of
- * an experimental type, addressed to the card itself, which a loopback gives back.
+ * Ping through a card. With an address: ARP for it (or for the gateway), then ICMP echo requests;
+ * requests for our own address are answered meanwhile, so that the other end learns where to send.
+ * Without one: numbered frames of an experimental type, addressed to the card itself, which a
+ * loopback gives back.
  *
- * Every answer is compared byte by byte with what was sent. What arrives and is not ours is passed over.
+ * Every answer is compared byte by byte with what was sent. What arrives and is not ours is passed
+ * over.
  */
 #include "cli/net_ping.h"
 
@@ -80,7 +82,8 @@ static int answer_arp(struct ping *p, const struct net_seen *seen)
 	return send_frame(p, reply, net_frame_arp(reply, &ends, true, false));
 }
 
-/* The next frame that is none of ARP's questions. Return: 0 with @seen; -ETIMEDOUT; -EINTR; else -errno */
+/* The next frame that is none of ARP's questions. Return: 0 with @seen; -ETIMEDOUT; -EINTR; else
+ * -errno */
 static int next_frame(struct ping *p, int64_t deadline, size_t *len, struct net_seen *seen)
 {
 	int rc;
@@ -202,7 +205,8 @@ static void fill_payload(uint8_t *payload, size_t len, uint16_t seq)
 
 static size_t make_request(struct ping *p, uint16_t seq)
 {
-	/* A card that has no address of its own receives what is for all; this group is nobody's. */
+	/* A card that has no address of its own receives what is for all; this group is
+	 * nobody's. */
 	static const uint8_t group[6] = {3, 0, 0, 0x88, 0xb5, 0};
 	uint8_t *frame = p->frame;
 
@@ -331,7 +335,8 @@ static int exchange(struct ping *p)
 		bool last = count && p->nr_sent + 1 == count;
 
 		rc = send_one(p);
-		/* As fast as they come back, or one an interval; the last has all the time there is. */
+		/* As fast as they come back, or one an interval; the last has all the time there
+		 * is. */
 		next = last || interval == 0 ? clock_now_ns() + p->o->wait_ns : next + interval;
 		while (!rc && !*p->stop && clock_now_ns() < next) {
 			rc = collect(p, next, last || interval == 0);

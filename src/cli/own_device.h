@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * A device for a command that drives it by itself: one SPEC, one bus, bound to virtio_vdpa. Also the options that
- * such commands share, and numbers as people write them. Thread rule: main thread.
+ * A device for a command that drives it by itself: one SPEC, one bus, bound to virtio_vdpa. Also
+ * the options that such commands share, and numbers as people write them. Thread rule: main thread.
  */
 #ifndef HOLDFAST_CLI_OWN_DEVICE_H
 #define HOLDFAST_CLI_OWN_DEVICE_H

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * Preparing an environment in which a program finds its devices: LD_PRELOAD, HOLDFAST_DEVICES,
- * HOLDFAST_LOG. The library is the one beside the executable (a build folder), or else the installed one.
+ * HOLDFAST_LOG. The library is the one beside the executable (a build folder), or else the
+ * installed one.
  */
 #include <errno.h>
 #include <limits.h>
@@ -42,7 +43,8 @@ static void executable_folder(char *path, size_t len)
 		*slash = '\0';
 }
 
-/* The folder of installed libraries, also where the whole installation was moved below another folder (DESTDIR). */
+/* The folder of installed libraries, also where the whole installation was moved below another
+ * folder (DESTDIR). */
 static int installed_folder(char *path, size_t len)
 {
 	char folder[PATH_MAX];
@@ -228,7 +230,8 @@ int cli_reexec_with_devices(const char *const *specs, size_t nr_specs)
 	rc = cli_preload_setup("holdfast", specs, nr_specs, getenv("HOLDFAST_LOG"));
 	if (rc)
 		return rc;
-	/* Its own client needs no management, and neither do the hundreds of children of a check. */
+	/* Its own client needs no management, and neither do the hundreds of children of a
+	 * check. */
 	if (setenv(REEXEC_ENV, pid, 1) || setenv(MGMT_SOCKET_ENV, "none", 0))
 		return no_memory("holdfast");
 	execv("/proc/self/exe", main_args);

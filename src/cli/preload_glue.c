@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/* What the preload library is made of besides its shim: the devices that HOLDFAST_DEVICES describes. */
+/* What the preload library is made of besides its shim: the devices that HOLDFAST_DEVICES
+ * describes. */
 #include "base/refuse.h"
 #include "cli/devices.h"
 #include "cli/parents.h"

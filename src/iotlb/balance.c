@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * Keeping nodes filled after removals. All of this is for size and speed only: a node with too few
- * items is still correct, so whatever cannot get memory here is left alone and the removal succeeds.
+ * items is still correct, so whatever cannot get memory here is left alone and the removal
+ * succeeds.
  */
 #include "iotlb/internal.h"
 

@@ -6,10 +6,10 @@
  * A cursor stands before an item, which is an entry or a whole subtree. Everything before the two
  * items has been dealt with. If both items are the same subtree, both cursors step over it: sound,
  * because what is equal on both sides contributes nothing. Otherwise the subtree that starts lower
- * is entered, at equal starts the higher one (at equal heights both), so a subtree of one side is still
- * whole when the other side's cursor arrives at its start, whatever the heights of the trees and
- * however nodes were split or joined in between. Only nodes that one tree alone has, and of nodes
- * of greater height those above them, are entered: the cost is that of the changed paths.
+ * is entered, at equal starts the higher one (at equal heights both), so a subtree of one side is
+ * still whole when the other side's cursor arrives at its start, whatever the heights of the trees
+ * and however nodes were split or joined in between. Only nodes that one tree alone has, and of
+ * nodes of greater height those above them, are entered: the cost is that of the changed paths.
  *
  * An entry of @to is reported when it ends before the next item of @from starts. That makes each
  * removal come before the additions that overlap it, so a parent may apply the changes one by one.

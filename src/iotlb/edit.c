@@ -174,8 +174,8 @@ static size_t trim_inner(struct node *n, const uint64_t *lo, const uint64_t *hi,
 
 /*
  * Remove the entries that start in [*@lo, *@hi]; NULL: from the node's start, to its end. Both are
- * starts of entries below the node, and the nodes on the ways to them are owned, so nothing here needs
- * memory. May leave *@slot empty.
+ * starts of entries below the node, and the nodes on the ways to them are owned, so nothing here
+ * needs memory. May leave *@slot empty.
  */
 static size_t trim(struct node **slot, const uint64_t *lo, const uint64_t *hi, uint64_t gen)
 {

@@ -4,9 +4,9 @@
  * numbered guarantees.
  *
  * Owns nothing itself. Used by the files of this folder only. Thread rule: functions that take a
- * `struct tree *` or a node slot by the control thread that edits that tree; node_get(), node_put(),
- * version_get() and version_put() by any control thread; everything that takes a const node by
- * readers too.
+ * `struct tree *` or a node slot by the control thread that edits that tree; node_get(),
+ * node_put(), version_get() and version_put() by any control thread; everything that takes a const
+ * node by readers too.
  */
 #ifndef HOLDFAST_IOTLB_INTERNAL_H
 #define HOLDFAST_IOTLB_INTERNAL_H
@@ -21,10 +21,10 @@
 #include "memory/memory.h"
 
 /*
- * Node sizes, header included, stay 8 bytes (malloc's own header) short of a power of two, and small
- * enough for malloc's thread cache. Alignment to cache lines would gain nothing: a search touches the same
- * number of lines at any offset of 16.
- * A leaf has room for 3, 7, 15 or 31 entries, so that it is never less than half full by size.
+ * Node sizes, header included, stay 8 bytes (malloc's own header) short of a power of two, and
+ * small enough for malloc's thread cache. Alignment to cache lines would gain nothing: a search
+ * touches the same number of lines at any offset of 16. A leaf has room for 3, 7, 15 or 31 entries,
+ * so that it is never less than half full by size.
  */
 #define LEAF_MAX   31U /* entries: 16 + 31 * 32 = 1008 bytes */
 #define INNER_MAX  30U /* children: 16 + 31 * 8 + 30 * 8 = 504 bytes; node_search() reads 31 keys */
@@ -43,9 +43,9 @@ struct slot {
 
 /*
  * key[i] is the first address of entry i (leaf) or of the first entry below child i (inner); exact,
- * ascending; the unused ones are all ones. Behind the keys: struct slot[cap] in a leaf, one more unused
- * key and struct node *[cap] in an inner node.
- * Everything but @refs is const once @gen is not the editing tree's any more.
+ * ascending; the unused ones are all ones. Behind the keys: struct slot[cap] in a leaf, one more
+ * unused key and struct node *[cap] in an inner node. Everything but @refs is const once @gen is
+ * not the editing tree's any more.
  */
 struct node {
 	uint64_t gen;   /* the edit that made it and alone may change it; unique in the process */
@@ -97,8 +97,9 @@ static inline uint8_t slot_perm(const struct slot *s)
 
 /*
  * Number of keys <= @x. Every eighth key decides on a block of seven, which are then counted. The
- * comparisons of each step do not wait for one another and nothing branches on a key: a random address
- * is not predictable. Unused keys are all ones; for an @x that is too, the count is cut to @nr.
+ * comparisons of each step do not wait for one another and nothing branches on a key: a random
+ * address is not predictable. Unused keys are all ones; for an @x that is too, the count is cut to
+ * @nr.
  */
 static inline unsigned node_search(const struct node *n, uint64_t x)
 {
@@ -167,7 +168,8 @@ size_t node_bytes(const struct node *n);
 
 /* A generation that no node has yet */
 uint64_t tree_new_gen(void);
-/* @e overlaps nothing. Return: 0; -ENOMEM; -ENOSPC too deep. On error the contents are unchanged. */
+/* @e overlaps nothing. Return: 0; -ENOMEM; -ENOSPC too deep. On error the contents are
+ * unchanged. */
 int tree_insert(struct tree *t, const struct iotlb_entry *e) HF_MUST_CHECK;
 /* Remove what overlaps [@first, @last]. Return: 0; -ENOMEM, contents unchanged */
 int tree_remove(struct tree *t, iova_t first, iova_t last, size_t *nr_removed) HF_MUST_CHECK;

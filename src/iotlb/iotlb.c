@@ -4,35 +4,39 @@
  *
  * Goals: readers on the data path that neither lock nor write shared memory; batches that appear at
  * once; differences between versions that cost what changed; the whole 64-bit space at byte
- * granularity; not more than 80 heap bytes an entry. Limits: an update copies a path of some nodes, so
- * it costs microseconds; nothing is split or merged behind the client's back.
+ * granularity; not more than 80 heap bytes an entry. Limits: an update copies a path of some nodes,
+ * so it costs microseconds; nothing is split or merged behind the client's back.
  *
- * Structure. A version is a root and a count. The tree is a B+tree of entries by first address; entries
- * do not overlap. A node never changes after the edit that made it was published or snapshotted. An
- * edit gives itself a generation number, unique in the process, and stamps its new nodes with it: nodes of
- * this generation are reachable from this edit's root alone and are changed in place; any other node is
- * copied first. A snapshot inside a batch takes a fresh generation, which freezes what it refers to.
+ * Structure. A version is a root and a count. The tree is a B+tree of entries by first address;
+ * entries do not overlap. A node never changes after the edit that made it was published or
+ * snapshotted. An edit gives itself a generation number, unique in the process, and stamps its new
+ * nodes with it: nodes of this generation are reachable from this edit's root alone and are changed
+ * in place; any other node is copied first. A snapshot inside a batch takes a fresh generation,
+ * which freezes what it refers to.
  *
  * Guarantees, cited by the tests:
- *  [G1] A reader that loads the published version sees all of an edit or batch or nothing of it. The
- *       release in rcu_publish() pairs with the acquire in iotlb_load().
- *  [G2] A version stays intact from iotlb_load() to the reader's next quiescent state: an iotlb holds
- *       a reference on the version it publishes, keeps it on its retire list after unpublishing,
- *       and drops it only after a grace period that began later. Each iotlb that publishes a version
- *       does so on its own, so putting a snapshot, at any time, never frees what a reader sees.
- *  [G3] A version, and with it each of its nodes, lives while an iotlb publishes or retires it or anybody
- *       holds a snapshot; versions may be shared by iotlbs under different locks. The counts in
- *       versions, nodes and regions are atomic, and all else in a shared node is constant.
+ *  [G1] A reader that loads the published version sees all of an edit or batch or nothing of it.
+ *       The release in rcu_publish() pairs with the acquire in iotlb_load().
+ *  [G2] A version stays intact from iotlb_load() to the reader's next quiescent state: an iotlb
+ *       holds a reference on the version it publishes, keeps it on its retire list after
+ *       unpublishing, and drops it only after a grace period that began later. Each iotlb that
+ *       publishes a version does so on its own, so putting a snapshot, at any time, never frees
+ *       what a reader sees.
+ *  [G3] A version, and with it each of its nodes, lives while an iotlb publishes or retires it or
+ *       anybody holds a snapshot; versions may be shared by iotlbs under different locks. The
+ *       counts in versions, nodes and regions are atomic, and all else in a shared node is
+ *       constant.
  *  [G4] A leaf holds one reference on the region of each entry. A region's last reference from here
  *       goes when the last version with an entry for it goes; after an unmap of an iotlb whose
  *       older versions nobody else holds, that is at the end of iotlb_synchronize().
- *  [G5] An edit that fails leaves the contents of the editing view and the published version as they
- *       were. Inside a batch the nodes may be arranged differently afterwards; nobody can tell.
- *  [G6] Commit, abort and snapshot need no memory: the shell of the next version is allocated before
- *       the first change.
+ *  [G5] An edit that fails leaves the contents of the editing view and the published version as
+ *       they were. Inside a batch the nodes may be arranged differently afterwards; nobody can
+ *       tell.
+ *  [G6] Commit, abort and snapshot need no memory: the shell of the next version is allocated
+ *       before the first change.
  *  [G7] iotlb_diff() enters no subtree that both versions share at one place.
- *  [G8] Not more than RETIRE_MAX versions wait for a grace period: an edit that would make one more waits
- *       for it. All publishing calls may therefore block like iotlb_synchronize().
+ *  [G8] Not more than RETIRE_MAX versions wait for a grace period: an edit that would make one more
+ *       waits for it. All publishing calls may therefore block like iotlb_synchronize().
  *  [G9] Version numbers differ whenever contents may differ, so a number may guard a cache.
  */
 #include "iotlb/iotlb.h"

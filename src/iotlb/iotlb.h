@@ -38,7 +38,8 @@ struct iotlb_entry {
 	uint8_t perm;              /* enum iotlb_perm; other bits of the uAPI byte are not kept */
 };
 
-/** iotlb_create() - an empty address space; @max_entries: limit. Return: 0; -ENOMEM; -EINVAL limit 0 */
+/** iotlb_create() - an empty address space; @max_entries: limit. Return: 0; -ENOMEM; -EINVAL limit
+ * 0 */
 int iotlb_create(size_t max_entries, struct iotlb **out) HF_MUST_CHECK;
 /** iotlb_destroy() - NULL is fine; no reader may be inside; snapshots may outlive it */
 void iotlb_destroy(struct iotlb *tlb);
@@ -50,9 +51,9 @@ void iotlb_destroy(struct iotlb *tlb);
  * @off:    byte offset of @first in @mem; the range must lie inside @mem
  * @perm:   any enum iotlb_perm value; IOTLB_NONE is present but useless to the device
  * Return: 0; -EINVAL bad range; -EEXIST overlap; -ENOSPC entry limit; -ENOMEM. On error unchanged.
- * Context: control thread. Visible to readers at once, or at iotlb_commit() inside a batch. As every
- * call that publishes (unmap, commit, assign), it may wait for a grace period: when too many old versions
- * have gathered since the last iotlb_synchronize().
+ * Context: control thread. Visible to readers at once, or at iotlb_commit() inside a batch. As
+ * every call that publishes (unmap, commit, assign), it may wait for a grace period: when too many
+ * old versions have gathered since the last iotlb_synchronize().
  */
 int iotlb_map(struct iotlb *tlb, iova_t first, iova_t last, struct memory_region *mem, uint64_t off,
 	      uint8_t perm) HF_MUST_CHECK;
@@ -74,8 +75,8 @@ void iotlb_abort(struct iotlb *tlb);
 
 /**
  * iotlb_synchronize() - wait until no reader uses an older version than the published one, then
- * free what only those needed (region references included). Context: control thread, blocks, no lock
- * that a worker takes online.
+ * free what only those needed (region references included). Context: control thread, blocks, no
+ * lock that a worker takes online.
  */
 void iotlb_synchronize(struct iotlb *tlb);
 
@@ -85,8 +86,8 @@ void iotlb_synchronize(struct iotlb *tlb);
  * it is now, which later edits do not change). Never fails. */
 const struct iotlb_version *iotlb_snapshot(struct iotlb *tlb);
 const struct iotlb_version *iotlb_version_get(const struct iotlb_version *v);
-/** iotlb_version_put() - NULL is fine. Safe at any time: an iotlb that publishes or has published the
- * version keeps its own reference until no RCU reader is inside. */
+/** iotlb_version_put() - NULL is fine. Safe at any time: an iotlb that publishes or has published
+ * the version keeps its own reference until no RCU reader is inside. */
 void iotlb_version_put(const struct iotlb_version *v);
 
 /** iotlb_assign() - publish @v, of whatever iotlb, as this one's version: how a software parent
@@ -146,8 +147,8 @@ struct iotlb_cache {
  * iotlb_translate() - turn [@iova, @iova + @len - 1] into host memory
  * @cache: last hit, may be NULL;  @perm: IOTLB_R, IOTLB_W or both, all required
  * @iov:   [out] pieces in order, touching ones merged;  @max_iov: room in @iov, at least 1
- * Return: number of pieces; -EFAULT a byte is not mapped or not permitted; -E2BIG more than @max_iov
- * pieces; -EINVAL @len 0 or the range wraps. @iov is undefined on error.
+ * Return: number of pieces; -EFAULT a byte is not mapped or not permitted; -E2BIG more than
+ * @max_iov pieces; -EINVAL @len 0 or the range wraps. @iov is undefined on error.
  */
 int iotlb_translate(const struct iotlb_version *v, struct iotlb_cache *cache, iova_t iova,
 		    uint64_t len, uint8_t perm, struct iovec *iov, int max_iov) HF_MUST_CHECK;

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * The reading side: pure functions over immutable nodes. A lookup descends by the keys, which are
- * exact first addresses, so an address below the first key of the root belongs to no entry and every
- * other descent ends at the last entry that starts at or before the address.
+ * exact first addresses, so an address below the first key of the root belongs to no entry and
+ * every other descent ends at the last entry that starts at or before the address.
  *
- * Arithmetic: ranges are inclusive; a length is compared as length - 1, so that the entry of all 2^64
- * bytes needs no special case. Host addresses are computed as integers: the identity region's base
- * is the null pointer.
+ * Arithmetic: ranges are inclusive; a length is compared as length - 1, so that the entry of all
+ * 2^64 bytes needs no special case. Host addresses are computed as integers: the identity region's
+ * base is the null pointer.
  */
 #include "iotlb/internal.h"
 
@@ -14,13 +14,15 @@
 
 #include "base/overflow.h"
 
-/* A tree of this many levels above its leaves (some 200,000 entries) does not fit into a core's own cache. */
+/* A tree of this many levels above its leaves (some 200,000 entries) does not fit into a core's own
+ * cache. */
 #define DEEP_LEVEL 4
 #define CACHE_LINE 64
 
 /*
- * Ask for all of a child at once: a search needs one line after another, each found by the one before,
- * and in a deep tree each would be a wait of its own. Addresses past the end of a smaller node do no harm.
+ * Ask for all of a child at once: a search needs one line after another, each found by the one
+ * before, and in a deep tree each would be a wait of its own. Addresses past the end of a smaller
+ * node do no harm.
  */
 static inline void prefetch_child(const struct node *child, unsigned level)
 {

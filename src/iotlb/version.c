@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * Versions: a root, a count and a number. A version may be published by several iotlbs, wait on
- * several retire lists and be held as a snapshot, all at once and under different device locks: each
- * of these holds one reference, and the count is atomic [G3].
+ * several retire lists and be held as a snapshot, all at once and under different device locks:
+ * each of these holds one reference, and the count is atomic [G3].
  */
 #include "iotlb/internal.h"
 

@@ -3,12 +3,13 @@
  * What a client's mappings count against RLIMIT_MEMLOCK. Two accounts in one sum.
  *
  *   by number   memory_charge(): so many pages a mapping, as the kernel counts ([2-9])
- *   by range    memory_charge_range(): the same for one payer, which is a device; but a page that several
- *               devices have mapped counts as often as the one device counts it that counts it most. A
- *               second device with the same memory so costs nothing.
+ *   by range    memory_charge_range(): the same for one payer, which is a device; but a page that
+ *               several devices have mapped counts as often as the one device counts it that counts
+ *               it most. A second device with the same memory so costs nothing.
  *
- * The ranges are kept as boundaries, each with a count a payer for the addresses up to the next one. All
- * memory that a charge needs is taken before the first count changes, and taking a charge away needs none.
+ * The ranges are kept as boundaries, each with a count a payer for the addresses up to the next
+ * one. All memory that a charge needs is taken before the first count changes, and taking a charge
+ * away needs none.
  */
 #include <assert.h>
 #include <errno.h>

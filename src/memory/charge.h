@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/* Private to this room: the account by range, a part of a space. Thread rule: its own lock, a leaf. */
+/* Private to this room: the account by range, a part of a space. Thread rule: its own lock, a
+ * leaf. */
 #ifndef HOLDFAST_MEMORY_CHARGE_H
 #define HOLDFAST_MEMORY_CHARGE_H
 

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Copies on the control path go through the kernel, which answers with an error where a plain access
- * would fault. Where a sandbox forbids the call, a guarded loop does the same.
+ * Copies on the control path go through the kernel, which answers with an error where a plain
+ * access would fault. Where a sandbox forbids the call, a guarded loop does the same.
  *
- * Bytes of the calling thread's own stack, between this frame and the stack's end, are there for sure and need
- * neither. Nearly every ioctl argument lies there, and the call is the dearest part of an ioctl.
+ * Bytes of the calling thread's own stack, between this frame and the stack's end, are there for
+ * sure and need neither. Nearly every ioctl argument lies there, and the call is the dearest part
+ * of an ioctl.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -25,7 +26,8 @@ void memory_copy_without_vm(bool on)
 	__atomic_store_n(&without_vm, on, __ATOMIC_RELAXED);
 }
 
-/* Byte by byte, and unseen by the sanitizers: they would end the process where the guard is to act. */
+/* Byte by byte, and unseen by the sanitizers: they would end the process where the guard is to
+ * act. */
 __attribute__((no_sanitize("address", "undefined"))) static void
 copy_bytes(volatile char *dst, const volatile char *src, size_t len)
 {
@@ -75,8 +77,8 @@ static const struct stack *own_stack(void)
 }
 
 /*
- * Is [@first, @last] in the part of the calling thread's stack that is in use? Never, if this frame is
- * not on that stack: a coroutine has another.
+ * Is [@first, @last] in the part of the calling thread's stack that is in use? Never, if this frame
+ * is not on that stack: a coroutine has another.
  */
 static bool is_on_stack(uintptr_t first, uintptr_t last)
 {

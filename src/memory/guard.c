@@ -6,10 +6,10 @@
  *  (1) The handler is installed with an empty mask and SA_NODEFER, so it does not change the
  *	thread's signal mask, and the jump need not restore it.
  *  (2) A signal that somebody sent (kill, sigqueue) is never taken for a fault, guarded or not.
- *  (3) The next action is seen whole or not at all by a handler that runs while another thread changes
- *	it: it is written to a fresh slot of a ring, and published by the slot's ticket. A reader could be
- *	overtaken only by 64 changes during one copy of three words. No lock, thus nothing that fork
- *	could leave locked and nothing that a signal could deadlock on.
+ *  (3) The next action is seen whole or not at all by a handler that runs while another thread
+ *	changes it: it is written to a fresh slot of a ring, and published by the slot's ticket. A
+ *	reader could be overtaken only by 64 changes during one copy of three words. No lock, thus
+ *	nothing that fork could leave locked and nothing that a signal could deadlock on.
  *
  * The C library's own sigaction is looked up as the next definition after this object's: a
  * frontend that wraps sigaction is for the client's calls, not for ours.
@@ -28,7 +28,8 @@
 
 enum { NR_SLOTS = 64 };
 
-/* A struct sigaction in three words; Linux has 64 signals, which fill the first word of a sigset_t. */
+/* A struct sigaction in three words; Linux has 64 signals, which fill the first word of a
+ * sigset_t. */
 struct action_slot {
 	uintptr_t handler; /* atomic */
 	uint64_t mask;     /* atomic */

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * Surviving memory that went away. Device code touches client memory by plain loads and stores. If
- * the client unmaps, protects or truncates what it has mapped to the device, they fault. A
- * bracket of code has a guard: every SIGSEGV or SIGBUS that an access of the guarded thread raises, at
- * whatever address, returns control to the bracket. A worker's bracket is one batch, and it breaks the
- * ring that was at work. Cost on the data path: one _setjmp a batch, nothing an access.
+ * the client unmaps, protects or truncates what it has mapped to the device, they fault. A bracket
+ * of code has a guard: every SIGSEGV or SIGBUS that an access of the guarded thread raises, at
+ * whatever address, returns control to the bracket. A worker's bracket is one batch, and it breaks
+ * the ring that was at work. Cost on the data path: one _setjmp a batch, nothing an access.
  *
  *	struct memory_guard guard;
  *	if (memory_guard_enter(&guard) == 0) {	// a macro: setjmp must run in the caller's frame
@@ -14,12 +14,13 @@
  *		... guard.fault_addr could not be accessed ...
  *	}
  *
- * A jump skips the code behind the fault. So while code between enter and leave touches client memory, it
- * holds no lock and no allocation that were taken after enter: it copies first, then takes the lock.
- * Faults of unguarded threads go to whatever handler was there before; memory_guard_set_next() lets a
- * frontend that wraps sigaction(2) keep that up to date.
+ * A jump skips the code behind the fault. So while code between enter and leave touches client
+ * memory, it holds no lock and no allocation that were taken after enter: it copies first, then
+ * takes the lock. Faults of unguarded threads go to whatever handler was there before;
+ * memory_guard_set_next() lets a frontend that wraps sigaction(2) keep that up to date.
  *
- * Thread rule: enter/leave nest per thread. Any thread may install, as often as it likes: the first call counts.
+ * Thread rule: enter/leave nest per thread. Any thread may install, as often as it likes: the first
+ * call counts.
  */
 #ifndef HOLDFAST_MEMORY_GUARD_H
 #define HOLDFAST_MEMORY_GUARD_H

@@ -2,14 +2,16 @@
 /*
  * The cache of registrations that wait to be mapped again. Guarantees:
  *
- *  (1) A registration is taken over only by a map of exactly its range, for no more than it was populated
- *	for, and only if every mapping in the range is the same part of the same file, as it was, and locked
- *	(marks.c). It does not depend on anybody telling us of the client's calls.
- *  (2) What waits counts as locked memory, and gives way: to a new registration that finds no room, to the
- *	client's own use of the memory, to age, and to pressure.
+ *  (1) A registration is taken over only by a map of exactly its range, for no more than it was
+ *	populated for, and only if every mapping in the range is the same part of the same file, as
+ *	it was, and locked (marks.c). It does not depend on anybody telling us of the client's
+ *	calls.
+ *  (2) What waits counts as locked memory, and gives way: to a new registration that finds no room,
+ *	to the client's own use of the memory, to age, and to pressure.
  *  (3) A forked child inherits no lock, so nothing waits in it.
  *
- * Order: two lists of the same registrations. The tree finds a range; the list, oldest first, says what goes.
+ * Order: two lists of the same registrations. The tree finds a range; the list, oldest first, says
+ * what goes.
  */
 #include <errno.h>
 #include <pthread.h>

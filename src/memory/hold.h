@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Registrations: locked runs of client memory that outlive one mapping. A device of the default mode
- * registers through its `memory_hold`. Two things follow. Registrations of the same bytes, by whichever
- * device of the process, share one lock. And a registration whose last mapping is gone may wait in a cache, up to
- * the device's budget: the device cannot reach it, its pages stay locked, and the next map of the
- * same bytes takes it over without touching a page. docs/hold.md tells how it is made sure that they are
- * the same bytes.
+ * Registrations: locked runs of client memory that outlive one mapping. A device of the default
+ * mode registers through its `memory_hold`. Two things follow. Registrations of the same bytes, by
+ * whichever device of the process, share one lock. And a registration whose last mapping is gone
+ * may wait in a cache, up to the device's budget: the device cannot reach it, its pages stay
+ * locked, and the next map of the same bytes takes it over without touching a page. docs/hold.md
+ * tells how it is made sure that they are the same bytes.
  *
- * Owns: the cache, one a process. Used by vhost_vdpa (a hold a session) and by frontends that see the
- * client's memory calls (memory_hold_forget*). Thread rule: any control thread.
+ * Owns: the cache, one a process. Used by vhost_vdpa (a hold a session) and by frontends that see
+ * the client's memory calls (memory_hold_forget*). Thread rule: any control thread.
  */
 #ifndef HOLDFAST_MEMORY_HOLD_H
 #define HOLDFAST_MEMORY_HOLD_H
@@ -35,8 +35,9 @@ enum memory_evict {
 	MEMORY_EVICT_LIMIT,    /* RLIMIT_MEMLOCK, or a new registration needs the room */
 	MEMORY_EVICT_AGE,      /* nobody wanted it for too long */
 	MEMORY_EVICT_PRESSURE, /* the system is short of memory */
-	MEMORY_EVICT_CLIENT, /* the client changes this memory, or wants it as if it were not held */
-	MEMORY_EVICT_CLOSE,  /* the session ended */
+	/* the client changes this memory, or wants it as if it were not held */
+	MEMORY_EVICT_CLIENT,
+	MEMORY_EVICT_CLOSE, /* the session ended */
 	MEMORY_EVICT_NR,
 };
 
@@ -59,7 +60,8 @@ struct memory_hold_counters {
  */
 int memory_hold_create(struct memory_space *space, uint64_t budget, bool beyond_limit,
 		       struct memory_hold **out) HF_MUST_CHECK;
-/** memory_hold_destroy() - what waits is let go; regions that still live are no longer held afterwards */
+/** memory_hold_destroy() - what waits is let go; regions that still live are no longer held
+ * afterwards */
 void memory_hold_destroy(struct memory_hold *hold);
 void memory_hold_counters(struct memory_hold *hold, struct memory_hold_counters *out);
 
@@ -69,12 +71,14 @@ void memory_hold_counters(struct memory_hold *hold, struct memory_hold_counters 
  */
 int memory_region_register(struct memory_hold *hold, uaddr_t uaddr, uint64_t len, bool write,
 			   struct memory_region **out) HF_MUST_CHECK;
-/** memory_got() - how this thread's last memory_region_register() that succeeded came about, then NONE */
+/** memory_got() - how this thread's last memory_region_register() that succeeded came about, then
+ * NONE */
 enum memory_got memory_got(void);
 
 /**
- * memory_hold_forget() - before the client changes what [@first, @last] is: nothing of it stays held
- * Costs one load if nothing is held at all. Safe inside of allocators that run under our own locks.
+ * memory_hold_forget() - before the client changes what [@first, @last] is: nothing of it stays
+ * held Costs one load if nothing is held at all. Safe inside of allocators that run under our own
+ * locks.
  */
 void memory_hold_forget(uaddr_t first, uaddr_t last);
 /** memory_hold_forget_file() - the same for all memory of the file with inode number @ino */

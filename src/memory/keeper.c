@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * The one thread that sees to it that nothing waits for ever. It is made when something starts to wait and
- * sleeps until the oldest is too old; it ends once nothing has waited for a while. While it sleeps it
- * listens to the system's own alarm for want of memory (PSI, where the system has it and lets us), and then
- * everything that waits goes.
+ * The one thread that sees to it that nothing waits for ever. It is made when something starts to
+ * wait and sleeps until the oldest is too old; it ends once nothing has waited for a while. While
+ * it sleeps it listens to the system's own alarm for want of memory (PSI, where the system has it
+ * and lets us), and then everything that waits goes.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -17,7 +17,8 @@
 #include "base/thread.h"
 #include "memory/pin.h"
 
-/* Tasks were stalled for want of memory 150 ms in 2 s. The window of a program without privileges is a multiple of 2 s. */
+/* Tasks were stalled for want of memory 150 ms in 2 s. The window of a program without privileges
+ * is a multiple of 2 s. */
 #define PSI_TRIGGER "some 150000 2000000"
 #define IDLE_MS     60000 /* a keeper with nothing to do lives on as long as this */
 
@@ -55,7 +56,8 @@ static int wait_ms(int64_t left_ns)
 	return ms < IDLE_MS ? (int)ms : IDLE_MS;
 }
 
-/* Nothing waits for long enough: may the keeper end? What starts to wait from now on makes another. */
+/* Nothing waits for long enough: may the keeper end? What starts to wait from now on makes
+ * another. */
 static bool may_end(void)
 {
 	bool end;

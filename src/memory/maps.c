@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * The map of the own process. From 6.11 on the kernel answers a question about one address
- * (PROCMAP_QUERY), which costs about a microsecond whatever the number of mappings; before, the text of
- * /proc/thread-self/maps is read and scanned. thread-self, because /proc/self is empty once the
- * process's first thread has exited.
+ * (PROCMAP_QUERY), which costs about a microsecond whatever the number of mappings; before, the
+ * text of /proc/thread-self/maps is read and scanned. thread-self, because /proc/self is empty once
+ * the process's first thread has exited.
  *
- * Limit: both show a shared mapping of a file that was opened read-only as shared, where the kernel's
- * own vDPA would not see it as such. A device can only read it anyway.
+ * Limit: both show a shared mapping of a file that was opened read-only as shared, where the
+ * kernel's own vDPA would not see it as such. A device can only read it anyway.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -170,9 +170,9 @@ static int text_read(int fd, char **out)
 }
 
 /*
- * The last reader's descriptor, kept for the next: opening it costs more than asking. It answers for
- * the address space that it was opened in, so a forked child must not use it; and the client may have closed it
- * and opened something else under its number.
+ * The last reader's descriptor, kept for the next: opening it costs more than asking. It answers
+ * for the address space that it was opened in, so a forked child must not use it; and the client
+ * may have closed it and opened something else under its number.
  */
 struct kept {
 	dev_t dev;

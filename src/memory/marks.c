@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Is it still locked, and still the same? Two questions to the kernel for each mapping of the range.
+ * Is it still locked, and still the same? Two questions to the kernel for each mapping of the
+ * range.
  *
  *   what is mapped      file, offset and permission, from the process's map
- *   is it locked        msync(MS_INVALIDATE) on its first page. POSIX has it fail with EBUSY where memory is
- *                       locked; where it is not, Linux does nothing at all. A lock is a property of a
- *                       whole mapping and dies with it: munmap, and mmap or mremap over it, leave a mapping
- *                       without it, whichever way the client made the call.
+ *   is it locked        msync(MS_INVALIDATE) on its first page. POSIX has it fail with EBUSY
+ *                       where memory is locked; where it is not, Linux does nothing at all. A lock
+ *                       is a property of a whole mapping and dies with it: munmap, and mmap or
+ *                       mremap over it, leave a mapping without it, whichever way the client made
+ *                       the call.
  *
- * Locks do not exist on hugetlbfs, whose pages cannot be swapped: there the file and the offset decide.
+ * Locks do not exist on hugetlbfs, whose pages cannot be swapped: there the file and the offset
+ * decide.
  */
 #include <errno.h>
 #include <inttypes.h>

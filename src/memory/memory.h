@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Where a client's bytes live. A `memory_space` is one client's address space; a `memory_region` is a
- * run of its bytes that a device may touch. Today the one kind of space is this very process (the
+ * Where a client's bytes live. A `memory_space` is one client's address space; a `memory_region` is
+ * a run of its bytes that a device may touch. Today the one kind of space is this very process (the
  * preload frontend): a client address is a pointer.
  *
- * Two modes. `va`: the device uses the client's addresses as they are; nothing is locked. `pinned`: a
- * region's pages are populated and locked for as long as the region lives; how much a client may
+ * Two modes. `va`: the device uses the client's addresses as they are; nothing is locked. `pinned`:
+ * a region's pages are populated and locked for as long as the region lives; how much a client may
  * have mapped is accounted per mapping against RLIMIT_MEMLOCK by the session (memory_charge()),
  * while the lock itself is dropped only when the last user of the region has let go.
  *
@@ -13,7 +13,8 @@
  * then faults, and memory/guard.h turns the fault into an error for the queue that was working.
  *
  * Owns: the locks on pages. Does not own: the client's memory. Used by iotlb (references), ring
- * (guard), vhost_vdpa (create, charge). Thread rule: get/put from any thread; the rest from control threads.
+ * (guard), vhost_vdpa (create, charge). Thread rule: get/put from any thread; the rest from control
+ *         threads.
  */
 #ifndef HOLDFAST_MEMORY_MEMORY_H
 #define HOLDFAST_MEMORY_MEMORY_H
@@ -57,10 +58,10 @@ struct memory_region *memory_space_identity(struct memory_space *space);
  * @uaddr: any alignment in mode va; page aligned in mode pinned
  * @len:   bytes, at least 1; page multiple in mode pinned
  * @write: the device may write: in mode pinned the pages must be writable
- * Return: 0; -EFAULT a hole, or not writable (pinned only); -ENOMEM the kernel's own limit on locked
- * memory, or no memory; -EINVAL range wraps. On error nothing stays locked.
- * Context: control thread; in mode pinned takes time in proportion to @len (about 70 ms a GiB).
- * Pins may overlap: a page stays locked until the last region over it is gone.
+ * Return: 0; -EFAULT a hole, or not writable (pinned only); -ENOMEM the kernel's own limit on
+ * locked memory, or no memory; -EINVAL range wraps. On error nothing stays locked. Context: control
+ * thread; in mode pinned takes time in proportion to @len (about 70 ms a GiB). Pins may overlap: a
+ * page stays locked until the last region over it is gone.
  */
 int memory_region_create(struct memory_space *space, uaddr_t uaddr, uint64_t len, bool write,
 			 enum memory_mode mode, struct memory_region **out) HF_MUST_CHECK;
@@ -78,7 +79,8 @@ struct memory_piece {
 	uaddr_t first, last; /* inclusive, cut to the range asked for */
 	bool shared_file;    /* MAP_SHARED and file-backed (memfd and shared anonymous count) */
 	bool readable, writable;
-	bool hole_before; /* addresses between the previous piece (or the start) and @first are not mapped */
+	/* addresses between the previous piece (or the start) and @first are not mapped */
+	bool hole_before;
 	uint64_t dev, ino; /* file, major << 32 | minor; @ino is 0 without one */
 };
 
@@ -98,14 +100,15 @@ int memory_space_walk(struct memory_space *space, uaddr_t first, uaddr_t last, m
  * Return: 0; -ENOMEM if the sum would exceed RLIMIT_MEMLOCK (privileges do not matter, [2-9]).
  */
 int memory_charge(struct memory_space *space, uint64_t nr_pages) HF_MUST_CHECK;
-/** memory_charge_beyond_limit() - account without looking at the limit, for devices made so: what the
- * system itself lets this process lock is then the only limit. Return: 0; -ENOMEM the sum overflows. */
+/** memory_charge_beyond_limit() - account without looking at the limit, for devices made so: what
+ * the system itself lets this process lock is then the only limit. Return: 0; -ENOMEM the sum
+ * overflows. */
 int memory_charge_beyond_limit(struct memory_space *space, uint64_t nr_pages) HF_MUST_CHECK;
 void memory_uncharge(struct memory_space *space, uint64_t nr_pages);
 /**
  * memory_charge_range() - account a mapping of the pages from @first on
- * @payer: who maps, a key that is compared alone. A payer's mappings add up; of several payers' mappings of one
- *         page, the payer counts that has most.
+ * @payer: who maps, a key that is compared alone. A payer's mappings add up; of several payers'
+ *         mappings of one page, the payer counts that has most.
  * Return: 0; -ENOMEM as memory_charge(), with @beyond_limit as memory_charge_beyond_limit()
  */
 int memory_charge_range(struct memory_space *space, const void *payer, uaddr_t first,

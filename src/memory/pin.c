@@ -1,26 +1,30 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Page locks do not nest: one munlock(2) undoes any number of mlock(2). Registrations of one process may
- * overlap, so a table for the process counts them, and munlock happens only where none is left.
+ * Page locks do not nest: one munlock(2) undoes any number of mlock(2). Registrations of one
+ * process may overlap, so a table for the process counts them, and munlock happens only where none
+ * is left.
  *
- * The table is an ordered set of boundaries. A boundary says of the addresses from it up to the next one how many
- * registrations cover them: all (`nr_pins`), those that are populated and locked for reading and for
- * writing (`nr_ready`), those that are mapped and do not just wait (`nr_live`); and how many registrations start
- * or end at it (`nr_edges`). It goes when that number is 0, for then its neighbours' coverage is the same. So
- * there are at most two boundaries a registration, and taking one away never needs memory.
+ * The table is an ordered set of boundaries. A boundary says of the addresses from it up to the
+ * next one how many registrations cover them: all (`nr_pins`), those that are populated and locked
+ * for reading and for writing (`nr_ready`), those that are mapped and do not just wait (`nr_live`);
+ * and how many registrations start or end at it (`nr_edges`). It goes when that number is 0, for
+ * then its neighbours' coverage is the same. So there are at most two boundaries a registration,
+ * and taking one away never needs memory.
  *
- *  (1) A registration is entered in the table before it is locked, and munlock runs under the table's lock on
- *	addresses without any. So no munlock can hit a page after its mlock while a registration covers it, and
- *	the long work, lock and population, runs outside of the table's lock.
- *  (2) What another registration has locked and populated already is only looked at, not locked again:
- *	the second device of a process pays for questions, not for pages. An answer that is not as
- *	expected (the client has mapped something else there) makes it work like any other.
+ *  (1) A registration is entered in the table before it is locked, and munlock runs under the
+ *	table's lock on addresses without any. So no munlock can hit a page after its mlock while a
+ *	registration covers it, and the long work, lock and population, runs outside of the table's
+ *	lock.
+ *  (2) What another registration has locked and populated already is only looked at, not locked
+ *	again: the second device of a process pays for questions, not for pages. An answer that is
+ *	not as expected (the client has mapped something else there) makes it work like any other.
  *  (3) munlock in the midst of a locked mapping splits it and can fail for want of mappings
- *	(vm.max_map_count). Such ranges are a debt, kept as one hull, and settled when nothing is left in it.
+ *	(vm.max_map_count). Such ranges are a debt, kept as one hull, and settled when nothing is
+ *	left in it.
  *  (4) A held registration unlocks only what still is the mapping that it had locked.
  *
- * Limit: what the client itself has locked is unlocked with the last registration over it. The kernel has no
- * cheap question for it.
+ * Limit: what the client itself has locked is unlocked with the last registration over it. The
+ * kernel has no cheap question for it.
  */
 #include <assert.h>
 #include <errno.h>
@@ -357,7 +361,8 @@ static void owe(uaddr_t first, uaddr_t end) REQUIRES(memory_pins_lock)
 		debt_end = end;
 }
 
-/* munlock stops at the first hole, so each mapping is unlocked by itself: if @pin is given, only what it had locked. */
+/* munlock stops at the first hole, so each mapping is unlocked by itself: if @pin is given, only
+ * what it had locked. */
 static void unlock_each(uaddr_t first, uaddr_t end, const struct memory_pin *pin)
 	REQUIRES(memory_pins_lock)
 {

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Private to this room: registrations, the table of what they cover, and the cache of those that wait.
+ * Private to this room: registrations, the table of what they cover, and the cache of those that
+ * wait.
  *
- * Thread rule: one lock guards all of it. Under it only the kept reader's lock is taken (maps.c), and munlock
- * runs. The client's allocator may call munmap, which the preload library watches and which takes
- * this lock. So registrations and boundaries are freed after the lock is dropped, by pins_unlock().
- * Before kernel 6.11, a read of the process's map allocates and frees under the lock: whoever comes from
- * there finds pins_is_inside() and lets the call pass.
+ * Thread rule: one lock guards all of it. Under it only the kept reader's lock is taken (maps.c),
+ * and munlock runs. The client's allocator may call munmap, which the preload library watches and
+ * which takes this lock. So registrations and boundaries are freed after the lock is dropped, by
+ * pins_unlock(). Before kernel 6.11, a read of the process's map allocates and frees under the
+ * lock: whoever comes from there finds pins_is_inside() and lets the call pass.
  */
 #ifndef HOLDFAST_MEMORY_PIN_H
 #define HOLDFAST_MEMORY_PIN_H
@@ -72,7 +73,8 @@ bool marks_match(const struct memory_pin *pin, const struct memory_map *map, uad
 
 /* ---- hold.c ---- */
 
-/** hold_take() - the registration of exactly this range that waits, now live. Return: NULL if there is none */
+/** hold_take() - the registration of exactly this range that waits, now live. Return: NULL if there
+ * is none */
 struct memory_pin *hold_take(struct memory_hold *hold, uaddr_t first, uaddr_t end, bool write);
 /** hold_keep() - let a registration wait that nobody maps any more. Return: false it may not */
 bool hold_keep(struct memory_pin *pin);
@@ -95,7 +97,8 @@ void memory_hold_set_age(int64_t ns);
 
 /** keeper_start() - something waits: see to it that it does not do so for ever */
 void keeper_start(void);
-/** hold_expire() - end what has waited too long. Return: ns until the next is due, -1 if nothing waits */
+/** hold_expire() - end what has waited too long. Return: ns until the next is due, -1 if nothing
+ * waits */
 int64_t hold_expire(void);
 
 /* ---- populate.c ---- */

@@ -1,21 +1,23 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Locking and populating. The lock is set first and alone (MLOCK_ONFAULT), because only population can be
- * shared out: mlock(2) works under the process's exclusive map lock, page by page, MADV_POPULATE_* under the shared one.
+ * Locking and populating. The lock is set first and alone (MLOCK_ONFAULT), because only population
+ * can be shared out: mlock(2) works under the process's exclusive map lock, page by page,
+ * MADV_POPULATE_* under the shared one.
  *
  *  (1) Both go in slices that do not cut a huge page. So a page fault of the client, or of another
  *	device, waits for one slice at most.
- *  (2) Slices of a large range are populated by a thread a processor. They are made for this one range, and
- *	joined before it returns; if none can be made, the calling thread does it alone. The first slice that
- *	fails ends the work, and is tried once more by the caller, which has the reason then.
- *  (3) Pages that are in the page tables already are left alone (present.h). Shared files whose pages are not
- *	are read first: the kernel then maps a group of pages a fault, where a write maps one (measured: 130
- *	against 380 ms a GiB of a memfd in memory).
+ *  (2) Slices of a large range are populated by a thread a processor. They are made for this one
+ *	range, and joined before it returns; if none can be made, the calling thread does it alone.
+ *	The first slice that fails ends the work, and is tried once more by the caller, which has
+ *	the reason then.
+ *  (3) Pages that are in the page tables already are left alone (present.h). Shared files whose
+ *	pages are not are read first: the kernel then maps a group of pages a fault, where a write
+ *	maps one (measured: 130 against 380 ms a GiB of a memfd in memory).
  *  (4) A lock that the limit does not allow, or pages that the system does not have, make
  *	waiting registrations give way, one by one.
  *
- * Kernels before 5.14 have no MADV_POPULATE_*: there mlock(2) populates, and the process's map is asked
- * about permission.
+ * Kernels before 5.14 have no MADV_POPULATE_*: there mlock(2) populates, and the process's map is
+ * asked about permission.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -52,7 +54,8 @@ void memory_lock_threads(unsigned int nr)
 	__atomic_store_n(&nr_threads_max, nr, __ATOMIC_RELAXED);
 }
 
-/* By number: the sanitizers turn the library's mlock into nothing, and a client's preloaded madvise is not for us. */
+/* By number: the sanitizers turn the library's mlock into nothing, and a client's preloaded madvise
+ * is not for us. */
 static int lock_pages(uaddr_t first, uint64_t len, bool on_fault)
 {
 	return syscall(SYS_mlock2, first, len, on_fault ? MLOCK_ONFAULT : 0) < 0 ? -errno : 0;

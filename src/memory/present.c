@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Memory that the client has touched needs a lock and nothing else, but MADV_POPULATE_* looks at each page, which takes
- * nearly as long as locking it (measured: 52 of 117 ms a GiB). The page map answers the question
- * for less: 1.5 ms a GiB with PAGEMAP_SCAN (kernel 6.7), 12 ms by reading it.
+ * Memory that the client has touched needs a lock and nothing else, but MADV_POPULATE_* looks at
+ * each page, which takes nearly as long as locking it (measured: 52 of 117 ms a GiB). The page map
+ * answers the question for less: 1.5 ms a GiB with PAGEMAP_SCAN (kernel 6.7), 12 ms by reading it.
  *
  * What counts as populated:
  *
- *   shared, of the kernel's own memory files   a page that is present: it is mapped writable at once. A file on a disk
- *                                              wants to hear of the first write
- *   anonymous, for writing                     a page that is present, no file's, and not the one that all zeros share,
- *                                              as long as the process has not forked: else the first write may have to
- *                                              copy it, and no bit of the page map tells for sure
+ *   shared, of the kernel's     a page that is present: it is mapped writable at once. A file on a
+ *   own memory files            disk wants to hear of the first write
+ *   anonymous, for writing      a page that is present, no file's, and not the one that all zeros
+ *                               share, as long as the process has not forked: else the first write
+ *                               may have to copy it, and no bit of the page map tells for sure
  *
- * and in both no page that userfaultfd(2) protects. Anything else (a hole, a permission that is missing, a mixture, what is
- * no memory at all) is left to population, which has the reason.
+ * and in both no page that userfaultfd(2) protects. Anything else (a hole, a permission that is
+ * missing, a mixture, what is no memory at all) is left to population, which has the reason.
  */
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -71,7 +71,8 @@ static void note_fork(void)
 	__atomic_store_n(&has_forked, true, __ATOMIC_RELAXED);
 }
 
-/* Before the program's own code runs. vfork(2) and posix_spawn(3) share no pages that a write would copy. */
+/* Before the program's own code runs. vfork(2) and posix_spawn(3) share no pages that a write would
+ * copy. */
 __attribute__((constructor)) static void watch_forks(void)
 {
 	if (pthread_atfork(NULL, note_fork, note_fork))
@@ -90,7 +91,8 @@ static uint64_t device_of(const struct stat *st)
 	return (uint64_t)major(st->st_dev) << 32 | minor(st->st_dev);
 }
 
-/* Where memfds and shared anonymous memory live, and what shm_open() gives if that has a file system of its own. */
+/* Where memfds and shared anonymous memory live, and what shm_open() gives if that has a file
+ * system of its own. */
 static void find_memory_fs(void)
 {
 	int fd = memfd_create("holdfast", MFD_CLOEXEC);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Which pages of a range are in the page tables already, so that population need not look at each. Private to
- * this room. Owns a descriptor. Thread rule: open and close by one thread, present_missing() by any number at once.
+ * Which pages of a range are in the page tables already, so that population need not look at each.
+ * Private to this room. Owns a descriptor. Thread rule: open and close by one thread,
+ * present_missing() by any number at once.
  */
 #ifndef HOLDFAST_MEMORY_PRESENT_H
 #define HOLDFAST_MEMORY_PRESENT_H
@@ -21,7 +22,8 @@ struct present {
 /* Nothing can be told. */
 #define PRESENT_UNKNOWN ((struct present){.fd = -1})
 
-/** present_open() - look at the mappings of [@first, @last], page aligned; cannot fail, but may then know nothing */
+/** present_open() - look at the mappings of [@first, @last], page aligned; cannot fail, but may
+ * then know nothing */
 void present_open(struct present *p, uaddr_t first, uaddr_t last, bool write);
 void present_close(struct present *p);
 

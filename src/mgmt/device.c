@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Devices: what can make them, show, add, delete, and their one attribute that can be set. The order of
- * checks and their errors are [9-3]'s; what of it is a bug is left to strict devices.
+ * Devices: what can make them, show, add, delete, and their one attribute that can be set. The
+ * order of checks and their errors are [9-3]'s; what of it is a bug is left to strict devices.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -107,7 +107,8 @@ static int collect_named(struct mgmt_call *call, struct device_list *list)
 	return rc;
 }
 
-/* The devices are held by references, not by the bus lock, so that a slow one delays nobody else. */
+/* The devices are held by references, not by the bus lock, so that a slow one delays nobody
+ * else. */
 int mgmt_for_devices(struct mgmt_call *call, const char *key,
 		     int (*fn)(struct vdpa_device *dev, json_t *object))
 {

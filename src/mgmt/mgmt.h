@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Management: what `vdpa` of iproute2 asks of a kernel, asked of a bus. One request and one reply are a line of
- * JSON each (docs/management.md); how they travel is the business of others (mgmt/server.h). The
- * members of a reply are those of iproute2's JSON, so that its consumers read ours; the errors are those
- * of spec section 9.
+ * Management: what `vdpa` of iproute2 asks of a kernel, asked of a bus. One request and one reply
+ * are a line of JSON each (docs/management.md); how they travel is the business of others
+ * (mgmt/server.h). The members of a reply are those of iproute2's JSON, so that its consumers read
+ * ours; the errors are those of spec section 9.
  *
  * Owns nothing. Thread rule: control threads; requests for one bus one at a time.
  */

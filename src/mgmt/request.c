@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * From a line to a reply. A line is looked at in this order: its length, its nesting (before the JSON library,
- * which recurses, sees it), its syntax, its command, its members. One table has all commands and the
- * members that each takes; a member that is not among them is an error, for a word that is
- * misspelt and ignored would do something else than was asked.
+ * From a line to a reply. A line is looked at in this order: its length, its nesting (before the
+ * JSON library, which recurses, sees it), its syntax, its command, its members. One table has all
+ * commands and the members that each takes; a member that is not among them is an error, for a word
+ * that is misspelt and ignored would do something else than was asked.
  */
 #include <errno.h>
 #include <stdio.h>

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * One poll(2) over the listening socket and at most 16 connections. A connection is in one of two states: it
- * reads until there is a line, or it writes an answer; while an answer is not gone, nothing more is read, so that a
- * client that does not read cannot make us store answers. Each state has a deadline.
+ * One poll(2) over the listening socket and at most 16 connections. A connection is in one of two
+ * states: it reads until there is a line, or it writes an answer; while an answer is not gone,
+ * nothing more is read, so that a client that does not read cannot make us store answers. Each
+ * state has a deadline.
  *
- * The process around us is a client's, which may close descriptors that it does not know. So before a descriptor is
- * used, its inode is compared; the listening socket lost, the thread ends.
+ * The process around us is a client's, which may close descriptors that it does not know. So before
+ * a descriptor is used, its inode is compared; the listening socket lost, the thread ends.
  */
 #include "mgmt/server.h"
 

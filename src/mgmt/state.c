@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * What a device is like at this moment: configuration space, negotiated features ([9-2]), counters of queues
- * ([7-11]). Each is read at once under the device lock, which is let go before a reply is made of it.
+ * What a device is like at this moment: configuration space, negotiated features ([9-2]), counters
+ * of queues ([7-11]). Each is read at once under the device lock, which is let go before a reply is
+ * made of it.
  */
 #include <endian.h>
 #include <errno.h>

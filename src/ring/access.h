@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * The one way to touch memory that is shared with the other side of a ring: little-endian wrapper
- * types, and relaxed, acquire and release accesses to them. A value is loaded once, into a local, and
- * only the local is used from then on. Owns nothing. Used by both sides of the ring; any thread.
+ * types, and relaxed, acquire and release accesses to them. A value is loaded once, into a local,
+ * and only the local is used from then on. Owns nothing. Used by both sides of the ring; any
+ * thread.
  */
 #ifndef HOLDFAST_RING_ACCESS_H
 #define HOLDFAST_RING_ACCESS_H
@@ -83,9 +84,10 @@ static inline void access_copy_bytes(void *dst, const void *src, unsigned int le
 }
 
 /*
- * Orders an earlier store before a later load, which acquire and release do not (R3, R4). The thread
- * sanitizer does not model fences and gcc refuses them there; a read-modify-write of a private word
- * is as strong on the processor, and all that the sanitizer must know is in the loads and stores.
+ * Orders an earlier store before a later load, which acquire and release do not (R3, R4). The
+ * thread sanitizer does not model fences and gcc refuses them there; a read-modify-write of a
+ * private word is as strong on the processor, and all that the sanitizer must know is in the loads
+ * and stores.
  */
 static inline void access_full_fence(void)
 {

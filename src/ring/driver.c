@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Driver side, what the layouts share. All bookkeeping is private: of what the device writes only ids
- * and lengths are believed, after a check that the id is out and the length fits. In order, one used
- * element may stand for a batch: its id names the last chain, and those before it were used whole.
+ * Driver side, what the layouts share. All bookkeeping is private: of what the device writes only
+ * ids and lengths are believed, after a check that the id is out and the length fits. In order, one
+ * used element may stand for a batch: its id names the last chain, and those before it were used
+ * whole.
  */
 #include <assert.h>
 #include <stdlib.h>

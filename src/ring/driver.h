@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * Driver side of a virtqueue, split and packed: what a guest does. For tests, benches and the
- * in-process virtio driver. Works on plain memory given by the caller, which chooses the IOVAs; trusts
- * the device no more than Linux does (used ids are checked).
+ * in-process virtio driver. Works on plain memory given by the caller, which chooses the IOVAs;
+ * trusts the device no more than Linux does (used ids are checked).
  *
  * Owns: bookkeeping. Does not own: ring memory, buffers. One thread at a time.
  */
@@ -24,7 +24,8 @@ struct ring_driver_config {
 	void *desc, *driver,
 		*device; /* ring areas, ring_driver_area_len() bytes each, 16-aligned */
 	uint16_t
-		start_avail; /* split: index to start from; packed: position | wrap << 15 (fresh: 0x8000) */
+		/* split: index to start from; packed: position | wrap << 15 (fresh: 0x8000) */
+		start_avail;
 };
 
 struct ring_driver_seg {
@@ -41,21 +42,25 @@ int ring_driver_create(const struct ring_driver_config *config,
 void ring_driver_destroy(struct ring_driver *drv);
 
 /**
- * ring_driver_add() - make a chain available: @nr_out device-readable segments, then @nr_in writable
+ * ring_driver_add() - make a chain available: @nr_out device-readable segments, then @nr_in
+ * writable
  * @cookie: handed back by ring_driver_get(); not NULL
  * @indirect: NULL, or an 8-aligned table of 16*(nr_out+nr_in) bytes that the device sees
  * at @indirect_iova; the caller keeps it until the chain is completed
- * Return: 0; -ENOSPC ring full; -EINVAL no segments, too many, or no cookie. On error nothing changed.
+ * Return: 0; -ENOSPC ring full; -EINVAL no segments, too many, or no cookie. On error nothing
+ * changed.
  */
 int ring_driver_add(struct ring_driver *drv, const struct ring_driver_seg *segs,
 		    unsigned int nr_out, unsigned int nr_in, void *cookie, void *indirect,
 		    iova_t indirect_iova) HF_MUST_CHECK;
-/** ring_driver_publish() - make the added chains visible. Return: true if the device wants a kick */
+/** ring_driver_publish() - make the added chains visible. Return: true if the device wants a
+ * kick */
 bool ring_driver_publish(struct ring_driver *drv);
 /** ring_driver_get() - next completed chain's cookie, NULL if none; @len: [out] bytes written;
  * @err: [out, may be NULL] -EPROTO the device gave a used element that makes no sense */
 void *ring_driver_get(struct ring_driver *drv, uint32_t *len, int *err);
-/** ring_driver_cb_disable() / ring_driver_cb_enable() - interrupts off; on (Return: true if completions are there already) */
+/** ring_driver_cb_disable() / ring_driver_cb_enable() - interrupts off; on (Return: true if
+ * completions are there already) */
 void ring_driver_cb_disable(struct ring_driver *drv);
 bool ring_driver_cb_enable(struct ring_driver *drv);
 uint16_t ring_driver_nr_free(const struct ring_driver *drv);

@@ -36,7 +36,8 @@ struct ring_driver {
 	uint16_t avail_pos; /* split: index not yet published, packed: slot */
 	uint16_t used_pos;  /* next used element */
 	uint16_t
-		published; /* split: index last published, packed: slot of the first unpublished head */
+		/* split: index last published, packed: slot of the first unpublished head */
+		published;
 	bool avail_wrap, used_wrap, published_wrap; /* packed */
 	uint32_t nr_new;     /* packed: slots filled since the last publish */
 	uint16_t head_flags; /* packed: flags of that first head, held back until publish */
@@ -68,7 +69,8 @@ static inline uint64_t driver_add_in_len(const struct driver_add *add)
 void driver_split_reset(struct ring_driver *drv, uint16_t start);
 void driver_split_add(struct ring_driver *drv, const struct driver_add *add);
 bool driver_split_publish(struct ring_driver *drv);
-/* *_next() - the next used element. Return: 1 with @id and @len; 0 none; -EPROTO. Does not consume. */
+/* *_next() - the next used element. Return: 1 with @id and @len; 0 none; -EPROTO. Does not
+ * consume. */
 int driver_split_next(struct ring_driver *drv, uint32_t *id, uint32_t *len);
 void driver_split_release(struct ring_driver *drv, uint16_t id);
 void driver_split_cb(struct ring_driver *drv, bool on);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * The packed layout, driver side. A batch becomes visible by the flags of its first head, which are held
- * back until publish. Ids come from a private free list; slots are taken in ring order.
+ * The packed layout, driver side. A batch becomes visible by the flags of its first head, which are
+ * held back until publish. Ids come from a private free list; slots are taken in ring order.
  */
 #include "ring/driver_layout.h"
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * Inside the device side of the ring: the ring itself, area checks, and the building of one chain.
- * The two layouts (split.c, packed.c) read descriptors and publish used elements; everything that they
- * share is here. Private to src/ring.
+ * The two layouts (split.c, packed.c) read descriptors and publish used elements; everything that
+ * they share is here. Private to src/ring.
  */
 #ifndef HOLDFAST_RING_ENGINE_H
 #define HOLDFAST_RING_ENGINE_H
@@ -135,7 +135,8 @@ int build_add_slow(struct build *b, iova_t iova, uint32_t len, uint8_t perm) HF_
 /* build_indirect() - add all buffers of an indirect table. Return: 0; -EPROTO; -ENOBUFS */
 int build_indirect(struct build *b, const struct desc *d) HF_MUST_CHECK;
 
-/* build_break() - the driver's fault. Return: -EPROTO; or with config.lossy -EBADMSG, and the ring is whole */
+/* build_break() - the driver's fault. Return: -EPROTO; or with config.lossy -EBADMSG, and the ring
+ * is whole */
 int build_break(struct build *b, const char *reason) HF_COLD;
 
 /* build_begin() - Return: false if all scratch memory is in use */
@@ -158,7 +159,8 @@ static inline bool build_begin(struct build *b, struct ring *ring, const struct 
 	return true;
 }
 
-/* build_hit() - a buffer that the caches know as one piece; @number: of the buffers' version. Return: NULL if they do not */
+/* build_hit() - a buffer that the caches know as one piece; @number: of the buffers' version.
+ * Return: NULL if they do not */
 static inline char *build_hit(const struct ring *ring, uint64_t number, const struct desc *d,
 			      uint8_t perm)
 {
@@ -227,7 +229,8 @@ static inline void build_abort(struct build *b)
 }
 
 /*
- * build_plain() - the whole of most traffic in one go: a chain of one buffer that the caches know as one piece
+ * build_plain() - the whole of most traffic in one go: a chain of one buffer that the caches know
+ * as one piece
  * @d: a copy of its descriptor, whose flags say neither NEXT nor INDIRECT nor anything unknown
  * Return: false if it is not such a one; then nothing has happened, and the long way has the reason
  */
@@ -269,9 +272,11 @@ static inline bool build_plain(struct ring *ring, const struct ring_view *view,
 int split_pop(struct ring *ring, const struct ring_view *view, struct ring_chain *chain);
 bool split_has_avail(const struct ring *ring);
 bool split_peek(struct ring *ring);
-/* *_publish() - write @n pending elements and make them visible. Return: does the driver want to know? */
+/* *_publish() - write @n pending elements and make them visible. Return: does the driver want to
+ * know? */
 bool split_publish(struct ring *ring, uint32_t n);
-/* *_lossy() - the same where an area is not mapped. Without config.lossy: -EFAULT, false, and nothing is done */
+/* *_lossy() - the same where an area is not mapped. Without config.lossy: -EFAULT, false, and
+ * nothing is done */
 int split_pop_lossy(struct ring *ring, const struct ring_view *view,
 		    struct ring_chain *chain) HF_COLD;
 bool split_publish_lossy(struct ring *ring, uint32_t n) HF_COLD;

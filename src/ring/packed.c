@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * The packed layout, device side. A head's flags are loaded with acquire, then the rest of the chain
+ * The packed layout, device side. A head's flags are loaded with acquire, then the rest of the
+ * chain
  * (R1). A batch of used elements becomes visible by its first one's flags, stored last with release
  * (R2), then a full fence (R3), and the driver's wish. Every descriptor of a chain must itself
  * be marked available, so that a chain never runs into slots that the device still holds.

@@ -2,10 +2,11 @@
 /*
  * Life of a ring, its areas, and what the two layouts share on the way in and out.
  *
- * A chain goes popped -> pushed -> published. Pushing is private: it notes id and length in @pending.
- * Only ring_flush() writes to the used area, so that an area that is not mapped at the moment loses
- * nothing, and the index moves once a batch. At most `num` chains are between popped and published: a
- * driver that offers more has broken the ring, which bounds all memory here by the ring's size.
+ * A chain goes popped -> pushed -> published. Pushing is private: it notes id and length in
+ * @pending. Only ring_flush() writes to the used area, so that an area that is not mapped at the
+ * moment loses nothing, and the index moves once a batch. At most `num` chains are between popped
+ * and published: a driver that offers more has broken the ring, which bounds all memory here by the
+ * ring's size.
  *
  * Area pointers belong to one iotlb version. Each entry point that touches an area compares the
  * published version's number with the one the pointers were made for; a difference, and only that,
@@ -179,7 +180,8 @@ struct ring_state ring_stop(struct ring *ring)
 	struct ring_state state = ring_get_state(ring);
 
 	if (ring->started) {
-		/* What was popped and not published is to be done again; but what was lost is lost. */
+		/* What was popped and not published is to be done again; but what was lost is
+		 * lost. */
 		if (!ring->config.lossy)
 			state.last_avail = state.last_used;
 		ring_set_position(ring, state);

@@ -10,21 +10,21 @@
  * so addresses may be set before anything is mapped.
  *
  * Errors: an area that is not mapped (yet) stalls the queue: ring_pop() gives -EFAULT, nothing is
- * consumed, the next kick tries again. A buffer that is not mapped gives a chain with `fault` set, to be
- * completed with length 0. A malformed ring (bad index, loop, length, unknown flags) breaks the ring:
- * ring_break(), -EPROTO from then on, the device sets NEEDS_RESET.
+ * consumed, the next kick tries again. A buffer that is not mapped gives a chain with `fault` set,
+ * to be completed with length 0. A malformed ring (bad index, loop, length, unknown flags) breaks
+ * the ring: ring_break(), -EPROTO from then on, the device sets NEEDS_RESET.
  *
- * Ordering: (R1) a descriptor is read after the index that made it available; (R2) a used element is
- * visible before the index or flag that publishes it; (R3) used state is visible before the driver's
- * notification setting is read; (R4) after notifications are enabled the available index is
- * looked at again, so no kick is lost.
+ * Ordering: (R1) a descriptor is read after the index that made it available; (R2) a used element
+ * is visible before the index or flag that publishes it; (R3) used state is visible before the
+ * driver's notification setting is read; (R4) after notifications are enabled the available index
+ * is looked at again, so no kick is lost.
  *
- * Limits: an area must lie in one run of host memory (entries that touch are one run), aligned for its
- * fields; else it counts as not mapped. docs/ring.md has the rules of validation and the sizes.
+ * Limits: an area must lie in one run of host memory (entries that touch are one run), aligned for
+ * its fields; else it counts as not mapped. docs/ring.md has the rules of validation and the sizes.
  *
  * Owns: scratch memory for the chains that are out. Does not own the guest's memory nor the iotlbs.
- * Used by parents; driver side in ring/driver.h. Thread rule: one thread at a time (its worker, or a
- * control thread holding the worker's lock); data functions only while RCU online or so locked.
+ * Used by parents; driver side in ring/driver.h. Thread rule: one thread at a time (its worker, or
+ * a control thread holding the worker's lock); data functions only while RCU online or so locked.
  */
 #ifndef HOLDFAST_RING_RING_H
 #define HOLDFAST_RING_RING_H
@@ -48,18 +48,20 @@ struct ring_config {
 	uint16_t num;   /* entries, 1..32768; split: power of two */
 	bool packed;    /* VIRTIO_F_RING_PACKED */
 	bool event_idx; /* VIRTIO_F_EVENT_IDX */
-	bool indirect; /* VIRTIO_F_INDIRECT_DESC; a set flag without it breaks the ring, but see lax */
-	bool in_order;     /* VIRTIO_F_IN_ORDER: used in the order made available */
-	bool lax_indirect; /* accept indirect descriptors without negotiation ([7-7], strict mode) */
-	bool holes;        /* keep what is mapped of a chain that is not mapped whole */
+	/* VIRTIO_F_INDIRECT_DESC; a set flag without it breaks the ring, but see lax */
+	bool indirect;
+	bool in_order; /* VIRTIO_F_IN_ORDER: used in the order made available */
+	/* accept indirect descriptors without negotiation ([7-7], strict mode) */
+	bool lax_indirect;
+	bool holes;       /* keep what is mapped of a chain that is not mapped whole */
 	bool lossy;       /* lose chains as the kernel's simulator does (strict mode), split only */
 	iova_t desc_addr; /* descriptor table: 16 * num bytes */
 	iova_t driver_addr; /* split: 2*(3+num) bytes (avail); packed: 4 bytes */
 	iova_t device_addr; /* split: 6+8*num bytes (used); packed: 4 bytes */
 };
 
-/* Position of a ring, [1-30] and [1-31]. Split: last_avail is the free-running 16-bit index, and the used
- * index equals it while nothing is in flight. Packed: bit 15 is the wrap counter. */
+/* Position of a ring, [1-30] and [1-31]. Split: last_avail is the free-running 16-bit index, and
+ * the used index equals it while nothing is in flight. Packed: bit 15 is the wrap counter. */
 struct ring_state {
 	uint16_t last_avail;
 	uint16_t last_used;
@@ -67,9 +69,9 @@ struct ring_state {
 
 /* Called by the ring on its user's behalf; all may be NULL. Worker context, no lock added. */
 struct ring_ops {
-	/** @len bytes from @first on were written: used elements, indices, suppression fields, buffers. Only
-	 * what ring_set_dirty() asks for. Buffers are marked by ring_push(), the rest by the call that wrote
-	 * it; always after the bytes are written. */
+	/** @len bytes from @first on were written: used elements, indices, suppression fields,
+	 * buffers. Only what ring_set_dirty() asks for. Buffers are marked by ring_push(), the rest
+	 * by the call that wrote it; always after the bytes are written. */
 	void (*dirty)(void *arg, iova_t first, uint64_t len);
 	/** the ring broke; @reason is a constant string; called once per break */
 	void (*broken)(void *arg, const char *reason);
@@ -84,16 +86,16 @@ void ring_destroy(struct ring *ring);
  * ring_start() - make the ring usable from @state on; a broken ring lives again
  * @ring_tlb, @buf_tlb: [borrowed] until ring_stop()
  * @state: split: last_avail alone counts, but with config.lossy
- * Return: 0; -EINVAL num is 0, too big, or (split) not a power of two, or (packed) @state is outside the
- * ring; -ENOMEM. No guest memory is touched, so the driver may not kick yet: poll once, and let
- * ring_kick_enable() say whether to wait. The first ring_flush() that publishes may ask for a
- * notification that the event index would not.
+ * Return: 0; -EINVAL num is 0, too big, or (split) not a power of two, or (packed) @state is
+ * outside the ring; -ENOMEM. No guest memory is touched, so the driver may not kick yet: poll once,
+ * and let ring_kick_enable() say whether to wait. The first ring_flush() that publishes may ask for
+ * a notification that the event index would not.
  */
 int ring_start(struct ring *ring, const struct ring_config *config, struct iotlb *ring_tlb,
 	       struct iotlb *buf_tlb, struct ring_state state) HF_MUST_CHECK;
-/** ring_stop() - no guest memory is touched any more; chains popped or pushed and not yet published by
- * ring_flush() are forgotten, and a push of one is ignored. Return: position of the first
- * chain not yet published if completion is in order, so that it can be started from there. A user that
+/** ring_stop() - no guest memory is touched any more; chains popped or pushed and not yet published
+ * by ring_flush() are forgotten, and a push of one is ignored. Return: position of the first chain
+ * not yet published if completion is in order, so that it can be started from there. A user that
  * completes out of order completes everything, and flushes, first. */
 struct ring_state ring_stop(struct ring *ring);
 /** ring_set_tlbs() - other address spaces from now on (SET_GROUP_ASID); started or not */
@@ -105,7 +107,8 @@ struct ring_dirty {
 	bool device;        /* the device area, as if it lay at @device_addr */
 	iova_t device_addr; /* most often config.device_addr */
 };
-/** ring_set_dirty() - log so from now on; started or not; nothing at first. Kept over stop and start. */
+/** ring_set_dirty() - log so from now on; started or not; nothing at first. Kept over stop and
+ * start. */
 void ring_set_dirty(struct ring *ring, const struct ring_dirty *dirty);
 bool ring_is_started(const struct ring *ring);
 struct ring_state ring_get_state(const struct ring *ring);
@@ -114,15 +117,17 @@ struct ring_state ring_get_state(const struct ring *ring);
 void ring_break(struct ring *ring, const char *reason) HF_COLD;
 /** ring_broken_reason() - Return: the reason, or NULL */
 const char *ring_broken_reason(const struct ring *ring);
-/** ring_current() - the ring of this thread that last touched guest memory, for memory_guard faults.
- * May name a ring that another thread has destroyed since: compare it with your own before use. */
+/** ring_current() - the ring of this thread that last touched guest memory, for memory_guard
+ * faults. May name a ring that another thread has destroyed since: compare it with your own before
+ * use. */
 struct ring *ring_current(void);
-/** ring_attend() - buffers of @ring are touched next: where a user works on two rings at once, a fault is put
- * down to the right one. NULL: no ring's. */
+/** ring_attend() - buffers of @ring are touched next: where a user works on two rings at once, a
+ * fault is put down to the right one. NULL: no ring's. */
 void ring_attend(struct ring *ring);
 /**
- * ring_attend_copy() - the same for a copy into buffers of @ring from some of another's
- * @from, @src: [lent] the other ring and @nr pieces of a chain of it that is out, until the next ring_attend*()
+ * ring_attend_copy() - the same for a copy into buffers of @ring from some of another's @from,
+ * @src: [lent] the other ring and @nr pieces of a chain of it that is out, until the next
+ * ring_attend*()
  */
 void ring_attend_copy(struct ring *ring, struct ring *from, const struct iovec *src,
 		      unsigned int nr);
@@ -138,19 +143,21 @@ struct ring_chain {
 	uint64_t out_len, in_len; /* bytes */
 	uint16_t id;              /* head index (split) or buffer id (packed) */
 	uint16_t nr_desc;         /* ring slots used (packed) */
-	bool fault; /* a buffer is not mapped: nr_out = nr_in = 0; push with length 0. With config.holes the
-		     * chain is whole, and such a buffer is a piece whose address is NULL; it is empty only
-		     * where its pieces cannot be told (indirect table not mapped, too many) */
+	/* a buffer is not mapped: nr_out = nr_in = 0; push with length 0. With config.holes the
+	 * chain is whole, and such a buffer is a piece whose address is NULL; it is empty only
+	 * where its pieces cannot be told (indirect table not mapped, too many) */
+	bool fault;
 	uint32_t seq, scratch, generation; /* the ring's own; copied with the rest */
 };
 
 /**
  * ring_pop() - take the next available chain
  * @chain: [out] written when 1 is returned
- * Return: 1 a chain; 0 none, or the ring is stopped; -EFAULT an area is not mapped (nothing consumed, try at the next kick);
- * -EPROTO broken now or before; -ENOBUFS as many chains are out as scratch memory allows (push some).
- * With config.lossy: a chain that breaks the rules is consumed and not completed, -EBADMSG, and the ring lives on; so is one
- * whose descriptors are not mapped, -EFAULT; how far the driver is ahead is not looked at.
+ * Return: 1 a chain; 0 none, or the ring is stopped; -EFAULT an area is not mapped (nothing
+ * consumed, try at the next kick); -EPROTO broken now or before; -ENOBUFS as many chains are out as
+ * scratch memory allows (push some). With config.lossy: a chain that breaks the rules is consumed
+ * and not completed, -EBADMSG, and the ring lives on; so is one whose descriptors are not mapped,
+ * -EFAULT; how far the driver is ahead is not looked at.
  */
 int ring_pop(struct ring *ring, struct ring_chain *chain) HF_MUST_CHECK;
 
@@ -164,8 +171,9 @@ unsigned int ring_pop_many(struct ring *ring, struct ring_chain *chains, unsigne
 			   int *err);
 
 /**
- * ring_peek() - is there a chain to pop? Asks for the memory that popping it will need, so a user of two rings
- * looks at both before it pops from either. Return: false also where ring_pop() would give an error
+ * ring_peek() - is there a chain to pop? Asks for the memory that popping it will need, so a user
+ * of two rings looks at both before it pops from either. Return: false also where ring_pop() would
+ * give an error
  */
 bool ring_peek(struct ring *ring);
 
@@ -174,7 +182,8 @@ bool ring_peek(struct ring *ring);
 void ring_unpop(struct ring *ring, const struct ring_chain *chains, unsigned int n);
 
 /**
- * ring_push() - complete a chain, in any order; with in_order it is published when those before it are
+ * ring_push() - complete a chain, in any order; with in_order it is published when those before it
+ * are
  * @written: bytes written to the in pieces from their start; marked dirty through the hook
  * The driver sees it after ring_flush(). Writing @written beyond in_len is an own invariant.
  */
@@ -184,38 +193,40 @@ void ring_push(struct ring *ring, const struct ring_chain *chain, uint32_t writt
 void ring_push_read(struct ring *ring, const struct ring_chain *chains, unsigned int n);
 
 /**
- * ring_wrote() - of a chain that is still out: @len writable bytes from @off on were written, beside those that
- * ring_push() is told of, which are the first ones. For the dirty log alone.
+ * ring_wrote() - of a chain that is still out: @len writable bytes from @off on were written,
+ * beside those that ring_push() is told of, which are the first ones. For the dirty log alone.
  */
 void ring_wrote(struct ring *ring, const struct ring_chain *chain, uint64_t off, uint64_t len);
 
 /**
- * ring_drop() - forget a chain that was popped: consumed, and never completed
- * Only with config.lossy, where the used index falls behind the available one for ever; so it does when elements cannot
- * be written, which are lost, and the driver is told all the same.
+ * ring_drop() - forget a chain that was popped: consumed, and never completed Only with
+ * config.lossy, where the used index falls behind the available one for ever; so it does when
+ * elements cannot be written, which are lost, and the driver is told all the same.
  */
 void ring_drop(struct ring *ring, const struct ring_chain *chain);
 
 /**
  * ring_flush() - publish what was pushed since the last flush (R2, R3)
- * Return: true if the driver wants a notification; -EFAULT is not reported: an unmapped used area keeps the
- * elements for the next flush.
+ * Return: true if the driver wants a notification; -EFAULT is not reported: an unmapped used area
+ * keeps the elements for the next flush.
  */
 bool ring_flush(struct ring *ring);
 
-/** ring_is_flushed() - does nothing that was pushed, and could be published, wait for the used area to be mapped?
- * Of a ring that is broken or stopped nothing does. */
+/** ring_is_flushed() - does nothing that was pushed, and could be published, wait for the used area
+ * to be mapped? Of a ring that is broken or stopped nothing does. */
 bool ring_is_flushed(const struct ring *ring);
 
 /** ring_kick_disable() - tell the driver not to kick (a hint; nothing for an unmapped ring) */
 void ring_kick_disable(struct ring *ring);
-/** ring_kick_enable() - ask for kicks again; with the event index, for one. Return: true if chains are
- * available already (R4); false also if the ring is broken, stopped or not mapped */
+/** ring_kick_enable() - ask for kicks again; with the event index, for one. Return: true if chains
+ * are available already (R4); false also if the ring is broken, stopped or not mapped */
 bool ring_kick_enable(struct ring *ring);
-/** ring_kick_is_disabled() - kicks may be suppressed: disabled, or not enabled yet since the start */
+/** ring_kick_is_disabled() - kicks may be suppressed: disabled, or not enabled yet since the
+ * start */
 bool ring_kick_is_disabled(const struct ring *ring);
 
-/** Copy between a chain's pieces and plain memory. Return: bytes copied, at most what the pieces hold past @off */
+/** Copy between a chain's pieces and plain memory. Return: bytes copied, at most what the pieces
+ * hold past @off */
 static inline size_t ring_chain_read(const struct ring_chain *chain, size_t off, void *dst,
 				     size_t len)
 {

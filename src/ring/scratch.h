@@ -46,7 +46,8 @@ int scratch_init(struct scratch *s, uint16_t num) HF_MUST_CHECK;
 void scratch_fini(struct scratch *s);
 
 /** scratch_grow() - move @b, which holds @nr pieces, to a block with more room
- * Return: 0; -E2BIG there is no bigger size; -ENOBUFS all bigger blocks are in use (@b unchanged). */
+ * Return: 0; -E2BIG there is no bigger size; -ENOBUFS all bigger blocks are in use (@b
+ * unchanged). */
 int scratch_grow(struct scratch *s, struct scratch_block *b, uint32_t nr) HF_COLD HF_MUST_CHECK;
 
 static inline void scratch_block_at(struct scratch_class *c, uint32_t class, uint32_t i,
@@ -61,8 +62,9 @@ static inline void scratch_block_at(struct scratch_class *c, uint32_t class, uin
 }
 
 /*
- * scratch_take() - the smallest block. There are as many as chains can be out, so none is missing unless a
- * fault in guest memory tore a pop off and nobody broke the ring. Return: false if there is none.
+ * scratch_take() - the smallest block. There are as many as chains can be out, so none is missing
+ * unless a fault in guest memory tore a pop off and nobody broke the ring. Return: false if there
+ * is none.
  */
 static inline bool scratch_take(struct scratch *s, struct scratch_block *b)
 {

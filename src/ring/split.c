@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * The split layout, device side. The driver's index is read once for as many chains as it covers
- * (R1: acquire, before entries and descriptors). Used elements are written by split_publish() alone,
- * then the index (R2: release), a full fence (R3), and the driver's wish.
+ * (R1: acquire, before entries and descriptors). Used elements are written by split_publish()
+ * alone, then the index (R2: release), a full fence (R3), and the driver's wish.
  */
 #include "ring/engine.h"
 
@@ -35,8 +35,8 @@ static int split_walk(struct build *b, struct desc *d)
 }
 
 /*
- * Descriptors lie in the driver's cache, four to a line, and a line from another core takes as long as a whole
- * chain takes otherwise. They are asked for this many chains ahead.
+ * Descriptors lie in the driver's cache, four to a line, and a line from another core takes as long
+ * as a whole chain takes otherwise. They are asked for this many chains ahead.
  */
 #define SPLIT_AHEAD 32
 
@@ -49,7 +49,8 @@ static inline void split_fetch(const struct ring *ring, uint16_t pos)
 	__builtin_prefetch(ring->desc + (size_t)(head & ring->mask) * DESC_SIZE);
 }
 
-/* The chains up to @idx are new: the first descriptors, and the used elements that will be written. */
+/* The chains up to @idx are new: the first descriptors, and the used elements that will be
+ * written. */
 static inline void split_fetch_new(const struct ring *ring, uint16_t idx)
 {
 	const struct split_used *used = ring->device;
@@ -89,7 +90,8 @@ bool split_peek(struct ring *ring)
 	return ring->avail_seen != ring->avail_pos || split_look(ring) > 0;
 }
 
-/* Any chain. @d: the head's descriptor, copied, if @head is inside the table. Return: as split_pop() */
+/* Any chain. @d: the head's descriptor, copied, if @head is inside the table. Return: as
+ * split_pop() */
 static int split_pop_any(struct ring *ring, const struct ring_view *view, uint16_t head,
 			 struct desc *d, struct ring_chain *chain)
 {
@@ -203,8 +205,9 @@ bool split_publish(struct ring *ring, uint32_t n)
 }
 
 /*
- * An area is not mapped. With config.lossy a ring goes on without it: a chain whose descriptors cannot be read is
- * consumed; elements that cannot be written are gone, and whoever waits for them is woken to find nothing.
+ * An area is not mapped. With config.lossy a ring goes on without it: a chain whose descriptors
+ * cannot be read is consumed; elements that cannot be written are gone, and whoever waits for them
+ * is woken to find nothing.
  */
 int split_pop_lossy(struct ring *ring, const struct ring_view *view, struct ring_chain *chain)
 {

@@ -142,7 +142,8 @@ static int table_open(struct build *b, const struct desc *d, struct table *t)
 	return t->nr_iov > 0 ? 0 : -EFAULT;
 }
 
-/* The packed layout keeps the flags in a descriptor's last word, the split one in the word before. */
+/* The packed layout keeps the flags in a descriptor's last word, the split one in the word
+ * before. */
 static void desc_as_packed(struct desc *d)
 {
 	uint16_t id = d->flags;

@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Devices by name and the drivers that take them. The first driver whose probe agrees gets a device;
- * a device's driver_override restricts it to one driver ([8-1]).
+ * Devices by name and the drivers that take them. The first driver whose probe agrees gets a
+ * device; a device's driver_override restricts it to one driver ([8-1]).
  *
  * Guarantees:
  * 1. A driver's probe and remove of one device alternate, under the bus lock.
  * 2. dev->driver and dev->drvdata change with both the bus lock and the device lock held, so either
- *    is enough to read them; a session that is opened while its driver is removed sees one or the other.
- * 3. When vdpa_device_unregister() returns, no driver touches the device, save for open sessions that
- *    hold a reference and only find dev->removed.
- * 4. Unbinding waits for nobody: it is refused while the device is in use, or, by force, ends that use.
+ *    is enough to read them; a session that is opened while its driver is removed sees one or the
+ *    other.
+ * 3. When vdpa_device_unregister() returns, no driver touches the device, save for open sessions
+ *    that hold a reference and only find dev->removed.
+ * 4. Unbinding waits for nobody: it is refused while the device is in use, or, by force, ends that
+ *    use.
  */
 #include <errno.h>
 #include <stdlib.h>

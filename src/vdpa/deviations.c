@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * The table of deviations. docs/deviations.md is the same list for people; a unit test compares the two.
+ * The table of deviations. docs/deviations.md is the same list for people; a unit test compares the
+ * two.
  */
 #include "vdpa/deviations.h"
 

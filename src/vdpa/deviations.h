@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Where the default mode departs from the kernel's behaviour: one table, one bit a deviation. Strict mode
- * (`quirks linux-6.12`) is a device with no bit set. Code that behaves in two ways asks the device for
- * the bit by name; nothing else in the project knows about modes. Const after the device is made.
+ * Where the default mode departs from the kernel's behaviour: one table, one bit a deviation.
+ * Strict mode (`quirks linux-6.12`) is a device with no bit set. Code that behaves in two ways asks
+ * the device for the bit by name; nothing else in the project knows about modes. Const after the
+ * device is made.
  */
 #ifndef HOLDFAST_VDPA_DEVIATIONS_H
 #define HOLDFAST_VDPA_DEVIATIONS_H

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * A device's life and what every bus driver does around the parent's operations. A device is counted:
- * the bus has one reference while it is registered, each open session one. The parent's memory is
- * freed by the last put, so a session may outlive the registration of its device.
+ * A device's life and what every bus driver does around the parent's operations. A device is
+ * counted: the bus has one reference while it is registered, each open session one. The parent's
+ * memory is freed by the last put, so a session may outlive the registration of its device.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -70,7 +70,8 @@ void vdpa_device_put(struct vdpa_device *dev)
 	/* Release and acquire pair between the putters: the last one sees all their writes. */
 	if (!dev || __atomic_sub_fetch(&dev->refs, 1, __ATOMIC_ACQ_REL) != 0)
 		return;
-	/* free() frees @dev, and stops the workers that still may read the domain: it goes after that. */
+	/* free() frees @dev, and stops the workers that still may read the domain: it goes after
+	 * that. */
 	space = dev->space;
 	domain = dev->domain;
 	identity_map = dev->identity_map;

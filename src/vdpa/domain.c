@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * The platform IOMMU: what a parent without set_map and dma_map translates with. It starts 1:1; a bus
- * driver that programs mappings attaches, which empties it, and detaches, which makes it 1:1 again.
- * Each change is waited out (iotlb_synchronize()), so on return no worker uses the old one; and the parent is told
+ * The platform IOMMU: what a parent without set_map and dma_map translates with. It starts 1:1; a
+ * bus driver that programs mappings attaches, which empties it, and detaches, which makes it 1:1
+ * again. Each change is waited out (iotlb_synchronize()), so on return no worker uses the old one;
+ * and the parent is told
  * (domain_changed), which may have a ring that waits for a mapping.
  */
 #include <errno.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Feature bits by name, as iproute2 prints them: virtio's names without their prefix. For messages, logs and
- * management. Any thread.
+ * Feature bits by name, as iproute2 prints them: virtio's names without their prefix. For messages,
+ * logs and management. Any thread.
  */
 #ifndef HOLDFAST_VDPA_FEATURE_NAMES_H
 #define HOLDFAST_VDPA_FEATURE_NAMES_H
@@ -15,7 +15,8 @@
  * @number: for the name of one that has none, "bit_40". Return: the name */
 const char *vdpa_feature_name(uint32_t device_id, unsigned int bit, char number[static 16]);
 
-/** vdpa_features_print() - the names of all bits in @features with | in between; cut to @size bytes */
+/** vdpa_features_print() - the names of all bits in @features with | in between; cut to @size
+ * bytes */
 void vdpa_features_print(char *text, size_t size, uint32_t device_id, uint64_t features);
 
 #endif

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Making devices: management devices (what `mgmtdev` names) and the SPEC that describes one device, in
- * iproute2's words plus our own: "name net0 mgmtdev vdpasim_net mac 52:54:00:12:34:56 max_vqp 2 ...".
- * Parsing is one table of keys. Parents list the keys they take; the table of parents itself stands
- * in cli/. Thread rule: control threads; a spec is the caller's.
+ * Making devices: management devices (what `mgmtdev` names) and the SPEC that describes one device,
+ * in iproute2's words plus our own: "name net0 mgmtdev vdpasim_net mac 52:54:00:12:34:56 max_vqp 2
+ * ...". Parsing is one table of keys. Parents list the keys they take; the table of parents itself
+ * stands in cli/. Thread rule: control threads; a spec is the caller's.
  */
 #ifndef HOLDFAST_VDPA_MGMT_H
 #define HOLDFAST_VDPA_MGMT_H
@@ -24,7 +24,8 @@ enum vdpa_key {
 	VDPA_KEY_MAX_VQP = 1u << 4,
 	VDPA_KEY_FEATURES =
 		1u << 5, /* device_features: mask of virtio feature bits offered at most */
-	/* net: "loopback", "tap,ifname=tap0", "stream,path=P[,listen]"; blk: "ram", "file,path=P" */
+	/* net: "loopback", "tap,ifname=tap0", "stream,path=P[,listen]"; blk: "ram",
+	 * "file,path=P" */
 	VDPA_KEY_BACKEND = 1u << 6,
 	VDPA_KEY_MEMORY = 1u << 7,  /* va | pinned */
 	VDPA_KEY_MAPPING = 1u << 8, /* set_map | dma_map | platform */
@@ -69,7 +70,8 @@ struct vdpa_dev_config {
 	bool read_only;
 	uint64_t offer; /* virtio feature bits offered besides the default ones */
 	uint8_t preset; /* which words `as` stood for; they are given, too */
-	bool dirty_log_off; /* VHOST_F_LOG_ALL is not offered; default: it is, but never in strict mode */
+	/* VHOST_F_LOG_ALL is not offered; default: it is, but never in strict mode */
+	bool dirty_log_off;
 };
 
 struct vdpa_mgmt_dev {
@@ -79,8 +81,8 @@ struct vdpa_mgmt_dev {
 	const char *default_name; /* "net": devices without a name become net0, net1, ... */
 	uint32_t max_vqs;         /* virtqueues of a device at most; 0: not known */
 	uint64_t features;        /* all virtio features that some device of it offers */
-	/* Of mac, mtu, max_vqp and device_features those that the kernel's driver of the name takes; asked
-	 * for a strict device, and before everything else ([9-3]). */
+	/* Of mac, mtu, max_vqp and device_features those that the kernel's driver of the name
+	 * takes; asked for a strict device, and before everything else ([9-3]). */
 	uint32_t strict_attrs;
 	/** make and register a device. Return: 0 or -errno with refuse() in words */
 	int (*dev_add)(const struct vdpa_mgmt_dev *mgmt, struct vdpa_bus *bus,
@@ -93,14 +95,15 @@ struct vdpa_mgmt_dev {
 
 #define VDPA_MGMT_MAX 64
 
-/* The management devices that SPECs may name. It may grow while modules are loaded and never shrinks; what was there once is
- * const. Thread rule: whoever lets it grow. */
+/* The management devices that SPECs may name. It may grow while modules are loaded and never
+ * shrinks; what was there once is const. Thread rule: whoever lets it grow. */
 struct vdpa_mgmt_table {
 	const struct vdpa_mgmt_dev *devs[VDPA_MGMT_MAX]; /* @nr of them */
 	size_t nr;
 };
 
-/** vdpa_mac_parse() - six bytes like 52:54:00:12:34:56. Return: false if @word is anything else; @mac is unchanged then */
+/** vdpa_mac_parse() - six bytes like 52:54:00:12:34:56. Return: false if @word is anything else;
+ * @mac is unchanged then */
 bool vdpa_mac_parse(const char *word, uint8_t mac[6]) HF_MUST_CHECK;
 
 /**
@@ -108,9 +111,10 @@ bool vdpa_mac_parse(const char *word, uint8_t mac[6]) HF_MUST_CHECK;
  * @mgmt: [lent] table of @nr_mgmt management devices
  * @spec: words separated by blanks
  * @nth:  number used for a default name
- * Return: 0; -EINVAL unknown, repeated or valueless key, wrong word, or a conflict with strict mode; -ERANGE a
- * value out of range; -ENODEV unknown mgmtdev; -EOPNOTSUPP a key that mgmtdev does not take. refuse_reason() is a line for people that names the offending word and the
- * known words. @config written on success only.
+ * Return: 0; -EINVAL unknown, repeated or valueless key, wrong word, or a conflict with strict
+ * mode; -ERANGE a value out of range; -ENODEV unknown mgmtdev; -EOPNOTSUPP a key that mgmtdev does
+ * not take. refuse_reason() is a line for people that names the offending word and the known words.
+ * @config written on success only.
  */
 int vdpa_spec_parse(const struct vdpa_mgmt_dev *const *mgmt, size_t nr_mgmt, const char *spec,
 		    unsigned int nth, struct vdpa_dev_config *config,

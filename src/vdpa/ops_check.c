@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Is a parent's table of operations complete and consistent? Everything behind this check may call a
- * mandatory operation without looking, and finds an optional pair whole or not at all. The rules are
- * three small tables, so that a new operation is one line.
+ * Is a parent's table of operations complete and consistent? Everything behind this check may call
+ * a mandatory operation without looking, and finds an optional pair whole or not at all. The rules
+ * are three small tables, so that a new operation is one line.
  */
 #include <errno.h>
 #include <string.h>

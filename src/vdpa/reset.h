@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * What a reset does to mappings, in one place: vdpa/reset.c holds the rules as one table. Nobody else
- * calls .reset, .compat_reset or .reset_map. Thread rule: device lock held.
+ * What a reset does to mappings, in one place: vdpa/reset.c holds the rules as one table. Nobody
+ * else calls .reset, .compat_reset or .reset_map. Thread rule: device lock held.
  */
 #ifndef HOLDFAST_VDPA_RESET_H
 #define HOLDFAST_VDPA_RESET_H

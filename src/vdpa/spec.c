@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * SPEC: "key value key value ...", as iproute2's `vdpa dev add` takes it. One table says for each key
- * what its value is, which values are allowed, and which of them strict mode allows; the parser knows
- * no key by name but `mgmtdev` and `name`, which decide on the rest. What is wrong comes back as one
- * line with the offending word.
+ * SPEC: "key value key value ...", as iproute2's `vdpa dev add` takes it. One table says for each
+ * key what its value is, which values are allowed, and which of them strict mode allows; the parser
+ * knows no key by name but `mgmtdev` and `name`, which decide on the rest. What is wrong comes back
+ * as one line with the offending word.
  *
- * `as WORD` is a preset: it stands for a few other words of a SPEC, which one table has. A key that is given
- * beside it must have the preset's value.
+ * `as WORD` is a preset: it stands for a few other words of a SPEC, which one table has. A key that
+ * is given beside it must have the preset's value.
  */
 #include <errno.h>
 #include <linux/virtio_config.h>
@@ -23,8 +23,8 @@
 #define DEFAULT_MGMTDEV "vdpasim_net"
 #define MAX_WORD        256
 #define VQ_SIZE_STRICT  256
-/* QEMU 10's network card asks for 1024 whatever its options are; QEMU's generic vDPA device takes the number that the
- * device says, and ends the process if it exceeds 1024. */
+/* QEMU 10's network card asks for 1024 whatever its options are; QEMU's generic vDPA device takes
+ * the number that the device says, and ends the process if it exceeds 1024. */
 #define VQ_SIZE_DEFAULT 1024
 
 enum kind {
@@ -69,7 +69,8 @@ static const struct choice offers[] = {{"packed", VIRTIO_F_RING_PACKED},
 				       {"indirect", VIRTIO_RING_F_INDIRECT_DESC},
 				       {"ring_reset", VIRTIO_F_RING_RESET},
 				       {NULL, 0}};
-/* What "all" stands for. Not RING_RESET: it harms guests of QEMU, which resets queues without a word to the device. */
+/* What "all" stands for. Not RING_RESET: it harms guests of QEMU, which resets queues without a
+ * word to the device. */
 #define OFFER_ALL                                                                                  \
 	(1ULL << VIRTIO_F_RING_PACKED | 1ULL << VIRTIO_F_IN_ORDER |                                \
 	 1ULL << VIRTIO_RING_F_INDIRECT_DESC)
@@ -346,7 +347,8 @@ static int parse_value(const struct key *key, const char *word, struct vdpa_dev_
 
 /* ---- words ---- */
 
-/* Next word of *@p into @word, escaped so that it can be printed. Return: 1; 0 at the end; -ERANGE too long. */
+/* Next word of *@p into @word, escaped so that it can be printed. Return: 1; 0 at the end; -ERANGE
+ * too long. */
 static int next_word(const char **p, char word[MAX_WORD])
 {
 	size_t len;

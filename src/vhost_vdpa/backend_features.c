@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * Backend features: one row a bit says when it is offered, when an ack is refused, and what else it
- * needs ([5-1]..[5-9]). Bits without a row do not exist. An ack replaces the whole mask, at any time.
+ * needs ([5-1]..[5-9]). Bits without a row do not exist. An ack replaces the whole mask, at any
+ * time.
  */
 #include <errno.h>
 
@@ -14,7 +15,8 @@ struct feature {
 	bool (*offered)(struct vdpa_device *dev);
 	bool refused_if_not_offered;
 	uint64_t
-		needs; /* bits that must be acked in the same mask: -EINVAL, tested before the offer */
+		/* bits that must be acked in the same mask: -EINVAL, tested before the offer */
+		needs;
 };
 
 static bool always(struct vdpa_device *dev)

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * D10: what a client is told of a ring whose memory it takes away while the device runs. QEMU does so with the rings
- * that it shadows, frees them, and crashes if their call eventfd wakes it afterwards.
+ * D10: what a client is told of a ring whose memory it takes away while the device runs. QEMU does
+ * so with the rings that it shadows, frees them, and crashes if their call eventfd wakes it
+ * afterwards.
  *
- * 1. When the message that unmaps a used ring is answered, the device uses the ring no more, so it does not signal its
- *    call eventfd any more; what is left in the eventfd is taken out.
- *    Nothing is taken out of an eventfd that also tells of something else: a ring that still runs, or the
+ * 1. When the message that unmaps a used ring is answered, the device uses the ring no more, so it
+ *    does not signal its call eventfd any more; what is left in the eventfd is taken out. Nothing
+ *    is taken out of an eventfd that also tells of something else: a ring that still runs, or the
  *    configuration. Nor is it for a ring that has not run since the reset.
- * 2. The signal is not lost. If the used ring is mapped again while the device runs, as when a client moves its
- *    memory, it is given again, once and perhaps in vain.
+ * 2. The signal is not lost. If the used ring is mapped again while the device runs, as when a
+ *    client moves its memory, it is given again, once and perhaps in vain.
  */
 #include <errno.h>
 #include <poll.h>
@@ -56,7 +57,8 @@ static bool used_is_mapped(struct vhost_vdpa *s, uint32_t idx) REQUIRES(s->dev->
 	return as && iotlb_overlaps(as->iotlb, used, used);
 }
 
-/* Does the call eventfd of ring @idx, whose used ring is not mapped, tell of something else that goes on? */
+/* Does the call eventfd of ring @idx, whose used ring is not mapped, tell of something else that
+ * goes on? */
 static bool call_is_shared(struct vhost_vdpa *s, uint32_t idx) REQUIRES(s->dev->lock)
 {
 	const struct notifier *call = s->vrings[idx].call;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Calls in words, for a log. The same table that dispatches ioctls says what an argument looks like, so
- * the two cannot disagree. Memory that cannot be read prints as its address.
+ * Calls in words, for a log. The same table that dispatches ioctls says what an argument looks
+ * like, so the two cannot disagree. Memory that cannot be read prints as its address.
  */
 #include <string.h>
 

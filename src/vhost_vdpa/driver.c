@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * The bus driver: which devices it takes and under which minor number. A binding lives from probe to
- * remove; the one open session hangs on it. Opening takes the device lock alone: dev->drvdata changes
- * with that lock held too, so an open and a remove see each other whole.
+ * The bus driver: which devices it takes and under which minor number. A binding lives from probe
+ * to remove; the one open session hangs on it. Opening takes the device lock alone: dev->drvdata
+ * changes with that lock held too, so an open and a remove see each other whole.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -74,7 +74,8 @@ static void vhost_vdpa_remove(struct vdpa_device *dev)
 	free(b);
 }
 
-/* [9-4]: the open session holds the device, and nobody can open it again. Its release finds no binding. */
+/* [9-4]: the open session holds the device, and nobody can open it again. Its release finds no
+ * binding. */
 static void vhost_vdpa_let_go(struct vdpa_device *dev)
 {
 	struct binding *b;
@@ -86,7 +87,8 @@ static void vhost_vdpa_let_go(struct vdpa_device *dev)
 	free(b);
 }
 
-/* The kernel waits here until the client closes; a bus that waited for a client could be made to hang. */
+/* The kernel waits here until the client closes; a bus that waited for a client could be made to
+ * hang. */
 static int vhost_vdpa_remove_idle(struct vdpa_device *dev)
 {
 	struct binding *b;

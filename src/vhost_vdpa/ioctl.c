@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * The ioctl interface as one table, and the order in which a command is tried. That order decides which
- * errno wins, so it is kept exactly:
+ * The ioctl interface as one table, and the order in which a command is tried. That order decides
+ * which errno wins, so it is kept exactly:
  *
  * 1. SET_BACKEND_FEATURES ([1-2]), then the device level ([1-3]): no owner needed.
  * 2. The generic commands that need no owner, then the owner check, then those that do ([1-4]).
@@ -9,8 +9,8 @@
  *    then look at the command ([1-5]).
  *
  * The argument is copied once, before the handler. Of a per-virtqueue argument the index is fetched
- * first and is the one that counts, whatever the client writes there meanwhile; SET_VRING_NUM alone is fetched
- * whole before its index is looked at.
+ * first and is the one that counts, whatever the client writes there meanwhile; SET_VRING_NUM alone
+ * is fetched whole before its index is looked at.
  */
 #include <errno.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Device level commands (table A): features, status, config space, sizes, suspend and resume. None of
- * them asks who the owner is.
+ * Device level commands (table A): features, status, config space, sizes, suspend and resume. None
+ * of them asks who the owner is.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -13,7 +13,8 @@
 
 /* ---- features and status ---- */
 
-/* QEMU 10 and later look at what a network card offers when they shadow its queues for a migration. */
+/* QEMU 10 and later look at what a network card offers when they shadow its queues for a
+ * migration. */
 static void remark_migration(struct vhost_vdpa *s, uint64_t offered) REQUIRES(s->dev->lock)
 {
 	uint64_t features = offered & (1ULL << VIRTIO_RING_F_INDIRECT_DESC | FEATURE_RING_PACKED |

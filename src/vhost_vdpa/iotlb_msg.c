@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * The IOTLB message protocol: what write(2) on the device means. The order of checks is the kernel's
- * ([2-3], [2-5]), because it decides which side effects a refused message leaves. Only EINVAL (not a
- * message) and EFAULT (a refused one) are visible, so the reason goes to the log in words.
+ * The IOTLB message protocol: what write(2) on the device means. The order of checks is the
+ * kernel's ([2-3], [2-5]), because it decides which side effects a refused message leaves. Only
+ * EINVAL (not a message) and EFAULT (a refused one) are visible, so the reason goes to the log in
+ * words.
  */
 #include <errno.h>
 #include <string.h>
@@ -42,7 +43,8 @@ static uint32_t msg_asid(const struct vhost_vdpa *s, const struct msg *msg)
 	return msg->asid;
 }
 
-/* The address space that the message is about. Made here if it may be, even if the message is refused. */
+/* The address space that the message is about. Made here if it may be, even if the message is
+ * refused. */
 static int msg_as(struct vhost_vdpa *s, uint32_t asid, uint8_t type, struct address_space **out)
 	REQUIRES(s->dev->lock)
 {

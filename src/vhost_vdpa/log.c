@@ -1,19 +1,22 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * The dirty log (D2): one bit a page of 4096 bytes of I/O virtual addresses, bit p % 8 of byte p / 8, in the client's
- * memory. The client copies pages while the device runs, takes the bits, and copies again what they name.
+ * The dirty log (D2): one bit a page of 4096 bytes of I/O virtual addresses, bit p % 8 of byte p /
+ * 8, in the client's memory. The client copies pages while the device runs, takes the bits, and
+ * copies again what they name.
  *
- * 1. A bit is set after the page was written (release; pairs with the client's exchange of a word of the log), so
- *    whoever takes the bit copies a page that has the write. It is set even if it is set already: to look first would
- *    need a full fence between the write and the look, which costs as much.
+ * 1. A bit is set after the page was written (release; pairs with the client's exchange of a word
+ *    of the log), so whoever takes the bit copies a page that has the write. It is set even if it
+ *    is set already: to look first would need a full fence between the write and the look, which
+ *    costs as much.
  * 2. The log's length is never told. A write touches the byte that its bit is in and no other.
- * 3. The log belongs to the client, who takes it away without saying so. It is not touched any more when SET_FEATURES
- *    without LOG_ALL, SET_LOG_BASE of another one, SET_STATUS(0) or close has returned: each gives the parent another
- *    log, or none, and the parent's contract is that the old one is then out of use.
- * 4. Memory of the log that cannot be written costs the log, not the client: it is given up with a message. What is
- *    lost then is the migration under way.
- * 5. A log is forgotten with LOG_ALL. Where a bit of an old log would go is nobody's guess, so LOG_ALL without a
- *    new SET_LOG_BASE is refused while the device runs.
+ * 3. The log belongs to the client, who takes it away without saying so. It is not touched any more
+ *    when SET_FEATURES without LOG_ALL, SET_LOG_BASE of another one, SET_STATUS(0) or close has
+ *    returned: each gives the parent another log, or none, and the parent's contract is that the
+ *    old one is then out of use.
+ * 4. Memory of the log that cannot be written costs the log, not the client: it is given up with a
+ *    message. What is lost then is the migration under way.
+ * 5. A log is forgotten with LOG_ALL. Where a bit of an old log would go is nobody's guess, so
+ *    LOG_ALL without a new SET_LOG_BASE is refused while the device runs.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -27,8 +30,8 @@
 #define ADDRESS_LAST 0x7fffffffffffULL /* of a client */
 
 /*
- * These two may fault, and jump from there. ThreadSanitizer's stand-ins for atomics must not be left so: they hold
- * locks of theirs.
+ * These two may fault, and jump from there. ThreadSanitizer's stand-ins for atomics must not be
+ * left so: they hold locks of theirs.
  */
 #if defined(__has_attribute) && __has_attribute(disable_sanitizer_instrumentation)
 #define MAY_JUMP __attribute__((noinline, disable_sanitizer_instrumentation))

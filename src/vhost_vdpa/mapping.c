@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Editing what a client has mapped. An UPDATE first finds the client's bytes (pieces.c), then edits the
- * client's view and tells the parent in its style:
+ * Editing what a client has mapped. An UPDATE first finds the client's bytes (pieces.c), then edits
+ * the client's view and tells the parent in its style:
  *
  *   set_map   the whole map after each entry; inside a batch nothing until its end ([2-16], [2-19])
  *   dma_map   each entry, batch or not
  *   platform  the device's domain takes the new version, batch or not
  *
  * Guarantees:
- * 1. An UPDATE that fails leaves the client's view, the charge and the parent as they were ([2-11]).
- *    Outside a set_map batch the view is edited in a private root that is dropped, which cannot fail.
- * 2. Order of an INVALIDATE: the entries leave the view, their pages leave the account, then the parent
- *    is told, then older versions are waited out and the memory is let go (D8). Strict mode unpins
- *    before the parent is told ([2-18]).
+ * 1. An UPDATE that fails leaves the client's view, the charge and the parent as they were
+ *    ([2-11]). Outside a set_map batch the view is edited in a private root that is dropped, which
+ *    cannot fail.
+ * 2. Order of an INVALIDATE: the entries leave the view, their pages leave the account, then the
+ *    parent is told, then older versions are waited out and the memory is let go (D8). Strict mode
+ *    unpins before the parent is told ([2-18]).
  * 3. The account changes at the message itself in both modes, so that a client at its limit can
  *    INVALIDATE and UPDATE everything inside one batch.
  */
@@ -97,7 +98,8 @@ static int check_range(struct vhost_vdpa *s, struct address_space *as,
 	return 0;
 }
 
-/* Add @pieces one by one. @nr_added: [out] entries in the view; @nr_told: entries that the parent took */
+/* Add @pieces one by one. @nr_added: [out] entries in the view; @nr_told: entries that the parent
+ * took */
 static int add_pieces(struct vhost_vdpa *s, struct address_space *as, const struct pieces *pieces,
 		      uint8_t perm, size_t *nr_added, size_t *nr_told) REQUIRES(s->dev->lock)
 {
@@ -194,9 +196,10 @@ static int apply(struct vhost_vdpa *s, struct address_space *as, const struct pi
 static void wipe(struct vhost_vdpa *s, struct address_space *as) REQUIRES(s->dev->lock);
 
 /*
- * Strict mode: an UPDATE whose memory the kernel could not take in full has told the parent of the pieces before, and
- * of their end; a set_map parent hears of the whole view even if there were none. So a device that was 1:1
- * is not any more. What the memory limit forbids has not begun. @pieces: what was found until it failed, and not told
+ * Strict mode: an UPDATE whose memory the kernel could not take in full has told the parent of the
+ * pieces before, and of their end; a set_map parent hears of the whole view even if there were
+ * none. So a device that was 1:1 is not any more. What the memory limit forbids has not begun.
+ * @pieces: what was found until it failed, and not told
  */
 static void tell_failed(struct vhost_vdpa *s, struct address_space *as, const struct pieces *pieces,
 			int error) REQUIRES(s->dev->lock)
@@ -244,7 +247,8 @@ int mapping_update(struct vhost_vdpa *s, struct address_space *as,
 	else
 		as->charged_pages += pieces.charged_pages;
 	pieces_free(&pieces);
-	/* [2-14]: the kernel's cleanup of a range of length zero at iova 0 is a cleanup of everything. */
+	/* [2-14]: the kernel's cleanup of a range of length zero at iova 0 is a cleanup of
+	 * everything. */
 	if (ret && nothing_yet && msg->iova == 0 && s->dev->memory_mode == MEMORY_VA &&
 	    !vdpa_deviates(s->dev, VDPA_D6_NO_HARMFUL_QUIRKS))
 		wipe(s, as);
@@ -304,8 +308,8 @@ static int edit_out(struct vhost_vdpa *s, struct address_space *as, iova_t first
 	return ret;
 }
 
-/* Whole entries that overlap [@first, @last], from the view and the device. Return: 0; -ENOMEM, nothing
- * changed */
+/* Whole entries that overlap [@first, @last], from the view and the device. Return: 0; -ENOMEM,
+ * nothing changed */
 static int remove_range(struct vhost_vdpa *s, struct address_space *as, iova_t first, iova_t last)
 	REQUIRES(s->dev->lock)
 {
@@ -340,8 +344,9 @@ static void wipe(struct vhost_vdpa *s, struct address_space *as)
 }
 
 /*
- * The kernel takes any entry that starts not after the last byte and ends not before the first, where the last
- * byte is @iova + @size - 1 modulo 2^64. If that lies below @iova, it is the one entry that holds both, if any.
+ * The kernel takes any entry that starts not after the last byte and ends not before the first,
+ * where the last byte is @iova + @size - 1 modulo 2^64. If that lies below @iova, it is the one
+ * entry that holds both, if any.
  * Return: false if nothing is hit
  */
 static bool wrapped_range(const struct address_space *as, iova_t iova, uint64_t size, iova_t *first,

@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Eventfds between client and device. All are duplicates of the client's, so that closing its own does
- * not hurt. Guarantees:
+ * Eventfds between client and device. All are duplicates of the client's, so that closing its own
+ * does not hurt. Guarantees:
  *
- * 1. A kick runs on the parent's own worker for the queue where it has one, else on one worker of the
- *    session. The counter is never read: edges alone count, so the client may share the eventfd.
- * 2. When SET_VRING_KICK returns, the old eventfd kicks no more (unwatched under the worker's lock).
+ * 1. A kick runs on the parent's own worker for the queue where it has one, else on one worker of
+ *    the session. The counter is never read: edges alone count, so the client may share the
+ *    eventfd.
+ * 2. When SET_VRING_KICK returns, the old eventfd kicks no more (unwatched under the worker's
+ *    lock).
  * 3. A call eventfd is closed only after the parent has taken its successor, whose contract is that
  *    the old callback is not running any more.
- * 4. A reset makes the parent forget its callbacks; the client must set them again ([4-8]). Ours stay
- *    allocated until replaced, so nothing dangles in a parent that does not forget.
+ * 4. A reset makes the parent forget its callbacks; the client must set them again ([4-8]). Ours
+ *    stay allocated until replaced, so nothing dangles in a parent that does not forget.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -23,7 +25,8 @@
 
 /*
  * A duplicate of the client's eventfd, or @held again if that is the same file: clients set the
- * same eventfds at every start, and making sure of a new one costs more than all the rest of a reset.
+ * same eventfds at every start, and making sure of a new one costs more than all the rest of a
+ * reset.
  * @held: [owned by the caller] the eventfd in use now, or -1
  * Return: fd >= 0; -EBADF; -EINVAL; -EMFILE: the client has no number left for the duplicate
  */
@@ -196,7 +199,8 @@ static int kick_start(struct vhost_vdpa *s, struct kick *k) REQUIRES(s->dev->loc
 	return 0;
 }
 
-/* What poll(2) says of an eventfd now: POLLIN it was signalled, POLLERR its counter is at its maximum. */
+/* What poll(2) says of an eventfd now: POLLIN it was signalled, POLLERR its counter is at its
+ * maximum. */
 static short eventfd_state(int fd)
 {
 	struct pollfd pfd = {.fd = fd, .events = POLLIN};

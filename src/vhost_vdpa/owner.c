@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/* Generic commands (table B): who owns the device, and what the kernel knows but vdpa does not use. */
+/* Generic commands (table B): who owns the device, and what the kernel knows but vdpa does not
+ * use. */
 #include <errno.h>
 
 #include "base/refuse.h"
@@ -33,7 +34,8 @@ int do_set_owner(struct vhost_vdpa *s, struct ioctl_call *c)
 	return 0;
 }
 
-/* The table is checked as the kernel does, and not used: mappings come by IOTLB messages ([1-26]). */
+/* The table is checked as the kernel does, and not used: mappings come by IOTLB messages
+ * ([1-26]). */
 int do_set_mem_table(struct vhost_vdpa *s, struct ioctl_call *c)
 {
 	struct vhost_memory_region regions[MEM_TABLE_MAX_REGIONS];

@@ -2,8 +2,8 @@
 /*
  * Finding the client's bytes. Two ways, as in the kernel:
  *
- *   pinned  whole pages; iova and client address are rounded down each for itself ([2-8]); accounted
- *           before they are pinned ([2-9]); one piece
+ *   pinned  whole pages; iova and client address are rounded down each for itself ([2-8]);
+ *           accounted before they are pinned ([2-9]); one piece
  *   va      byte exact, one piece a mapping of the client; nothing is pinned. A hole belongs to the
  *           mapping above it ([2-14]). Strict mode leaves private memory out, without a word to the
  *           client ([2-13]); otherwise it is a piece like any other (D3).
@@ -46,7 +46,8 @@ void pieces_free(struct pieces *pieces)
 
 /* ---- pinned ---- */
 
-/* Strict mode counts every mapping of every device; else devices share what they have mapped alike. */
+/* Strict mode counts every mapping of every device; else devices share what they have mapped
+ * alike. */
 static int charge(struct vhost_vdpa *s, uaddr_t uaddr, uint64_t pages) REQUIRES(s->dev->lock)
 {
 	if (s->hold)
@@ -109,7 +110,8 @@ static iova_t iova_of(const struct va_walk *w, uaddr_t uaddr)
 	return w->msg->iova + (uaddr - w->msg->uaddr);
 }
 
-/* The client sees a success ([2-13]), and its device then reaches nothing: the person must hear why. */
+/* The client sees a success ([2-13]), and its device then reaches nothing: the person must hear
+ * why. */
 static void tell_private(struct vhost_vdpa *s, uaddr_t first, uaddr_t last)
 {
 	if (s->told_private)

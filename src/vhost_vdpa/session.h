@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Private to this room: the session and what its files offer one another. Everything in a session is
- * guarded by its device's lock; functions that want it held say so. A session holds a reference on its
- * device, so the lock outlives the device's stay on the bus.
+ * Private to this room: the session and what its files offer one another. Everything in a session
+ * is guarded by its device's lock; functions that want it held say so. A session holds a reference
+ * on its device, so the lock outlives the device's stay on the bus.
  */
 #ifndef HOLDFAST_VHOST_VDPA_SESSION_H
 #define HOLDFAST_VHOST_VDPA_SESSION_H
@@ -61,7 +61,8 @@ struct vhost_vdpa {
 
 	uint64_t owner_mm; /* 0: no owner */
 	struct memory_space *owner_space;
-	/* [owned] registrations of pinned memory; NULL without an owner, in mode va, in strict mode */
+	/* [owned] registrations of pinned memory; NULL without an owner, in mode va, in strict
+	 * mode */
 	struct memory_hold *hold;
 	bool mm_bound; /* the parent has bind_mm outstanding */
 	uint8_t fork_from_owner;
@@ -218,7 +219,8 @@ HANDLER(do_set_vring_err);
 
 /* ---- vring.c ---- */
 
-/** vrings_save_bases() - D1, before a SET_STATUS(0); on return the rings of a parent that can suspend stand still */
+/** vrings_save_bases() - D1, before a SET_STATUS(0); on return the rings of a parent that can
+ * suspend stand still */
 void vrings_save_bases(struct vhost_vdpa *s) REQUIRES(s->dev->lock);
 /** vrings_started() - after whatever may have started rings: note which ones run */
 void vrings_started(struct vhost_vdpa *s) REQUIRES(s->dev->lock);
@@ -229,11 +231,11 @@ void vrings_reset(struct vhost_vdpa *s) REQUIRES(s->dev->lock);
 
 /** log_is_offered() - VHOST_F_LOG_ALL is one of the features that the client sees */
 bool log_is_offered(const struct vhost_vdpa *s);
-/** log_set_all() - the client has acked VHOST_F_LOG_ALL, or not. Without it the log is forgotten: on return
- * nothing writes to it any more. */
+/** log_set_all() - the client has acked VHOST_F_LOG_ALL, or not. Without it the log is forgotten:
+ * on return nothing writes to it any more. */
 void log_set_all(struct vhost_vdpa *s, bool on) REQUIRES(s->dev->lock);
-/** log_toggle() - SET_FEATURES when only VHOST_F_LOG_ALL may change. Return: 0; -EBUSY anything else
- * changes, or nothing; -EINVAL no log was given */
+/** log_toggle() - SET_FEATURES when only VHOST_F_LOG_ALL may change. Return: 0; -EBUSY anything
+ * else changes, or nothing; -EINVAL no log was given */
 int log_toggle(struct vhost_vdpa *s, uint64_t features) HF_MUST_CHECK REQUIRES(s->dev->lock);
 /** log_vring_changed() - log address of a ring, to the parent */
 void log_vring_changed(struct vhost_vdpa *s, uint32_t idx) REQUIRES(s->dev->lock);
@@ -267,7 +269,8 @@ void notifier_signal(const struct notifier *n);
 struct vdpa_callback notifier_callback(struct notifier *n);
 /** kicks_stop() - no kick of this session reaches the parent after this */
 void kicks_stop(struct vhost_vdpa *s) REQUIRES(s->dev->lock);
-/** notify_cleanup() - take all callbacks back from the parent, close all eventfds but the config's */
+/** notify_cleanup() - take all callbacks back from the parent, close all eventfds but the
+ * config's */
 void notify_cleanup(struct vhost_vdpa *s) REQUIRES(s->dev->lock);
 
 /* ---- session.c ---- */
@@ -312,11 +315,13 @@ void batch_forget(struct vhost_vdpa *s) REQUIRES(s->dev->lock);
 /** mapping_update() - an UPDATE; the reason for a refusal in refuse(). Return: 0 or -errno */
 int mapping_update(struct vhost_vdpa *s, struct address_space *as,
 		   const struct vhost_iotlb_msg *msg) HF_MUST_CHECK REQUIRES(s->dev->lock);
-/** mapping_invalidate() - an INVALIDATE. Return: 0; -EINVAL size 0 (D7); -ENOMEM, nothing changed */
+/** mapping_invalidate() - an INVALIDATE. Return: 0; -EINVAL size 0 (D7); -ENOMEM, nothing
+ * changed */
 int mapping_invalidate(struct vhost_vdpa *s, struct address_space *as, uint64_t iova,
 		       uint64_t size) HF_MUST_CHECK REQUIRES(s->dev->lock);
-/** mapping_forget_all() - release: uncharge and unpin everything, tell a dma_map parent of each entry,
- * a set_map parent of nothing ([3-5]); needs no memory. @as is only good for iotlb_destroy() then. */
+/** mapping_forget_all() - release: uncharge and unpin everything, tell a dma_map parent of each
+ * entry, a set_map parent of nothing ([3-5]); needs no memory. @as is only good for iotlb_destroy()
+ * then. */
 void mapping_forget_all(struct vhost_vdpa *s, struct address_space *as) REQUIRES(s->dev->lock);
 /** mapping_tell_set_map() - the whole map to a set_map parent. Return: 0 or the parent's error */
 int mapping_tell_set_map(struct vhost_vdpa *s, struct address_space *as) HF_MUST_CHECK

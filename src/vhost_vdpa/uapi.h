@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * The kernel's vhost-vdpa interface: what <linux/vhost.h> of Debian 12 has, and our own definitions of
- * what it lacks, by the numbers in docs/spec/vhost-vdpa.md. Constants only.
+ * The kernel's vhost-vdpa interface: what <linux/vhost.h> of Debian 12 has, and our own definitions
+ * of what it lacks, by the numbers in docs/spec/vhost-vdpa.md. Constants only.
  */
 #ifndef HOLDFAST_VHOST_VDPA_UAPI_H
 #define HOLDFAST_VHOST_VDPA_UAPI_H
@@ -48,7 +48,8 @@
 #define FEATURE_RING_RESET  (1ULL << VIRTIO_F_RING_RESET)
 #define FEATURE_LOG_ALL     (1ULL << VHOST_F_LOG_ALL)
 
-/* A message: 8 bytes of head, then the body. Both kinds answer 72, their own size ([2-1], [2-2]). */
+/* A message: 8 bytes of head, then the body. Both kinds answer 72, their own size ([2-1],
+ * [2-2]). */
 #define MSG_HEAD_LEN  8
 #define MSG_WRITE_LEN ((ssize_t)sizeof(struct vhost_msg_v2))
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Virtqueue commands (table C) but for the eventfds, and D1: the position of a ring can be read after
- * SET_STATUS(0). The session keeps its own copy of what the client set, stored before the parent is
- * asked, as the kernel does.
+ * Virtqueue commands (table C) but for the eventfds, and D1: the position of a ring can be read
+ * after SET_STATUS(0). The session keeps its own copy of what the client set, stored before the
+ * parent is asked, as the kernel does.
  */
 #include <errno.h>
 
@@ -44,8 +44,9 @@ static int check_addr(const struct vhost_vring_addr *addr)
 }
 
 /*
- * What a ring is made of is settled while the device runs ([1-29], [1-30]). With RING_RESET negotiated, which no kernel offers, a
- * ring that is not enabled may be set up anew: ENABLE 0, NUM, BASE, ADDR, ENABLE 1.
+ * What a ring is made of is settled while the device runs ([1-29], [1-30]). With RING_RESET
+ * negotiated, which no kernel offers, a ring that is not enabled may be set up anew: ENABLE 0, NUM,
+ * BASE, ADDR, ENABLE 1.
  */
 static bool ring_is_settled(struct vhost_vdpa *s, uint32_t idx) REQUIRES(s->dev->lock)
 {
@@ -53,7 +54,8 @@ static bool ring_is_settled(struct vhost_vdpa *s, uint32_t idx) REQUIRES(s->dev-
 					 VDPA_CALL(s->dev, get_vq_ready, (uint16_t)idx));
 }
 
-/* May @addr replace what a running ring has? Where it is logged may change, where it lies may not. */
+/* May @addr replace what a running ring has? Where it is logged may change, where it lies may
+ * not. */
 static bool changes_log_alone(const struct vhost_vdpa *s, const struct vhost_vring *vr,
 			      const struct vhost_vring_addr *addr)
 {
@@ -72,7 +74,8 @@ int do_set_vring_addr(struct vhost_vdpa *s, struct ioctl_call *c)
 	if (ret)
 		return ret;
 	relog = running && changes_log_alone(s, vr, addr);
-	/* Refused, they are stored all the same, but not where that would make the next try look right. */
+	/* Refused, they are stored all the same, but not where that would make the next try look
+	 * right. */
 	if (!running || relog || !log_is_offered(s)) {
 		vr->desc = addr->desc_user_addr;
 		vr->avail = addr->avail_user_addr;
@@ -113,7 +116,8 @@ int do_set_vring_base(struct vhost_vdpa *s, struct ioctl_call *c)
 	return 0;
 }
 
-/* D1: the position of one layout says nothing about a ring of the other, once the client has settled on that. */
+/* D1: the position of one layout says nothing about a ring of the other, once the client has
+ * settled on that. */
 static bool saved_is_readable(struct vhost_vdpa *s, const struct vhost_vring *vr)
 	REQUIRES(s->dev->lock)
 {
@@ -225,13 +229,15 @@ void vrings_save_bases(struct vhost_vdpa *s)
 {
 	bool ok = VDPA_CALL(s->dev, get_status) & VIRTIO_CONFIG_S_DRIVER_OK;
 
-	/* No kick moves a ring between here and the reset. A parent that cannot suspend is asked all the same. */
+	/* No kick moves a ring between here and the reset. A parent that cannot suspend is asked
+	 * all the same. */
 	if (ok && !s->suspended && s->dev->ops->suspend && VDPA_CALL(s->dev, suspend))
 		hf_dbg(s->dev->name, "cannot suspend before the reset");
 	for (uint32_t i = 0; i < s->dev->nvqs; i++) {
 		struct vhost_vring *vr = &s->vrings[i];
 
-		/* One that has neither run nor been placed since has nothing to tell, but may have of the time before. */
+		/* One that has neither run nor been placed since has nothing to tell, but may have
+		 * of the time before. */
 		if (!vr->ran && !vr->base_set)
 			continue;
 		vr->saved = (struct vdpa_vq_state){0};

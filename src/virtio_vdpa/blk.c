@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * The disk driver. One request is under way at a most, in memory of the call that waits for it; a call that
- * cannot wait any longer resets the device first, so no request outlives its memory. What was asked for is cut
- * to what one request may carry: segments of at most size_max bytes, seg_max of them, and no more
- * descriptors than the ring has.
+ * The disk driver. One request is under way at a most, in memory of the call that waits for it; a
+ * call that cannot wait any longer resets the device first, so no request outlives its memory. What
+ * was asked for is cut to what one request may carry: segments of at most size_max bytes, seg_max
+ * of them, and no more descriptors than the ring has.
  */
 #include <endian.h>
 #include <errno.h>
@@ -218,7 +218,8 @@ static int status_to_errno(const struct virtio_blk *blk, uint32_t type)
 	}
 }
 
-/* Data stands in blk->bufs[1..nr_data]. @in: the device writes it, all of it, or the request has failed. */
+/* Data stands in blk->bufs[1..nr_data]. @in: the device writes it, all of it, or the request has
+ * failed. */
 static int run(struct virtio_blk *blk, uint32_t type, uint64_t sector, unsigned int nr_data,
 	       bool in)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * A disk on virtio_vdpa: one request at a time, and when a call returns the device has done with the
- * caller's memory. Owns: the open virtio device. Thread rule: one thread at a time.
+ * A disk on virtio_vdpa: one request at a time, and when a call returns the device has done with
+ * the caller's memory. Owns: the open virtio device. Thread rule: one thread at a time.
  */
 #ifndef HOLDFAST_VIRTIO_VDPA_BLK_H
 #define HOLDFAST_VIRTIO_VDPA_BLK_H
@@ -31,8 +31,8 @@ struct virtio_blk_info {
 /**
  * virtio_blk_open() - drive a device that is bound to virtio_vdpa and is a disk
  * @timeout_ms: how long the device may take for one request
- * Return: 0; -ENODEV; -EBUSY; -EINVAL no disk, or its configuration makes no sense; -EOPNOTSUPP it lacks what is
- * needed; -ENOMEM; a parent's error. refuse_reason() says why
+ * Return: 0; -ENODEV; -EBUSY; -EINVAL no disk, or its configuration makes no sense; -EOPNOTSUPP it
+ * lacks what is needed; -ENOMEM; a parent's error. refuse_reason() says why
  */
 int virtio_blk_open(struct vdpa_device *dev, unsigned int timeout_ms,
 		    struct virtio_blk **out) HF_MUST_CHECK;
@@ -42,9 +42,10 @@ const struct virtio_blk_info *virtio_blk_info(const struct virtio_blk *blk);
 const char *virtio_blk_name(const struct virtio_blk *blk);
 
 /*
- * Requests. Return of all: 0; -EINVAL not on the disk; -EROFS; -EOPNOTSUPP the disk cannot; -EIO it failed; -ENODEV;
- * -EPROTO, -ETIMEDOUT, -EINTR: the device was reset, and every call from then on gives -EIO. refuse_reason()
- * says why. Lengths are sectors and may exceed what one request can carry.
+ * Requests. Return of all: 0; -EINVAL not on the disk; -EROFS; -EOPNOTSUPP the disk cannot; -EIO it
+ * failed; -ENODEV; -EPROTO, -ETIMEDOUT, -EINTR: the device was reset, and every call from then on
+ * gives -EIO. refuse_reason() says why. Lengths are sectors and may exceed what one request can
+ * carry.
  */
 int virtio_blk_read(struct virtio_blk *blk, uint64_t sector, void *buf, size_t nr) HF_MUST_CHECK;
 int virtio_blk_write(struct virtio_blk *blk, uint64_t sector, const void *buf,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Features, status and configuration: each call is one or two of the parent's operations under the device
- * lock, [8-2]. A device that was taken away answers -ENODEV.
+ * Features, status and configuration: each call is one or two of the parent's operations under the
+ * device lock, [8-2]. A device that was taken away answers -ENODEV.
  */
 #include <errno.h>
 #include <linux/virtio_config.h>

@@ -3,11 +3,12 @@
  * The bus driver, and the one user of a bound device. Guarantees:
  *
  * 1. A bound device that nobody uses has been reset and is at ACKNOWLEDGE, as the kernel leaves it.
- * 2. Every reset goes through vdpa_reset() with the event VIRTIO_ATTACH, whose row says: flags 0, mappings
- *    stay. So the driver stands on the map that the parent has at first, 1:1, and on .reset_map putting it back
- *    when a client of vhost_vdpa has gone ([8-2]).
- * 3. A device that is taken away is reset under its user, who is woken and finds -ENODEV; the user's close then only
- *    frees. Unbinding without force is refused while there is a user ([8-1]).
+ * 2. Every reset goes through vdpa_reset() with the event VIRTIO_ATTACH, whose row says: flags 0,
+ *    mappings stay. So the driver stands on the map that the parent has at first, 1:1, and on
+ *    .reset_map putting it back when a client of vhost_vdpa has gone ([8-2]).
+ * 3. A device that is taken away is reset under its user, who is woken and finds -ENODEV; the
+ *    user's close then only frees. Unbinding without force is refused while there is a user
+ *    ([8-1]).
  */
 #include <errno.h>
 #include <linux/virtio_config.h>

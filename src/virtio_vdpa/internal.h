@@ -42,7 +42,8 @@ struct virtio_binding {
 
 /** virtio_vdpa_start() - reset and say ACKNOWLEDGE. Return: 0 or the parent's error */
 int virtio_vdpa_start(struct vdpa_device *dev) HF_MUST_CHECK REQUIRES(dev->lock);
-/** virtio_vdpa_stop() - reset, and no virtqueue of @v is ready or calls any more; an error is logged and returned */
+/** virtio_vdpa_stop() - reset, and no virtqueue of @v is ready or calls any more; an error is
+ * logged and returned */
 int virtio_vdpa_stop(struct vdpa_device *dev, struct virtio_vdpa *v) REQUIRES(dev->lock);
 /** virtio_vdpa_vqs_free() - memory alone; after virtio_vdpa_stop(); device lock held */
 void virtio_vdpa_vqs_free(struct virtio_vdpa *v);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * The network card's driver. Each queue has one buffer an entry, made once: header and frame lie behind one
- * another in a single piece, which every device takes (VERSION_1). Receive buffers go back to the card as soon
- * as their frame is copied out; transmit buffers are collected when the next frame wants one.
+ * The network card's driver. Each queue has one buffer an entry, made once: header and frame lie
+ * behind one another in a single piece, which every device takes (VERSION_1). Receive buffers go
+ * back to the card as soon as their frame is copied out; transmit buffers are collected when the
+ * next frame wants one.
  */
 #include <endian.h>
 #include <errno.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * A network card on virtio_vdpa: one pair of queues, Ethernet frames out and in, no offloads. Owns: the
- * open virtio device and the frames' buffers. Thread rule: one thread at a time.
+ * A network card on virtio_vdpa: one pair of queues, Ethernet frames out and in, no offloads. Owns:
+ * the open virtio device and the frames' buffers. Thread rule: one thread at a time.
  */
 #ifndef HOLDFAST_VIRTIO_VDPA_NET_H
 #define HOLDFAST_VIRTIO_VDPA_NET_H
@@ -35,8 +35,8 @@ size_t virtio_net_frame_max(const struct virtio_net *net);
 
 /**
  * virtio_net_send() - hand a frame to the card; it is copied
- * Return: 0; -EMSGSIZE shorter than an Ethernet header or longer than virtio_net_frame_max(); -EAGAIN the queue is full:
- * wait for the card; -EPROTO; -ENODEV
+ * Return: 0; -EMSGSIZE shorter than an Ethernet header or longer than virtio_net_frame_max();
+ * -EAGAIN the queue is full: wait for the card; -EPROTO; -ENODEV
  */
 int virtio_net_send(struct virtio_net *net, const void *frame, size_t len) HF_MUST_CHECK;
 /**

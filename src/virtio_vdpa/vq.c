@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Virtqueues: set-up through the parent's operations in the order of [8-2], then chains on the driver side
- * of the ring. Guarantees:
+ * Virtqueues: set-up through the parent's operations in the order of [8-2], then chains on the
+ * driver side of the ring. Guarantees:
  *
  * 1. A ring is given to the parent whole and zeroed, position first, ready last.
  * 2. After virtio_vdpa_stop() the device touches neither rings nor buffers and calls nobody.
- * 3. What the device writes is believed only where it fits (ring/driver.h); otherwise the virtqueue is dead.
- * 4. A wait ends by a completion, the deadline, a signal, the device's asking for a reset, or its loss.
+ * 3. What the device writes is believed only where it fits (ring/driver.h); otherwise the virtqueue
+ *    is dead.
+ * 4. A wait ends by a completion, the deadline, a signal, the device's asking for a reset, or its
+ *    loss.
  */
 #include <errno.h>
 #include <linux/virtio_config.h>

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * A device that misbehaves, for test_misbehaviour.py: preloaded over Holdfast's own library, it passes on what a client
- * calls and spoils it as MISBEHAVE says. Which node a descriptor is does not matter: the one program under it has but one.
+ * A device that misbehaves, for test_misbehaviour.py: preloaded over Holdfast's own library, it
+ * passes on what a client calls and spoils it as MISBEHAVE says. Which node a descriptor is does
+ * not matter: the one program under it has but one.
  *
  *	hang=NAME   that ioctl, or open, never returns
  *	lie=NAME    that ioctl fills its answer with ones

@@ -3,8 +3,8 @@
  * nic: what the test guest and the host side of a test need and busybox does not have.
  *
  *   nic channels IF [N]     show, or set, the number of combined queue pairs
- *   nic stats IF            the driver's own counters, one "NAME VALUE" a line; rx_queue_0_packets and its like
- *                           wherever the kernel keeps them
+ *   nic stats IF            the driver's own counters, one "NAME VALUE" a line; rx_queue_0_packets
+ *                           and its like wherever the kernel keeps them
  *   nic send IF [OPTIONS]   numbered Ethernet frames of known content
  *   nic recv IF [OPTIONS]   receive and compare them byte by byte
  *
@@ -12,12 +12,12 @@
  * knows each byte that it must find, and a lost, repeated, late or altered frame is told apart.
  * recv ends when all frames came or at its deadline, prints one line
  *   received=R missing=M corrupt=C duplicate=D reordered=O gap_us=G
- * where G is the longest time between two frames,
- * and exits 0 only if R is the count and M, C and D are 0. It prints "listening" first, when the
- * socket is open. With --result FIFO it goes to the background at that point and hands that one
- * line to whoever reads FIFO. With --hold FIFO it leaves the frames that come where they are, in the kernel's
- * memory, until somebody writes to FIFO; a frame of its Ethernet type that is none of the stream's counts as
- * corrupt then, for nobody else sends any. The program is static and runs in the guest and on the host alike.
+ * where G is the longest time between two frames, and exits 0 only if R is the count and M, C and D
+ * are 0. It prints "listening" first, when the socket is open. With --result FIFO it goes to the
+ * background at that point and hands that one line to whoever reads FIFO. With --hold FIFO it
+ * leaves the frames that come where they are, in the kernel's memory, until somebody writes to
+ * FIFO; a frame of its Ethernet type that is none of the stream's counts as corrupt then, for
+ * nobody else sends any. The program is static and runs in the guest and on the host alike.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -346,8 +346,8 @@ static int nic_channels(const char *ifname, const char *wanted)
 }
 
 /*
- * From Linux 6.10 on, virtio_net keeps the packets of each queue out of ethtool's counters. The family "netdev" of
- * generic netlink has them; <linux/netdev.h> of Debian 12 lacks these numbers.
+ * From Linux 6.10 on, virtio_net keeps the packets of each queue out of ethtool's counters. The
+ * family "netdev" of generic netlink has them; <linux/netdev.h> of Debian 12 lacks these numbers.
  */
 enum { QSTATS_GET = 12, QSTATS_SCOPE_QUEUE = 1 };
 enum {
@@ -443,7 +443,8 @@ static void print_queue(const struct nlmsghdr *msg)
 		       (unsigned long long)genl_value(packets));
 }
 
-/* Prints the packets of each queue in use. A kernel or driver that does not keep them so is no failure. */
+/* Prints the packets of each queue in use. A kernel or driver that does not keep them so is no
+ * failure. */
 static void print_queues(const char *ifname)
 {
 	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_GENERIC);

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Sizes and words: functions of at most 80 lines, files of at most 1000, a licence line at the top of
-each file, no markers of unfinished work, no calls that have a better one, no sleeps in tests."""
+"""Sizes and words: functions of at most 80 lines, files of at most 1000, lines of C of at most 100 columns
+(the formatter leaves comments alone), a licence line at the top of each file, no markers of unfinished work, no calls that have a better one, no sleeps in tests."""
 import re
 import sys
 
@@ -8,6 +8,7 @@ import lint
 
 MAX_FUNCTION = 80
 MAX_FILE = 1000
+MAX_COLUMNS = 100
 C_ENDS = ('.c', '.h')
 ALL_ENDS = C_ENDS + ('.py', '.build', '.map', '.sh')
 MARKERS = re.compile(r'\b(' + '|'.join(('TO' + 'DO', 'FIX' + 'ME', 'X' * 3, 'HA' + 'CK')) + r')\b')
@@ -42,6 +43,13 @@ def check_lines(path, pattern, what, lines):
             for number, line in enumerate(lines, 1) if pattern.search(line)]
 
 
+def check_columns(path, lines):
+    """A line of a macro that the formatter has given a backslash is the formatter's."""
+    return [f'{path}:{number}: {len(line.expandtabs(8))} columns'
+            for number, line in enumerate(lines, 1)
+            if len(line.expandtabs(8)) > MAX_COLUMNS and not line.endswith('\\')]
+
+
 def check_file(path, text):
     lines = text.splitlines()
     complaints = []
@@ -54,7 +62,7 @@ def check_file(path, text):
         complaints += check_lines(path, MACHINE, 'path of a machine', lines)
     if path.endswith(C_ENDS):
         code = without_comments(text).splitlines()
-        complaints += check_functions(path, lines)
+        complaints += check_functions(path, lines) + check_columns(path, lines)
         if path.startswith('tests/'): # what a test copies is its own text
             complaints += check_lines(path, SLEEPS, 'sleep in a test', code)
         else:
@@ -80,6 +88,9 @@ CASES = {
     'long function': ({'src/base/a.c': SPDX + function(81)}, 'a function of 81 lines'),
     'file at the limit': ({'src/base/a.c': SPDX + 'int a;\n' * 999}, None),
     'long file': ({'src/base/a.c': SPDX + 'int a;\n' * 1000}, '1001 lines'),
+    'columns': ({'src/base/a.c': SPDX + '/* ' + 94 * 'a' + ' */\n'}, None),
+    'too many columns': ({'src/base/a.c': SPDX + '/* ' + 95 * 'a' + ' */\n'}, '101 columns'),
+    'a tab is eight columns': ({'src/base/a.c': SPDX + 'int a;\n\t/* ' + 87 * 'a' + ' */\n'}, '101 columns'),
     'no licence': ({'src/base/a.h': 'int a;\n'}, 'lacks the SPDX line'),
     'no licence in a script': ({'tests/lint/a.py': 'a = 1\n'}, 'lacks the SPDX line'),
     'unfinished': ({'src/base/a.c': SPDX + '/* TO' + 'DO: more */\n'}, 'unfinished'),

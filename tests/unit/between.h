@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * assert_between(): cmocka 2 deprecates the name assert_in_range, and its new names are not in 1.1. For the
- * tests; after cmocka.h.
+ * assert_between(): cmocka 2 deprecates the name assert_in_range, and its new names are not in 1.1.
+ * For the tests; after cmocka.h.
  */
 #ifndef HOLDFAST_TESTS_BETWEEN_H
 #define HOLDFAST_TESTS_BETWEEN_H

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * cmocka puts its own handlers in place around each test; the guard's are put back inside, by system call:
- * ThreadSanitizer would believe for ever that it is inside a handler which was left by a jump.
+ * cmocka puts its own handlers in place around each test; the guard's are put back inside, by
+ * system call: ThreadSanitizer would believe for ever that it is inside a handler which was left by
+ * a jump.
  */
 #ifndef HOLDFAST_TESTS_GUARD_SIGNALS_H
 #define HOLDFAST_TESTS_GUARD_SIGNALS_H

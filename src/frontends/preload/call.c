@@ -4,12 +4,12 @@
  *
  *	12:34:56.123456 4711 ioctl(7, VHOST_VDPA_SET_STATUS, {ACKNOWLEDGE|DRIVER}) = 0 <3 us>
  *
- * 1. A line is one write(2) to a file opened with O_APPEND, so lines of several threads and processes
- *    stay whole.
- * 2. The client may close descriptors that it does not know, and the number may then be something else. The file's
- *    identity is checked before each line, and the file opened again if need be.
- * 3. The time is local, with the offset found when the log was opened: libc's conversion takes a lock
- *    that a fork may leave taken.
+ * 1. A line is one write(2) to a file opened with O_APPEND, so lines of several threads and
+ *    processes stay whole.
+ * 2. The client may close descriptors that it does not know, and the number may then be something
+ *    else. The file's identity is checked before each line, and the file opened again if need be.
+ * 3. The time is local, with the offset found when the log was opened: libc's conversion takes a
+ *    lock that a fork may leave taken.
  */
 #include "real.h"
 
@@ -65,8 +65,8 @@ static int open_log(void) REQUIRES(log_lock)
 	return log_fd;
 }
 
-/* A forked child may find the lock taken by a thread that it does not have: it then opens a descriptor for the
- * one line. So may a thread that waits for another's write; both are rare. */
+/* A forked child may find the lock taken by a thread that it does not have: it then opens a
+ * descriptor for the one line. So may a thread that waits for another's write; both are rare. */
 static void write_line(const char *line, size_t len)
 {
 	int fd;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * What every wrapper of a call on a device does around it: keep errno unless the call fails, put off
- * thread cancellation (our locks are not cancellation-safe), and write one line to the call log.
+ * What every wrapper of a call on a device does around it: keep errno unless the call fails, put
+ * off thread cancellation (our locks are not cancellation-safe), and write one line to the call
+ * log.
  *
  * Thread rule: a struct call belongs to the calling thread.
  */
@@ -34,7 +35,8 @@ void call_enter(struct call *call, unsigned int minor);
 /**
  * call_leave() - end
  * @rc: result, or -errno
- * Return: what the client gets: @rc, or -1 with errno set. errno is as before if @rc is not negative.
+ * Return: what the client gets: @rc, or -1 with errno set. errno is as before if @rc is not
+ * negative.
  */
 long call_leave(struct call *call, long rc);
 

@@ -17,9 +17,9 @@
 #define LINE_MS 5000
 #define IDLE_MS 60000
 
-/* jansson is linked into the library itself, so that no other JSON library in the client can take its
- * place. The archive is not made for shared objects in one respect: it wants libc's stdin, for a function
- * that is not used here. The linker is told to take this one (--wrap). */
+/* jansson is linked into the library itself, so that no other JSON library in the client can take
+ * its place. The archive is not made for shared objects in one respect: it wants libc's stdin, for
+ * a function that is not used here. The linker is told to take this one (--wrap). */
 FILE *__wrap_stdin;
 
 /* Const while the server runs; in a forked child they are of no use any more. */
@@ -37,7 +37,8 @@ static char *handle(void *arg, const char *line, size_t len)
 	return reply;
 }
 
-/* A path of the user's own may be in use by another process of the same command: then the usual name. */
+/* A path of the user's own may be in use by another process of the same command: then the usual
+ * name. */
 static int listen_somewhere(void)
 {
 	const char *path = getenv(MGMT_SOCKET_ENV);
@@ -95,7 +96,8 @@ void control_after_fork(void)
 	server = NULL;
 }
 
-/* A process that ends in an orderly way leaves no socket behind; what others leave is found out by connecting. */
+/* A process that ends in an orderly way leaves no socket behind; what others leave is found out by
+ * connecting. */
 __attribute__((destructor)) static void remove_socket(void)
 {
 	if (server)

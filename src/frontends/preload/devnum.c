@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * What the nodes look like from outside. Clients find out that a path is a vhost-vdpa device by its
- * number: stat(2) gives a major number, /proc/devices a name for it. Both are answered from one choice: the
- * number under which the running kernel knows vhost-vdpa, or else the highest free one of the range
- * from which the kernel hands out numbers.
+ * number: stat(2) gives a major number, /proc/devices a name for it. Both are answered from one
+ * choice: the number under which the running kernel knows vhost-vdpa, or else the highest free one
+ * of the range from which the kernel hands out numbers.
  */
 #include "real.h"
 

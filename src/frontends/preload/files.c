@@ -2,18 +2,21 @@
 /*
  * The table and its references.
  *
- * 1. Reading a slot and taking a reference are two steps, and the file may be let go between them. File
- *    objects are therefore never given back to malloc, only to a list of free ones, and a reference is
- *    taken only if the count is not 0; then the slot is read again. If it still names the object, the reference is
- *    good, whatever the object was in between.
- * 2. A slot holds one reference. Whoever takes a pointer out of a slot, by exchange, owns that reference.
+ * 1. Reading a slot and taking a reference are two steps, and the file may be let go between them.
+ *    File objects are therefore never given back to malloc, only to a list of free ones, and a
+ *    reference is taken only if the count is not 0; then the slot is read again. If it still names
+ *    the object, the reference is good, whatever the object was in between.
+ * 2. A slot holds one reference. Whoever takes a pointer out of a slot, by exchange, owns that
+ *    reference.
  * 3. Chunks of the table appear under a lock and stay.
- * 4. Whether a call comes from the process that opened the file is asked on every call, so it is not a system
- *    call: the process id stands on a page of its own, which the kernel wipes in every copy of the
- *    memory, whatever made it. A vfork child shares the memory, and is the same client as its parent.
- * 5. Whether a descriptor is still the file's is asked on every call, too. Our open file descriptions bear a
- *    mark in a field that others leave at 0, the signal for asynchronous I/O: reading it is several
- *    times cheaper than fstat(2), which is the answer where the mark could not be set.
+ * 4. Whether a call comes from the process that opened the file is asked on every call, so it is
+ *    not a system call: the process id stands on a page of its own, which the kernel wipes in every
+ *    copy of the memory, whatever made it. A vfork child shares the memory, and is the same client
+ *    as its parent.
+ * 5. Whether a descriptor is still the file's is asked on every call, too. Our open file
+ *    descriptions bear a mark in a field that others leave at 0, the signal for asynchronous I/O:
+ *    reading it is several times cheaper than fstat(2), which is the answer where the mark could
+ *    not be set.
  */
 #include "real.h"
 
@@ -33,7 +36,8 @@ static struct mutex files_lock = MUTEX_INIT; /* chunks and the free list */
 static struct preload_file *free_files GUARDED_BY(files_lock);
 static pid_t owner_pid; /* whose table this is, 0 before the first open; const between forks */
 static pid_t *
-	memory_pid; /* whose memory this is, 0 in a fresh copy; NULL: no such page, ask the kernel */
+	/* whose memory this is, 0 in a fresh copy; NULL: no such page, ask the kernel */
+	memory_pid;
 
 static struct preload_file **slot_of(int fd)
 {
@@ -222,7 +226,8 @@ bool files_is_foreign(const struct preload_file *file)
 	return file->pid != (memory_pid ? *memory_pid : getpid());
 }
 
-/* The page of (4). Where the kernel cannot wipe it (before 4.14), every call asks for the process id. */
+/* The page of (4). Where the kernel cannot wipe it (before 4.14), every call asks for the process
+ * id. */
 static void memory_pid_start(void)
 {
 	size_t len = (size_t)sysconf(_SC_PAGESIZE);
@@ -251,8 +256,8 @@ void files_start(void)
 		memory_pid_start();
 }
 
-/* Other threads of the parent may have held the lock; there are none here. The files in the list are safe
- * to use only if nobody was changing it, so it is left behind. */
+/* Other threads of the parent may have held the lock; there are none here. The files in the list
+ * are safe to use only if nobody was changing it, so it is left behind. */
 void files_after_fork(void) NO_TSA
 {
 	owner_pid = getpid();

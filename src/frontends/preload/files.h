@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Which of the client's descriptors are device files: a table from fd number to open file, as the kernel
- * has one for each process. An open file lives as long as a descriptor or a call in progress refers
- * to it; then its release function runs, in whichever thread let go last.
+ * Which of the client's descriptors are device files: a table from fd number to open file, as the
+ * kernel has one for each process. An open file lives as long as a descriptor or a call in progress
+ * refers to it; then its release function runs, in whichever thread let go last.
  *
- * Every descriptor is a real one (a memfd), so a number can also change hands behind our back, by a raw
- * system call. Our open file descriptions therefore bear a mark, a file carries the inode of its memfd, and
- * files_get() believes a table entry only after one of the two has confirmed it.
+ * Every descriptor is a real one (a memfd), so a number can also change hands behind our back, by a
+ * raw system call. Our open file descriptions therefore bear a mark, a file carries the inode of
+ * its memfd, and files_get() believes a table entry only after one of the two has confirmed it.
  *
  * Forks: a child has a copy of the table in which all files are foreign (files_is_foreign()): they
  * are counted and never released. A vfork child shares the table and changes nothing in it.
  *
- * Owns: the table, the file objects. Thread rule: any thread; nothing here blocks but the release function.
+ * Owns: the table, the file objects. Thread rule: any thread; nothing here blocks but the release
+ * function.
  */
 #ifndef HOLDFAST_FRONTENDS_PRELOAD_FILES_H
 #define HOLDFAST_FRONTENDS_PRELOAD_FILES_H
@@ -56,7 +57,8 @@ static inline bool files_maybe(int fd)
 	       __atomic_load_n(&chunk[n % FILES_CHUNK_LEN], __ATOMIC_RELAXED) != NULL;
 }
 
-/** files_get() - the file behind @fd with one more reference, or NULL if @fd is not (any more) one of ours */
+/** files_get() - the file behind @fd with one more reference, or NULL if @fd is not (any more) one
+ * of ours */
 struct preload_file *files_get(int fd);
 /** files_put() - NULL is fine; the last one releases */
 void files_put(struct preload_file *file);
@@ -73,7 +75,8 @@ struct preload_file *files_new(void);
  */
 int files_install(int fd, struct preload_file *file) HF_MUST_CHECK;
 
-/** files_remove() - @fd refers to nothing any more. Return: the file with the reference that @fd held, or NULL */
+/** files_remove() - @fd refers to nothing any more. Return: the file with the reference that @fd
+ * held, or NULL */
 struct preload_file *files_remove(int fd);
 /** files_remove_range() - the same for all of [@first, @last], letting go what they referred to */
 void files_remove_range(unsigned int first, unsigned int last);
@@ -82,8 +85,8 @@ void files_remove_stale(void);
 
 /** files_is_foreign() - was @file opened by another process than the calling one? */
 bool files_is_foreign(const struct preload_file *file);
-/** files_in_vfork() - does the calling process run in its parent's memory (or in a copy made without
- * fork(3))? Then the table is not its own. */
+/** files_in_vfork() - does the calling process run in its parent's memory (or in a copy made
+ * without fork(3))? Then the table is not its own. */
 bool files_in_vfork(void);
 
 /** files_start() - note the process; called before anything is installed */

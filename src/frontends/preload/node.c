@@ -2,27 +2,27 @@
 /*
  * Opening a node.
  *
- * A descriptor of a node is a memfd: real, so that the kernel can pass, duplicate and close it; always
- * readable and writable for poll(2) and refused by epoll_ctl(2), as a character device without a
- * poll handler is; sealed, so that nothing is ever stored in it. One memfd a node is kept as the
- * control descriptor. An open makes a new file description of it through /proc/self/fd, with the
- * client's access mode.
+ * A descriptor of a node is a memfd: real, so that the kernel can pass, duplicate and close it;
+ * always readable and writable for poll(2) and refused by epoll_ctl(2), as a character device
+ * without a poll handler is; sealed, so that nothing is ever stored in it. One memfd a node is kept
+ * as the control descriptor. An open makes a new file description of it through /proc/self/fd, with
+ * the client's access mode.
  *
- * Which nodes there are is a set of minor numbers. Until there is a bus, they are counted in the description of
- * the devices; from then on they are those of the devices that vhost_vdpa has. When a device is
- * deleted, its node gets a new life: the next device of that number finds it closed, with a memfd of its own.
- * An open file remembers in which life of its node it was opened.
+ * Which nodes there are is a set of minor numbers. Until there is a bus, they are counted in the
+ * description of the devices; from then on they are those of the devices that vhost_vdpa has. When
+ * a device is deleted, its node gets a new life: the next device of that number finds it closed,
+ * with a memfd of its own. An open file remembers in which life of its node it was opened.
  *
- * "Open already" counts file descriptions, also those that a forked child has inherited ([4-1]). Each open
- * takes a lock that belongs to its description (F_OFD_SETLK) and lasts until the last
- * descriptor of it is closed in the last process. An open asks first, through the control descriptor, whether such
- * a lock is left.
+ * "Open already" counts file descriptions, also those that a forked child has inherited ([4-1]).
+ * Each open takes a lock that belongs to its description (F_OFD_SETLK) and lasts until the last
+ * descriptor of it is closed in the last process. An open asks first, through the control
+ * descriptor, whether such a lock is left.
  *
  * Forks. A child starts afresh, with its own bus and devices at its first open, if the parent had
- * only looked at its devices and has none open. If it has one open, threads may have been inside the bus,
- * whose locks are then in an unknown state. If it has ever owned one, there were workers, which the RCU library
- * still knows by memory that is no longer theirs. Such a child gets EBUSY for every open, until it
- * calls execve(2).
+ * only looked at its devices and has none open. If it has one open, threads may have been inside
+ * the bus, whose locks are then in an unknown state. If it has ever owned one, there were workers,
+ * which the RCU library still knows by memory that is no longer theirs. Such a child gets EBUSY for
+ * every open, until it calls execve(2).
  */
 #include "real.h"
 
@@ -165,7 +165,8 @@ static int borrow_fd(const struct vhost_vdpa_client *c, int fd)
 
 /* ---- the bus ---- */
 
-/* The parent's memfd, and its locks, say what the parent has open: the child's own devices get one of their own. */
+/* The parent's memfd, and its locks, say what the parent has open: the child's own devices get one
+ * of their own. */
 static void drop_control(struct node *node)
 {
 	if (node_fd_is(node->ctl_fd, node->ctl_dev, node->ctl_ino))
@@ -173,7 +174,8 @@ static void drop_control(struct node *node)
 	node->ctl_fd = -1;
 }
 
-/* The child has one thread, so nothing else runs here; the parent's threads may have held the lock. */
+/* The child has one thread, so nothing else runs here; the parent's threads may have held the
+ * lock. */
 static void after_fork(void) NO_TSA
 {
 	is_orphan |= was_owned;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * The nodes /dev/vhost-vdpa-N: what they look like (numbers, stat) and opening them. The bus with its
- * devices comes into being at the first open, not before: the library is also loaded into every
+ * The nodes /dev/vhost-vdpa-N: what they look like (numbers, stat) and opening them. The bus with
+ * its devices comes into being at the first open, not before: the library is also loaded into every
  * shell and wrapper between `holdfast run` and the client.
  *
  * Owns: the bus, one control memfd a node. Thread rule: any thread.
@@ -20,7 +20,8 @@
 /** node_exists() - is there a node of this minor number? Any @minor below PRELOAD_NR_NODES_MAX */
 bool node_exists(unsigned int minor);
 
-/** node_kernel_has_some() - has the kernel nodes of its own by the names of ours? Found out once a process */
+/** node_kernel_has_some() - has the kernel nodes of its own by the names of ours? Found out once a
+ * process */
 bool node_kernel_has_some(void);
 
 /** node_ino() - the inode number that stat and listings show */
@@ -45,8 +46,9 @@ void node_note_owned(void);
 /** node_count() - how many nodes there are */
 unsigned int node_count(void);
 
-/** node_refresh() - devices came or went: there is a node for each that vhost_vdpa has now. A node that went
- * can be had by the next device at once; who has it open keeps its device. No lock held. */
+/** node_refresh() - devices came or went: there is a node for each that vhost_vdpa has now. A node
+ * that went can be had by the next device at once; who has it open keeps its device. No lock
+ * held. */
 void node_refresh(void);
 
 /** node_stat() - what stat(2) says about a node: a character device with the number that
@@ -59,9 +61,11 @@ int node_proc_devices(bool cloexec) HF_MUST_CHECK;
 
 /* ---- own descriptors in the client's process ---- */
 
-/** node_fd_high() - move @fd out of the way of the client's low numbers. Return: the new number, or @fd */
+/** node_fd_high() - move @fd out of the way of the client's low numbers. Return: the new number, or
+ * @fd */
 int node_fd_high(int fd);
-/** node_fd_is() - is @fd still the file with this identity? The client may have closed all it did not know */
+/** node_fd_is() - is @fd still the file with this identity? The client may have closed all it did
+ * not know */
 bool node_fd_is(int fd, dev_t dev, ino_t ino);
 
 #endif

@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * A plain read of a client's pointer may fault, and before the first open nobody catches faults (docs/preload.md: a
- * program that opens no node keeps its handlers). The kernel can be asked instead: rt_sigprocmask(2) copies the new mask
- * from the caller's memory first, and refuses an operation that does not exist afterwards. So with such an operation it reads eight
- * bytes and does nothing else: EFAULT or EINVAL. It is the cheapest call that does so, and every sandbox allows it,
- * because the C library makes it.
+ * A plain read of a client's pointer may fault, and before the first open nobody catches faults
+ * (docs/preload.md: a program that opens no node keeps its handlers). The kernel can be asked
+ * instead: rt_sigprocmask(2) copies the new mask from the caller's memory first, and refuses an
+ * operation that does not exist afterwards. So with such an operation it reads eight bytes and does
+ * nothing else: EFAULT or EINVAL. It is the cheapest call that does so, and every sandbox allows
+ * it, because the C library makes it.
  *
- * (1) Access is granted in pages, so one aligned word answers for the rest of its page. A name that runs on into the next page
- *     is asked for once more.
- * (2) Nothing is read behind the second character if no name of ours begins with the two. A program's other paths cost one
- *     question and two characters.
- * (3) A client that unmaps a path in one thread while another opens it can still fault here. The kernel has the path read
- *     by then, or is about to fail with EFAULT.
+ * (1) Access is granted in pages, so one aligned word answers for the rest of its page. A name that
+ *     runs on into the next page is asked for once more.
+ * (2) Nothing is read behind the second character if no name of ours begins with the two. A
+ *     program's other paths cost one question and two characters.
+ * (3) A client that unmaps a path in one thread while another opens it can still fault here. The
+ *     kernel has the path read by then, or is about to fail with EFAULT.
  */
 #include "real.h"
 
@@ -31,7 +32,8 @@
 
 _Static_assert(sizeof(PROC_DEVICES) <= PATH_NAME_LEN, "room for every name");
 
-/* Can the page of @at be read? A sandbox that forbids the question gets a yes, as if it had not been asked. */
+/* Can the page of @at be read? A sandbox that forbids the question gets a yes, as if it had not
+ * been asked. */
 static bool page_is_readable(const char *at)
 {
 	const char *word = at - ((uintptr_t)at % KERNEL_SIGSET);
@@ -43,7 +45,8 @@ static bool page_is_readable(const char *at)
 	return !fault;
 }
 
-/* Copies the name as long as it may be ours. Return: has it ended within the room, and could be read? */
+/* Copies the name as long as it may be ours. Return: has it ended within the room, and could be
+ * read? */
 static bool copy_name(const char *path, bool is_read, char *name)
 {
 	for (size_t i = 0; i < PATH_NAME_LEN; i++) {
@@ -61,7 +64,8 @@ static bool copy_name(const char *path, bool is_read, char *name)
 	return false;
 }
 
-/* The folder /dev. Looked up once: who changes the root folder later goes without listings of /dev. */
+/* The folder /dev. Looked up once: who changes the root folder later goes without listings of
+ * /dev. */
 static struct {
 	dev_t dev;
 	ino_t ino;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * What a client's path means, without trusting the pointer: a path that cannot be read is nobody's here, and the
- * kernel says EFAULT when the call goes on to libc.
+ * What a client's path means, without trusting the pointer: a path that cannot be read is nobody's
+ * here, and the kernel says EFAULT when the call goes on to libc.
  *
  * Owns nothing. Thread rule: any thread; no lock, no allocation, errno is kept.
  */
@@ -41,13 +41,14 @@ static inline bool path_may_be_ours(const char *path)
 	return path[0] == 'v' && path[1] == 'h';
 }
 
-/** path_look_closely() - path_look_after() of the few that may be ours, or may not be readable; errno counts if not @is_read */
+/** path_look_closely() - path_look_after() of the few that may be ours, or may not be readable;
+ * errno counts if not @is_read */
 enum path_kind path_look_closely(int dirfd, const char *path, bool is_read, struct path *out);
 
 /**
  * path_look_after() - look at a path that libc has just handed to the kernel
- * @rc: what libc's call gave; errno is its error if @rc is negative
- * Success and ENOENT say that the kernel has read the path, so looking costs no system call. EFAULT and EINVAL are answers about
+ * @rc: what libc's call gave; errno is its error if @rc is negative Success and ENOENT say that the
+ * kernel has read the path, so looking costs no system call. EFAULT and EINVAL are answers about
  * arguments that no path changes: PATH_OTHER.
  */
 static inline enum path_kind path_look_after(int dirfd, const char *path, int rc, struct path *out)

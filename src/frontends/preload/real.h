@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * The libc functions behind the wrappers, found by dlsym(RTLD_NEXT): what comes next in the client's own
- * order of libraries, so that other preloaded libraries keep working. The one list of them is below; each
- * wrapper file includes this header first, because it also takes back three macros: two would make libc's headers
- * rename or inline the very functions that are defined here, and the third would let the compiler believe that no
- * parameter of theirs is ever NULL, and drop each question about it.
+ * The libc functions behind the wrappers, found by dlsym(RTLD_NEXT): what comes next in the
+ * client's own order of libraries, so that other preloaded libraries keep working. The one list of
+ * them is below; each wrapper file includes this header first, because it also takes back three
+ * macros: two would make libc's headers rename or inline the very functions that are defined here,
+ * and the third would let the compiler believe that no parameter of theirs is ever NULL, and drop
+ * each question about it.
  *
  * Thread rule: any thread, any time, also from constructors that run before ours.
  */

@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Listings of /dev show the nodes. The kernel's entries come first, as they are; at their end, the nodes follow that the folder does
- * not have by itself.
+ * Listings of /dev show the nodes. The kernel's entries come first, as they are; at their end, the
+ * nodes follow that the folder does not have by itself.
  *
- * (1) Nobody knows at fdopendir(3) which folder it will be, and asking costs a system call a listing. The entry "." has the folder's
- *     inode number. A stream that shows /dev's there gets a slot, and is asked about at its end. Other folders pay a
- *     comparison an entry.
- * (2) A stream has its slot until it is closed. POSIX lets one thread at a time
- *     use a stream, so a slot needs no lock, only an atomic claim. Nothing is left locked in a forked child.
- * (3) A position among the nodes is a number that no file system gives: negative. telldir(3) and d_off have it, and seekdir(3)
- *     takes it, whether the stream has a slot or not.
- * (4) scandir(3), glob(3), ftw(3) and fts(3) read folders inside libc, out of reach. The first is done here for /dev; the second has a
- *     way to bring one's own functions along. The other two do not show the nodes (docs/preload.md).
+ * (1) Nobody knows at fdopendir(3) which folder it will be, and asking costs a system call a
+ *     listing. The entry "." has the folder's inode number. A stream that shows /dev's there gets a
+ *     slot, and is asked about at its end. Other folders pay a comparison an entry.
+ * (2) A stream has its slot until it is closed. POSIX lets one thread at a time use a stream, so a
+ *     slot needs no lock, only an atomic claim. Nothing is left locked in a forked child.
+ * (3) A position among the nodes is a number that no file system gives: negative. telldir(3) and
+ *     d_off have it, and seekdir(3) takes it, whether the stream has a slot or not.
+ * (4) scandir(3), glob(3), ftw(3) and fts(3) read folders inside libc, out of reach. The first is
+ *     done here for /dev; the second has a way to bring one's own functions along. The other two do
+ *     not show the nodes (docs/preload.md).
  */
 #include "real.h"
 
@@ -348,7 +349,8 @@ static void glob_closedir(void *dir)
 	closedir(dir);
 }
 
-/* libc gets a structure of its own with the functions: the client's may end where libc does not look without them. */
+/* libc gets a structure of its own with the functions: the client's may end where libc does not
+ * look without them. */
 #define WRAP_GLOB(name, type, read, stat_name, lstat_name)                                         \
 	HF_EXPORT int name(const char *pattern, int flags, int (*on_error)(const char *, int),     \
 			   type *found)                                                            \

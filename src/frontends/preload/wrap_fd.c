@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * Calls that make, copy and close descriptors. The order is always the same: libc's call first, the
- * table after it has succeeded, and a file that nobody refers to any more last; close(2) alone empties the table entry first,
- * because the number is anybody's once the kernel has closed it. A vfork child passes everything through:
- * the table is its parent's, the descriptors are its own.
+ * table after it has succeeded, and a file that nobody refers to any more last; close(2) alone
+ * empties the table entry first, because the number is anybody's once the kernel has closed it. A
+ * vfork child passes everything through: the table is its parent's, the descriptors are its own.
  */
 #include "real.h"
 
@@ -138,7 +138,8 @@ HF_EXPORT int dup3(int from, int to, int flags)
 	return after_dup2("dup3", file, from, to, real()->dup3(from, to, flags));
 }
 
-/* The third argument is a number or a pointer; either fills one register, and libc reads it the same way. */
+/* The third argument is a number or a pointer; either fills one register, and libc reads it the
+ * same way. */
 #define WRAP_FCNTL(name)                                                                           \
 	HF_EXPORT int name(int fd, int cmd, ...)                                                   \
 	{                                                                                          \

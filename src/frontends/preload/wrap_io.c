@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * ioctl(2), write(2), read(2), mmap(2) and their relatives on a device descriptor. The first three lines of
- * each wrapper are all that other descriptors pay.
+ * ioctl(2), write(2), read(2), mmap(2) and their relatives on a device descriptor. The first three
+ * lines of each wrapper are all that other descriptors pay.
  *
- * What the kernel does above a driver is done here: access modes ([1-1]), the ioctls that any descriptor
- * has, the gathering of vectors. Foreign files (a forked child's) never reach a session: not its owner.
+ * What the kernel does above a driver is done here: access modes ([1-1]), the ioctls that any
+ * descriptor has, the gathering of vectors. Foreign files (a forked child's) never reach a session:
+ * not its owner.
  */
 #include "real.h"
 
@@ -116,7 +117,8 @@ HF_EXPORT int ioctl(int fd, unsigned long cmd, ...)
 
 /* ---- write ---- */
 
-/* Does the range lie in the half of the addresses that is the client's? The kernel asks no more before it copies. */
+/* Does the range lie in the half of the addresses that is the client's? The kernel asks no more
+ * before it copies. */
 static bool is_user_range(const void *at, size_t len)
 {
 	uintptr_t end;
@@ -170,7 +172,8 @@ static ssize_t write_ours(const char *name, struct preload_file *file, int fd, c
 	return call_leave(&call, rc);
 }
 
-/* Reads element @i of the client's vector @iov and checks it as readv(2) and writev(2) do. Return: 0; -EFAULT; -EINVAL. */
+/* Reads element @i of the client's vector @iov and checks it as readv(2) and writev(2) do. Return:
+ * 0; -EFAULT; -EINVAL. */
 static int get_element(const struct iovec *iov, int i, struct iovec *piece)
 {
 	uaddr_t at = (uaddr_t)(uintptr_t)iov + (uaddr_t)i * sizeof(*iov);
@@ -193,9 +196,11 @@ static bool gather(char *message, size_t *len, const struct iovec *piece)
 }
 
 /*
- * The pieces of a vector are one message. The kernel looks at the whole vector first: all lengths, then all addresses. A
- * piece that cannot be read afterwards ends the message, as if it were shorter.
- * Return: how long the write is, at most MAX_RW_LEN; -EFAULT; -EINVAL. @message has all that a session reads of it.
+ * The pieces of a vector are one message. The kernel looks at the whole vector first: all lengths,
+ * then all addresses. A piece that cannot be read afterwards ends the message, as if it were
+ * shorter.
+ * Return: how long the write is, at most MAX_RW_LEN; -EFAULT; -EINVAL. @message has all that a
+ * session reads of it.
  */
 static ssize_t gather_vector(const struct iovec *iov, int nr, char *message)
 {
@@ -252,7 +257,8 @@ HF_EXPORT ssize_t writev(int fd, const struct iovec *iov, int nr)
 	return writev_ours("writev", file, fd, iov, nr);
 }
 
-/* A device has no position, so the offset counts for nothing; the kernel refuses a negative one for any file. */
+/* A device has no position, so the offset counts for nothing; the kernel refuses a negative one for
+ * any file. */
 #define WRAP_PWRITE(name, shown, off_type)                                                         \
 	HF_EXPORT ssize_t name(int fd, const void *buf, size_t len, off_type off)                  \
 	{                                                                                          \
@@ -352,7 +358,8 @@ WRAP_READ(preadv64v2, "preadv2", (int fd, const struct iovec *iov, int nr, off64
 
 #define PAGE_LEN 4096u
 
-/* What mmap(2) checks before it asks a driver: 0, or -errno. The length is in whole pages afterwards. */
+/* What mmap(2) checks before it asks a driver: 0, or -errno. The length is in whole pages
+ * afterwards. */
 static int check_mmap(const struct preload_file *file, size_t *len, int prot, int flags,
 		      uint64_t off)
 {

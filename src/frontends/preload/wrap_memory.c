@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * The client's calls that change what its memory is. Held registrations (memory/hold.h) lock pages that
- * the client believes to be free of us, and a locked page shows: madvise(2) and msync(2) refuse it, it
- * counts against RLIMIT_MEMLOCK. So what such a call is about stops being held before it is made, and a
- * call that fails for want of lockable memory is made once more with nothing held.
+ * The client's calls that change what its memory is. Held registrations (memory/hold.h) lock pages
+ * that the client believes to be free of us, and a locked page shows: madvise(2) and msync(2)
+ * refuse it, it counts against RLIMIT_MEMLOCK. So what such a call is about stops being held before
+ * it is made, and a call that fails for want of lockable memory is made once more with nothing
+ * held.
  *
- * Nothing here is needed for a device to see the right bytes: a registration is looked at when it is taken over, and
- * calls that do not come by here (raw system calls, the C library's own) are found out then.
+ * Nothing here is needed for a device to see the right bytes: a registration is looked at when it
+ * is taken over, and calls that do not come by here (raw system calls, the C library's own) are
+ * found out then.
  */
 #include "real.h"
 
@@ -157,7 +159,8 @@ static bool is_device(int fd)
 	return file != NULL;
 }
 
-/* A memfd can be cut and filled, or its seals say EPERM; a device can not. Return: what the client gets for @rc. */
+/* A memfd can be cut and filled, or its seals say EPERM; a device can not. Return: what the client
+ * gets for @rc. */
 static int on_device(int fd, int rc, int err)
 {
 	if ((rc < 0 && errno != EPERM) || !is_device(fd))

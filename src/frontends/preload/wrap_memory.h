@@ -6,7 +6,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/** wrap_memory_forget() - the client is about to change [@addr, @addr + @len): nothing of it stays held */
+/** wrap_memory_forget() - the client is about to change [@addr, @addr + @len): nothing of it stays
+ * held */
 void wrap_memory_forget(const void *addr, size_t len);
 
 /** wrap_memory_give_way() - a call failed with @err: would it succeed with nothing held?

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * open(2) and its relatives. Two names are answered here: a node, and /proc/devices for reading. Every
- * other path costs one look (path.h).
+ * open(2) and its relatives. Two names are answered here: a node, and /proc/devices for reading.
+ * Every other path costs one look (path.h).
  *
- * libc's call goes first if it has no effect on what is answered here: no file is made or cut, and the kernel has no nodes whose device
- * an open would reset. The look at the path then needs no system call, and a descriptor that the kernel gave for
- * /proc/devices is given back.
+ * libc's call goes first if it has no effect on what is answered here: no file is made or cut, and
+ * the kernel has no nodes whose device an open would reset. The look at the path then needs no
+ * system call, and a descriptor that the kernel gave for /proc/devices is given back.
  */
 #include "real.h"
 

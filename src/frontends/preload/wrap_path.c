@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * What else programs ask about a path: extended attributes, which ls -l looks for, and where a link leads. libc's call
- * goes first, as in wrap_stat.c, and a node takes the place of its ENOENT.
+ * What else programs ask about a path: extended attributes, which ls -l looks for, and where a link
+ * leads. libc's call goes first, as in wrap_stat.c, and a node takes the place of its ENOENT.
  */
 #include "real.h"
 
@@ -13,7 +13,8 @@
 
 #include "frontends/preload/path.h"
 
-/* A character device that is there wherever there is a /dev: what its attributes are, a node's are. */
+/* A character device that is there wherever there is a /dev: what its attributes are, a node's
+ * are. */
 #define LIKE "/dev/null"
 
 static bool is_node(int dirfd, const char *path, ssize_t rc)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Handlers for SIGSEGV and SIGBUS. Once there are devices, the guard (memory/guard.h) has both signals and
- * keeps the client's handler as the next one; the client sees sigaction(2) as ever. Until then the guard
- * itself passes the request on to libc, which answers for all other signals.
+ * Handlers for SIGSEGV and SIGBUS. Once there are devices, the guard (memory/guard.h) has both
+ * signals and keeps the client's handler as the next one; the client sees sigaction(2) as ever.
+ * Until then the guard itself passes the request on to libc, which answers for all other signals.
  */
 #include "real.h"
 

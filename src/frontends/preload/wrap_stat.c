@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * The stat(2) family and access(2) on a node's path, and fstat(2) on its descriptors: a character device
- * that its owner may read and write. libc's two layouts of struct stat are one on 64-bit machines.
+ * The stat(2) family and access(2) on a node's path, and fstat(2) on its descriptors: a character
+ * device that its owner may read and write. libc's two layouts of struct stat are one on 64-bit
+ * machines.
  *
- * libc's call goes first, always. It costs other paths and descriptors nothing that they would not pay anyway, and it says
- * all that the kernel has to say about bad arguments: an errno for flags, a pointer that cannot be read, a buffer that cannot
- * be written. What is answered here takes the place of the kernel's success (a node of the kernel's own with that
- * number) or of its ENOENT. In the latter case nobody has written to the client's buffer yet, so the kernel is made to,
- * with the root folder's attributes: a buffer that cannot be written gives its EFAULT.
+ * libc's call goes first, always. It costs other paths and descriptors nothing that they would not
+ * pay anyway, and it says all that the kernel has to say about bad arguments: an errno for flags, a
+ * pointer that cannot be read, a buffer that cannot be written. What is answered here takes the
+ * place of the kernel's success (a node of the kernel's own with that number) or of its ENOENT. In
+ * the latter case nobody has written to the client's buffer yet, so the kernel is made to, with the
+ * root folder's attributes: a buffer that cannot be written gives its EFAULT.
  */
 #include "real.h"
 
@@ -42,7 +44,8 @@ static bool path_minor(int dirfd, const char *path, int rc, unsigned int *minor)
 	return true;
 }
 
-/* An empty path means the descriptor itself, with AT_EMPTY_PATH; so does NULL, if the kernel takes it. */
+/* An empty path means the descriptor itself, with AT_EMPTY_PATH; so does NULL, if the kernel takes
+ * it. */
 static bool at_minor(int fd, const char *path, int flags, int rc, unsigned int *minor)
 {
 	if (rc >= 0 && (flags & AT_EMPTY_PATH) && (!path || !*path))

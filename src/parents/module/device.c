@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * device_add(): a module's own operations. The bus's device is ours and invisible to the module, so it can grow; the
- * table of operations is copied, so that an older module's shorter one is completed with NULLs.
+ * device_add(): a module's own operations. The bus's device is ours and invisible to the module, so
+ * it can grow; the table of operations is copied, so that an older module's shorter one is
+ * completed with NULLs.
  */
 #include <errno.h>
 #include <stdlib.h>

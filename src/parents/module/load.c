@@ -2,12 +2,14 @@
 /*
  * Loading modules.
  *
- * The flags: RTLD_LOCAL keeps a module's names from everybody; RTLD_NOW tells at once what it lacks. Not RTLD_DEEPBIND: it
- * would give the module libc's own malloc() where the client has put another in its place. It is not needed either: a
- * module needs no name of ours, since it gets a table, and -Bsymbolic (holdfast.pc) binds it to its own names.
+ * The flags: RTLD_LOCAL keeps a module's names from everybody; RTLD_NOW tells at once what it
+ * lacks. Not RTLD_DEEPBIND: it would give the module libc's own malloc() where the client has put
+ * another in its place. It is not needed either: a module needs no name of ours, since it gets a
+ * table, and -Bsymbolic (holdfast.pc) binds it to its own names.
  *
- * One table a module: the program and the preload library each have a loader of their own, and objects of
- * one must not reach the functions of the other. So a module that another loader of the process has is refused.
+ * One table a module: the program and the preload library each have a loader of their own, and
+ * objects of one must not reach the functions of the other. So a module that another loader of the
+ * process has is refused.
  */
 #include "parents/module/module.h"
 

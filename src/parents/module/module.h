@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Modules: parents that live in shared objects of their own (<holdfast/parent.h>). They come from a list of files
- * in HOLDFAST_PARENTS (`--parent FILE` adds to it) and from a folder, HOLDFAST_PARENT_DIR, in which a mgmtdev NAME
- * that nobody else knows is looked for as NAME.so. Both variables travel to the client, so that the preload
- * library finds what the command has found. A module stays loaded for the life of the process.
+ * Modules: parents that live in shared objects of their own (<holdfast/parent.h>). They come from a
+ * list of files in HOLDFAST_PARENTS (`--parent FILE` adds to it) and from a folder,
+ * HOLDFAST_PARENT_DIR, in which a mgmtdev NAME that nobody else knows is looked for as NAME.so.
+ * Both variables travel to the client, so that the preload library finds what the command has
+ * found. A module stays loaded for the life of the process.
  *
  * Owns: the loaded modules. Thread rule: one control thread at a time (devices are made by one).
  */
@@ -23,7 +24,8 @@
 int module_env_add(const char *path) HF_MUST_CHECK;
 
 /**
- * module_load_for() - have the parents ready that a SPEC may name: those of the list, and its mgmtdev's from the folder
+ * module_load_for() - have the parents ready that a SPEC may name: those of the list, and its
+ * mgmtdev's from the folder
  * @table: grows by what is loaded; always the same one
  * What is loaded already costs nothing. A mgmtdev that nobody knows is not an error here.
  * Return: 0; -errno with refuse() in words, naming the file.
@@ -43,10 +45,12 @@ struct hf_add {
 
 /** module_api() - the table of functions for modules; const */
 const struct hf_api *module_api(void);
-/** module_copy_sized() - @src, a structure that begins with its size, into the @dst_len bytes at @dst; what @src lacks is zero.
+/** module_copy_sized() - @src, a structure that begins with its size, into the @dst_len bytes at
+ * @dst; what @src lacks is zero.
  * Return: 0; -EINVAL there is none, or its size is none, with refuse() naming @what */
 int module_copy_sized(void *dst, size_t dst_len, const void *src, const char *what) HF_MUST_CHECK;
-/** module_begin_add() - Return: 0; -EINVAL with refuse(): this dev_add() has made its device already */
+/** module_begin_add() - Return: 0; -EINVAL with refuse(): this dev_add() has made its device
+ * already */
 int module_begin_add(const struct hf_add *add) HF_MUST_CHECK;
 
 /* soft.c */

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * soft_add(): a module's device on the simulator's core, which keeps queues, positions, IOMMU, workers and every rule
- * of reset and suspend. What is added here makes a module short and keeps its mistakes its own:
+ * soft_add(): a module's device on the simulator's core, which keeps queues, positions, IOMMU,
+ * workers and every rule of reset and suspend. What is added here makes a module short and keeps
+ * its mistakes its own:
  *
- * 1. A pass of process() takes at most BATCH chains of each queue and then goes on later, however long its loop.
+ * 1. A pass of process() takes at most BATCH chains of each queue and then goes on later, however
+ *    long its loop.
  * 2. What was pushed is published when process() returns, and the driver is told.
- * 3. Kicks are suppressed while there is work, and asked for when process() has seen its queue empty. A queue that
- *    process() does not pop from when it is kicked (a receive queue that waits for nothing) is not kicked again.
+ * 3. Kicks are suppressed while there is work, and asked for when process() has seen its queue
+ *    empty. A queue that process() does not pop from when it is kicked (a receive queue that waits
+ *    for nothing) is not kicked again.
  * 4. A chain that process() keeps breaks the ring, for the core relies on none being out.
  */
 #include <errno.h>

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * What a simulated device offers, of all that it can: by default everything but the features that must be asked for.
- * `offer` adds to that. `device_features` says exactly what is offered, and so turns such a feature on, too.
+ * What a simulated device offers, of all that it can: by default everything but the features that
+ * must be asked for. `offer` adds to that. `device_features` says exactly what is offered, and so
+ * turns such a feature on, too.
  */
 #include <errno.h>
 

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * The backend that gives each transmitted frame back on the receive queue of the same pair: one copy, from guest
- * buffer to guest buffer, with the rings published once a batch.
+ * The backend that gives each transmitted frame back on the receive queue of the same pair: one
+ * copy, from guest buffer to guest buffer, with the rings published once a batch.
  *
- * The transmit header becomes the receive header, copied and checked on the way: what a driver may send (a
- * partial checksum, a large TCP segment) it gets back only if it said that it takes such frames. Frames
- * that cannot be delivered are dropped; a transmit queue never waits for receive buffers.
+ * The transmit header becomes the receive header, copied and checked on the way: what a driver may
+ * send (a partial checksum, a large TCP segment) it gets back only if it said that it takes such
+ * frames. Frames that cannot be delivered are dropped; a transmit queue never waits for receive
+ * buffers.
  *
- * What a frame costs is cache lines that cross from the driver's processor to this one and back. A header of
- * the usual kind is the same each time, and with DPDK's headroom it ends where a line ends: left alone while it is as it
- * should be, its line stays in both caches.
+ * What a frame costs is cache lines that cross from the driver's processor to this one and back. A
+ * header of the usual kind is the same each time, and with DPDK's headroom it ends where a line
+ * ends: left alone while it is as it should be, its line stays in both caches.
  */
 #include <errno.h>
 #include <string.h>
@@ -18,17 +19,20 @@
 #include "base/refuse.h"
 #include "net.h"
 
-/* What both kinds of header begin with: copying a constant length is two instructions, a variable one a string copy. */
+/* What both kinds of header begin with: copying a constant length is two instructions, a variable
+ * one a string copy. */
 #define HDR_LEN        sizeof(struct virtio_net_hdr)
 #define CACHE_LINE_LEN 64 /* bytes */
-#define FETCH_AHEAD    16 /* chains: enough to cover the latency, few enough to be in flight at once */
+/* chains: enough to cover the latency, few enough to be in flight at once */
+#define FETCH_AHEAD 16
 
 static uint16_t le16_at(const uint8_t *p)
 {
 	return (uint16_t)(p[0] | p[1] << 8);
 }
 
-/* May a frame of @len bytes with this header go to this driver? Headers are all zero in the usual case. */
+/* May a frame of @len bytes with this header go to this driver? Headers are all zero in the usual
+ * case. */
 static bool header_fits(const struct simnet *net, uint8_t *hdr, size_t len)
 {
 	uint64_t offloads = __atomic_load_n(&net->guest_offloads, __ATOMIC_RELAXED);
@@ -48,7 +52,8 @@ static bool header_fits(const struct simnet *net, uint8_t *hdr, size_t len)
 	       (gso == VIRTIO_NET_HDR_GSO_TCPV6 && (offloads & F(GUEST_TSO6)));
 }
 
-/* Everything behind the header, to behind the header. Written out, for a frame in pieces is the data path, too. */
+/* Everything behind the header, to behind the header. Written out, for a frame in pieces is the
+ * data path, too. */
 static void copy_payload(const struct ring_chain *tx, const struct iovec *in, unsigned int nr_in,
 			 size_t hdr_len)
 {
@@ -109,16 +114,17 @@ static bool frame_wanted(const struct simnet_filter *f, const struct ring_chain 
 	return simnet_filter_wants(f, head, len);
 }
 
-/* Does the payload of this buffer begin a cache line? Then the header's line need not be this processor's alone. */
+/* Does the payload of this buffer begin a cache line? Then the header's line need not be this
+ * processor's alone. */
 static inline bool header_has_line(const void *base, size_t hdr_len)
 {
 	return ((uintptr_t)base + hdr_len) % CACHE_LINE_LEN == 0;
 }
 
 /*
- * The header of a received frame in one buffer. What lies there is read, although the buffer is for writing, and decides on
- * nothing but whether it is written. It is compared in the parts, of 8 and 2 bytes, that one store each has filled: anything
- * else would wait for those stores.
+ * The header of a received frame in one buffer. What lies there is read, although the buffer is for
+ * writing, and decides on nothing but whether it is written. It is compared in the parts, of 8 and
+ * 2 bytes, that one store each has filled: anything else would wait for those stores.
  */
 static inline void header_put(uint8_t *to, const uint8_t *hdr, bool num_buffers)
 {
@@ -182,8 +188,9 @@ static size_t loop_one(struct simnet_rx *rx, const struct ring_chain *tx)
 }
 
 /*
- * The frames lie in the driver's cache, and the buffers, which the driver read last, as well. Fetched one
- * after the other they would cost more than everything else, so they are asked for some chains ahead.
+ * The frames lie in the driver's cache, and the buffers, which the driver read last, as well.
+ * Fetched one after the other they would cost more than everything else, so they are asked for some
+ * chains ahead.
  */
 static inline void fetch(const struct simnet_rx *rx, const struct ring_chain *tx, unsigned int n,
 			 unsigned int i)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * The network card as a device: its features, configuration space, groups, and which queue does what.
- * Queues 2i and 2i+1 are receive and transmit of pair i. The control queue is the one behind the last pair
- * that the driver may use: 2 without multiqueue, 2 * max_vqp with it.
+ * The network card as a device: its features, configuration space, groups, and which queue does
+ * what. Queues 2i and 2i+1 are receive and transmit of pair i. The control queue is the one behind
+ * the last pair that the driver may use: 2 without multiqueue, 2 * max_vqp with it.
  */
 #include "net.h"
 
@@ -110,8 +110,9 @@ static void net_reset(struct vdpasim *sim)
 }
 
 /*
- * The first pair is in use until the driver says otherwise. QEMU 7.2 passes the control queue through and repeats nothing when it
- * stops and continues a device: that a ring goes on in its middle is all that says that its pair was in use.
+ * The first pair is in use until the driver says otherwise. QEMU 7.2 passes the control queue
+ * through and repeats nothing when it stops and continues a device: that a ring goes on in its
+ * middle is all that says that its pair was in use.
  */
 static void pair_goes_on(struct simnet_pair *pair, const struct vdpasim_vq *vq)
 {

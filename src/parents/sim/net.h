@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * The simulated network card: receive and transmit queue pairs, a control queue, and a backend where the
- * frames go to and come from. net.c answers the core's hooks; net_rx.c and net_tx.c move frames
- * between rings and backends that have an fd; loopback.c moves them from ring to ring; net_ctrl.c
- * takes the control queue's commands; net_filter.c decides what the driver wants to receive;
- * net_strict.c is the kernel's simulator to the letter.
+ * The simulated network card: receive and transmit queue pairs, a control queue, and a backend
+ * where the frames go to and come from. net.c answers the core's hooks; net_rx.c and net_tx.c move
+ * frames between rings and backends that have an fd; loopback.c moves them from ring to ring;
+ * net_ctrl.c takes the control queue's commands; net_filter.c decides what the driver wants to
+ * receive; net_strict.c is the kernel's simulator to the letter.
  *
- * Owns: the backend, configuration space, filter. Locks: a pair is under its worker's lock. Configuration
- * space and the master copy of the filter are under @lock, a leaf that is never held over an
- * access to client memory; each worker reads its own copy of the filter.
+ * Owns: the backend, configuration space, filter. Locks: a pair is under its worker's lock.
+ * Configuration space and the master copy of the filter are under @lock, a leaf that is never held
+ * over an access to client memory; each worker reads its own copy of the filter.
  */
 #ifndef HOLDFAST_SIM_NET_H
 #define HOLDFAST_SIM_NET_H
@@ -69,7 +69,8 @@ struct simnet_mac_list {
 
 struct simnet_filter {
 	uint32_t
-		generation; /* of the master; a copy with another one is stale; atomic in the master */
+		/* of the master; a copy with another one is stale; atomic in the master */
+		generation;
 	bool promisc, allmulti, alluni, nomulti, nouni, nobcast;
 	bool vlan_on;    /* CTRL_VLAN was negotiated */
 	uint16_t pairs;  /* in use: those from here on are silent */
@@ -118,8 +119,8 @@ struct simnet_backend_ops {
 	/** (w) watch fds on this worker. Return: 0 or -errno */
 	int (*worker_started)(struct simnet *net, struct vdpasim_worker *sw);
 	void (*worker_stopping)(struct simnet *net, struct vdpasim_worker *sw);
-	/** (w) one frame. Return: 0 gone; -EAGAIN not now, tx_blocked is set; -EFAULT the client's memory is
-	 * gone; else lost */
+	/** (w) one frame. Return: 0 gone; -EAGAIN not now, tx_blocked is set; -EFAULT the client's
+	 * memory is gone; else lost */
 	int (*send)(struct simnet_pair *pair, const struct iovec *iov, unsigned int n);
 	/** (w) one frame. Return: its bytes; 0 none, readable is cleared; -EFAULT; else lost */
 	ssize_t (*recv)(struct simnet_pair *pair, const struct iovec *iov, unsigned int n);
@@ -166,7 +167,8 @@ static inline const struct simnet_filter *simnet_filter_of(const struct simnet_p
 	return &pair->net->copies[pair->rx->sw->idx];
 }
 
-/* Has the driver switched it on? Otherwise it neither sends nor receives, and its rings are left alone. */
+/* Has the driver switched it on? Otherwise it neither sends nor receives, and its rings are left
+ * alone. */
 static inline bool simnet_pair_is_on(const struct simnet_pair *pair)
 {
 	return pair->idx < simnet_filter_of(pair)->pairs;
@@ -193,7 +195,8 @@ void simnet_destroy(struct simnet *net);
 uint64_t simnet_features(const struct simnet *net, const struct vdpa_dev_config *config);
 
 /* ---- simnet.c ---- */
-/** simnet_stats() - the type's stats hook ([7-11]). The values are each exact, not taken at one instant. */
+/** simnet_stats() - the type's stats hook ([7-11]). The values are each exact, not taken at one
+ * instant. */
 int simnet_stats(struct vdpasim *sim, uint16_t idx, struct vdpa_vq_stat *stats);
 
 /* ---- net.c again ---- */
@@ -207,15 +210,18 @@ void simnet_filter_changed(struct simnet *net) REQUIRES(net->lock);
 void simnet_filter_refresh(struct simnet *net, struct vdpasim_worker *sw);
 /** simnet_filter_is_stale() - has the master copy changed since this worker took its own? */
 bool simnet_filter_is_stale(struct simnet *net, const struct vdpasim_worker *sw);
-/** simnet_filter_is_seen() - does every worker but @self go by the master copy as it is now? Those that do not are woken. */
+/** simnet_filter_is_seen() - does every worker but @self go by the master copy as it is now? Those
+ * that do not are woken. */
 bool simnet_filter_is_seen(struct simnet *net, const struct vdpasim_worker *self);
 /**
- * simnet_tell_pairs() - the backend serves the first @pairs
- * Not at a reset: what waits in a tap's queue is lost when the queue is detached, and after most resets the driver goes on with
- * as many pairs. So the backend hears of it when the driver says a number, or starts without being able to say one.
+ * simnet_tell_pairs() - the backend serves the first @pairs Not at a reset: what waits in a tap's
+ * queue is lost when the queue is detached, and after most resets the driver goes on with as many
+ * pairs. So the backend hears of it when the driver says a number, or starts without being able to
+ * say one.
  */
 void simnet_tell_pairs(struct simnet *net, uint16_t pairs) REQUIRES(net->lock);
-/** simnet_set_pairs() - the first @pairs are in use; @said: by a command. All workers are woken for it. */
+/** simnet_set_pairs() - the first @pairs are in use; @said: by a command. All workers are woken for
+ * it. */
 void simnet_set_pairs(struct simnet *net, uint16_t pairs, bool said) REQUIRES(net->lock);
 /** simnet_filter_wants() - @head: the frame's first @len bytes, 18 if it has as many */
 bool simnet_filter_wants(const struct simnet_filter *f, const uint8_t *head, size_t len);
@@ -233,10 +239,12 @@ struct simnet_rx {
 };
 
 void simnet_rx_begin(struct simnet_rx *rx, struct simnet_pair *pair);
-/** simnet_rx_next() - one more buffer that can hold a header; it counts as unused until it is committed
+/** simnet_rx_next() - one more buffer that can hold a header; it counts as unused until it is
+ * committed
  * Return: false if there is none (rx->err) */
 bool simnet_rx_next(struct simnet_rx *rx);
-/** simnet_rx_fill() - just after simnet_rx_begin(): up to @want buffers at once, SIMNET_RX_CHAINS at most */
+/** simnet_rx_fill() - just after simnet_rx_begin(): up to @want buffers at once, SIMNET_RX_CHAINS
+ * at most */
 void simnet_rx_fill(struct simnet_rx *rx, unsigned int want);
 /** simnet_rx_gather() - room for @want bytes at most, all in pair->iov
  * @capacity: [out] bytes, less than @want if buffers ran out. Return: pieces, 0 if there is none */
@@ -249,7 +257,8 @@ void simnet_rx_end(struct simnet_rx *rx);
 bool simnet_rx_batch(struct simnet_pair *pair);
 
 /* ---- net_tx.c ---- */
-/** simnet_tx_again() - after a batch of @n chains that ended with @err. Return: poll again without a kick */
+/** simnet_tx_again() - after a batch of @n chains that ended with @err. Return: poll again without
+ * a kick */
 bool simnet_tx_again(struct simnet_pair *pair, unsigned int n, int err);
 bool simnet_tx_batch(struct simnet_pair *pair);
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * The control queue. A command is {class, command, data...} readable and one writable byte for the answer.
- * Every command is completed, with VIRTIO_NET_ERR whatever is wrong with it: unknown, not negotiated, too
- * short, too long, values out of range. Each class is one row of a table. Commands are copied out of the
- * client's memory before any lock is taken.
+ * The control queue. A command is {class, command, data...} readable and one writable byte for the
+ * answer. Every command is completed, with VIRTIO_NET_ERR whatever is wrong with it: unknown, not
+ * negotiated, too short, too long, values out of range. Each class is one row of a table. Commands
+ * are copied out of the client's memory before any lock is taken.
  */
 #include <errno.h>
 #include <string.h>
@@ -254,7 +254,8 @@ bool simnet_ctrl_batch(struct simnet *net, struct vdpasim_vq *vq)
 		n++;
 	}
 	vdpasim_vq_flush(vq);
-	/* A pair of this worker's that was switched on has its turn in the next poll, which takes up what has changed. */
+	/* A pair of this worker's that was switched on has its turn in the next poll, which takes
+	 * up what has changed. */
 	if (err > 0 || simnet_filter_is_stale(net, vq->sw))
 		return true;
 	return vdpasim_vq_idle(vq, err);

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Which received frames the driver wants. The control queue's worker edits the master copy under the lock
- * and moves its generation on; every worker compares generations before a batch and copies if they
- * differ, so the data path takes no lock and reads no shared line but one.
+ * Which received frames the driver wants. The control queue's worker edits the master copy under
+ * the lock and moves its generation on; every worker compares generations before a batch and copies
+ * if they differ, so the data path takes no lock and reads no shared line but one.
  *
  * A device starts promiscuous, as VMMs' devices do, until the driver sets a mode.
  *
- * How many queue pairs are in use travels the same way. The command that changes it is answered when all workers go by
- * it, so that a driver with the answer in its hands knows the other pairs to be silent.
+ * How many queue pairs are in use travels the same way. The command that changes it is answered
+ * when all workers go by it, so that a driver with the answer in its hands knows the other pairs to
+ * be silent.
  */
 #include <linux/if_ether.h>
 #include <string.h>
@@ -62,7 +63,8 @@ void simnet_filter_refresh(struct simnet *net, struct vdpasim_worker *sw)
 	mutex_unlock(&net->lock);
 	/* Pairs with simnet_filter_is_seen(): what an earlier batch did is over. */
 	__atomic_store_n(&copy->generation, generation, __ATOMIC_RELEASE);
-	/* What has come to a silent pair waits there, and no kick is owed for it. The first pair was never silent. */
+	/* What has come to a silent pair waits there, and no kick is owed for it. The first pair
+	 * was never silent. */
 	for (uint16_t i = was > 1 ? was : 1; i < copy->pairs; i++)
 		if (net->pairs[i].rx->sw == sw)
 			net->pairs[i].rx->pending = net->pairs[i].tx->pending = true;
@@ -141,7 +143,8 @@ bool simnet_filter_wants(const struct simnet_filter *f, const uint8_t *head, siz
 		return !f->nomulti && (f->allmulti || list_has(&f->multi, head));
 	if (f->nouni)
 		return false;
-	/* An address of zero is one that this side never learned: VMMs give their guests their own. */
+	/* An address of zero is one that this side never learned: VMMs give their guests their
+	 * own. */
 	return f->alluni || memcmp(f->mac, none, 6) == 0 || memcmp(f->mac, head, 6) == 0 ||
 	       list_has(&f->uni, head);
 }

@@ -2,12 +2,13 @@
 /*
  * From a backend with an fd to the receive ring.
  *
- * 1. A frame is read straight into the guest's buffers, as many as one frame may need, with room of our own
- *    behind them; a frame that runs into that room was too long and is dropped whole.
- * 2. Where the buffers at hand may not do for the largest frame, or are in as many pieces as one call takes, it is read into our own room and copied. If
- *    it then does not fit, it waits there, the fd is left alone, and the next kick goes on with it.
- * 3. With no buffer at all the fd is not read; the backend's own queue fills and drops. No loop ever spins
- *    on either condition: one waits for the kick, the other for the fd's edge.
+ * 1. A frame is read straight into the guest's buffers, as many as one frame may need, with room of
+ *    our own behind them; a frame that runs into that room was too long and is dropped whole.
+ * 2. Where the buffers at hand may not do for the largest frame, or are in as many pieces as one
+ *    call takes, it is read into our own room and copied. If it then does not fit, it waits there,
+ *    the fd is left alone, and the next kick goes on with it.
+ * 3. With no buffer at all the fd is not read; the backend's own queue fills and drops. No loop
+ *    ever spins on either condition: one waits for the kick, the other for the fd's edge.
  */
 #include <errno.h>
 #include <string.h>
@@ -48,7 +49,8 @@ bool simnet_rx_next(struct simnet_rx *rx)
 			return true;
 		}
 		if (rx->head < rx->nr) {
-			/* Its turn comes when those before it are used: only the newest can be given back. */
+			/* Its turn comes when those before it are used: only the newest can be
+			 * given back. */
 			ring_unpop(rx->ring, chain, 1);
 			return false;
 		}
@@ -246,14 +248,16 @@ bool simnet_rx_batch(struct simnet_pair *pair)
 
 	vdpasim_vq_busy(pair->rx);
 	if (!pair->readable && !pair->held_len) {
-		/* Nothing to put anywhere: buffers need no kick. But the last frame may wait for the ring's mapping. */
+		/* Nothing to put anywhere: buffers need no kick. But the last frame may wait for
+		 * the ring's mapping. */
 		vdpasim_vq_flush(pair->rx);
 		return false;
 	}
 	simnet_rx_begin(&rx, pair);
 	for (unsigned int i = 0; i < SIMNET_BATCH && step == RX_FRAME; i++)
 		step = rx_one(&rx);
-	/* Kicks are asked for while all buffers are still out: the next kick must be for a new one. */
+	/* Kicks are asked for while all buffers are still out: the next kick must be for a new
+	 * one. */
 	more = step == RX_NO_BUFFER ? vdpasim_vq_idle(pair->rx, rx.err) : step == RX_FRAME;
 	simnet_rx_end(&rx);
 	return more;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * The kernel's network simulator as it is, clauses [7-8] and [7-10]: what is odd here is odd there. Counters count
- * headers too, a transmitted frame is cut to one page, a missing receive buffer costs the frame and ends the
- * pass, and the control queue keeps its last answer over the commands of one pass and forgets a short one.
+ * The kernel's network simulator as it is, clauses [7-8] and [7-10]: what is odd here is odd there.
+ * Counters count headers too, a transmitted frame is cut to one page, a missing receive buffer
+ * costs the frame and ends the pass, and the control queue keeps its last answer over the commands
+ * of one pass and forgets a short one.
  */
 #include <errno.h>
 #include <string.h>
@@ -27,8 +28,8 @@ static bool strict_wants(struct simnet *net, const uint8_t *frame, size_t len)
 }
 
 /*
- * Copies between @iov and @buf, from byte @off of the pieces on. Return: bytes; or -EFAULT at a piece that is not
- * mapped, and what lies before it was copied.
+ * Copies between @iov and @buf, from byte @off of the pieces on. Return: bytes; or -EFAULT at a
+ * piece that is not mapped, and what lies before it was copied.
  */
 static int strict_copy(const struct iovec *iov, uint32_t nr, size_t off, void *buf, size_t len,
 		       bool to_client)
@@ -65,7 +66,8 @@ static void strict_complete(struct vdpasim_vq *vq, const struct ring_chain *chai
 		vdpasim_vq_call(vq);
 }
 
-/* Return: 1 a chain; else none, or one that was consumed and lost. @writes: what the queue's chains are for. */
+/* Return: 1 a chain; else none, or one that was consumed and lost. @writes: what the queue's chains
+ * are for. */
 static int strict_pop(struct vdpasim_vq *vq, struct ring_chain *chain, bool writes)
 {
 	int err = ring_pop(vq->ring, chain);
@@ -77,7 +79,8 @@ static int strict_pop(struct vdpasim_vq *vq, struct ring_chain *chain, bool writ
 	return err;
 }
 
-/* A buffer that cannot be written is lost, and the frame's chain with it. Return: false ends the pass */
+/* A buffer that cannot be written is lost, and the frame's chain with it. Return: false ends the
+ * pass */
 static bool strict_deliver(struct simnet_pair *pair, const struct ring_chain *tx, uint8_t *frame,
 			   size_t len)
 {
@@ -104,8 +107,8 @@ static bool strict_deliver(struct simnet_pair *pair, const struct ring_chain *tx
 }
 
 /*
- * Frames a pass ([7-10]): the delivery that completes so many ends it, and another pass follows, which begins with
- * the control queue, whether there are more frames or not.
+ * Frames a pass ([7-10]): the delivery that completes so many ends it, and another pass follows,
+ * which begins with the control queue, whether there are more frames or not.
  */
 #define STRICT_PASS 5
 
@@ -192,7 +195,8 @@ bool simnet_strict_process(struct simnet *net, struct vdpasim_vq *vq)
 
 	if (vq->idx == 2)
 		return net->cvq == 2 && strict_ctrl(net, vq);
-	/* A pass begins with the control queue, so that its frames meet the address that it sets. */
+	/* A pass begins with the control queue, so that its frames meet the address that it
+	 * sets. */
 	if (vq->idx == 1 && ctrl->pending && net->cvq == 2 && vdpasim_vq_runs(ctrl)) {
 		ctrl->pending = strict_ctrl(net, ctrl);
 		simnet_filter_refresh(net, vq->sw);

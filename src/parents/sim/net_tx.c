@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * From the transmit ring to a backend with an fd. A frame that the backend cannot take now is given back to the
- * ring, untouched, and the queue sleeps until the fd is writable. A frame that it refuses is dropped
- * and counted: headers come from the guest, and the backend is who validates them.
+ * From the transmit ring to a backend with an fd. A frame that the backend cannot take now is given
+ * back to the ring, untouched, and the queue sleeps until the fd is writable. A frame that it
+ * refuses is dropped and counted: headers come from the guest, and the backend is who validates
+ * them.
  */
 #include <errno.h>
 
 #include "net.h"
 
-/* A driver that keeps sending is looked at a little longer than it has frames, so that it need not kick for
- * each handful: a kick costs it a system call and us a wake-up. */
+/* A driver that keeps sending is looked at a little longer than it has frames, so that it need not
+ * kick for each handful: a kick costs it a system call and us a wake-up. */
 bool simnet_tx_again(struct simnet_pair *pair, unsigned int n, int err)
 {
 	if (err > 0 || err == -ENOBUFS)

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * The parent operations. Each is a few lines that take the worker lock of the queue concerned, or of all;
- * which operations a device has depends on its options and is settled once, when it is made.
+ * The parent operations. Each is a few lines that take the worker lock of the queue concerned, or
+ * of all; which operations a device has depends on its options and is settled once, when it is
+ * made.
  */
 #include "sim.h"
 
@@ -99,7 +100,8 @@ static int op_set_vq_state(struct vdpa_device *dev, uint16_t idx, const struct v
 	if (running && !movable) {
 		err = refuse(-EBUSY, "queue %u is running: its position cannot be set", idx);
 	} else {
-		/* Going on where it stopped, it still owes its driver a look; anywhere else it does not. */
+		/* Going on where it stopped, it still owes its driver a look; anywhere else it does
+		 * not. */
 		if (vq->state_set)
 			vq->owed &= memcmp(&vq->state, state, sizeof(*state)) == 0;
 		else
@@ -305,7 +307,8 @@ void vdpasim_reset(struct vdpasim *sim)
 		vdpasim_vq_reset(&sim->vqs[i]);
 	memset(sim->group_asid, 0, sizeof(sim->group_asid)); /* [3-4] */
 	set_suspended(sim, false);
-	/* The kernel's simulator remembers a kick over a reset, even for its next client's RESUME. */
+	/* The kernel's simulator remembers a kick over a reset, even for its next client's
+	 * RESUME. */
 	if (!sim->strict)
 		__atomic_store_n(&sim->kicked_suspended, false, __ATOMIC_RELAXED);
 	__atomic_store_n(&sim->config_irq, false, __ATOMIC_RELAXED);
@@ -361,7 +364,8 @@ static int op_resume(struct vdpa_device *dev)
 	kicked = __atomic_exchange_n(&sim->kicked_suspended, false, __ATOMIC_RELAXED);
 	for (uint32_t i = 0; i < dev->nvqs; i++)
 		vdpasim_vq_start(&sim->vqs[i]);
-	/* While the workers are locked: what was kicked is looked at in one pass, not in as many as a race makes of it. */
+	/* While the workers are locked: what was kicked is looked at in one pass, not in as many as
+	 * a race makes of it. */
 	for (uint32_t i = 0; kicked && i < dev->nvqs; i++)
 		vdpasim_vq_kick(&sim->vqs[i]);
 	vdpasim_unlock_all(sim);
@@ -469,7 +473,8 @@ static int op_dma_unmap(struct vdpa_device *dev, uint32_t asid, uint64_t first, 
 	return err ? err : vdpasim_iommu_unmap(vdpasim_of(dev), asid, first, last);
 }
 
-/* What a ring owed its driver belongs to one client; this is where the client's traces are wiped. */
+/* What a ring owed its driver belongs to one client; this is where the client's traces are
+ * wiped. */
 static void forget_positions(struct vdpasim *sim)
 {
 	vdpasim_lock_all(sim);

@@ -2,27 +2,31 @@
 /*
  * A virtqueue between what the client has set and the running ring.
  *
- * 1. A ring runs while the queue is ready, the status has DRIVER_OK, and the device is not suspended; it is
- *    started and stopped where one of these changes, nowhere else. It starts with what the client set last, in
- *    whatever order (D11). What the client sets while the ring runs counts from the next ENABLE or DRIVER_OK on:
- *    the ring may be restarted in between, by RESUME or by a fault, and must come back as it was. Strict mode
- *    takes everything from the moment of ENABLE.
- * 2. Kicks of a queue that does not run are lost ([6-2]). But a suspended device remembers ([6-1]), and so does a queue
- *    that ran and was stopped, until a reset: its driver may be at work all the while. Strict mode loses the latter.
- *    Whether a kick counts is decided by the start, which drops what came before; a kick decides nothing, so that it
- *    cannot fall between two states that it looks at one after the other.
- * 3. The device asks the driver not to kick while it is busy. A ring that is stopped in that state owes its
- *    driver a look: the start that follows at the same position goes on without a kick.
- * 4. A reset forgets positions; that a client may read them afterwards (D1) is the session's doing. What is
- *    kept here is whether the ring was stopped while it owed its driver a look, and where.
- * 5. The dirty log is about address space 0, which is the guest's memory. What lies in another one is the client's
- *    own affair, but for a device area that the client gave an address to in the log.
- * 6. Parking. A client that reads the position of a running ring may be about to stop the device: QEMU up to 7.2
- *    reads all but the last queue pair's before its SET_STATUS(0). So the ring stands still at that position. But
- *    the client may just be curious, and a driver that has no reason to kick would wait for ever. So kicks are asked
- *    for, and a kick, ENABLE, DRIVER_OK or VDPASIM_PARK_NS, whichever is first, have the ring go on.
- * 7. A queue whose areas were not given since the last reset is inert, whatever else is set: there is nothing at
- *    I/O address 0 that its driver would have meant. Not in strict mode.
+ * 1. A ring runs while the queue is ready, the status has DRIVER_OK, and the device is not
+ *    suspended; it is started and stopped where one of these changes, nowhere else. It starts with
+ *    what the client set last, in whatever order (D11). What the client sets while the ring runs
+ *    counts from the next ENABLE or DRIVER_OK on: the ring may be restarted in between, by RESUME
+ *    or by a fault, and must come back as it was. Strict mode takes everything from the moment of
+ *    ENABLE.
+ * 2. Kicks of a queue that does not run are lost ([6-2]). But a suspended device remembers ([6-1]),
+ *    and so does a queue that ran and was stopped, until a reset: its driver may be at work all the
+ *    while. Strict mode loses the latter. Whether a kick counts is decided by the start, which
+ *    drops what came before; a kick decides nothing, so that it cannot fall between two states that
+ *    it looks at one after the other.
+ * 3. The device asks the driver not to kick while it is busy. A ring that is stopped in that state
+ *    owes its driver a look: the start that follows at the same position goes on without a kick.
+ * 4. A reset forgets positions; that a client may read them afterwards (D1) is the session's doing.
+ *    What is kept here is whether the ring was stopped while it owed its driver a look, and where.
+ * 5. The dirty log is about address space 0, which is the guest's memory. What lies in another one
+ *    is the client's own affair, but for a device area that the client gave an address to in the
+ *    log.
+ * 6. Parking. A client that reads the position of a running ring may be about to stop the device:
+ *    QEMU up to 7.2 reads all but the last queue pair's before its SET_STATUS(0). So the ring
+ *    stands still at that position. But the client may just be curious, and a driver that has no
+ *    reason to kick would wait for ever. So kicks are asked for, and a kick, ENABLE, DRIVER_OK or
+ *    VDPASIM_PARK_NS, whichever is first, have the ring go on.
+ * 7. A queue whose areas were not given since the last reset is inert, whatever else is set: there
+ *    is nothing at I/O address 0 that its driver would have meant. Not in strict mode.
  */
 #include "sim.h"
 
@@ -136,7 +140,8 @@ static struct ring_state start_position(const struct vdpasim_vq *vq, bool packed
 	struct ring_state state = {vq->state.last_avail, vq->state.last_used};
 	bool fresh = !vq->state_set;
 
-	/* As DPDK names a fresh ring. Read as the clauses have it, all of the ring would be in flight. */
+	/* As DPDK names a fresh ring. Read as the clauses have it, all of the ring would be in
+	 * flight. */
 	if (vdpa_deviates(&vq->sim->dev, VDPA_D12_PACKED_BASE_8000))
 		fresh |= state.last_avail == PACKED_FRESH && state.last_used == 0;
 	if (fresh && packed)
@@ -235,7 +240,8 @@ void vdpasim_vq_start(struct vdpasim_vq *vq)
 	vq->parked = vq->stalled = vq->kicks_known = vq->suppressed = false;
 	if (!vq->keeps_kicks)
 		__atomic_store_n(&vq->kicked, false, __ATOMIC_RELAXED);
-	/* A kick that finds the queue not live yet is seen here, and one that is not seen here finds it live. */
+	/* A kick that finds the queue not live yet is seen here, and one that is not seen here
+	 * finds it live. */
 	__atomic_store_n(&vq->live, true, __ATOMIC_SEQ_CST);
 	vq->pending = __atomic_exchange_n(&vq->kicked, false, __ATOMIC_SEQ_CST) || vq->owed;
 	vq->keeps_kicks = !sim->strict;
@@ -254,7 +260,8 @@ void vdpasim_vq_start_by_client(struct vdpasim_vq *vq)
 	vdpasim_vq_start(vq);
 }
 
-/* The driver must be able to kick the ring that it is left with. Client memory may be gone: then nothing is lost. */
+/* The driver must be able to kick the ring that it is left with. Client memory may be gone: then
+ * nothing is lost. */
 static __attribute__((noinline)) void allow_kicks(struct ring *ring)
 {
 	struct memory_guard guard;
@@ -309,7 +316,8 @@ void vdpasim_vq_park(struct vdpasim_vq *vq)
 {
 	struct vdpasim *sim = vq->sim;
 
-	/* Read again, the position is the same, and the time runs on: nobody holds a queue by asking often. */
+	/* Read again, the position is the same, and the time runs on: nobody holds a queue by
+	 * asking often. */
 	if (!ring_is_started(vq->ring) || ring_broken_reason(vq->ring) || vq->parked)
 		return;
 	vq->parked = true;
@@ -362,7 +370,8 @@ void vdpasim_vq_busy(struct vdpasim_vq *vq)
 	if (vq->sim->strict)
 		return;
 	if (!vq->kicks_known) {
-		/* What an earlier user of the ring has left there is not known; the ring writes changes only. */
+		/* What an earlier user of the ring has left there is not known; the ring writes
+		 * changes only. */
 		(void)ring_kick_enable(vq->ring);
 		vq->kicks_known = !ring_kick_is_disabled(vq->ring);
 	}
@@ -373,8 +382,8 @@ void vdpasim_vq_busy(struct vdpasim_vq *vq)
 }
 
 /*
- * Have the queue looked at when the map changes. A map that came just before has seen nobody wait: the caller looks
- * at the ring once more. Pairs with vdpasim_map_changed().
+ * Have the queue looked at when the map changes. A map that came just before has seen nobody wait:
+ * the caller looks at the ring once more. Pairs with vdpasim_map_changed().
  */
 static void wait_for_map(struct vdpasim_vq *vq)
 {
@@ -396,10 +405,12 @@ bool vdpasim_vq_idle(struct vdpasim_vq *vq, int err)
 		err = -EFAULT; /* the map changed within this batch */
 	if (err == 0)
 		return more;
-	/* Broken, or an area is not mapped: whatever is available cannot be had by trying again at once. */
+	/* Broken, or an area is not mapped: whatever is available cannot be had by trying again at
+	 * once. */
 	if (err != -EFAULT)
 		return false;
-	/* The driver has kicked, or was told that it need not: it will not do so again when the ring is back. */
+	/* The driver has kicked, or was told that it need not: it will not do so again when the
+	 * ring is back. */
 	wait_for_map(vq);
 	more = ring_kick_enable(vq->ring);
 	vq->suppressed &= ring_kick_is_disabled(vq->ring);

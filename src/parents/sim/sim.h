@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * The simulator's core: a vDPA parent in software, whatever its device type. It keeps what a client sets,
- * owns a software IOMMU per address space (iommu.c), the queues and their rings (queue.c), the
- * workers, and answers the parent operations (ops.c). A device type (net, ...) gives a table of hooks.
+ * The simulator's core: a vDPA parent in software, whatever its device type. It keeps what a client
+ * sets, owns a software IOMMU per address space (iommu.c), the queues and their rings (queue.c),
+ * the workers, and answers the parent operations (ops.c). A device type (net, ...) gives a table of
+ * hooks.
  *
- * Owns: queues, rings, address spaces, workers. Embedded first: the bus's device. The type's own data hangs at
- * @priv and is freed by its destroy hook.
+ * Owns: queues, rings, address spaces, workers. Embedded first: the bus's device. The type's own
+ * data hangs at @priv and is freed by its destroy hook.
  *
- * Locks: control operations run under the device lock. What a queue's worker touches is under that worker's
- * lock; before the worker exists (it is made when first needed) nobody but control threads is there, and the
- * lock is nothing. The worker lock is a leaf but for the type's own small mutexes.
+ * Locks: control operations run under the device lock. What a queue's worker touches is under that
+ * worker's lock; before the worker exists (it is made when first needed) nobody but control threads
+ * is there, and the lock is nothing. The worker lock is a leaf but for the type's own small
+ * mutexes.
  *
- * Invariant: no chain is in flight when a worker's lock is free. A batch pops, completes and publishes, or gives
- * back; so whoever holds the lock may stop a ring and knows its exact position.
+ * Invariant: no chain is in flight when a worker's lock is free. A batch pops, completes and
+ * publishes, or gives back; so whoever holds the lock may stop a ring and knows its exact position.
  */
 #ifndef HOLDFAST_SIM_H
 #define HOLDFAST_SIM_H
@@ -30,7 +32,8 @@
 #define VDPASIM_NAS_MAX     2
 #define VDPASIM_NGROUPS_MAX 3
 #define VDPASIM_VQ_SIZE     256 /* strict mode's ring size limit, [1-15] */
-/* QEMU's stop takes below a millisecond from the first position read to the reset; a loaded machine may hold it up. */
+/* QEMU's stop takes below a millisecond from the first position read to the reset; a loaded machine
+ * may hold it up. */
 #define VDPASIM_PARK_NS (50 * NS_PER_MS)
 
 struct vdpasim;
@@ -51,8 +54,8 @@ struct vdpasim_vq {
 	struct ring *ring;         /* [owned] */
 	uint16_t idx;
 
-	/* What the client said last, and what the ring runs with. @set becomes @use where the client starts the ring:
-	 * see queue.c, rule 1. Device lock; @set.features is not used. */
+	/* What the client said last, and what the ring runs with. @set becomes @use where the
+	 * client starts the ring: see queue.c, rule 1. Device lock; @set.features is not used. */
 	struct vdpasim_vq_setup set, use;
 	bool ready;
 	bool state_set;             /* SET_VRING_BASE came since the last reset */
@@ -74,7 +77,8 @@ struct vdpasim_vq {
 
 	bool live;   /* atomic: started and running; kicks count */
 	bool kicked; /* atomic: kicked since the worker last looked, or while it did not run */
-	bool keeps_kicks; /* it ran since the reset, so a kick while it does not run counts at the next start */
+	/* it ran since the reset, so a kick while it does not run counts at the next start */
+	bool keeps_kicks;
 };
 
 struct vdpasim_worker {
@@ -90,7 +94,8 @@ struct vdpasim_as {
 	bool passthrough;  /* 1:1 since creation or the last restore; device lock */
 };
 
-/* What a device type gives. Hooks marked (w) run with the worker lock held, on the worker or not. */
+/* What a device type gives. Hooks marked (w) run with the worker lock held, on the worker or
+ * not. */
 struct vdpasim_type {
 	const char *name;
 	uint32_t device_id; /* virtio id */
@@ -111,9 +116,11 @@ struct vdpasim_type {
 	int (*worker_started)(struct vdpasim *sim, struct vdpasim_worker *sw);
 	/** (w) the worker goes away: unwatch */
 	void (*worker_stopping)(struct vdpasim *sim, struct vdpasim_worker *sw);
-	/** (w) before the queues of a batch are processed, outside the memory guard; NULL: nothing */
+	/** (w) before the queues of a batch are processed, outside the memory guard; NULL:
+	 * nothing */
 	void (*batch_begin)(struct vdpasim *sim, struct vdpasim_worker *sw);
-	/** (w) one bounded batch of a pending queue, inside the memory guard. Return: more is there */
+	/** (w) one bounded batch of a pending queue, inside the memory guard. Return: more is
+	 * there */
 	bool (*process)(struct vdpasim_vq *vq);
 	/** (w) a ring has started; may set pending flags */
 	void (*vq_started)(struct vdpasim_vq *vq);
@@ -165,7 +172,8 @@ struct vdpasim {
 	uint16_t nr_workers;
 };
 
-/** vdpasim_create() - make a device and register it on @bus. Return: 0; -errno with refuse() in words */
+/** vdpasim_create() - make a device and register it on @bus. Return: 0; -errno with refuse() in
+ * words */
 int vdpasim_create(struct vdpa_bus *bus, const struct vdpa_dev_config *config,
 		   const struct vdpasim_params *params) HF_MUST_CHECK;
 
@@ -223,11 +231,12 @@ void vdpasim_map_changed(struct vdpasim *sim);
 
 /* ---- queue.c: worker lock held (or no worker yet), device lock held ---- */
 int vdpasim_vq_init(struct vdpasim *sim, uint16_t idx) HF_MUST_CHECK;
-/** vdpasim_vq_set_address() / vdpasim_vq_set_num() - for the next start by the client; of a ring that does not run,
- * for the next start of any kind */
+/** vdpasim_vq_set_address() / vdpasim_vq_set_num() - for the next start by the client; of a ring
+ * that does not run, for the next start of any kind */
 void vdpasim_vq_set_address(struct vdpasim_vq *vq, uint64_t desc, uint64_t driver, uint64_t device);
 void vdpasim_vq_set_num(struct vdpasim_vq *vq, uint32_t num);
-/** vdpasim_vq_start() - start the ring as it was set up last, if everything says so; no-op otherwise */
+/** vdpasim_vq_start() - start the ring as it was set up last, if everything says so; no-op
+ * otherwise */
 void vdpasim_vq_start(struct vdpasim_vq *vq);
 /** vdpasim_vq_start_by_client() - the same with what the client has set in the meantime */
 void vdpasim_vq_start_by_client(struct vdpasim_vq *vq);
@@ -235,7 +244,8 @@ void vdpasim_vq_stop(struct vdpasim_vq *vq);
 void vdpasim_vq_reset(struct vdpasim_vq *vq);
 /** vdpasim_vq_rebind() - its groups' address spaces may be others now */
 void vdpasim_vq_rebind(struct vdpasim_vq *vq);
-/** vdpasim_vq_log() - what is logged may have changed: the log, the addresses, the address spaces */
+/** vdpasim_vq_log() - what is logged may have changed: the log, the addresses, the address
+ * spaces */
 void vdpasim_vq_log(struct vdpasim_vq *vq);
 /** vdpasim_vq_state() - where it stands, running or not */
 struct vdpa_vq_state vdpasim_vq_state(const struct vdpasim_vq *vq);
@@ -247,7 +257,8 @@ void vdpasim_vq_unpark(struct vdpasim_vq *vq);
 void vdpasim_vq_unpark_due(struct vdpasim_vq *vq);
 /** vdpasim_vq_restart() - forget chains in flight, after a batch was cut off; worker */
 void vdpasim_vq_restart(struct vdpasim_vq *vq);
-/** vdpasim_vq_busy() - a batch begins: no kicks are needed until vdpasim_vq_idle(); not in strict mode */
+/** vdpasim_vq_busy() - a batch begins: no kicks are needed until vdpasim_vq_idle(); not in strict
+ * mode */
 void vdpasim_vq_busy(struct vdpasim_vq *vq);
 /**
  * vdpasim_vq_idle() - nothing is left to take: ask for kicks
@@ -255,8 +266,8 @@ void vdpasim_vq_busy(struct vdpasim_vq *vq);
  * Return: chains came in the meantime. Never true where trying again at once would be in vain.
  */
 bool vdpasim_vq_idle(struct vdpasim_vq *vq, int err);
-/** vdpasim_vq_flush() - publish what was pushed, and tell the driver if it wants to know. If the used area is not mapped,
- * the queue is looked at when it is, and must come here again. */
+/** vdpasim_vq_flush() - publish what was pushed, and tell the driver if it wants to know. If the
+ * used area is not mapped, the queue is looked at when it is, and must come here again. */
 void vdpasim_vq_flush(struct vdpasim_vq *vq);
 /** vdpasim_vq_kick() - any thread */
 void vdpasim_vq_kick(struct vdpasim_vq *vq);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * The management device `vdpasim_blk`: makes simulated disks. What they can do: docs/blk.md. Used by the
- * table of parents and by management. Thread rule: control threads.
+ * The management device `vdpasim_blk`: makes simulated disks. What they can do: docs/blk.md. Used
+ * by the table of parents and by management. Thread rule: control threads.
  */
 #ifndef HOLDFAST_SIM_SIMBLK_H
 #define HOLDFAST_SIM_SIMBLK_H

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * The disk as a device: features, configuration space, queues, backends. Every queue takes requests and is
- * as good as another; queue q belongs to worker q modulo their number.
+ * The disk as a device: features, configuration space, queues, backends. Every queue takes requests
+ * and is as good as another; queue q belongs to worker q modulo their number.
  */
 #include <assert.h>
 #include <endian.h>

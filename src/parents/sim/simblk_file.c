@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * The backend that is a file or a block device of the host. Data goes straight between the file and the client's
- * memory, through the host's page cache. The file is locked (an OFD lock, which other users of
- * it must ask for too), so that two disks never write to one file; several may read it.
+ * The backend that is a file or a block device of the host. Data goes straight between the file and
+ * the client's memory, through the host's page cache. The file is locked (an OFD lock, which other
+ * users of it must ask for too), so that two disks never write to one file; several may read it.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * The simulated disk: request queues, each served by one worker, in front of a backend that holds the
- * sectors. simblk.c makes devices; simblk_device.c answers the core's hooks; simblk_request.c takes
- * requests apart and carries them out; simblk_strict.c does so as the kernel's simulator, to the letter;
- * simblk_ram.c and simblk_file.c are the backends.
+ * The simulated disk: request queues, each served by one worker, in front of a backend that holds
+ * the sectors. simblk.c makes devices; simblk_device.c answers the core's hooks; simblk_request.c
+ * takes requests apart and carries them out; simblk_strict.c does so as the kernel's simulator, to
+ * the letter; simblk_ram.c and simblk_file.c are the backends.
  *
- * Owns: the backend. Locks: none of its own. A queue is under its worker's lock; workers call the backend at the
- * same time, and whoever writes and reads one sector at once gets what a disk gives: either, or a mixture.
+ * Owns: the backend. Locks: none of its own. A queue is under its worker's lock; workers call the
+ * backend at the same time, and whoever writes and reads one sector at once gets what a disk gives:
+ * either, or a mixture.
  *
- * A worker stays an online RCU reader during a backend's input and output, however long that takes: the
- * iovecs point into the client's memory, and a grace period that ended meanwhile would give that memory
- * back. Backends never wait for a control thread, so waiting for them cannot deadlock.
+ * A worker stays an online RCU reader during a backend's input and output, however long that takes:
+ * the iovecs point into the client's memory, and a grace period that ended meanwhile would give
+ * that memory back. Backends never wait for a control thread, so waiting for them cannot deadlock.
  */
 #ifndef HOLDFAST_SIM_SIMBLK_INTERNAL_H
 #define HOLDFAST_SIM_SIMBLK_INTERNAL_H
@@ -48,7 +49,8 @@
 #define SIMBLK_FEATURES_RICH                                                                       \
 	(1ULL << VIRTIO_RING_F_INDIRECT_DESC | 1ULL << VIRTIO_RING_F_EVENT_IDX |                   \
 	 1ULL << VIRTIO_F_RING_PACKED | 1ULL << VIRTIO_F_IN_ORDER | 1ULL << VIRTIO_F_RING_RESET)
-/* Offered only when asked for. Indirect descriptors are not among them: QEMU migrates no vhost-vdpa disk anyway. */
+/* Offered only when asked for. Indirect descriptors are not among them: QEMU migrates no vhost-vdpa
+ * disk anyway. */
 #define SIMBLK_FEATURES_ASKED                                                                      \
 	(1ULL << VIRTIO_F_RING_PACKED | 1ULL << VIRTIO_F_IN_ORDER | 1ULL << VIRTIO_F_RING_RESET)
 #define SIMBLK_FEATURES_ALL (SIMBLK_FEATURES_STRICT | SIMBLK_FEATURES_RICH | SIMBLK_F(RO))
@@ -56,14 +58,15 @@
 struct simblk;
 
 /*
- * Where the sectors are. Offsets and lengths are checked by the caller: multiples of a sector, but for reads and
- * writes of strict mode, and within the disk. All are called by any number of workers at once.
- * Return of all: 0; -EFAULT the client's memory is gone; else an errno, negated
+ * Where the sectors are. Offsets and lengths are checked by the caller: multiples of a sector, but
+ * for reads and writes of strict mode, and within the disk. All are called by any number of workers
+ * at once. Return of all: 0; -EFAULT the client's memory is gone; else an errno, negated
  */
 struct simblk_backend_ops {
 	const char *name;
 	bool blocks; /* calls may take long: completions are told one by one */
-	/** @args: what followed the name and a comma, "" if nothing. Sets blk->len. Return: 0 or refuse() */
+	/** @args: what followed the name and a comma, "" if nothing. Sets blk->len. Return: 0 or
+	 * refuse() */
 	int (*open)(struct simblk *blk, const char *args, const struct vdpa_dev_config *config);
 	/** also after an open that failed */
 	void (*close)(struct simblk *blk);
@@ -107,7 +110,8 @@ static inline uint64_t simblk_nr_sectors(const struct simblk *blk)
 
 /* ---- simblk_device.c ---- */
 extern const struct vdpasim_type simblk_type;
-/** simblk_create() - a disk without a device, backend open. Return: 0; -errno with refuse() in words */
+/** simblk_create() - a disk without a device, backend open. Return: 0; -errno with refuse() in
+ * words */
 int simblk_create(const struct vdpa_dev_config *config, struct simblk **out) HF_MUST_CHECK;
 void simblk_destroy(struct simblk *blk);
 /** simblk_features() - all that this disk can offer */
@@ -143,12 +147,14 @@ void simblk_req_finish(struct simblk_req *req, uint8_t status, uint32_t written)
  * Return: false if any of it is not mapped; @pieces has what comes before that */
 bool simblk_req_in(const struct simblk_req *req, uint64_t len, struct simblk_pieces *pieces);
 bool simblk_req_out(const struct simblk_req *req, struct simblk_pieces *pieces);
-/** simblk_req_read() - copy the first @len bytes of the readable data. Return: false if they are not all there
- * and mapped */
+/** simblk_req_read() - copy the first @len bytes of the readable data. Return: false if they are
+ * not all there and mapped */
 bool simblk_req_read(const struct simblk_req *req, void *dst, size_t len);
-/** simblk_in_range() - do @nr sectors from @sector on lie on the disk, and are they at most @max? */
+/** simblk_in_range() - do @nr sectors from @sector on lie on the disk, and are they at most
+ * @max? */
 bool simblk_in_range(const struct simblk *blk, uint64_t sector, uint64_t nr, uint64_t max);
-/** simblk_req_status() - the status for what a backend returned; breaks the ring if memory is gone */
+/** simblk_req_status() - the status for what a backend returned; breaks the ring if memory is
+ * gone */
 uint8_t simblk_req_status(const struct simblk_req *req, int err);
 /** simblk_process() - one batch. Return: more is there */
 bool simblk_process(struct simblk *blk, struct vdpasim_vq *vq);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * The backend that is memory of this process. Pages cost something once they are written, and are given
- * back when they are discarded or zeroed.
+ * The backend that is memory of this process. Pages cost something once they are written, and are
+ * given back when they are discarded or zeroed.
  */
 #include <errno.h>
 #include <string.h>
@@ -55,7 +55,8 @@ static int ram_flush(struct simblk *blk)
 	return 0;
 }
 
-/* Whole pages are dropped and read as zeros then; where they cannot be (locked memory), they are written. */
+/* Whole pages are dropped and read as zeros then; where they cannot be (locked memory), they are
+ * written. */
 static int ram_zero(struct simblk *blk, uint64_t off, uint64_t len, bool unmap)
 {
 	uint64_t first = (off + PAGE - 1) & ~(PAGE - 1), end = (off + len) & ~(PAGE - 1);

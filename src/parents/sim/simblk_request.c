@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Requests. One is a header of 16 readable bytes, data, and one writable byte for the status, which is the
- * last of the writable ones; how these lie in descriptors is the driver's business (ANY_LAYOUT).
+ * Requests. One is a header of 16 readable bytes, data, and one writable byte for the status, which
+ * is the last of the writable ones; how these lie in descriptors is the driver's business
+ * (ANY_LAYOUT).
  *
- * 1. Every request is completed, in order, with an interrupt if the driver wants one; with a status wherever there is a
- *    byte for it, whatever is wrong with the rest. A buffer that is not mapped is a failed request, not a lost one.
+ * 1. Every request is completed, in order, with an interrupt if the driver wants one; with a status
+ *    wherever there is a byte for it, whatever is wrong with the rest. A buffer that is not mapped
+ *    is a failed request, not a lost one.
  * 2. Header and ranges are copied before they are looked at. Data goes between backend and client
  *    memory without a copy of ours.
  * 3. A batch is bounded in requests and in bytes, for control threads wait for its end.
@@ -92,8 +94,8 @@ void simblk_req_finish(struct simblk_req *req, uint8_t status, uint32_t written)
 	if (req->has_status) {
 		written += (uint32_t)ring_chain_write(&req->chain, req->in_len, &status,
 						      sizeof(status));
-		/* Else the status is not where the used length says that bytes were written; and of a read that
-		 * failed midway some data may be there. */
+		/* Else the status is not where the used length says that bytes were written; and of
+		 * a read that failed midway some data may be there. */
 		if (written <= req->in_len)
 			ring_wrote(ring, &req->chain, 0, req->in_len + sizeof(status));
 	}

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * The management device `vdpasim_net`: makes simulated network cards. What they can do: docs/net.md. Used
- * by the table of parents and by management. Thread rule: control threads.
+ * The management device `vdpasim_net`: makes simulated network cards. What they can do:
+ * docs/net.md. Used by the table of parents and by management. Thread rule: control threads.
  */
 #ifndef HOLDFAST_SIM_SIMNET_H
 #define HOLDFAST_SIM_SIMNET_H

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * The backend that is a Unix stream socket: each Ethernet frame behind its length in four big-endian bytes, as
- * QEMU's "stream" netdev and passt speak it. We connect, or listen for one peer at a time.
+ * The backend that is a Unix stream socket: each Ethernet frame behind its length in four
+ * big-endian bytes, as QEMU's "stream" netdev and passt speak it. We connect, or listen for one
+ * peer at a time.
  *
- * 1. Nothing blocks: a peer that is not there is tried again by a timer; one that went away is noticed by the
- *    reader, the writer or the socket's hang-up, whichever comes first. Frames sent meanwhile are dropped.
- * 2. Lengths are kept in step: the rest of a frame that the socket took in part is copied and goes first. If
- *    the client's memory vanishes before it was copied, the connection is cut, for it cannot be put right.
+ * 1. Nothing blocks: a peer that is not there is tried again by a timer; one that went away is
+ *    noticed by the reader, the writer or the socket's hang-up, whichever comes first. Frames sent
+ *    meanwhile are dropped.
+ * 2. Lengths are kept in step: the rest of a frame that the socket took in part is copied and goes
+ *    first. If the client's memory vanishes before it was copied, the connection is cut, for it
+ *    cannot be put right.
  * 3. Frames have no header on the wire: the receiver gets one of zeros. There are no offloads.
  *
  * Everything here runs on worker 0, which has the only queue pair.
@@ -369,7 +372,8 @@ static ssize_t take_frame(struct stream *s, const struct iovec *iov, unsigned in
 	static const uint8_t header[SIMNET_HDR_MAX];
 	size_t hdr_len = s->net->hdr_len;
 
-	/* Taken first: if the client's memory vanishes under the copy, the frame is gone with it. */
+	/* Taken first: if the client's memory vanishes under the copy, the frame is gone with
+	 * it. */
 	s->rx_head += LEN_BYTES + len;
 	s->rx_len -= LEN_BYTES + len;
 	if (len < SIMNET_ETH_LEN)

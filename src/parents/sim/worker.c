@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * The simulator's workers: made when first needed, so that a process which merely has a device has no
- * thread for it. One poll is: note what was kicked, let every pending queue do one batch, say whether
- * anything is left. The batch runs inside a memory guard; a client that takes its memory away costs the
- * queue that touched it, and the other queues of the worker take up their unfinished chains again.
+ * The simulator's workers: made when first needed, so that a process which merely has a device has
+ * no thread for it. One poll is: note what was kicked, let every pending queue do one batch, say
+ * whether anything is left. The batch runs inside a memory guard; a client that takes its memory
+ * away costs the queue that touched it, and the other queues of the worker take up their unfinished
+ * chains again.
  */
 #include "sim.h"
 
@@ -20,7 +21,8 @@ static void take_kicks(struct vdpasim_worker *sw)
 
 		if (unlikely(vq->parked))
 			vdpasim_vq_unpark_due(vq);
-		/* The kick of one that does not run is not the worker's to take: its next start does, or drops it. */
+		/* The kick of one that does not run is not the worker's to take: its next start
+		 * does, or drops it. */
 		if (!__atomic_load_n(&vq->live, __ATOMIC_RELAXED))
 			continue;
 		if (!__atomic_load_n(&vq->kicked, __ATOMIC_RELAXED) ||
@@ -65,8 +67,9 @@ static bool process_pending(struct vdpasim_worker *sw)
 }
 
 /*
- * A load or store of client memory failed in the middle of a batch. It is put down to the ring whose memory it was. If
- * that one was broken before, it cannot have been: then no ring is innocent, or the batch would fault for ever.
+ * A load or store of client memory failed in the middle of a batch. It is put down to the ring
+ * whose memory it was. If that one was broken before, it cannot have been: then no ring is
+ * innocent, or the batch would fault for ever.
  */
 static void memory_vanished(struct vdpasim_worker *sw, uintptr_t addr)
 {
@@ -153,7 +156,8 @@ struct worker *vdpasim_worker_get(struct vdpasim_worker *sw)
 	return w;
 }
 
-/* Control threads make workers and lock them, all under the device lock: no worker appears between the two. */
+/* Control threads make workers and lock them, all under the device lock: no worker appears between
+ * the two. */
 void vdpasim_lock(struct vdpasim_worker *sw) NO_TSA
 {
 	if (sw->worker)
@@ -189,7 +193,8 @@ void vdpasim_wake(struct vdpasim_worker *sw)
 
 void vdpasim_map_changed(struct vdpasim *sim)
 {
-	access_full_fence(); /* the map first, then the flag: either we see it, or the worker sees the map */
+	/* the map first, then the flag: either we see it, or the worker sees the map */
+	access_full_fence();
 	if (!__atomic_exchange_n(&sim->map_waiters, false, __ATOMIC_ACQ_REL))
 		return;
 	for (uint16_t i = 0; i < sim->nr_workers; i++) {

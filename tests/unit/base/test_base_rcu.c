@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/* Grace periods: what they wait for, what they do not wait for, and that nothing is freed under a reader. */
+/* Grace periods: what they wait for, what they do not wait for, and that nothing is freed under a
+ * reader. */
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -181,7 +182,8 @@ static void *synchronize(void *arg)
 	return NULL;
 }
 
-/* The writer is asleep for sure only if it had time; the reader's leave is then what ends it, each time. */
+/* The writer is asleep for sure only if it had time; the reader's leave is then what ends it, each
+ * time. */
 static void writer_waits_for(bool by_offline)
 {
 	for (int i = 0; i < 200; i++) {

@@ -215,7 +215,8 @@ static void dead_name_in_a_folder_that_somebody_keeps_locked_is_refused(void **s
 	fd_close(&lock);
 }
 
-/* Says through its status whether it got the name; keeps the name until @end is closed by the parent. */
+/* Says through its status whether it got the name; keeps the name until @end is closed by the
+ * parent. */
 static void starter(int start, int end, int report)
 {
 	struct socket_name name;

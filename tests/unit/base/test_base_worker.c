@@ -21,7 +21,8 @@
 #include "../between.h"
 #include "wait.h"
 
-/* cmocka's macros and the thread-safety analysis do not go together, so the tests lock through these. */
+/* cmocka's macros and the thread-safety analysis do not go together, so the tests lock through
+ * these. */
 static void lock(struct worker *w) NO_TSA
 {
 	worker_lock(w);
@@ -325,7 +326,8 @@ static void worker_idle_does_not_hold_up_grace_periods(void **state)
 	close(done);
 }
 
-/* (6): the earliest of several times counts, set while the thread sleeps; never early, and no other comes after it. */
+/* (6): the earliest of several times counts, set while the thread sleeps; never early, and no other
+ * comes after it. */
 static void worker_wake_in_polls_once_at_the_earliest_time(void **state)
 {
 	int done = event_new();
@@ -344,7 +346,8 @@ static void worker_wake_in_polls_once_at_the_earliest_time(void **state)
 	close(done);
 }
 
-/* A process that is stopped over the time, and goes on, as with a debugger: the sleep ends early, the time still counts. */
+/* A process that is stopped over the time, and goes on, as with a debugger: the sleep ends early,
+ * the time still counts. */
 static void worker_wake_in_survives_a_stopped_process(void **state)
 {
 	int done = event_new();

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * A parent with operations of its own, for the control plane alone: it keeps what it is told and moves no data. Its
- * configuration space says what it knows of its map: number of ranges, bytes, ranges that the last set_map() added, ranges
- * that it removed, the first host byte of the first range; 64 bits each.
+ * A parent with operations of its own, for the control plane alone: it keeps what it is told and
+ * moves no data. Its configuration space says what it knows of its map: number of ranges, bytes,
+ * ranges that the last set_map() added, ranges that it removed, the first host byte of the first
+ * range; 64 bits each.
  */
 #include <holdfast/parent.h>
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Parents from shared objects: what is refused and in which words, the example's data path, a parent with operations
- * of its own, and modules that break the rules on the data path. Each case runs in a child, for a module stays loaded.
- * Usage: test_cli_module FOLDER_OF_MODULES FOLDER_OF_EXAMPLES
+ * Parents from shared objects: what is refused and in which words, the example's data path, a
+ * parent with operations of its own, and modules that break the rules on the data path. Each case
+ * runs in a child, for a module stays loaded. Usage: test_cli_module FOLDER_OF_MODULES
+ * FOLDER_OF_EXAMPLES
  */
 #include "../sim/support.h"
 
@@ -35,7 +36,8 @@ static void use(const char *module)
 		fail_msg("%s: %s", path, refuse_reason());
 }
 
-/* cmocka's failures are jumps, which a child must not take into the parent's frames: it ends by its own exit. */
+/* cmocka's failures are jumps, which a child must not take into the parent's frames: it ends by its
+ * own exit. */
 static void in_child(void (*fn)(const void *arg), const void *arg)
 {
 	pid_t pid = fork();

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * The plain model that the iotlb is held against: a sorted array of entries, and checks of a version
- * against it, of a version's nodes among themselves, and of differences. Test code, one thread.
+ * The plain model that the iotlb is held against: a sorted array of entries, and checks of a
+ * version against it, of a version's nodes among themselves, and of differences. Test code, one
+ * thread.
  */
 #ifndef HOLDFAST_TESTS_IOTLB_MODEL_H
 #define HOLDFAST_TESTS_IOTLB_MODEL_H

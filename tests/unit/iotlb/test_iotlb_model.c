@@ -2,7 +2,8 @@
 /*
  * Random edits of two iotlbs, held against sorted arrays after each step: maps, unmaps, batches,
  * aborts, assignments between the two, snapshots that are kept and checked again much later, and
- * differences between any two snapshots. Set IOTLB_SEED to repeat a run, IOTLB_STEPS for its length.
+ * differences between any two snapshots. Set IOTLB_SEED to repeat a run, IOTLB_STEPS for its
+ * length.
  */
 #include "model.h"
 

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Two iotlbs under two writers, read by real RCU readers all the while. The first writer replaces all
- * mappings of the first iotlb in one batch by mappings of a fresh region; each region's client address
- * names its batch. It hands snapshots to the second writer, which publishes them in the second iotlb,
- * under its own lock, and edits there.
+ * Two iotlbs under two writers, read by real RCU readers all the while. The first writer replaces
+ * all mappings of the first iotlb in one batch by mappings of a fresh region; each region's client
+ * address names its batch. It hands snapshots to the second writer, which publishes them in the
+ * second iotlb, under its own lock, and edits there.
  *
- * A reader must find, in one version: all of a batch or nothing of it [G1]; regions and nodes that are
- * alive, which the sanitizers check [G2] [G3]; a cache that never answers for another version [G9].
+ * A reader must find, in one version: all of a batch or nothing of it [G1]; regions and nodes that
+ * are alive, which the sanitizers check [G2] [G3]; a cache that never answers for another version
+ * [G9].
  */
 #include <pthread.h>
 #include <setjmp.h>
@@ -71,7 +72,8 @@ static struct memory_region *region_of_batch(struct world *w, uint64_t batch)
 
 /* ---- readers ---- */
 
-/* All entries of one version bear one batch's stamp. Return: the stamp, 0 if the version is empty */
+/* All entries of one version bear one batch's stamp. Return: the stamp, 0 if the version is
+ * empty */
 static uint64_t read_stamp(struct world *w, const struct iotlb_version *v)
 {
 	uint64_t stamp = 0;
@@ -217,7 +219,8 @@ static void world_fini(struct world *w)
 	mutex_fini(&w->lock);
 }
 
-/* Did each reader find something, and the second writer? On a loaded machine a thread may begin late. */
+/* Did each reader find something, and the second writer? On a loaded machine a thread may begin
+ * late. */
 static bool have_met(const struct world *w)
 {
 	return __atomic_load_n(&w->nr_seen[0], __ATOMIC_RELAXED) > 0 &&

@@ -271,7 +271,8 @@ static int64_t diff_ns(const struct iotlb_version *from, const struct iotlb_vers
 	return best;
 }
 
-/* [G7] The measure is the walk over all entries; a real one change is some thousand times faster. */
+/* [G7] The measure is the walk over all entries; a real one change is some thousand times
+ * faster. */
 static void iotlb_diff_one_change_costs_little(void **state)
 {
 	struct fixture *f = *state;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Registrations that wait, and that are shared, against the real kernel. Nothing here wraps the client's calls, so what a
- * client does to held memory must be found out when it is taken over. Locks are read from VmLck.
+ * Registrations that wait, and that are shared, against the real kernel. Nothing here wraps the
+ * client's calls, so what a client does to held memory must be found out when it is taken over.
+ * Locks are read from VmLck.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -360,7 +361,8 @@ static void hold_pages_taken_out_are_the_clients_new_ones(void **state)
 	memory_region_put(region);
 }
 
-/* What the client has put in the place of held memory, and locked, stays locked when the held one goes. */
+/* What the client has put in the place of held memory, and locked, stays locked when the held one
+ * goes. */
 static void hold_eviction_spares_what_it_had_not_locked(void **state)
 {
 	must_wait(hold, mem, NR);
@@ -691,7 +693,8 @@ static void charge_random_agrees_with_a_plain_count(void **state)
 					      (uint64_t)live[i].len);
 }
 
-/* Random registrations that come, wait, go and are forgotten: the kernel's count is that of the union. */
+/* Random registrations that come, wait, go and are forgotten: the kernel's count is that of the
+ * union. */
 static void hold_random_agrees_with_a_plain_count(void **state)
 {
 	enum { REGIONS = 12 };

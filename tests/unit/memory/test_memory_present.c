@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/* Which pages are in the page tables: against what was touched, for each kind of memory, by both of the kernel's ways. */
+/* Which pages are in the page tables: against what was touched, for each kind of memory, by both of
+ * the kernel's ways. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>

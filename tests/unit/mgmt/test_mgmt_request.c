@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/* Requests and replies on a bus with the real simulators: every command, every error of [9-3], any bytes. */
+/* Requests and replies on a bus with the real simulators: every command, every error of [9-3], any
+ * bytes. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>

@@ -245,7 +245,8 @@ static void forked_child_holds_nothing_of_the_servers(void **state)
 }
 
 /* A client process that closes descriptors it does not know. */
-/* poll(2) keeps what it looks at, the listener too, until it returns. Return: the error that connecting comes to */
+/* poll(2) keeps what it looks at, the listener too, until it returns. Return: the error that
+ * connecting comes to */
 static int connect_at_last(void)
 {
 	struct pollfd none = {.fd = -1};

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * A client that needs libc alone: it finds the node in /dev, sends a frame to a loopback NIC and gets it back. Prints what it
- * did, or which step failed. Used by test_preload_bare_root.py in a root that has nothing but it, libc and the library.
+ * A client that needs libc alone: it finds the node in /dev, sends a frame to a loopback NIC and
+ * gets it back. Prints what it did, or which step failed. Used by test_preload_bare_root.py in a
+ * root that has nothing but it, libc and the library.
  */
 #include <dirent.h>
 #include <fcntl.h>

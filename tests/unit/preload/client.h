@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * What the test clients of the preload library share. They are programs without any knowledge of Holdfast, run by
- * `holdfast run`; each case leaves all devices closed. Lines numbered in the theory of a source are cited there.
+ * What the test clients of the preload library share. They are programs without any knowledge of
+ * Holdfast, run by `holdfast run`; each case leaves all devices closed. Lines numbered in the
+ * theory of a source are cited there.
  */
 #ifndef TESTS_PRELOAD_CLIENT_H
 #define TESTS_PRELOAD_CLIENT_H
@@ -28,7 +29,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Children are forked while the devices have threads, and make devices of their own; TSan would end them. */
+/* Children are forked while the devices have threads, and make devices of their own; TSan would end
+ * them. */
 const char *__tsan_default_options(void);
 const char *__tsan_default_options(void)
 {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * The one table of wrapped calls for the test of bad pointers: what each argument is, and what a device answers where no
- * ordinary file can stand in for it. test_preload_pointers.py fails if a name of preload.map has no row here.
+ * The one table of wrapped calls for the test of bad pointers: what each argument is, and what a
+ * device answers where no ordinary file can stand in for it. test_preload_pointers.py fails if a
+ * name of preload.map has no row here.
  *
  * X(name, result, on a device, arguments...)
  */

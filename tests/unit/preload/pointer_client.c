@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Makes every wrapped call with every kind of pointer in each of its pointer arguments, and prints one line a case:
+ * Makes every wrapped call with every kind of pointer in each of its pointer arguments, and prints
+ * one line a case:
  *
  *	stat.1 2:out:unmapped node opened = -1 EFAULT
  *
- * The runs with and without the library are compared by test_preload_pointers.py. Without it, /dev/null stands in for
- * a node; where a device answers otherwise, the line is what the table says (pointer_calls.h) and no call is made.
+ * The runs with and without the library are compared by test_preload_pointers.py. Without it,
+ * /dev/null stands in for a node; where a device answers otherwise, the line is what the table says
+ * (pointer_calls.h) and no call is made.
  *
- * Cases run in children, which open nodes of their own. A child goes on from case to case; if a call kills it, its line says
- * so and the next child goes on behind. Results are kept in shared memory, because some calls close all descriptors.
+ * Cases run in children, which open nodes of their own. A child goes on from case to case; if a
+ * call kills it, its line says so and the next child goes on behind. Results are kept in shared
+ * memory, because some calls close all descriptors.
  *
  * Usage: pointer_client library|reference NODE-OR-STAND-IN FILE | pointer_client --names
  */
@@ -162,7 +165,8 @@ static const char *const kind_names[NR_KINDS] = {
 	"beyond-eof", "kernel",   "wrapping",    "negative",   "huge",
 };
 
-/* Places for arguments and the elements of vectors. Fixed, and far from where the kernel puts mappings by itself. */
+/* Places for arguments and the elements of vectors. Fixed, and far from where the kernel puts
+ * mappings by itself. */
 #define AREA(i)       ((char *)0x100000000000 + (size_t)(i)*0x100000)
 #define AREA_READONLY 0x10000
 #define AREA_NOACCESS 0x20000
@@ -599,7 +603,8 @@ static bool expect(const struct test *test, struct outcome *out)
 
 /* ---- all cases ---- */
 
-/* Cases that can share a process: the same call, with or without a node open. Closing all descriptors ends one. */
+/* Cases that can share a process: the same call, with or without a node open. Closing all
+ * descriptors ends one. */
 static bool may_share(const struct test *one, const struct test *other)
 {
 	return one->call == other->call && one->opened == other->opened &&

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/* Which descriptor is the device, and until when: copies, closes of all kinds, numbers that change hands. */
+/* Which descriptor is the device, and until when: copies, closes of all kinds, numbers that change
+ * hands. */
 #include "client.h"
 
 #include <limits.h>
@@ -175,7 +176,8 @@ static void preload_many_opens_leak_no_descriptor(void **state)
 	assert_int_equal(first, last);
 }
 
-/* A message of the library goes to descriptor 2, whatever that is, and must not come back as a write on the device. */
+/* A message of the library goes to descriptor 2, whatever that is, and must not come back as a
+ * write on the device. */
 static void preload_device_in_the_place_of_stderr_takes_no_messages(void **state)
 {
 	struct vhost_msg_v2 msg = update_message(shared_page());

@@ -19,7 +19,8 @@ static DIR *open_dev(void)
 	return dir;
 }
 
-/* Entries of @dir from where it is; the node's in *@node, if it is not NULL. Return: how many entries were the node's. */
+/* Entries of @dir from where it is; the node's in *@node, if it is not NULL. Return: how many
+ * entries were the node's. */
 static unsigned int count(DIR *dir, unsigned int *all, struct dirent *node)
 {
 	unsigned int nr = 0;

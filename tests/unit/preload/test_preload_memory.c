@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * A client of two devices with pinned memory. What it has unmapped stays locked, which it sees in VmLck alone: every call
- * on that memory does what it does without us. Both devices together lock and count memory once.
+ * A client of two devices with pinned memory. What it has unmapped stays locked, which it sees in
+ * VmLck alone: every call on that memory does what it does without us. Both devices together lock
+ * and count memory once.
  */
 #include "client.h"
 
@@ -187,7 +188,8 @@ static void memory_held_takes_every_call(void **state)
 	}
 }
 
-/* Without the capability, so that the kernel's own limit counts: held memory is no reason for a refusal. */
+/* Without the capability, so that the kernel's own limit counts: held memory is no reason for a
+ * refusal. */
 static int body_limit(void)
 {
 	struct rlimit limit = {NR * PAGE, NR * PAGE};

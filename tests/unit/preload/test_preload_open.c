@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/* A node as a client sees it: detection, opening, and what a descriptor does besides ioctl and write. */
+/* A node as a client sees it: detection, opening, and what a descriptor does besides ioctl and
+ * write. */
 #include "client.h"
 
 #include <sys/epoll.h>
@@ -77,7 +78,8 @@ static int (*volatile call_stat)(const char *path, struct stat *st) = stat;
 static int (*volatile call_access)(const char *path, int mode) = access;
 static int (*volatile call_open)(const char *path, int flags, ...) = open;
 
-/* What a program asks once to learn whether the kernel has statx(2): Rust's standard library does. */
+/* What a program asks once to learn whether the kernel has statx(2): Rust's standard library
+ * does. */
 static void preload_statx_of_null_is_efault(void **state)
 {
 	struct stat *no_room = (struct stat *)8;

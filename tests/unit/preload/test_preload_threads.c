@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Threads that race calls against closes. Every result is checked: a call either works, or says that the
- * descriptor is closed or something else by now.
+ * Threads that race calls against closes. Every result is checked: a call either works, or says
+ * that the descriptor is closed or something else by now.
  */
 #include "client.h"
 

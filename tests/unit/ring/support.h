@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * A small world for the ring tests: one block of heap memory behind an address space, and lanes, each
- * a device ring and its driver over a part of it. Lane memory, by offset: areas, indirect tables,
- * buffers. The sanitizer's red zones stand around the whole block. One thread unless a test says so.
+ * A small world for the ring tests: one block of heap memory behind an address space, and lanes,
+ * each a device ring and its driver over a part of it. Lane memory, by offset: areas, indirect
+ * tables, buffers. The sanitizer's red zones stand around the whole block. One thread unless a test
+ * says so.
  */
 #ifndef HOLDFAST_TESTS_RING_SUPPORT_H
 #define HOLDFAST_TESTS_RING_SUPPORT_H
@@ -62,7 +63,8 @@ void world_fini(struct world *w);
 void world_map(struct world *w, uint32_t off, uint32_t len, uint8_t perm);
 void world_unmap(struct world *w, uint32_t off, uint32_t len);
 void world_dirty_clear(struct world *w);
-/* Is all of [off, off+len) marked? Takes the marks away, so that world_dirty_none() tells the rest. */
+/* Is all of [off, off+len) marked? Takes the marks away, so that world_dirty_none() tells the
+ * rest. */
 bool world_dirty_take(struct world *w, uint32_t off, uint32_t len);
 bool world_dirty_none(const struct world *w);
 

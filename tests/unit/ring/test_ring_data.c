@@ -418,7 +418,8 @@ static void ring_pop_buffer_unmapped_or_not_permitted_faults(void **state)
 	const struct {
 		uint32_t off, len;
 		unsigned int
-			nr_out; /* the second of two buffers is the bad one: 2 readable, 1 writable */
+			/* the second of two buffers is the bad one: 2 readable, 1 writable */
+			nr_out;
 	} bad[] = {
 		{wo, 10, 2},         {ro, 10, 1},         {none, 10, 2},
 		{none, 1, 1},        {ro - 1, 2, 1},      {wo - 5, 6, 2},
@@ -435,8 +436,8 @@ static void ring_pop_buffer_unmapped_or_not_permitted_faults(void **state)
 	teardown(&f);
 }
 
-/* With holes every buffer is there, in its place and with its length, mapped or not: here each third is not, and
- * there are more of them than the smallest scratch block takes. */
+/* With holes every buffer is there, in its place and with its length, mapped or not: here each
+ * third is not, and there are more of them than the smallest scratch block takes. */
 static void ring_pop_holes_keep_the_mapped_buffers(void **state)
 {
 	struct lane_opts opts = *(const struct lane_opts *)*state;
@@ -696,7 +697,8 @@ static void ring_dirty_covers_exactly_what_was_written(void **state)
 	}
 	ring_flush(f.l.ring);
 	if (f.opts.packed) {
-		/* Chains of two from slot 6 on: 6, 0, 2, 4; a used element is all but the address. */
+		/* Chains of two from slot 6 on: 6, 0, 2, 4; a used element is all but the
+		 * address. */
 		for (uint32_t i = 0; i < 4; i++)
 			assert_true(
 				world_dirty_take(&f.w, LANE_DESC + (6 + 2 * i) % NUM * 16 + 8, 8));

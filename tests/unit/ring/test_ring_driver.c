@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * The driver side against a device that errs or lies: the test writes the used elements itself. Ids and
- * lengths are checked, batches of in-order devices are understood, nothing is consumed on an error.
+ * The driver side against a device that errs or lies: the test writes the used elements itself. Ids
+ * and lengths are checked, batches of in-order devices are understood, nothing is consumed on an
+ * error.
  */
 #include "support.h"
 

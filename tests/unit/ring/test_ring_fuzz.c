@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * A hostile driver: bytes of the areas, tables and buffers change at random between the device's calls,
- * biased towards values that nearly make sense. Whatever comes, the device touches mapped bytes only:
- * the holes between what is mapped are poisoned under the address sanitizer, and hold a pattern that
- * must survive elsewhere. HOLDFAST_TEST_SEED repeats a run.
+ * A hostile driver: bytes of the areas, tables and buffers change at random between the device's
+ * calls, biased towards values that nearly make sense. Whatever comes, the device touches mapped
+ * bytes only: the holes between what is mapped are poisoned under the address sanitizer, and hold a
+ * pattern that must survive elsewhere. HOLDFAST_TEST_SEED repeats a run.
  */
 #include "base/clock.h"
 #include "support.h"

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Random operations on both sides of a ring, checked against a plain model: a list of chains, each with
- * what the driver wrote and what the device must answer. Buffers lie in an address space that is
- * shuffled in odd-sized pieces, so that most of them straddle entries. HOLDFAST_TEST_SEED repeats a run.
+ * Random operations on both sides of a ring, checked against a plain model: a list of chains, each
+ * with what the driver wrote and what the device must answer. Buffers lie in an address space that
+ * is shuffled in odd-sized pieces, so that most of them straddle entries. HOLDFAST_TEST_SEED
+ * repeats a run.
  *
  * What must hold: chains are popped in the order they were published, with the contents written;
- * each comes back once, with the answer and nothing else changed; an interrupt or kick that the other
- * side waits for is asked for; a suppressed one is not; a stop and a start lose and repeat nothing.
+ * each comes back once, with the answer and nothing else changed; an interrupt or kick that the
+ * other side waits for is asked for; a suppressed one is not; a stop and a start lose and repeat
+ * nothing.
  */
 #include "support.h"
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Every rule of docs/ring.md's table: a ring that violates it breaks with that reason, once, is dead
- * until it is started again, and the ring beside it goes on. Each case writes one malformed chain.
+ * Every rule of docs/ring.md's table: a ring that violates it breaks with that reason, once, is
+ * dead until it is started again, and the ring beside it goes on. Each case writes one malformed
+ * chain.
  */
 #include "support.h"
 

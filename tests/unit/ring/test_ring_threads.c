@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * A driver thread and a device thread on one ring, and a control thread that keeps changing the address
- * space. Both sides sleep on eventfds as real ones do, with suppression in use, so a lost kick or
- * interrupt ends in a timeout (R3, R4), and a missing order in wrong contents (R1, R2). For the thread
- * sanitizer above all.
+ * A driver thread and a device thread on one ring, and a control thread that keeps changing the
+ * address space. Both sides sleep on eventfds as real ones do, with suppression in use, so a lost
+ * kick or interrupt ends in a timeout (R3, R4), and a missing order in wrong contents (R1, R2). For
+ * the thread sanitizer above all.
  */
 #include "support.h"
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/* A driver of simulated disks, on the client of support.h. One request at a time, but for blk_add(). */
+/* A driver of simulated disks, on the client of support.h. One request at a time, but for
+ * blk_add(). */
 #ifndef HOLDFAST_TEST_SIM_BLK_SUPPORT_H
 #define HOLDFAST_TEST_SIM_BLK_SUPPORT_H
 
@@ -33,7 +34,8 @@ void blk_header(uint32_t type, uint64_t sector);
 /** blk_run() - one chain of these pieces; waits for an interrupt. Return: used length */
 uint32_t blk_run(struct rig *rig, uint16_t idx, const struct ring_driver_seg *segs,
 		 unsigned int nr_out, unsigned int nr_in);
-/** blk_do() - header, @len bytes at blk.data, status. Return: status; used length in @used if not NULL */
+/** blk_do() - header, @len bytes at blk.data, status. Return: status; used length in @used if not
+ * NULL */
 uint8_t blk_do(struct rig *rig, uint32_t type, uint64_t sector, size_t len, uint32_t *used);
 uint8_t blk_write(struct rig *rig, uint64_t sector, const void *src, size_t len);
 /** blk_expect() - the disk has these bytes */

@@ -255,8 +255,8 @@ void *rig_get(struct rig *rig, uint16_t idx, uint32_t *len)
 	}
 }
 
-/* A worker that was told something runs a poll first and a lock holder waits for it to end: two rounds through
- * a watched fd of our own leave nothing undone. */
+/* A worker that was told something runs a poll first and a lock holder waits for it to end: two
+ * rounds through a watched fd of our own leave nothing undone. */
 static void quiet_ready(void *arg, uint32_t events)
 {
 	(void)events;

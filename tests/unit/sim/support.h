@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * A client of a simulated device in this very process: it makes the device through its management device,
- * talks to it through its operations alone, and drives its queues with the ring driver. By default nothing is
- * mapped, so the device sees the process's own addresses (1:1).
+ * A client of a simulated device in this very process: it makes the device through its management
+ * device, talks to it through its operations alone, and drives its queues with the ring driver. By
+ * default nothing is mapped, so the device sees the process's own addresses (1:1).
  */
 #ifndef HOLDFAST_TEST_SIM_SUPPORT_H
 #define HOLDFAST_TEST_SIM_SUPPORT_H
@@ -53,9 +53,11 @@ struct rig {
 	uint64_t (*iova_of)(struct rig *rig, const void *p); /* NULL: 1:1 */
 };
 
-/** rig_config() - defaults as the parser has them, but for rings of 256 and all of their features offered */
+/** rig_config() - defaults as the parser has them, but for rings of 256 and all of their features
+ * offered */
 struct vdpa_dev_config rig_config(void);
-/** rig_expect_refused() - a card with @backend and @max_vqp cannot be made: @err, and @words among the reason's */
+/** rig_expect_refused() - a card with @backend and @max_vqp cannot be made: @err, and @words among
+ * the reason's */
 void rig_expect_refused(const char *backend, uint16_t max_vqp, int err, const char *words);
 /** rig_make() - a device of config->mgmtdev */
 void rig_make(struct rig *rig, const struct vdpa_dev_config *config);
@@ -106,7 +108,8 @@ void rig_publish(struct rig *rig, uint16_t idx);
 void *rig_get(struct rig *rig, uint16_t idx, uint32_t *len);
 /** rig_poll() - the same without waiting */
 void *rig_poll(struct rig *rig, uint16_t idx, uint32_t *len);
-/** rig_quiet() - returns when the device has done what it was told: its worker lock was free once */
+/** rig_quiet() - returns when the device has done what it was told: its worker lock was free
+ * once */
 void rig_quiet(struct rig *rig);
 /** rig_wait_fd() - Return: did @fd become readable before the deadline? An eventfd is read. */
 bool rig_wait_fd(int fd, int ms);

@@ -42,7 +42,8 @@ static const char *make_tap(const char *name, short flags)
 		close(fd);
 		return "no tap can be made";
 	}
-	/* While it has a carrier: without one it is not made ready, and tap_wait_up() could not tell. */
+	/* While it has a carrier: without one it is not made ready, and tap_wait_up() could not
+	 * tell. */
 	s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	req.ifr_flags = IFF_UP;
 	(void)ioctl(s, SIOCSIFFLAGS, &req);
@@ -93,7 +94,8 @@ void tap_wait_up(const char *ifname)
 		assert_int_equal(poll(&p, 1, DEADLINE_MS), 1);
 		(void)!recv(nl, news, sizeof(news), 0);
 	}
-	/* The flag is there before the queue is; setting what is set already waits for the one who is at it. */
+	/* The flag is there before the queue is; setting what is set already waits for the one who
+	 * is at it. */
 	assert_int_equal(ioctl(s, SIOCSIFFLAGS, &req), 0);
 	close(nl);
 	close(s);

@@ -577,7 +577,8 @@ static struct ring_driver_seg any_piece(struct rig *rig)
 	return blk_seg(rig, places[rnd(5)], rnd(3) ? 16 * rnd(70) : rnd(1100));
 }
 
-/* Pieces of any length and place, of which blk.table is not mapped, with headers of any contents. */
+/* Pieces of any length and place, of which blk.table is not mapped, with headers of any
+ * contents. */
 static void any_request(struct rig *rig, uint32_t round)
 {
 	static const uint64_t sectors[] = {0, 1, SMALL / SECTOR - 1, SMALL / SECTOR, UINT64_MAX};

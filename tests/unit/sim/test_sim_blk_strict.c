@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/* The simulated disk with `quirks linux-6.12`: sections [7-1] to [7-9], [7-12] and [7-13], a case a clause. */
+/* The simulated disk with `quirks linux-6.12`: sections [7-1] to [7-9], [7-12] and [7-13], a case a
+ * clause. */
 #include <errno.h>
 #include <string.h>
 
@@ -356,8 +357,8 @@ static void blk_7_8_status_unreachable(void **state)
 	rig_destroy(&rig);
 }
 
-/* As seen on the kernel: data goes as far as the first descriptor that is not mapped. After a read that got
- * somewhere the status is out of reach, after a write it is not. */
+/* As seen on the kernel: data goes as far as the first descriptor that is not mapped. After a read
+ * that got somewhere the status is out of reach, after a write it is not. */
 static void blk_7_8_data_reachable_in_part(void **state)
 {
 	struct ring_driver_seg segs[4];
@@ -388,7 +389,8 @@ static void blk_7_8_data_reachable_in_part(void **state)
 	rig_destroy(&rig);
 }
 
-/* [7-13], as seen on the kernel: the name is 20 bytes, whatever the room, and runs over the status */
+/* [7-13], as seen on the kernel: the name is 20 bytes, whatever the room, and runs over the
+ * status */
 static void blk_7_13_get_id_with_little_room_loses_the_status(void **state)
 {
 	struct ring_driver_seg segs[3];

@@ -295,7 +295,8 @@ static void strict_features_config_and_groups(void **state)
 	rig_destroy(&rig);
 }
 
-/* [7-10]: own, broadcast and multicast addresses only; a missing buffer ends the pass, but not the frame. */
+/* [7-10]: own, broadcast and multicast addresses only; a missing buffer ends the pass, but not the
+ * frame. */
 static void strict_filter_and_overrun(void **state)
 {
 	struct vdpa_dev_config config = strict_config();

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Every control command that a driver can think of: class by command by length by contents by layout, against a table written from
- * the virtio standard 1.3, section 5.1.6.5. What is not in the table is answered with VIRTIO_NET_ERR, and every buffer
- * comes back. The standard leaves the framing to the driver (VERSION_1), and puts the answer into the first writable byte.
+ * Every control command that a driver can think of: class by command by length by contents by
+ * layout, against a table written from the virtio standard 1.3, section 5.1.6.5. What is not in the
+ * table is answered with VIRTIO_NET_ERR, and every buffer comes back. The standard leaves the
+ * framing to the driver (VERSION_1), and puts the answer into the first writable byte.
  */
 #include <string.h>
 
@@ -92,7 +93,8 @@ static const struct row {
 	{2, 1, 2, vlan_id, BIT(19)},            /* VLAN DEL */
 	{4, 0, 2, pairs, BIT(22)},              /* VQ_PAIRS_SET: MQ */
 	{5, 0, 8, offloads, BIT(2)},            /* OFFLOADS_SET: CTRL_GUEST_OFFLOADS */
-	/* Not offered, so never negotiated: 3 ANNOUNCE (21), 4 1 RSS (60), 4 2 hash (57), 6 coalescing (53, 52), 8 statistics
+	/* Not offered, so never negotiated: 3 ANNOUNCE (21), 4 1 RSS (60), 4 2 hash (57), 6
+	 * coalescing (53, 52), 8 statistics
 	 * (50). */
 };
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Every byte that a device changes is logged, and nothing outside what it was given is. The client's memory is
- * copied while the device is suspended, the device does something, and is suspended again: then whatever
- * differs from the copy must have been marked. Byte by byte, not page by page.
+ * Every byte that a device changes is logged, and nothing outside what it was given is. The
+ * client's memory is copied while the device is suspended, the device does something, and is
+ * suspended again: then whatever differs from the copy must have been marked. Byte by byte, not
+ * page by page.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -394,7 +395,8 @@ static void disk_start(struct rig *rig, uint64_t features)
 	log_on(rig);
 }
 
-/* One request; data behind the header for the device to read, or before the status for it to write. */
+/* One request; data behind the header for the device to read, or before the status for it to
+ * write. */
 static uint8_t disk_do(struct rig *rig, uint32_t type, uint64_t sector, size_t len, bool in)
 {
 	struct ring_driver_seg segs[4] = {blk_seg(rig, blk.header, 16)};

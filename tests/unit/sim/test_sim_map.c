@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * What the device translates with, the table [4-9], seen by where its writes land. Address X is mapped to page A, while X
- * as a plain address is page B ([4-17]): a received frame in A says "map", in B "1:1", in neither "none".
- * The rings are mapped 1:1, so that they work under either.
+ * What the device translates with, the table [4-9], seen by where its writes land. Address X is
+ * mapped to page A, while X as a plain address is page B ([4-17]): a received frame in A says
+ * "map", in B "1:1", in neither "none". The rings are mapped 1:1, so that they work under either.
  */
 #include <string.h>
 #include <sys/mman.h>
@@ -211,7 +211,8 @@ static void reset_table_as_seen_by_dma(void **state)
 	}
 }
 
-/* [4-2]: one group, one address space; the domain starts 1:1 and is empty once somebody attaches. */
+/* [4-2]: one group, one address space; the domain starts 1:1 and is empty once somebody
+ * attaches. */
 static void platform_style_translates_through_domain(void **state)
 {
 	struct vdpa_dev_config config = rig_config();
@@ -285,7 +286,8 @@ static void set_map_over_limit_leaves_empty_map(void **state)
 	rig_destroy(&rig);
 }
 
-/* Group 2 has the rings, group 0 the buffers: with the groups apart, each address space has only its part. */
+/* Group 2 has the rings, group 0 the buffers: with the groups apart, each address space has only
+ * its part. */
 static void descriptor_group_in_own_address_space(void **state)
 {
 	struct vdpa_dev_config config = rig_config();
@@ -386,8 +388,8 @@ static void unmap_under_traffic_stops_writes(void **state)
 	rig_destroy(&rig);
 }
 
-/* The rings' mapping goes and comes back under traffic. A driver that kicks only when it is asked to gets
- * everything done with its next frame. */
+/* The rings' mapping goes and comes back under traffic. A driver that kicks only when it is asked
+ * to gets everything done with its next frame. */
 static void run_remap(uint64_t features)
 {
 	struct vdpa_dev_config config = rig_config();
@@ -437,8 +439,8 @@ static void remap_under_traffic_never_hangs(void **state)
 }
 
 /*
- * One range is mapped in the very moment in which the worker finds that it is not. Whoever comes second must see
- * the other: the driver has kicked and, with the event index, does not kick again.
+ * One range is mapped in the very moment in which the worker finds that it is not. Whoever comes
+ * second must see the other: the driver has kicked and, with the event index, does not kick again.
  */
 static void map_while_worker_finds_none_never_hangs(void **state)
 {

@@ -8,8 +8,8 @@
 #define RINGS    (BIT(VIRTIO_F_RING_PACKED) | BIT(VIRTIO_F_IN_ORDER))
 #define INDIRECT BIT(VIRTIO_RING_F_INDIRECT_DESC)
 /*
- * What QEMU 10.0 takes into shadow virtqueues of the transport's bits, 28 to 41; it looks at what is offered, not at what
- * its guest has chosen. It insists on VERSION_1 and ACCESS_PLATFORM.
+ * What QEMU 10.0 takes into shadow virtqueues of the transport's bits, 28 to 41; it looks at what
+ * is offered, not at what its guest has chosen. It insists on VERSION_1 and ACCESS_PLATFORM.
  */
 #define TRANSPORT     (BIT(42) - BIT(28))
 #define QEMU_10_TAKES (BIT(VIRTIO_RING_F_EVENT_IDX) | BASE_FEATURES)

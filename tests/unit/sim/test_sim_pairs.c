@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Queue pairs beyond those that the driver has switched on (VQ_PAIRS_SET) are silent: they move no frame and leave their
- * rings alone, from the answer to the command on. On the loopback, with all pairs on one worker and each on its own; the tap
- * has its own tests, and a stream has one pair only, which is always on.
+ * Queue pairs beyond those that the driver has switched on (VQ_PAIRS_SET) are silent: they move no
+ * frame and leave their rings alone, from the answer to the command on. On the loopback, with all
+ * pairs on one worker and each on its own; the tap has its own tests, and a stream has one pair
+ * only, which is always on.
  */
 #include <string.h>
 
@@ -175,8 +176,8 @@ static void reset_leaves_the_first_pair_on(void **state)
 }
 
 /*
- * A client that stops and continues a device whose driver goes on: QEMU 7.2 repeats no command of a control queue that it passes
- * through.
+ * A client that stops and continues a device whose driver goes on: QEMU 7.2 repeats no command of a
+ * control queue that it passes through.
  */
 static void rings_that_go_on_switch_their_pair_on(void **state)
 {
@@ -214,7 +215,8 @@ static void rings_that_go_on_switch_their_pair_on(void **state)
 	rig_destroy(&rig);
 }
 
-/* The answer means that the other worker is done with the pair: traffic of all pairs while the number changes. */
+/* The answer means that the other worker is done with the pair: traffic of all pairs while the
+ * number changes. */
 static void answer_comes_when_other_workers_are_done(void **state)
 {
 	struct rig rig;
@@ -237,7 +239,8 @@ static void answer_comes_when_other_workers_are_done(void **state)
 	rig_destroy(&rig);
 }
 
-/* Other workers sleep, and have not heard of what the control queue has changed since: the answer comes all the same. */
+/* Other workers sleep, and have not heard of what the control queue has changed since: the answer
+ * comes all the same. */
 static void number_that_is_set_already_is_answered(void **state)
 {
 	static const uint8_t on = 1;

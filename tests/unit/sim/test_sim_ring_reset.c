@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * One queue is taken down and set up anew, at another place, with another size and position, while the device runs and its other
- * queues move frames: what a driver's reset of one queue (RING_RESET) is to a device.
+ * One queue is taken down and set up anew, at another place, with another size and position, while
+ * the device runs and its other queues move frames: what a driver's reset of one queue (RING_RESET)
+ * is to a device.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -111,8 +111,8 @@ static void disable_enable_under_traffic_goes_on(void **state)
 }
 
 /*
- * A queue that ran and is disabled keeps a kick until it is enabled again, also when a kick of another queue has the worker look
- * meanwhile, and when the device is suspended and resumed.
+ * A queue that ran and is disabled keeps a kick until it is enabled again, also when a kick of
+ * another queue has the worker look meanwhile, and when the device is suspended and resumed.
  */
 static void disabled_queue_keeps_its_kick(void **state)
 {
@@ -212,7 +212,8 @@ static void stopped_ring_asks_for_kicks(void **state)
 	rig_destroy(&rig);
 }
 
-/* The parent forgets, in both modes: that a client can read the position after a reset (D1) is the session's doing. */
+/* The parent forgets, in both modes: that a client can read the position after a reset (D1) is the
+ * session's doing. */
 static void position_after_reset_is_forgotten(void **state)
 {
 	struct vdpa_vq_state at = {100, 0};
@@ -239,7 +240,8 @@ static void position_after_reset_is_forgotten(void **state)
 	}
 }
 
-/* QEMU's stop and cont: reset, the position read and set again, same rings; the frame left over is sent. */
+/* QEMU's stop and cont: reset, the position read and set again, same rings; the frame left over is
+ * sent. */
 static void reset_and_start_at_position_goes_on(void **state)
 {
 	struct vdpa_vq_state at[2];
@@ -267,8 +269,8 @@ static void reset_and_start_at_position_goes_on(void **state)
 }
 
 /*
- * QEMU's multiqueue teardown: reading a running ring's position stops that ring (D1), but not for ever, and a kick ends it:
- * the driver is asked for kicks.
+ * QEMU's multiqueue teardown: reading a running ring's position stops that ring (D1), but not for
+ * ever, and a kick ends it: the driver is asked for kicks.
  */
 static void position_of_running_ring_parks_it_until_a_kick_or_for_a_while(void **state)
 {
@@ -467,7 +469,8 @@ static void buffer_memory_vanished_sets_needs_reset_and_reset_heals(void **state
 	}
 }
 
-/* The copy of a frame touches both queues' buffers. Whose is gone is broken, and the other goes on. */
+/* The copy of a frame touches both queues' buffers. Whose is gone is broken, and the other goes
+ * on. */
 static void vanished_buffer_breaks_the_queue_that_owns_it(void **state)
 {
 	struct rig rig;

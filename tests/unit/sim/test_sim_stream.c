@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/* The stream backend with a real peer on the other end of a Unix socket, also one that misbehaves or dies. */
+/* The stream backend with a real peer on the other end of a Unix socket, also one that misbehaves
+ * or dies. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -235,7 +236,8 @@ static void stream_bytes_in_dribs_make_whole_frames(void **state)
 	close(fd);
 }
 
-/* The peer reads nothing until the socket is full: frames wait in the ring, none is lost or torn. */
+/* The peer reads nothing until the socket is full: frames wait in the ring, none is lost or
+ * torn. */
 static void stream_full_socket_blocks_and_loses_nothing(void **state)
 {
 	enum { NR = 300, LEN = HDR + 9000 };
@@ -271,7 +273,8 @@ static void stream_full_socket_blocks_and_loses_nothing(void **state)
 	free(frames);
 }
 
-/* The third of four frames is gone: the first two are sent, completed and counted, it and what is behind it is not. */
+/* The third of four frames is gone: the first two are sent, completed and counted, it and what is
+ * behind it is not. */
 static void stream_vanished_frame_breaks_the_queue_behind_what_was_sent(void **state)
 {
 	enum { LEN = HDR + 100, GONE = 2, NR = 4, PAGE = 4096 };
@@ -377,7 +380,8 @@ static void stream_buffer_of_1024_pieces_is_filled(void **state)
 	close(fd);
 }
 
-/* One piece more is more than a chain may have: the buffer comes back unused, and the frame takes the next one. */
+/* One piece more is more than a chain may have: the buffer comes back unused, and the frame takes
+ * the next one. */
 static void stream_buffer_of_1025_pieces_comes_back_empty(void **state)
 {
 	static uint8_t mem[2 * PIECE * LONG_CHAIN];

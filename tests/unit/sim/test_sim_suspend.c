@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * What a migration needs of a device that is suspended: nothing is under way any more, positions are exact, and
- * a fresh start from them goes on as if nothing had been, in each layout and at each turn of a ring.
+ * What a migration needs of a device that is suspended: nothing is under way any more, positions
+ * are exact, and a fresh start from them goes on as if nothing had been, in each layout and at each
+ * turn of a ring.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -48,7 +49,8 @@ static void start_elsewhere(struct rig *rig, uint64_t features)
 	rig_driver_ok(rig);
 }
 
-/* A kick that comes between the suspending and the reset counts for the start at the same position. */
+/* A kick that comes between the suspending and the reset counts for the start at the same
+ * position. */
 static void kick_of_a_suspended_device_outlives_the_reset(void **state)
 {
 	struct vdpa_dev_config config = rig_config();

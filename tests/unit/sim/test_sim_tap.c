@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * The tap backend against the host's own stack, in a user and a network namespace of the test's: frames out of
- * the transmit queue are seen by a packet socket on the interface, frames sent by that socket arrive in
- * the receive queue. Skipped where namespaces or taps are not to be had.
+ * The tap backend against the host's own stack, in a user and a network namespace of the test's:
+ * frames out of the transmit queue are seen by a packet socket on the interface, frames sent by
+ * that socket arrive in the receive queue. Skipped where namespaces or taps are not to be had.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -376,7 +376,8 @@ static void tap_frames_of_every_queue_outlive_a_reset(void **state)
 	close(fd);
 }
 
-/* Frames that go out of pair 1 before the driver has switched it on, and what the host sends to it, which is nothing. */
+/* Frames that go out of pair 1 before the driver has switched it on, and what the host sends to it,
+ * which is nothing. */
 static void tap_pair_beyond_those_set_is_silent(void **state)
 {
 	const uint8_t two[2] = {2, 0}, one[2] = {1, 0};

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * No wake-up is lost: a driver that kicks only when it is told to gets all its chains back, whatever its client does to
- * the device meanwhile: reads positions, suspends and resumes, unmaps and maps the rings, changes call eventfds,
- * disables and enables queues. With every back end, every kind of mapping, both layouts, with and without the event
- * index. HOLDFAST_TEST_ROUNDS sets the rounds of each combination, HOLDFAST_TEST_SEED repeats a run.
+ * No wake-up is lost: a driver that kicks only when it is told to gets all its chains back,
+ * whatever its client does to the device meanwhile: reads positions, suspends and resumes, unmaps
+ * and maps the rings, changes call eventfds, disables and enables queues. With every back end,
+ * every kind of mapping, both layouts, with and without the event index. HOLDFAST_TEST_ROUNDS sets
+ * the rounds of each combination, HOLDFAST_TEST_SEED repeats a run.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -350,7 +351,8 @@ static void take_sent(struct bench *b, unsigned int n)
 			stuck(b, "a transmitted frame");
 }
 
-/* Frames out and back, with one deed on the way out and one on the way back; at last a frame in peace. */
+/* Frames out and back, with one deed on the way out and one on the way back; at last a frame in
+ * peace. */
 static void net_round(struct bench *b)
 {
 	unsigned int n = 1 + (unsigned int)rnd(BURST);

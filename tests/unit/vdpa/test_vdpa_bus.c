@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/* Devices and drivers: registration, binding, override, references, the operations check ([8-1]). */
+/* Devices and drivers: registration, binding, override, references, the operations check
+ * ([8-1]). */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/* The table of reset rules, cell by cell, and the platform domain. The expectations are written out. */
+/* The table of reset rules, cell by cell, and the platform domain. The expectations are written
+ * out. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>

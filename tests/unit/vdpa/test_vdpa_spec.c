@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/* The SPEC parser: every key right, misspelt, twice, without value, out of range, and in strict mode. */
+/* The SPEC parser: every key right, misspelt, twice, without value, out of range, and in strict
+ * mode. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>

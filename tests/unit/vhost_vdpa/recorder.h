@@ -68,7 +68,8 @@ struct recorder {
 
 /** recorder_create() - made and registered; the bus has the reference */
 struct recorder *recorder_create(struct vdpa_bus *bus, const struct recorder_options *opt);
-/** recorder_make() - made and initialised, not registered. Return: 0 or vdpa_device_init()'s error */
+/** recorder_make() - made and initialised, not registered. Return: 0 or vdpa_device_init()'s
+ * error */
 int recorder_make(struct vdpa_bus *bus, const struct recorder_options *opt, struct recorder **out);
 /** recorder_fail() - let the @nth call of @op from now fail with @err */
 void recorder_fail(struct recorder *rec, const char *op, unsigned int nth, int err);

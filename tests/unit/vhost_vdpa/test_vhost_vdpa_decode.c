@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/* Calls in words: every command has a name, arguments print by field, unreadable memory as its address. */
+/* Calls in words: every command has a name, arguments print by field, unreadable memory as its
+ * address. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>

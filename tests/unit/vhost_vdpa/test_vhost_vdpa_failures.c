@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/* The parent or the memory fails in the middle of an UPDATE: nothing of it stays ([2-11], [2-16]). */
+/* The parent or the memory fails in the middle of an UPDATE: nothing of it stays ([2-11],
+ * [2-16]). */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -148,7 +149,8 @@ static void update_of_a_pinned_device_is_not_the_quirk(void **state)
 	env_fini(&env);
 }
 
-/* [2-14] also comes from a parent that refuses the first piece; not from one that refuses a later one. */
+/* [2-14] also comes from a parent that refuses the first piece; not from one that refuses a later
+ * one. */
 static void update_quirk_needs_the_first_piece_to_fail(void **state)
 {
 	char *pieces = map_pieces();

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/* The ioctl table: which errno wins, what each command does in each state, and what the parent sees ([1-x]). */
+/* The ioctl table: which errno wins, what each command does in each state, and what the parent sees
+ * ([1-x]). */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -497,7 +498,8 @@ static void vring_base_of_a_split_ring_has_16_bits(void **state)
 	env_fini(&env);
 }
 
-/* With RING_RESET a ring that is not enabled can be set up while the device runs, and no other can. */
+/* With RING_RESET a ring that is not enabled can be set up while the device runs, and no other
+ * can. */
 static void vring_set_up_while_running_needs_ring_reset(void **state)
 {
 	const uint64_t base = 1ULL << VIRTIO_F_VERSION_1 | 1ULL << VIRTIO_F_ACCESS_PLATFORM;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/* Open, reset, release and loss of the device: which operations the parent sees, in which order ([4-x]). */
+/* Open, reset, release and loss of the device: which operations the parent sees, in which order
+ * ([4-x]). */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -179,7 +180,8 @@ static void take_step(struct env *env, int step, uint64_t acked, int fd)
 	}
 }
 
-/* What the parent hears of the end after @last: only what was made is undone, and in the one order ([4-3], [3-5]). */
+/* What the parent hears of the end after @last: only what was made is undone, and in the one order
+ * ([4-3], [3-5]). */
 static void expect_end(struct env *env, int last, bool persist)
 {
 	bool ranges = env->rec->opt.mapping == VDPA_MAPPING_DMA_MAP;
@@ -244,7 +246,8 @@ static void release_survives_a_failing_reset(void **state)
 
 /* ---- SET_STATUS(0) ---- */
 
-/* Every cell of [4-13], [4-14]: ack, un-ack, late ack; parents with and without compat_reset, reset_map. */
+/* Every cell of [4-13], [4-14]: ack, un-ack, late ack; parents with and without compat_reset,
+ * reset_map. */
 static void reset_one(enum vdpa_mapping mapping, bool compat, bool no_reset_map, uint64_t acked)
 {
 	struct recorder_options opt = {.mapping = mapping,

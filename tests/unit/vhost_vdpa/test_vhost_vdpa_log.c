@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/* The dirty log as the session keeps it (D2): who may give one, what is set in it, and when it is left alone. */
+/* The dirty log as the session keeps it (D2): who may give one, what is set in it, and when it is
+ * left alone. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Random sequences of messages, resets, failures and reopenings against a plain model: a list of ranges
- * for what the client has mapped and one for what the device translates with. After every step the
- * result, the account and a sample of the device's translations must agree; the model knows the rules of
- * the specification and nothing of the code. HOLDFAST_TEST_SEED repeats a run, HOLDFAST_TEST_STEPS sets its length.
+ * Random sequences of messages, resets, failures and reopenings against a plain model: a list of
+ * ranges for what the client has mapped and one for what the device translates with. After every
+ * step the result, the account and a sample of the device's translations must agree; the model
+ * knows the rules of the specification and nothing of the code. HOLDFAST_TEST_SEED repeats a run,
+ * HOLDFAST_TEST_STEPS sets its length.
  */
 #include <errno.h>
 #include <setjmp.h>

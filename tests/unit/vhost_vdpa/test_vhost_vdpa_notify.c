@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/* Eventfds: kicks reach the parent, calls reach the client, and neither outlives its replacement. */
+/* Eventfds: kicks reach the parent, calls reach the client, and neither outlives its
+ * replacement. */
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -401,7 +402,8 @@ static void call_stays_where_the_ring_is_in_another_space_or_stopped_or_strict(v
 	}
 }
 
-/* What is in an eventfd may be of whoever else signals it, and a ring that never ran has signalled nothing. */
+/* What is in an eventfd may be of whoever else signals it, and a ring that never ran has signalled
+ * nothing. */
 static void call_of_an_unmapped_ring_stays_where_others_use_it(void **state)
 {
 	enum { RUNS_TOO, UNMAPPED_TOO, CONFIG, NEVER_RAN, NR_CASES };

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Set-up in any order (D11). All calls by which a client sets a network card up come in random order, with repeats, other
- * values before, enables and disables, suspends, resumes and resets in between; a plain model takes the same calls. Both must
- * refuse the same ones and end with the same rings: running or not, layout, size, addresses, position. Where both
- * queues run, a frame then goes round. The model knows the rules of docs/deviations.md and nothing of the code.
+ * Set-up in any order (D11). All calls by which a client sets a network card up come in random
+ * order, with repeats, other values before, enables and disables, suspends, resumes and resets in
+ * between; a plain model takes the same calls. Both must refuse the same ones and end with the same
+ * rings: running or not, layout, size, addresses, position. Where both queues run, a frame then
+ * goes round. The model knows the rules of docs/deviations.md and nothing of the code.
  *
  * HOLDFAST_TEST_SEED repeats a run, HOLDFAST_TEST_ORDERS sets how many orders are tried.
  */
@@ -152,7 +153,8 @@ struct model_queue {
 static struct model {
 	uint8_t status;
 	uint64_t features; /* in force; none after a reset */
-	bool packed; /* what positions are read by: the last features set, a reset does not change that */
+	/* what positions are read by: the last features set, a reset does not change that */
+	bool packed;
 	bool suspended;
 	struct model_queue q[NR_QUEUES];
 } m;
@@ -431,7 +433,8 @@ static void post(struct ring_driver *drv, void *p, uint32_t len, bool in)
 	(void)ring_driver_publish(drv);
 }
 
-/* The completion on the ring, waited for without a callback: which calls were set is not what is tested. */
+/* The completion on the ring, waited for without a callback: which calls were set is not what is
+ * tested. */
 static void await(struct ring_driver *drv, const void *p, const char *what)
 {
 	int64_t end = clock_now_ns() + DEADLINE_MS * NS_PER_MS;
@@ -462,7 +465,8 @@ static void NO_TSA await_rest(void)
 	} while (busy);
 }
 
-/* TSan does not see that a kick through an eventfd comes after what was done to the rings before: the worker's lock says so. */
+/* TSan does not see that a kick through an eventfd comes after what was done to the rings before:
+ * the worker's lock says so. */
 static void NO_TSA meet_worker(void)
 {
 	const struct vdpasim_vq *tx = &vdpasim_of(rig.dev)->vqs[1];
@@ -525,7 +529,8 @@ static void add(struct call *calls, unsigned int *n, enum op op, uint32_t q, uin
 	calls[(*n)++] = (struct call){op, q, arg};
 }
 
-/* All that a start needs, and, with the ones that change something, @noise calls that nobody needs. */
+/* All that a start needs, and, with the ones that change something, @noise calls that nobody
+ * needs. */
 static unsigned int make_calls(struct call *calls, bool noise)
 {
 	uint64_t features = ALWAYS | (rnd(2) ? PACKED : 0) |
@@ -662,7 +667,8 @@ static void enable_before_all_else_runs_with_what_comes_later(void **state)
 	send_round();
 }
 
-/* Firmware that enables two queues and has set up one: the other is inert, whatever kicks it and whatever ran before. */
+/* Firmware that enables two queues and has set up one: the other is inert, whatever kicks it and
+ * whatever ran before. */
 static void queue_that_is_not_set_up_since_the_reset_is_inert(void **state)
 {
 	static const struct call calls[] = {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Several client threads on one session while its device is unbound and bound again, and kicks and calls
- * run: every call gives a result of the specification or ENODEV, and nothing is left. Most worth under the thread sanitizer.
+ * Several client threads on one session while its device is unbound and bound again, and kicks and
+ * calls run: every call gives a result of the specification or ENODEV, and nothing is left. Most
+ * worth under the thread sanitizer.
  */
 #include <errno.h>
 #include <pthread.h>

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/* What virtio_vdpa tells a parent, and when ([8-1], [8-2]); and what it makes of parents that say odd things. */
+/* What virtio_vdpa tells a parent, and when ([8-1], [8-2]); and what it makes of parents that say
+ * odd things. */
 #include <errno.h>
 #include <inttypes.h>
 #include <setjmp.h>
