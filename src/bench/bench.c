@@ -2,6 +2,7 @@
 #include "bench/bench.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -130,15 +131,51 @@ int bench_json_row(json_t *doc, const char *name, struct bench_samples *s, json_
 	return json_array_append_new(json_object_get(doc, "rows"), row) < 0 ? -ENOMEM : 0;
 }
 
-int bench_json_end(json_t *doc, FILE *out)
+int bench_json_end(json_t *doc, int err, FILE *out)
 {
-	int err = 0;
-
 	if (!doc)
-		return -ENOMEM;
-	if (json_dumpf(doc, out, JSON_INDENT(1) | JSON_REAL_PRECISION(12)) < 0 ||
-	    fputc('\n', out) == EOF || fflush(out) == EOF)
+		return err ? err : -ENOMEM;
+	if (!err && (json_dumpf(doc, out, JSON_INDENT(1) | JSON_REAL_PRECISION(12)) < 0 ||
+		     fputc('\n', out) == EOF || fflush(out) == EOF))
 		err = -EIO;
 	json_decref(doc);
 	return err;
+}
+
+const char *bench_size_text(uint64_t bytes, char *buf, size_t len)
+{
+	uint64_t mib = bytes >> 20;
+
+	if (mib % 1024 == 0)
+		snprintf(buf, len, "%" PRIu64 " GiB", mib / 1024);
+	else
+		snprintf(buf, len, "%" PRIu64 " MiB", mib);
+	return buf;
+}
+
+static const char *time_text(double ns, char *buf, size_t len)
+{
+	if (ns < 1e6)
+		snprintf(buf, len, "%.1f us", ns / 1e3);
+	else if (ns < 1e9)
+		snprintf(buf, len, "%.2f ms", ns / 1e6);
+	else
+		snprintf(buf, len, "%.2f s", ns / 1e9);
+	return buf;
+}
+
+void bench_table_head(const char *label)
+{
+	printf("%s %6s %12s %12s %12s\n", label, "n", "min", "median", "p99");
+}
+
+void bench_table_row(const char *label, struct bench_samples *s)
+{
+	char min[32], median[32], p99[32];
+
+	printf("%s %6zu %12s %12s %12s\n", label, s->nr,
+	       time_text(bench_percentile(s, 0), min, sizeof(min)),
+	       time_text(bench_percentile(s, 50), median, sizeof(median)),
+	       time_text(bench_percentile(s, 99), p99, sizeof(p99)));
+	fflush(stdout);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * What all benches share: samples and their percentiles, the clock, pinning, and the JSON document
+ * What all benches share: samples and their percentiles, pinning to a CPU, the rows of a table, and
+ * the JSON document
  * {"bench", "commit", "machine", "rows": [{"case", "n", "min_ns", "median_ns", "p99_ns", ...}]}.
  *
  * Owns its sample arrays. Used by the other files of this room. Thread rule: an object by one
@@ -52,7 +53,16 @@ json_t *bench_json_begin(const char *bench);
  */
 int bench_json_row(json_t *doc, const char *name, struct bench_samples *s,
 		   json_t *extra) HF_MUST_CHECK;
-/** bench_json_end() - print and free @doc. Return: 0; -EIO; -ENOMEM if @doc is NULL */
-int bench_json_end(json_t *doc, FILE *out) HF_MUST_CHECK;
+/** bench_json_end() - print @doc unless the bench failed with @err, and free it in any case.
+ * Return: @err, if it is not 0; 0; -EIO; -ENOMEM if @doc is NULL */
+int bench_json_end(json_t *doc, int err, FILE *out) HF_MUST_CHECK;
+
+/** bench_size_text() - "16 GiB". Return: @buf */
+const char *bench_size_text(uint64_t bytes, char *buf, size_t len);
+/** bench_table_head() - @label, padded as those of the rows are, and the figures' names */
+void bench_table_head(const char *label);
+/** bench_table_row() - @label, and count, minimum, median and 99th percentile; at least one sample
+ */
+void bench_table_row(const char *label, struct bench_samples *s);
 
 #endif

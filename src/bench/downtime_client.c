@@ -14,216 +14,22 @@
  *   persist   and IOTLB_PERSIST     leaves guest memory mapped
  *   svq-asid  and ASID, DESC_ASID   the same, and shadow rings are in an address space of their own
  */
+#include "bench/downtime_client.h"
+
 #include <errno.h>
-#include <inttypes.h>
 #include <sched.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "base/clock.h"
-#include "bench/downtime.h"
 
-#define PAGE            4096u
-#define RING_NUM        256u
-#define RINGS_AT        (UINT64_C(16) << 20) /* of the guest's rings in guest memory */
-#define RINGS_LEN       (UINT64_C(2) << 20)  /* a device */
-#define BUFFERS_AT      (UINT64_C(1) << 20)  /* in that */
-#define LOW_LEN         (UINT64_C(2) << 30)  /* RAM below 4 GiB */
-#define HIGH_AT         (UINT64_C(4) << 30)
-#define SHADOW_AT       (UINT64_C(1) << 45)
-#define SHADOW_RING_LEN (UINT64_C(16) << 10) /* a queue: driver area, device area 8 KiB up */
-#define DEVICE_AREA     (UINT64_C(8) << 10)
-#define NR_LOAD         16u
-#define FRAME_LEN       (12 + 60)
-#define TIMEOUT_NS      INT64_C(5000000000)
-#define SPIN_NS         50000
-#define SHADOW_ASID     1u
-
-const char *const dt_kind_names[DT_NR_KINDS] = {"old", "persist", "hold", "svq-asid"};
-const char *const dt_phase_names[DT_NR_PHASES] = {"suspend", "reset", "unmap",   "map",    "shadow",
-						  "setup",   "start", "control", "traffic"};
-
-static int fail(const struct dt_client *c, const char *what, unsigned int device, int err)
-{
-	fprintf(stderr, "holdfast bench downtime: %s: %s, client %s: %s\n", c->paths[device], what,
-		dt_kind_names[c->kind], strerror(-err));
-	return err;
-}
-
-/* ---- the record ---- */
-
-void dt_record_begin(struct dt_record *rec, unsigned int downtime)
-{
-	memset(rec->phase_ns, 0, sizeof(rec->phase_ns));
-	rec->downtime = downtime;
-	rec->mark_ns = clock_now_ns();
-}
-
-int64_t dt_record_end(const struct dt_record *rec)
-{
-	int64_t sum = 0;
-
-	for (int i = 0; i < DT_NR_PHASES; i++)
-		sum += rec->phase_ns[i];
-	return sum;
-}
-
-static void keep_event(struct dt_record *rec, enum dt_phase phase, unsigned int device, int64_t now)
-{
-	if (rec->nr_events == rec->room) {
-		size_t room = rec->room ? 2 * rec->room : 1024;
-		struct dt_event *grown = reallocarray(rec->events, room, sizeof(*grown));
-
-		if (!grown)
-			return;
-		rec->events = grown;
-		rec->room = room;
-	}
-	rec->events[rec->nr_events++] = (struct dt_event){
-		.start_ns = rec->mark_ns,
-		.len_ns = now - rec->mark_ns,
-		.phase = phase,
-		.kind = rec->kind,
-		.device = device,
-		.downtime = rec->downtime,
-		.mapped = rec->mapped,
-	};
-}
-
-void dt_mark(struct dt_record *rec, enum dt_phase phase, unsigned int device)
-{
-	int64_t now = clock_now_ns();
-
-	rec->phase_ns[phase] += now - rec->mark_ns;
-	if (rec->keep && rec->downtime > 0)
-		keep_event(rec, phase, device, now);
-	rec->mark_ns = now;
-}
-
-/* ---- memory ---- */
-
-struct section {
-	uint64_t iova, len, off; /* @off in guest memory */
-	uint8_t perm;
-};
-
-/* Guest memory as the client maps it. Return: how many sections, the ROM not among them */
-static unsigned int sections_of(const struct dt_client *c, struct section out[6])
-{
-	uint64_t low = c->mapped < LOW_LEN ? c->mapped : LOW_LEN;
-	unsigned int n = 0;
-
-	out[n++] = (struct section){0, 0xc3000, 0, VHOST_ACCESS_RW};
-	out[n++] = (struct section){0xc3000, 0x25000, 0xc3000, VHOST_ACCESS_RO};
-	out[n++] = (struct section){0xe8000, 0x8000, 0xe8000, VHOST_ACCESS_RW};
-	out[n++] = (struct section){0xf0000, 0x10000, 0xf0000, VHOST_ACCESS_RO};
-	out[n++] = (struct section){0x100000, low - 0x100000, 0x100000, VHOST_ACCESS_RW};
-	if (c->mapped > low)
-		out[n++] = (struct section){HIGH_AT, c->mapped - low, low, VHOST_ACCESS_RW};
-	return n;
-}
-
-#define ROM_AT  UINT64_C(0xfffc0000)
-#define ROM_LEN UINT64_C(0x40000)
-
-static int map_guest(struct dt_client *c, struct dt_device *dev)
-{
-	struct section s[6];
-	unsigned int n = sections_of(c, s);
-	int64_t start = clock_now_ns();
-	int err = client_iotlb_batch(dev->fd, 0, true);
-
-	for (unsigned int i = 0; !err && i < n; i++)
-		err = client_iotlb_map(dev->fd, 0, s[i].iova, s[i].len, c->guest + s[i].off,
-				       s[i].perm);
-	if (!err)
-		err = client_iotlb_map(dev->fd, 0, ROM_AT, ROM_LEN, c->rom, VHOST_ACCESS_RO);
-	if (!err)
-		err = client_iotlb_batch(dev->fd, 0, false);
-	dev->has_mem = !err;
-	c->map_ns += clock_now_ns() - start;
-	return err;
-}
-
-static int unmap_guest(struct dt_client *c, struct dt_device *dev)
-{
-	struct section s[6];
-	unsigned int n = sections_of(c, s);
-	int err = client_iotlb_batch(dev->fd, 0, true);
-
-	for (unsigned int i = 0; !err && i < n; i++)
-		err = client_iotlb_unmap(dev->fd, 0, s[i].iova, s[i].len);
-	if (!err)
-		err = client_iotlb_unmap(dev->fd, 0, ROM_AT, ROM_LEN);
-	dev->has_mem = false;
-	return err ? err : client_iotlb_batch(dev->fd, 0, false);
-}
-
-/* ---- shadow memory ---- */
-
-static bool has_asid(const struct dt_device *dev)
-{
-	return (dev->backend & CLIENT_BACKEND_DESC_ASID) != 0;
-}
-
-static uint32_t shadow_asid(const struct dt_device *dev)
-{
-	return has_asid(dev) ? SHADOW_ASID : 0;
-}
-
-static uint64_t shadow_off(unsigned int queue)
-{
-	return queue * SHADOW_RING_LEN;
-}
-
-/* Command and status of the control queue: a page each behind the rings. */
-static uint64_t ctrl_off(const struct dt_device *dev)
-{
-	return shadow_off(dev->nr_queues);
-}
-
-static uint64_t shadow_len(const struct dt_device *dev)
-{
-	return ctrl_off(dev) + 2 * PAGE;
-}
-
-/* One area of shadow memory in or out. @perm: 0 takes it out */
-static int shadow_area(const struct dt_device *dev, uint64_t off, uint64_t len, uint8_t perm)
-{
-	uint32_t asid = shadow_asid(dev);
-
-	return perm ? client_iotlb_map(dev->fd, asid, SHADOW_AT + off, len, dev->shadow + off, perm)
-		    : client_iotlb_unmap(dev->fd, asid, SHADOW_AT + off, len);
-}
-
-static int shadow_ring(const struct dt_device *dev, unsigned int queue, bool map)
-{
-	uint64_t off = shadow_off(queue);
-	int err = shadow_area(dev, off, DEVICE_AREA, map ? VHOST_ACCESS_RO : 0);
-
-	return err ? err : shadow_area(dev, off + DEVICE_AREA, PAGE, map ? VHOST_ACCESS_RW : 0);
-}
-
-/* The control queue's ring and buffers, and with @data those of all queues. */
-static int shadow_all(struct dt_device *dev, bool map, bool data)
-{
-	unsigned int ctrl = dev->nr_queues - 1;
-	int err = 0;
-
-	for (unsigned int i = data ? 0 : ctrl; !err && i < dev->nr_queues; i++)
-		err = shadow_ring(dev, i, map);
-	if (!err)
-		err = shadow_area(dev, ctrl_off(dev), PAGE, map ? VHOST_ACCESS_RO : 0);
-	if (!err)
-		err = shadow_area(dev, ctrl_off(dev) + PAGE, PAGE, map ? VHOST_ACCESS_RW : 0);
-	dev->has_shadow = map && !err;
-	dev->has_data_shadow = dev->has_shadow && data;
-	return err;
-}
+#define RING_NUM   256u
+#define RINGS_AT   (UINT64_C(16) << 20) /* of the guest's rings in guest memory */
+#define RINGS_LEN  (UINT64_C(2) << 20)  /* a device */
+#define BUFFERS_AT (UINT64_C(1) << 20)  /* in that */
+#define NR_LOAD    16u
+#define FRAME_LEN  (12 + 60)
+#define TIMEOUT_NS INT64_C(5000000000)
+#define SPIN_NS    50000
 
 /* ---- rings ---- */
 
@@ -240,13 +46,13 @@ static void ring_lay(struct dt_client *c, unsigned int device, unsigned int queu
 	int kick = ring->kick_fd, call = ring->call_fd;
 
 	if (shadow) {
-		uint64_t off = shadow_off(queue);
+		uint64_t off = dt_shadow_off(queue);
 
-		client_ring_init(ring, queue, RING_NUM, dev->shadow + off, SHADOW_AT + off, 0);
-		ring->used = (void *)(dev->shadow + off + DEVICE_AREA);
-		memset(ring->used, 0, PAGE);
+		client_ring_init(ring, queue, RING_NUM, dev->shadow + off, DT_SHADOW_AT + off, 0);
+		ring->used = (void *)(dev->shadow + off + DT_DEVICE_AREA);
+		memset(ring->used, 0, DT_PAGE);
 	} else {
-		uint64_t at = RINGS_AT + device * RINGS_LEN + queue * SHADOW_RING_LEN;
+		uint64_t at = RINGS_AT + device * RINGS_LEN + queue * DT_SHADOW_RING_LEN;
 
 		client_ring_init(ring, queue, RING_NUM, c->guest + at, at, 0);
 	}
@@ -311,12 +117,12 @@ static int set_groups(const struct dt_device *dev)
 {
 	int err;
 
-	if (!has_asid(dev))
+	if (!dt_has_asid(dev))
 		return 0;
-	err = client_vring_set(dev->fd, VHOST_VDPA_SET_GROUP_ASID, dev->ctrl_group, SHADOW_ASID);
+	err = client_vring_set(dev->fd, VHOST_VDPA_SET_GROUP_ASID, dev->ctrl_group, DT_SHADOW_ASID);
 	if (!err && dev->has_data_shadow)
 		err = client_vring_set(dev->fd, VHOST_VDPA_SET_GROUP_ASID, dev->desc_group,
-				       SHADOW_ASID);
+				       DT_SHADOW_ASID);
 	return err;
 }
 
@@ -338,10 +144,10 @@ static int set_up_rings(struct dt_client *c, unsigned int device, bool shadow)
 static int control(struct dt_device *dev, const void *command, uint32_t len)
 {
 	struct client_ring *ring = &dev->ring[dev->nr_queues - 1];
-	char *at = dev->shadow + ctrl_off(dev);
-	volatile uint8_t *ack = (uint8_t *)at + PAGE;
-	struct client_buf bufs[2] = {{SHADOW_AT + ctrl_off(dev), len, false},
-				     {SHADOW_AT + ctrl_off(dev) + PAGE, 1, true}};
+	char *at = dev->shadow + dt_ctrl_off(dev);
+	volatile uint8_t *ack = (uint8_t *)at + DT_PAGE;
+	struct client_buf bufs[2] = {{DT_SHADOW_AT + dt_ctrl_off(dev), len, false},
+				     {DT_SHADOW_AT + dt_ctrl_off(dev) + DT_PAGE, 1, true}};
 	int err;
 
 	memcpy(at, command, len);
@@ -411,27 +217,27 @@ static int start_device(struct dt_client *c, unsigned int i, bool shadow)
 
 	dt_mark(c->rec, DT_SETUP, i);
 	if (err)
-		return fail(c, "features", i, err);
+		return dt_fail(c, "features", i, err);
 	if (!dev->has_mem)
-		err = map_guest(c, dev);
+		err = dt_device_map(c, dev);
 	dt_mark(c->rec, DT_MAP, i);
 	if (err)
-		return fail(c, "mapping guest memory", i, err);
-	err = shadow_all(dev, true, shadow);
+		return dt_fail(c, "mapping guest memory", i, err);
+	err = dt_device_shadow(dev, true, shadow);
 	dt_mark(c->rec, DT_SHADOW, i);
 	if (err)
-		return fail(c, "mapping shadow rings", i, err);
+		return dt_fail(c, "mapping shadow rings", i, err);
 	err = set_up_rings(c, i, shadow);
 	dt_mark(c->rec, DT_SETUP, i);
 	if (err)
-		return fail(c, "ring setup", i, err);
+		return dt_fail(c, "ring setup", i, err);
 	err = client_set_status(dev->fd, CLIENT_STATUS_RUNNING);
 	dt_mark(c->rec, DT_START, i);
 	if (err)
-		return fail(c, "DRIVER_OK", i, err);
+		return dt_fail(c, "DRIVER_OK", i, err);
 	err = restore_state(c, dev);
 	dt_mark(c->rec, DT_CONTROL, i);
-	return err ? fail(c, "control queue", i, err) : 0;
+	return err ? dt_fail(c, "control queue", i, err) : 0;
 }
 
 int dt_client_start(struct dt_client *c, bool shadow)
@@ -444,7 +250,7 @@ int dt_client_start(struct dt_client *c, bool shadow)
 		err = first_buffer(c, i);
 		dt_mark(c->rec, DT_TRAFFIC, i);
 		if (err)
-			return fail(c, "no buffer was used", i, err);
+			return dt_fail(c, "no buffer was used", i, err);
 	}
 	return err;
 }
@@ -455,9 +261,9 @@ int dt_client_map(struct dt_client *c)
 
 	for (unsigned int i = 0; !err && i < c->nr_devices; i++) {
 		if (!c->dev[i].has_mem)
-			err = map_guest(c, &c->dev[i]);
+			err = dt_device_map(c, &c->dev[i]);
 		if (err)
-			return fail(c, "mapping guest memory", i, err);
+			return dt_fail(c, "mapping guest memory", i, err);
 	}
 	return err;
 }
@@ -507,16 +313,16 @@ static int stop_device(struct dt_client *c, unsigned int i)
 
 	dt_mark(c->rec, DT_SUSPEND, i);
 	if (err)
-		return fail(c, "suspend", i, err);
+		return dt_fail(c, "suspend", i, err);
 	err = reset(dev);
 	dt_mark(c->rec, DT_RESET, i);
 	if (err)
-		return fail(c, "reset", i, err);
-	err = shadow_all(dev, false, dev->has_data_shadow);
+		return dt_fail(c, "reset", i, err);
+	err = dt_device_shadow(dev, false, dev->has_data_shadow);
 	if (!err && remaps(c))
-		err = unmap_guest(c, dev);
+		err = dt_device_unmap(c, dev);
 	dt_mark(c->rec, DT_UNMAP, i);
-	return err ? fail(c, "unmapping", i, err) : 0;
+	return err ? dt_fail(c, "unmapping", i, err) : 0;
 }
 
 int dt_client_stop(struct dt_client *c)
@@ -530,98 +336,6 @@ int dt_client_stop(struct dt_client *c)
 
 /* ---- open and close ---- */
 
-static uint64_t wanted_backend(enum dt_kind kind)
-{
-	uint64_t bits = CLIENT_BACKEND_MSG_V2 | CLIENT_BACKEND_BATCH;
-
-	if (kind == DT_PERSIST || kind == DT_SVQ_ASID)
-		bits |= CLIENT_BACKEND_PERSIST | CLIENT_BACKEND_SUSPEND;
-	if (kind == DT_SVQ_ASID)
-		bits |= CLIENT_BACKEND_ASID | CLIENT_BACKEND_DESC_ASID;
-	return bits;
-}
-
-static int choose_features(struct dt_client *c, struct dt_device *dev)
-{
-	uint64_t offered, backend, wanted = wanted_backend(c->kind);
-	int err = client_get_u64(dev->fd, VHOST_GET_FEATURES, &offered);
-
-	if (!err)
-		err = client_get_u64(dev->fd, VHOST_GET_BACKEND_FEATURES, &backend);
-	if (err)
-		return err;
-	if (wanted & ~(uint64_t)CLIENT_BACKEND_SUSPEND & ~backend)
-		return -EOPNOTSUPP; /* SUSPEND is used where it is there */
-	dev->backend = wanted & backend;
-	dev->features = offered &
-			(CLIENT_FEATURE_VERSION_1 | CLIENT_FEATURE_ACCESS_PLATFORM |
-			 CLIENT_BIT(VIRTIO_NET_F_CTRL_VQ) | CLIENT_BIT(VIRTIO_NET_F_CTRL_MAC_ADDR));
-	if (c->nr_pairs > 1)
-		dev->features |= CLIENT_BIT(VIRTIO_NET_F_MQ);
-	return dev->features & ~offered ? -EOPNOTSUPP : 0;
-}
-
-static int ask_groups(struct dt_device *dev)
-{
-	int err;
-
-	if (!has_asid(dev))
-		return 0;
-	err = client_vring_get(dev->fd, VHOST_VDPA_GET_VRING_DESC_GROUP, 0, &dev->desc_group);
-	return err ? err
-		   : client_vring_get(dev->fd, VHOST_VDPA_GET_VRING_GROUP, dev->nr_queues - 1,
-				      &dev->ctrl_group);
-}
-
-static int make_memory(struct dt_device *dev)
-{
-	void *p = mmap(NULL, shadow_len(dev), PROT_READ | PROT_WRITE,
-		       MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-
-	if (p == MAP_FAILED)
-		return -ENOMEM;
-	dev->shadow = p;
-	dev->ring = calloc(DT_QUEUES_MAX, sizeof(*dev->ring));
-	if (!dev->ring)
-		return -ENOMEM;
-	for (unsigned int i = 0; i < DT_QUEUES_MAX; i++)
-		dev->ring[i].kick_fd = dev->ring[i].call_fd = -1;
-	for (unsigned int i = 0; i < dev->nr_queues; i++) {
-		dev->ring[i].kick_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-		dev->ring[i].call_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-		if (dev->ring[i].kick_fd < 0 || dev->ring[i].call_fd < 0)
-			return -errno;
-	}
-	return 0;
-}
-
-static int open_device(struct dt_client *c, unsigned int i)
-{
-	struct dt_device *dev = &c->dev[i];
-	int err;
-
-	dev->nr_queues = 2 * c->nr_pairs + 1;
-	dev->fd = client_open(c->paths[i]);
-	if (dev->fd < 0)
-		return fail(c, "open", i, dev->fd);
-	err = client_ioctl(dev->fd, VHOST_SET_OWNER, NULL);
-	if (!err)
-		err = make_memory(dev);
-	if (err)
-		return fail(c, "owner", i, err);
-	err = choose_features(c, dev);
-	if (!err)
-		err = client_set_u64(dev->fd, VHOST_SET_BACKEND_FEATURES, dev->backend);
-	if (!err)
-		err = ask_groups(dev);
-	if (!err)
-		err = client_set_status(dev->fd, CLIENT_STATUS_DRIVER);
-	if (err)
-		return fail(c, "the device lacks what this client needs", i, err);
-	err = c->is_late ? 0 : map_guest(c, dev);
-	return err ? fail(c, "mapping guest memory", i, err) : 0;
-}
-
 int dt_client_open(struct dt_client *c)
 {
 	int err = 0;
@@ -629,22 +343,12 @@ int dt_client_open(struct dt_client *c)
 	for (unsigned int i = 0; i < c->nr_devices; i++)
 		c->dev[i] = (struct dt_device){.fd = -1};
 	for (unsigned int i = 0; !err && i < c->nr_devices; i++)
-		err = open_device(c, i);
+		err = dt_device_open(c, i);
 	return err;
 }
 
 void dt_client_close(struct dt_client *c)
 {
-	for (unsigned int i = 0; i < c->nr_devices; i++) {
-		struct dt_device *dev = &c->dev[i];
-
-		if (dev->fd >= 0)
-			close(dev->fd);
-		for (unsigned int q = 0; dev->ring && q < DT_QUEUES_MAX; q++)
-			client_ring_fini(&dev->ring[q]);
-		free(dev->ring);
-		if (dev->shadow)
-			munmap(dev->shadow, shadow_len(dev));
-		*dev = (struct dt_device){.fd = -1};
-	}
+	for (unsigned int i = 0; i < c->nr_devices; i++)
+		dt_device_close(&c->dev[i]);
 }

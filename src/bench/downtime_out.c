@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/* The two pictures of `holdfast bench downtime`: a trace for Perfetto, and a plot of downtime
- * against memory. */
+#include "bench/downtime_out.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
@@ -9,7 +9,6 @@
 
 #include "base/compiler.h"
 #include "base/fd.h"
-#include "bench/downtime.h"
 
 static int start(const char *path, FILE **f)
 {

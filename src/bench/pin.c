@@ -11,7 +11,6 @@
  *   touched      the same, touched here: nothing but the lock is missing
  */
 #include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +22,7 @@
 #include "base/clock.h"
 #include "base/compiler.h"
 #include "base/refuse.h"
+#include "bench/args.h"
 #include "bench/bench.h"
 #include "cli/cli.h"
 #include "memory/pin.h"
@@ -34,9 +34,9 @@ static const char *const state_names[NR_STATES] = {"anonymous", "private", "file
 						   "touched"};
 
 struct options {
-	uint64_t len;
+	struct bench_sizes len; /* one */
 	unsigned int repeat;
-	bool json, help;
+	bool json;
 };
 
 enum how { BY_MLOCK, BY_ONE, BY_ALL, NR_HOWS };
@@ -138,7 +138,7 @@ static int measure(const struct options *opt, enum state state, struct result *r
 		return err;
 	for (unsigned int i = 0; !err && i < opt->repeat; i++)
 		for (int how = 0; !err && how < NR_HOWS; how++)
-			err = measure_once(space, state, opt->len, (enum how)how, r);
+			err = measure_once(space, state, opt->len.bytes[0], (enum how)how, r);
 	memory_space_put(space);
 	return err;
 }
@@ -151,7 +151,7 @@ static double ratio(struct result *r, enum how how)
 
 static void print(const struct options *opt, enum state state, struct result *r)
 {
-	double scale = (double)opt->len / (double)(MIB * 1024) * 1e6;
+	double scale = (double)opt->len.bytes[0] / (double)(MIB * 1024) * 1e6;
 
 	printf("  %-10s %6zu", state_names[state], r->of[BY_MLOCK].nr);
 	for (int how = 0; how < NR_HOWS; how++)
@@ -169,8 +169,9 @@ static int json_rows(json_t *doc, const struct options *opt, enum state state, s
 		snprintf(name, sizeof(name), "%s, %s", state_names[state], how_names[how]);
 		err = bench_json_row(doc, name, &r->of[how],
 				     json_pack("{s:s, s:s, s:I, s:f}", "memory", state_names[state],
-					       "by", how_names[how], "bytes", (json_int_t)opt->len,
-					       "ratio_to_mlock", ratio(r, (enum how)how)));
+					       "by", how_names[how], "bytes",
+					       (json_int_t)opt->len.bytes[0], "ratio_to_mlock",
+					       ratio(r, (enum how)how)));
 	}
 	return err;
 }
@@ -196,9 +197,8 @@ static int run(const struct options *opt)
 		for (int how = 0; how < NR_HOWS; how++)
 			bench_samples_fini(&r.of[how]);
 	}
-	if (!err && opt->json)
-		return bench_json_end(doc, stdout) ? CLI_EXIT_FAILED : CLI_EXIT_OK;
-	json_decref(doc);
+	if (opt->json)
+		err = bench_json_end(doc, err, stdout);
 	if (err)
 		fprintf(stderr, "holdfast bench pin: %s\n", strerror(-err));
 	return err ? CLI_EXIT_FAILED : CLI_EXIT_OK;
@@ -206,79 +206,36 @@ static int run(const struct options *opt)
 
 /* ---- command line ---- */
 
-static int usage(const char *what, const char *value)
+static const struct bench_command command = {
+	.name = "pin",
+	.help = "usage: holdfast bench pin [OPTION...]\n"
+		"Measures the first registration (population and lock) of memory, by one thread "
+		"and by all processors, against mlock(2).\n\n"
+		"  --size SIZE   memory, by default 1G\n"
+		"  --repeat N    of each, by default 3\n"
+		"  --json        write JSON\n",
+	.known = "--size SIZE (such as 512M, 2G), --repeat N, --json",
+};
+
+static int parse_size(const char *text, void *out)
 {
-	fprintf(stderr,
-		"holdfast bench pin: %s '%s': known: --size SIZE (such as 512M, 2G), --repeat N, "
-		"--json\n",
-		what, value);
-	return CLI_EXIT_USAGE;
-}
+	struct bench_sizes *sizes = out;
+	int err = bench_parse_sizes(text, MIB, UINT64_C(1) << 40, sizes);
 
-static int parse_size(const char *text, uint64_t *out)
-{
-	char *end;
-	unsigned long long n = strtoull(text, &end, 10);
-	unsigned int shift = *end == 'G' ? 30 : *end == 'M' ? 20 : 0;
-
-	if (end == text || *text == '-' || !shift || end[1] || n < 1 || n > (1ULL << 40 >> shift))
-		return -EINVAL;
-	*out = (uint64_t)n << shift;
-	return 0;
-}
-
-static int parse_repeat(const char *text, unsigned int *out)
-{
-	char *end;
-	unsigned long n = strtoul(text, &end, 10);
-
-	if (end == text || *text == '-' || *end || n < 1 || n > 1000)
-		return -EINVAL;
-	*out = (unsigned int)n;
-	return 0;
-}
-
-static int parse(int argc, char **argv, struct options *opt)
-{
-	static const struct option longs[] = {{"size", required_argument, NULL, 's'},
-					      {"repeat", required_argument, NULL, 'r'},
-					      {"json", no_argument, NULL, 'j'},
-					      {"help", no_argument, NULL, 'h'},
-					      {0}};
-	int c;
-
-	*opt = (struct options){.len = 1024 * MIB, .repeat = 3};
-	opterr = 0;
-	optind = 1;
-	while ((c = getopt_long(argc, argv, ":h", longs, NULL)) != -1) {
-		if (c == 's' && parse_size(optarg, &opt->len))
-			return usage("wrong --size", optarg);
-		if (c == 'r' && parse_repeat(optarg, &opt->repeat))
-			return usage("wrong --repeat", optarg);
-		if (c == ':' || c == '?')
-			return usage(c == ':' ? "value missing for" : "unknown option",
-				     argv[optind - 1]);
-		opt->json |= c == 'j';
-		opt->help |= c == 'h';
-	}
-	return optind < argc && !opt->help ? usage("unexpected", argv[optind]) : 0;
+	return err ? err : sizes->nr == 1 ? 0 : -EINVAL;
 }
 
 int bench_pin_memory(int argc, char **argv)
 {
-	struct options opt;
-	int ret = parse(argc, argv, &opt);
+	struct options opt = {.len = {{1024 * MIB}, 1}, .repeat = 3};
+	const struct bench_option options[] = {
+		{"size", BENCH_PARSED, &opt.len, 0, parse_size},
+		{"repeat", BENCH_COUNT, &opt.repeat, 1000, NULL},
+		{"json", BENCH_FLAG, &opt.json, 0, NULL},
+	};
+	int status;
 
-	if (ret)
-		return ret;
-	if (!opt.help)
-		return run(&opt);
-	printf("usage: holdfast bench pin [OPTION...]\n"
-	       "Measures the first registration (population and lock) of memory, by one thread and "
-	       "by all "
-	       "processors, against mlock(2).\n\n"
-	       "  --size SIZE   memory, by default 1G\n"
-	       "  --repeat N    of each, by default 3\n"
-	       "  --json        write JSON\n");
-	return CLI_EXIT_OK;
+	if (!bench_parse(&command, options, ARRAY_LEN(options), argc, argv, &status))
+		return status;
+	return run(&opt);
 }

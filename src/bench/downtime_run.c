@@ -1,0 +1,298 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "bench/downtime_run.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/compiler.h"
+#include "bench/bench.h"
+#include "bench/downtime_client.h"
+#include "bench/guest.h"
+
+#define GIB          (UINT64_C(1) << 30)
+#define FILE_GIB_MAX 8
+#define ROM_LEN      (UINT64_C(256) << 10)
+#define WORD         "holdfast bench downtime"
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
+int dt_say(const char *what, int err)
+{
+	fprintf(stderr, WORD ": %s: %s\n", what, strerror(-err));
+	return err;
+}
+
+/* ---- guest memory ---- */
+
+/* The largest file that the machine can well spare, so that there are few mappings: a VMM's guest
+ * is one or two. */
+static uint64_t file_len(uint64_t size)
+{
+	uint64_t avail = (uint64_t)sysconf(_SC_AVPHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+	uint64_t nr = avail / 3 / GIB, len;
+
+	if (nr < 1 || nr > FILE_GIB_MAX)
+		nr = nr < 1 ? 1 : FILE_GIB_MAX;
+	len = nr * GIB;
+	return size < len ? size : len;
+}
+
+/* Two views of the same bytes: the source's and the destination's. */
+struct guest {
+	char *view[2];
+	char *rom;
+	uint64_t size;
+	int fd;
+};
+
+static void guest_touch(const struct guest *g, uint64_t len)
+{
+	for (int i = 0; i < 2; i++)
+		for (uint64_t off = 0; off < g->size; off += len) {
+			uint64_t part = g->size - off < len ? g->size - off : len;
+
+			if (off == 0 && i == 0)
+				(void)madvise(g->view[0], part, MADV_POPULATE_WRITE);
+			(void)madvise(g->view[i] + off, part, MADV_POPULATE_READ);
+		}
+}
+
+static int guest_create(struct guest *g, uint64_t size, bool cold)
+{
+	uint64_t len = file_len(size);
+	int err;
+
+	g->size = size;
+	g->fd = memfd_create("guest", MFD_CLOEXEC);
+	if (g->fd < 0 || ftruncate(g->fd, (off_t)len) < 0)
+		return -errno;
+	g->rom = mmap(NULL, ROM_LEN, PROT_READ | PROT_WRITE,
+		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	if (g->rom == MAP_FAILED)
+		return -ENOMEM;
+	err = bench_guest_map(g->fd, len, size, &g->view[0]);
+	if (!err)
+		err = bench_guest_map(g->fd, len, size, &g->view[1]);
+	if (!err && !cold)
+		guest_touch(g, len);
+	return err;
+}
+
+static void guest_destroy(struct guest *g)
+{
+	for (int i = 0; i < 2; i++)
+		if (g->view[i])
+			munmap(g->view[i], g->size);
+	if (g->rom && g->rom != MAP_FAILED)
+		munmap(g->rom, ROM_LEN);
+	if (g->fd >= 0)
+		close(g->fd);
+}
+
+/* ---- one client at one size ---- */
+
+struct run {
+	const struct dt_options *opt;
+	const struct guest *guest;
+	struct dt_client source, dest;
+	struct dt_record *rec;
+	struct dt_result *result;
+};
+
+static int sample_add(struct run *run, unsigned int downtime)
+{
+	struct bench_samples *s = run->result->phase[downtime - 1];
+	int err = bench_samples_add(&s[DT_NR_PHASES], (double)dt_record_end(run->rec));
+
+	for (int i = 0; !err && i < DT_NR_PHASES; i++)
+		err = bench_samples_add(&s[i], (double)run->rec->phase_ns[i]);
+	run->rec->downtime = 0; /* what comes now is not measured */
+	return err;
+}
+
+/* To shadow virtqueues. */
+static int downtime_one(struct run *run, bool keep)
+{
+	int err = dt_client_load(&run->source);
+
+	if (err)
+		return dt_say("traffic", err);
+	dt_record_begin(run->rec, keep ? 1 : 0);
+	err = dt_client_stop(&run->source);
+	if (!err)
+		err = dt_client_start(&run->source, true);
+	return err || !keep ? err : sample_add(run, 1);
+}
+
+/* From the source to the destination. */
+static int downtime_two(struct run *run, bool keep)
+{
+	int err = dt_client_load(&run->source);
+
+	if (err)
+		return dt_say("traffic", err);
+	dt_record_begin(run->rec, keep ? 2 : 0);
+	err = dt_client_stop(&run->source);
+	if (!err)
+		err = dt_client_start(&run->dest, false);
+	return err || !keep ? err : sample_add(run, 2);
+}
+
+/* Back to how it was: the destination waits, the source runs on the guest's own rings. */
+static int rewind_run(struct run *run)
+{
+	int err = dt_client_stop(&run->dest);
+
+	if (err)
+		return err;
+	if (run->dest.is_late) {
+		dt_client_close(&run->dest);
+		err = dt_client_open(&run->dest);
+	} else {
+		err = dt_client_map(&run->dest);
+	}
+	return err ? err : dt_client_start(&run->source, false);
+}
+
+static int run_samples(struct run *run)
+{
+	bool few = run->source.kind == DT_OLD || run->dest.is_late;
+	unsigned int n = few ? run->opt->remap_repeat : run->opt->repeat;
+	unsigned int warm = few ? 0 : 2;
+	int err = 0;
+
+	for (unsigned int i = 0; !err && i < n + warm; i++) {
+		err = downtime_one(run, i >= warm);
+		if (!err)
+			err = downtime_two(run, i >= warm);
+		if (!err && i + 1 < n + warm)
+			err = rewind_run(run);
+	}
+	run->result->map_ms = (double)(run->source.map_ns + run->dest.map_ns) / 1e6 / (n + warm);
+	return err;
+}
+
+static const char *const *paths_of(const struct dt_options *opt, enum dt_kind kind,
+				   unsigned int side)
+{
+	static const char *const own[4 * DT_DEVICES_MAX] = {
+		"/dev/vhost-vdpa-0",  "/dev/vhost-vdpa-1",  "/dev/vhost-vdpa-2",
+		"/dev/vhost-vdpa-3",  "/dev/vhost-vdpa-4",  "/dev/vhost-vdpa-5",
+		"/dev/vhost-vdpa-6",  "/dev/vhost-vdpa-7",  "/dev/vhost-vdpa-8",
+		"/dev/vhost-vdpa-9",  "/dev/vhost-vdpa-10", "/dev/vhost-vdpa-11",
+		"/dev/vhost-vdpa-12", "/dev/vhost-vdpa-13", "/dev/vhost-vdpa-14",
+		"/dev/vhost-vdpa-15", "/dev/vhost-vdpa-16", "/dev/vhost-vdpa-17",
+		"/dev/vhost-vdpa-18", "/dev/vhost-vdpa-19", "/dev/vhost-vdpa-20",
+		"/dev/vhost-vdpa-21", "/dev/vhost-vdpa-22", "/dev/vhost-vdpa-23",
+		"/dev/vhost-vdpa-24", "/dev/vhost-vdpa-25", "/dev/vhost-vdpa-26",
+		"/dev/vhost-vdpa-27", "/dev/vhost-vdpa-28", "/dev/vhost-vdpa-29",
+		"/dev/vhost-vdpa-30", "/dev/vhost-vdpa-31",
+	};
+
+	if (opt->nr_paths)
+		return opt->paths + side * opt->set_up.nr_devices;
+	return own + (kind == DT_OLD ? 0 : 2 * opt->set_up.nr_devices) +
+	       side * opt->set_up.nr_devices;
+}
+
+static void client_init(struct run *run, struct dt_client *c, unsigned int side)
+{
+	const struct dt_options *opt = run->opt;
+	enum dt_kind kind = run->result->kind;
+
+	*c = (struct dt_client){
+		.kind = kind,
+		.paths = paths_of(opt, kind, side),
+		.nr_devices = opt->set_up.nr_devices,
+		.nr_pairs = opt->set_up.nr_pairs,
+		.guest = run->guest->view[side],
+		.rom = run->guest->rom,
+		.mapped = run->guest->size,
+		.is_late = side == 1 && run->result->is_late,
+		.rec = run->rec,
+	};
+	for (unsigned int i = 0; i < DT_DEVICES_MAX; i++)
+		c->dev[i].fd = -1;
+}
+
+static int measure(const struct dt_options *opt, const struct guest *guest,
+		   struct dt_result *result, struct dt_record *rec)
+{
+	struct run run = {.opt = opt, .rec = rec, .result = result, .guest = guest};
+	int err;
+
+	rec->kind = result->kind;
+	rec->mapped = result->mapped;
+	rec->downtime = 0;
+	client_init(&run, &run.source, 0);
+	client_init(&run, &run.dest, 1);
+	err = dt_client_open(&run.source);
+	if (!err)
+		err = dt_client_open(&run.dest);
+	if (!err)
+		err = dt_client_start(&run.source, false);
+	if (!err)
+		err = run_samples(&run);
+	dt_client_close(&run.source);
+	dt_client_close(&run.dest);
+	return err;
+}
+
+/* ---- all sizes and clients ---- */
+
+/* What takes long says what it is at: with --json nothing else comes before the end. */
+static void print_progress(const struct dt_result *r)
+{
+	char size[32];
+
+	fprintf(stderr, WORD ": %s, client %s\n", bench_size_text(r->mapped, size, sizeof(size)),
+		dt_kind_names[r->kind]);
+}
+
+/* One client kind at one size, with guest memory that is new if it is to be cold. */
+static int measure_kind(const struct dt_options *opt, struct guest *guest, struct dt_result *result,
+			struct dt_record *rec)
+{
+	int err = 0;
+
+	if (opt->set_up.cold || guest->size != result->mapped) {
+		guest_destroy(guest);
+		*guest = (struct guest){.fd = -1};
+		err = guest_create(guest, result->mapped, opt->set_up.cold);
+	}
+	if (err)
+		return dt_say("guest memory", err);
+	return measure(opt, guest, result, rec);
+}
+
+int dt_measure_all(const struct dt_options *opt, struct dt_result *results, size_t *nr,
+		   struct dt_record *rec)
+{
+	struct guest guest = {.fd = -1};
+	int err = 0;
+
+	for (size_t i = 0; !err && i < opt->sizes.nr; i++)
+		for (int k = 0; !err && k < DT_NR_KINDS; k++) {
+			struct dt_result *r = &results[*nr];
+
+			if (!opt->kinds[k])
+				continue;
+			*r = (struct dt_result){.mapped = opt->sizes.bytes[i],
+						.kind = (enum dt_kind)k};
+			r->is_late = opt->destination == DEST_LATE ||
+				     (opt->destination == DEST_DEFAULT && k == DT_OLD);
+			(*nr)++;
+			if (opt->json)
+				print_progress(r);
+			err = measure_kind(opt, &guest, r, rec);
+			if (!err && !opt->json)
+				dt_result_print(r);
+		}
+	guest_destroy(&guest);
+	return err;
+}
