@@ -37,6 +37,7 @@
 #include "base/compiler.h"
 
 struct statx;
+struct open_how;
 
 /* X(result, name, parameters) */
 #define REAL_FUNCTIONS(X)                                                                          \
@@ -44,6 +45,7 @@ struct statx;
 	X(int, open64, (const char *, int, ...))                                                   \
 	X(int, openat, (int, const char *, int, ...))                                              \
 	X(int, openat64, (int, const char *, int, ...))                                            \
+	X(int, openat2, (int, const char *, const struct open_how *, size_t))                      \
 	X(int, creat, (const char *, mode_t))                                                      \
 	X(int, creat64, (const char *, mode_t))                                                    \
 	X(int, __open_2, (const char *, int))                                                      \
@@ -67,6 +69,8 @@ struct statx;
 	X(ssize_t, readv, (int, const struct iovec *, int))                                        \
 	X(ssize_t, pread, (int, void *, size_t, off_t))                                            \
 	X(ssize_t, pread64, (int, void *, size_t, off64_t))                                        \
+	X(ssize_t, __pread_chk, (int, void *, size_t, off_t, size_t))                              \
+	X(ssize_t, __pread64_chk, (int, void *, size_t, off64_t, size_t))                          \
 	X(ssize_t, preadv, (int, const struct iovec *, int, off_t))                                \
 	X(ssize_t, preadv64, (int, const struct iovec *, int, off64_t))                            \
 	X(ssize_t, preadv2, (int, const struct iovec *, int, off_t, int))                          \
@@ -125,6 +129,7 @@ struct statx;
 	X(ssize_t, __readlinkat_chk, (int, const char *, char *, size_t, size_t))                  \
 	X(char *, realpath, (const char *, char *))                                                \
 	X(char *, __realpath_chk, (const char *, char *, size_t))                                  \
+	X(char *, canonicalize_file_name, (const char *))                                          \
 	X(DIR *, opendir, (const char *))                                                          \
 	X(struct dirent *, readdir, (DIR *))                                                       \
 	X(struct dirent64 *, readdir64, (DIR *))                                                   \
@@ -139,6 +144,12 @@ struct statx;
 	   int (*)(const struct dirent **, const struct dirent **)))                               \
 	X(int, scandir64,                                                                          \
 	  (const char *, struct dirent64 ***, int (*)(const struct dirent64 *),                    \
+	   int (*)(const struct dirent64 **, const struct dirent64 **)))                           \
+	X(int, scandirat,                                                                          \
+	  (int, const char *, struct dirent ***, int (*)(const struct dirent *),                   \
+	   int (*)(const struct dirent **, const struct dirent **)))                               \
+	X(int, scandirat64,                                                                        \
+	  (int, const char *, struct dirent64 ***, int (*)(const struct dirent64 *),               \
 	   int (*)(const struct dirent64 **, const struct dirent64 **)))                           \
 	X(int, glob, (const char *, int, int (*)(const char *, int), glob_t *))                    \
 	X(int, glob64, (const char *, int, int (*)(const char *, int), glob64_t *))                \

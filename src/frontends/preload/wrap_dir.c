@@ -11,8 +11,8 @@
  * (3) A position among the nodes is a number that no file system gives: negative. telldir(3) and
  *     d_off have it, and seekdir(3) takes it, whether the stream has a slot or not.
  * (4) scandir(3), glob(3), ftw(3) and fts(3) read folders inside libc, out of reach. The first is
- *     done here for /dev; the second has a way to bring one's own functions along. The other two do
- *     not show the nodes (docs/preload.md).
+ *     done here, for any folder: "." and a link may lead to /dev as well. The second has a way to
+ *     bring one's own functions along. The other two do not show the nodes (docs/preload.md).
  */
 #include "real.h"
 
@@ -215,7 +215,7 @@ HF_EXPORT void seekdir(DIR *dir, long position)
 	slot->next = (unsigned int)(position - LONG_MIN);
 }
 
-/* ---- scandir: of /dev alone ---- */
+/* ---- scandir: any folder may turn out to be /dev ---- */
 
 typedef int (*select_fn)(const struct dirent64 *entry);
 typedef int (*compare_fn)(const struct dirent64 **one, const struct dirent64 **other);
@@ -227,7 +227,6 @@ struct scan {
 
 static int scan_add(struct scan *scan, const struct dirent64 *entry)
 {
-	size_t len = offsetof(struct dirent64, d_name) + strlen(entry->d_name) + 1;
 	struct dirent64 *copy;
 
 	if (scan->nr == scan->room) {
@@ -239,10 +238,10 @@ static int scan_add(struct scan *scan, const struct dirent64 *entry)
 		scan->list = list;
 		scan->room = room;
 	}
-	copy = malloc(len);
+	copy = malloc(entry->d_reclen);
 	if (!copy)
 		return -ENOMEM;
-	scan->list[scan->nr++] = memcpy(copy, entry, len);
+	scan->list[scan->nr++] = memcpy(copy, entry, entry->d_reclen);
 	return 0;
 }
 
@@ -260,10 +259,38 @@ static int scan_all(struct scan *scan, DIR *dir, select_fn select)
 	return err ? err : -errno;
 }
 
-static int scan_dev(const char *path, struct dirent64 ***list, select_fn select, compare_fn compare)
+/* A node is no folder. @rc: not negative, or libc's errno is set. */
+static bool is_node_after(int dirfd, const char *path, int rc)
+{
+	struct path seen;
+
+	return rc < 0 && path_look_after(dirfd, path, rc, &seen) == PATH_NODE;
+}
+
+/* As libc's opendir(3), of a path that begins in @dirfd. */
+static DIR *open_folder(int dirfd, const char *path)
+{
+	int fd = real()->openat(dirfd, path, O_RDONLY | O_NONBLOCK | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir;
+	int err;
+
+	if (is_node_after(dirfd, path, fd))
+		errno = ENOTDIR;
+	if (fd < 0)
+		return NULL;
+	dir = fdopendir(fd);
+	if (!dir) {
+		err = errno;
+		real()->close(fd);
+		errno = err;
+	}
+	return dir;
+}
+
+/* Closes @dir. NULL stands for an error that errno has. */
+static int scan_folder(DIR *dir, struct dirent64 ***list, select_fn select, compare_fn compare)
 {
 	struct scan scan = {.nr = 0};
-	DIR *dir = opendir(path);
 	int saved = errno;
 	int err;
 
@@ -285,44 +312,41 @@ static int scan_dev(const char *path, struct dirent64 ***list, select_fn select,
 	return (int)scan.nr;
 }
 
-static bool is_dev(const char *path)
-{
-	struct path seen;
-
-	return path_look(AT_FDCWD, path, &seen) == PATH_DEV;
-}
-
-/* A node is no folder. @rc: not negative, or libc's errno is set. */
-static bool is_node_after(const char *path, int rc)
-{
-	struct path seen;
-
-	return rc < 0 && path_look_after(AT_FDCWD, path, rc, &seen) == PATH_NODE;
-}
-
-#define WRAP_SCANDIR(name, type)                                                                   \
-	HF_EXPORT int name(const char *path, struct type ***list,                                  \
-			   int (*select)(const struct type *),                                     \
-			   int (*compare)(const struct type **, const struct type **))             \
+/* A path that cannot be read goes on to libc, which may look at it by itself and die. */
+#define WRAP_SCANDIR(name, from, params, args)                                                     \
+	HF_EXPORT int name params                                                                  \
 	{                                                                                          \
-		int rc;                                                                            \
+		DIR *dir = open_folder(from, path);                                                \
                                                                                                    \
-		if (is_dev(path))                                                                  \
-			return scan_dev(path, (struct dirent64 ***)list, (select_fn)select,        \
-					(compare_fn)compare);                                      \
-		rc = real()->name(path, list, select, compare);                                    \
-		if (is_node_after(path, rc))                                                       \
-			errno = ENOTDIR;                                                           \
-		return rc;                                                                         \
+		if (!dir && errno == EFAULT)                                                       \
+			return real()->name args;                                                  \
+		return scan_folder(dir, (struct dirent64 ***)list, (select_fn)select,              \
+				   (compare_fn)compare);                                           \
 	}
-WRAP_SCANDIR(scandir, dirent)
-WRAP_SCANDIR(scandir64, dirent64)
+WRAP_SCANDIR(scandir, AT_FDCWD,
+	     (const char *path, struct dirent ***list, int (*select)(const struct dirent *),
+	      int (*compare)(const struct dirent **, const struct dirent **)),
+	     (path, list, select, compare))
+WRAP_SCANDIR(scandir64, AT_FDCWD,
+	     (const char *path, struct dirent64 ***list, int (*select)(const struct dirent64 *),
+	      int (*compare)(const struct dirent64 **, const struct dirent64 **)),
+	     (path, list, select, compare))
+WRAP_SCANDIR(scandirat, dirfd,
+	     (int dirfd, const char *path, struct dirent ***list,
+	      int (*select)(const struct dirent *),
+	      int (*compare)(const struct dirent **, const struct dirent **)),
+	     (dirfd, path, list, select, compare))
+WRAP_SCANDIR(scandirat64, dirfd,
+	     (int dirfd, const char *path, struct dirent64 ***list,
+	      int (*select)(const struct dirent64 *),
+	      int (*compare)(const struct dirent64 **, const struct dirent64 **)),
+	     (dirfd, path, list, select, compare))
 
 HF_EXPORT DIR *opendir(const char *path)
 {
 	DIR *dir = real()->opendir(path);
 
-	if (!dir && is_node_after(path, -1))
+	if (!dir && is_node_after(AT_FDCWD, path, -1))
 		errno = ENOTDIR;
 	return dir;
 }

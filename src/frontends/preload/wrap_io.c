@@ -339,12 +339,18 @@ static ssize_t read_ours(const char *name, struct preload_file *file, int fd)
 		return read_ours(shown, file, fd);                                                 \
 	}
 ssize_t __read_chk(int fd, void *buf, size_t len, size_t room);
+ssize_t __pread_chk(int fd, void *buf, size_t len, off_t off, size_t room);
+ssize_t __pread64_chk(int fd, void *buf, size_t len, off64_t off, size_t room);
 
 WRAP_READ(read, "read", (int fd, void *buf, size_t len), (fd, buf, len))
 WRAP_READ(__read_chk, "read", (int fd, void *buf, size_t len, size_t room), (fd, buf, len, room))
 WRAP_READ(readv, "readv", (int fd, const struct iovec *iov, int nr), (fd, iov, nr))
 WRAP_READ(pread, "pread", (int fd, void *buf, size_t len, off_t off), (fd, buf, len, off))
 WRAP_READ(pread64, "pread", (int fd, void *buf, size_t len, off64_t off), (fd, buf, len, off))
+WRAP_READ(__pread_chk, "pread", (int fd, void *buf, size_t len, off_t off, size_t room),
+	  (fd, buf, len, off, room))
+WRAP_READ(__pread64_chk, "pread", (int fd, void *buf, size_t len, off64_t off, size_t room),
+	  (fd, buf, len, off, room))
 WRAP_READ(preadv, "preadv", (int fd, const struct iovec *iov, int nr, off_t off),
 	  (fd, iov, nr, off))
 WRAP_READ(preadv64, "preadv", (int fd, const struct iovec *iov, int nr, off64_t off),

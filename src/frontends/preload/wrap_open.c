@@ -10,9 +10,11 @@
 #include "real.h"
 
 #include <errno.h>
+#include <linux/openat2.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
 
 #include "frontends/preload/call.h"
 #include "frontends/preload/node.h"
@@ -188,6 +190,52 @@ WRAP_OPENAT_2(__openat64_2)
 	}
 WRAP_CREAT(creat)
 WRAP_CREAT(creat64)
+
+/* ---- openat2: in libc since glibc 2.43 ---- */
+
+/* A character device beside the nodes: what the kernel says about opening it, it would say of a
+ * node. */
+#define LIKE      "/dev/null"
+#define LIKE_BARE "null"
+
+int openat2(int dirfd, const char *path, const struct open_how *how, size_t size);
+
+static int real_openat2(int dirfd, const char *path, const struct open_how *how, size_t size)
+{
+	int fd = real()->openat2(dirfd, path, how, size);
+
+	if (fd < 0 && errno == ENOSYS) /* an older libc */
+		fd = (int)syscall(SYS_openat2, dirfd, path, how, size);
+	return fd;
+}
+
+/* The kernel reads and judges @how first, on what is like a node; afterwards @how can be read. An
+ * absolute path that begins in a root folder of the client's choice is no node's. */
+HF_EXPORT int openat2(int dirfd, const char *path, const struct open_how *how, size_t size)
+{
+	const char *stand_in = path;
+	int saved = errno;
+	struct path seen;
+	int fd;
+
+	path_look(dirfd, path, &seen);
+	if (seen.kind != PATH_NODE && seen.kind != PATH_PROC_DEVICES)
+		return real_openat2(dirfd, path, how, size);
+	if (seen.kind == PATH_NODE)
+		stand_in = path[0] == '/' ? LIKE : LIKE_BARE;
+	fd = real_openat2(dirfd, stand_in, how, size);
+	if (fd < 0)
+		return fd;
+	if (path[0] == '/' && (how->resolve & RESOLVE_IN_ROOT)) {
+		real()->close(fd);
+		return real_openat2(dirfd, path, how, size);
+	}
+	if (!is_ours(&seen, (int)how->flags))
+		return fd;
+	real()->close(fd); /* before ours is made, so that the number is the same */
+	errno = saved;
+	return open_seen("openat2", &seen, (int)how->flags);
+}
 
 /* stdio opens below the wrappers, so the one file that is read through it is answered here. */
 static bool fopen_ours(const char *path, const char *mode, FILE **file)

@@ -107,6 +107,14 @@ HF_EXPORT char *realpath(const char *path, char *to)
 	return found ? found : resolve_node(path, to, saved);
 }
 
+HF_EXPORT char *canonicalize_file_name(const char *path)
+{
+	int saved = errno;
+	char *found = real()->canonicalize_file_name(path);
+
+	return found ? found : resolve_node(path, NULL, saved);
+}
+
 char *__realpath_chk(const char *path, char *to, size_t room);
 HF_EXPORT char *__realpath_chk(const char *path, char *to, size_t room)
 {

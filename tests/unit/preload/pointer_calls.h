@@ -22,6 +22,9 @@
 	X(openat, FD_OUT, SAME, AT_CWD, PATH, NUM(O_RDWR))                                         \
 	X(openat, FD_OUT, SAME, NUM(-1), PATH, NUM(O_RDONLY))                                      \
 	X(openat64, FD_OUT, SAME, AT_CWD, PATH, NUM(O_RDWR))                                       \
+	X(openat2, FD_OUT, SAME, AT_CWD, PATH, HOW, NUM(24))                                       \
+	X(openat2, FD_OUT, SAME, AT_CWD, PATH, HOW, NUM(16))                                       \
+	X(openat2, FD_OUT, SAME, NUM(-1), PATH, HOW, NUM(5000))                                    \
 	X(creat, FD_OUT, SAME, PATH, NUM(0600))                                                    \
 	X(creat64, FD_OUT, SAME, PATH, NUM(0600))                                                  \
 	X(__open_2, FD_OUT, SAME, PATH, NUM(O_RDWR))                                               \
@@ -60,6 +63,8 @@
 	X(__read_chk, LONG, FIXED(-EINVAL), FD, READ_ARG, NUM(64))                                 \
 	X(pread, LONG, FIXED(-EINVAL), FD, READ_ARG, NUM(0))                                       \
 	X(pread64, LONG, FIXED(-EINVAL), FD, READ_ARG, NUM(0))                                     \
+	X(__pread_chk, LONG, FIXED(-EINVAL), FD, READ_ARG, NUM(0), NUM(64))                        \
+	X(__pread64_chk, LONG, FIXED(-EINVAL), FD, READ_ARG, NUM(0), NUM(64))                      \
 	X(readv, LONG, FIXED(-EINVAL), FD, VEC, NUM(2))                                            \
 	X(readv, LONG, FIXED(-EINVAL), FD, VEC, NUM(0))                                            \
 	X(preadv, LONG, FIXED(-EINVAL), FD, VEC, NUM(2), NUM(0))                                   \
@@ -132,6 +137,7 @@
 	X(__readlinkat_chk, LONG, SAME, AT_CWD, PATH, OUT(64), NUM(64), NUM(64))                   \
 	X(realpath, STRING_OUT, SAME, PATH, NUM(0))                                                \
 	X(__realpath_chk, STRING, SAME, PATH, ROOM, NUM(4096))                                     \
+	X(canonicalize_file_name, STRING_OUT, SAME, PATH)                                          \
 	X(opendir, DIR_OUT, SAME, PATH)                                                            \
 	X(readdir, STRING, SAME, DIRECTORY)                                                        \
 	X(readdir64, STRING, SAME, DIRECTORY)                                                      \
@@ -143,6 +149,8 @@
 	X(seekdir, VOID, SAME, DIRECTORY, NUM(0))                                                  \
 	X(scandir, INT, SAME, PATH, OUT(8), NUM(0), NUM(0))                                        \
 	X(scandir64, INT, SAME, PATH, OUT(8), NUM(0), NUM(0))                                      \
+	X(scandirat, INT, SAME, AT_CWD, PATH, OUT(8), NUM(0), NUM(0))                              \
+	X(scandirat64, INT, SAME, NUM(-1), PATH, OUT(8), NUM(0), NUM(0))                           \
 	X(glob, INT, SAME, PATH, NUM(0), NUM(0), OUT(72))                                          \
 	X(glob64, INT, SAME, PATH, NUM(0), NUM(0), OUT(72))                                        \
 	X(sigaction, INT, SAME, NUM(SIGUSR1), ACTION, OUT(152))                                    \

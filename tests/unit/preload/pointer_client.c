@@ -20,8 +20,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/openat2.h>
 #include <linux/vhost.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -62,7 +64,7 @@ enum arg_type {
 	ARG_DIR,
 };
 
-enum content { ZEROES, A_MESSAGE, A_LOCK, A_CONFIG, SOME_FEATURES, AN_ATTRIBUTE };
+enum content { ZEROES, A_MESSAGE, A_LOCK, A_CONFIG, SOME_FEATURES, AN_ATTRIBUTE, A_HOW };
 
 struct arg {
 	enum arg_type type;
@@ -123,6 +125,7 @@ struct call {
 #define MESSAGE        {ARG_DATA, 72, A_MESSAGE, false}
 #define LOCK           {ARG_DATA, sizeof(struct flock), A_LOCK, true}
 #define CONFIG         {ARG_DATA, 16, A_CONFIG, true}
+#define HOW            {ARG_DATA, sizeof(struct open_how), A_HOW, false}
 #define FEATURES       {ARG_DATA, 8, SOME_FEATURES, false}
 #define ACTION         {ARG_DATA, sizeof(struct sigaction), ZEROES, false}
 #define ON_SAME        {DEVICE_SAME, 0}
@@ -362,6 +365,7 @@ static void fill(char *bytes, const struct arg *arg)
 	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
 	struct vhost_vdpa_config config = {.off = 0, .len = 8};
 	uint64_t features = 1ULL << 32 | 1ULL << 33;
+	struct open_how how = {.flags = O_RDWR | O_CLOEXEC};
 
 	memset(bytes, 0, PAGE);
 	if (arg->content == A_MESSAGE)
@@ -372,6 +376,8 @@ static void fill(char *bytes, const struct arg *arg)
 		memcpy(bytes, &config, sizeof(config));
 	else if (arg->content == AN_ATTRIBUTE)
 		strcpy(bytes, "user.some-own-name");
+	else if (arg->content == A_HOW)
+		memcpy(bytes, &how, sizeof(how));
 	else if (arg->content == SOME_FEATURES)
 		memcpy(bytes, &features, sizeof(features));
 }
@@ -505,11 +511,31 @@ static void clean_up(void)
 	}
 }
 
+/* glibc has openat2 since 2.43. */
+static long openat2_by_hand(long dirfd, ...)
+{
+	long args[3];
+	va_list ap;
+
+	va_start(ap, dirfd);
+	for (int i = 0; i < 3; i++)
+		args[i] = va_arg(ap, long);
+	va_end(ap);
+	return syscall(SYS_openat2, dirfd, args[0], args[1], args[2]);
+}
+
+/* variadic, because some are: integers and pointers are passed alike */
+static long (*find_call(const char *name))(long, ...)
+{
+	long (*fn)(long, ...) = (long (*)(long, ...))dlsym(RTLD_DEFAULT, name);
+
+	return !fn && strcmp(name, "openat2") == 0 ? openat2_by_hand : fn;
+}
+
 static void run_test(const struct test *test, struct outcome *out)
 {
 	const struct call *call = &calls[test->call];
-	/* variadic, because some are: integers and pointers are passed alike */
-	long (*fn)(long, ...) = (long (*)(long, ...))dlsym(RTLD_DEFAULT, call->name);
+	long (*fn)(long, ...) = find_call(call->name);
 	bool needs_fd = has(call, ARG_FD) || has(call, ARG_STREAM);
 	bool node_open = test->opened && !(needs_fd && test->target == ON_NODE) &&
 			 !(test->target == ON_NODE && call->result == RES_FD_OUT);

@@ -161,6 +161,30 @@ static void preload_list_scandir_and_glob_show_the_node(void **state)
 	globfree(&found);
 }
 
+/* A folder has more than one name. */
+static void preload_list_scandir_shows_the_node_by_any_name_of_dev(void **state)
+{
+	static const char *const names[] = {"/dev", "/dev/.", "/dev/../dev", "//dev"};
+	int dev = open("/dev", O_RDONLY | O_DIRECTORY);
+	struct dirent **list;
+
+	for (size_t i = 0; i <= sizeof(names) / sizeof(names[0]); i++) {
+		int nr = i ? scandirat(-1, names[i - 1], &list, is_ours, alphasort)
+			   : scandirat(dev, ".", &list, is_ours, alphasort);
+
+		assert_int_equal(nr, 2);
+		assert_string_equal(list[1]->d_name, NAME);
+		free(list[0]);
+		free(list[1]);
+		free(list);
+	}
+	assert_int_equal(scandirat(dev, NAME, &list, is_ours, NULL), -1);
+	assert_int_equal(errno, ENOTDIR);
+	assert_int_equal(scandirat(dev, "no-such", &list, is_ours, NULL), -1);
+	assert_int_equal(errno, ENOENT);
+	close(dev);
+}
+
 static void preload_list_more_streams_than_slots_come_to_their_end(void **state)
 {
 	DIR *dirs[100];
@@ -258,6 +282,7 @@ int main(void)
 		cmocka_unit_test(preload_list_can_be_rewound_and_sought),
 		cmocka_unit_test(preload_list_reentrant_shows_the_node),
 		cmocka_unit_test(preload_list_scandir_and_glob_show_the_node),
+		cmocka_unit_test(preload_list_scandir_shows_the_node_by_any_name_of_dev),
 		cmocka_unit_test(preload_list_more_streams_than_slots_come_to_their_end),
 		cmocka_unit_test(preload_name_relative_to_dev_is_the_node),
 		cmocka_unit_test(preload_path_questions_have_a_character_devices_answers),

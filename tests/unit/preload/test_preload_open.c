@@ -3,6 +3,8 @@
  * write. */
 #include "client.h"
 
+#include <dlfcn.h>
+#include <linux/openat2.h>
 #include <sys/epoll.h>
 #include <sys/sysmacros.h>
 
@@ -199,6 +201,43 @@ static void preload_open_flags_are_honoured(void **state)
 }
 
 /* [1-1] */
+/* Older C libraries do not have the call, so it is looked up. */
+static int by_openat2(int dirfd, const char *path, struct open_how how)
+{
+	int (*fn)(int, const char *, const struct open_how *, size_t) =
+		(int (*)(int, const char *, const struct open_how *, size_t))dlsym(RTLD_DEFAULT,
+										   "openat2");
+
+	assert_non_null(fn);
+	return fn(dirfd, path, &how, sizeof(how));
+}
+
+static void preload_openat2_opens_a_node_and_keeps_the_kernels_rules(void **state)
+{
+	const struct open_how how = {.flags = O_RDWR | O_CLOEXEC};
+	struct open_how beneath = how, in_root = how, wrong = how;
+	int dev = open("/dev", O_RDONLY | O_DIRECTORY);
+	int fd;
+
+	fd = by_openat2(AT_FDCWD, NODE, how);
+	assert_true(fd >= 0);
+	assert_int_equal(get_status(fd), 0);
+	assert_int_equal(fcntl(fd, F_GETFD), FD_CLOEXEC);
+	assert_errno(EBUSY, by_openat2(dev, NODE + 5, how));
+	close(fd);
+	beneath.resolve = RESOLVE_BENEATH;
+	fd = by_openat2(dev, NODE + 5, beneath);
+	assert_true(fd >= 0);
+	assert_int_equal(get_status(fd), 0);
+	close(fd);
+	assert_errno(EXDEV, by_openat2(dev, NODE, beneath));
+	in_root.resolve = RESOLVE_IN_ROOT; /* /dev/dev/vhost-vdpa-0 */
+	assert_errno(ENOENT, by_openat2(dev, NODE, in_root));
+	wrong.mode = 0600;
+	assert_errno(EINVAL, by_openat2(AT_FDCWD, NODE, wrong));
+	close(dev);
+}
+
 static void preload_read_only_node_takes_ioctls_and_no_writes(void **state)
 {
 	void *page = shared_page();
@@ -216,6 +255,10 @@ static void preload_read_only_node_takes_ioctls_and_no_writes(void **state)
 	munmap(page, 4096);
 }
 
+/* What a program calls that is built with _FORTIFY_SOURCE. */
+ssize_t __pread_chk(int fd, void *buf, size_t len, off_t off, size_t room);
+ssize_t __pread64_chk(int fd, void *buf, size_t len, off64_t off, size_t room);
+
 /* [1-1] */
 static void preload_read_is_einval(void **state)
 {
@@ -226,6 +269,8 @@ static void preload_read_is_einval(void **state)
 	assert_errno(EINVAL, read(fd, buf, sizeof(buf)));
 	assert_errno(EINVAL, readv(fd, &iov, 1));
 	assert_errno(EINVAL, pread(fd, buf, sizeof(buf), 0));
+	assert_errno(EINVAL, __pread_chk(fd, buf, sizeof(buf), 0, sizeof(buf)));
+	assert_errno(EINVAL, __pread64_chk(fd, buf, sizeof(buf), 0, sizeof(buf)));
 	close(fd);
 	fd = open(NODE, O_WRONLY);
 	assert_true(fd >= 0);
@@ -304,6 +349,7 @@ int main(void)
 		cmocka_unit_test(preload_access_reads_and_writes_but_does_not_execute),
 		cmocka_unit_test(preload_open_twice_is_ebusy),
 		cmocka_unit_test(preload_open_flags_are_honoured),
+		cmocka_unit_test(preload_openat2_opens_a_node_and_keeps_the_kernels_rules),
 		cmocka_unit_test(preload_read_only_node_takes_ioctls_and_no_writes),
 		cmocka_unit_test(preload_read_is_einval),
 		cmocka_unit_test(preload_poll_is_always_ready_and_epoll_refused),
