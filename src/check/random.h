@@ -245,7 +245,7 @@ int random_idle_wait(void);
 
 /* ---- running (random_run.c) ---- */
 
-/** Deep states that a sequence can reach; names in random_state_names[]. */
+/** Deep states that a sequence can reach; names in random_state_names[] (random_world.c). */
 enum random_state {
 	REACH_RUNNING,      /* DRIVER_OK with rings */
 	REACH_DMA_MAPPED,   /* the device wrote through a mapping */
@@ -298,7 +298,7 @@ void random_run_fini(void);
 void random_run(const struct random_program *program, FILE *to, struct random_stats *stats,
 		struct random_progress *progress);
 
-/* ---- the command (random.c) ---- */
+/* ---- the command (random_check.c) ---- */
 
 struct random_options {
 	const char *random; /* SEED[:COUNT], or NULL */

@@ -6,60 +6,15 @@
  * on request. The exit status is 0 if everything passed, 1 if a check failed, 2 if the suite could
  * not run at all.
  */
-#include "check/check.h"
-#include "check/random.h"
+#include "cli/check_suite.h"
 #include "cli/cli.h"
 #include "cli/devices.h"
 
-#include <fnmatch.h>
+#include <errno.h>
 #include <getopt.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/wait.h>
-
-#include "base/fd.h"
-
-enum { SECTIONS = 13, CHECK_NODES_MAX = 16 };
-
-/* So many checks in a row without an end: the device hangs, and will not do better. */
-enum { HANGS_MAX = 3 };
-
-static const char *const section_names[SECTIONS] = {
-	[1] = "character device and ioctls",
-	[2] = "IOTLB protocol",
-	[3] = "address spaces and groups",
-	[4] = "open, release, reset",
-	[5] = "backend features",
-	[6] = "suspend, resume, kicks",
-	[7] = "network and block devices",
-};
-
-struct tally {
-	unsigned ok, failed, skipped;
-};
-
-struct check_options {
-	const char *match;
-	const char *junit;
-	const char *specs[CHECK_NODES_MAX]; /* devices of our own, nodes 0.. */
-	size_t nr_specs;
-	int deadline_ms;
-	bool list;
-	bool overwrite;
-	int strict;                  /* -1: by what the device is */
-	int mapping, memory, compat; /* -1: probe */
-	struct random_options random;
-};
-
-/* Memory that a check's child fills. */
-struct shared {
-	struct check_result res;
-	struct check_device dev;
-};
-
-static struct shared *shared;
-static struct check_device *probe_target;
 
 static void usage(FILE *to)
 {
@@ -118,281 +73,6 @@ static int parse_hints(struct check_options *opts, char *text)
 	for (char *w = strtok_r(text, " ,", &save); w && !rc; w = strtok_r(NULL, " ,", &save))
 		rc = parse_hint(opts, w);
 	return rc;
-}
-
-static void list_checks(const struct check_options *opts)
-{
-	for (size_t s = 0; s < check_nr_sets; s++)
-		for (size_t i = 0; i < check_sets[s]->nr; i++) {
-			const struct check *c = &check_sets[s]->rows[i];
-
-			if (!opts->match || !fnmatch(opts->match, c->name, 0))
-				printf("%s [%s]\n", c->name, c->clause);
-		}
-}
-
-static void probe_static(struct check_ctx *t)
-{
-	check_probe(t, probe_target);
-}
-
-static void restore(struct check_ctx *t)
-{
-	check_restore(t);
-}
-
-static void probe_latency(struct check_ctx *t)
-{
-	check_probe_latency(t, probe_target);
-}
-
-static void probe_behaviour(struct check_ctx *t)
-{
-	check_probe_behaviour(t, probe_target);
-}
-
-/* Runs a check; one that could not speak for itself gets its text here. */
-static int run_check(const struct check_device *dev, const struct check *c)
-{
-	struct check_result *res = &shared->res;
-	int rc = check_run(dev, c, res);
-
-	if (res->outcome == CHECK_DIED)
-		snprintf(res->text, sizeof(res->text), "ended with wait status %#x",
-			 (unsigned)res->status);
-	if (res->outcome == CHECK_TIMED_OUT)
-		snprintf(res->text, sizeof(res->text), "no end after %u ms", res->ms);
-	return rc;
-}
-
-static int run_probe(struct check_device *dev, void (*fn)(struct check_ctx *t), long which)
-{
-	const struct check probe = {.name = "probe", .clause = "1-1", .fn = fn, .a = which};
-
-	shared->dev = *dev;
-	probe_target = &shared->dev;
-	if (run_check(dev, &probe) || shared->res.outcome != CHECK_OK) {
-		fprintf(stderr, "holdfast check: cannot probe %s: %s\n", dev->path,
-			shared->res.text);
-		return -EIO;
-	}
-	*dev = shared->dev;
-	return 0;
-}
-
-static int probe(struct check_device *dev, const struct check_options *opts)
-{
-	int rc = run_probe(dev, probe_static, 0);
-	long which;
-
-	if (rc)
-		return rc;
-	if (dev->device_id != VIRTIO_ID_NET && dev->device_id != VIRTIO_ID_BLOCK) {
-		fprintf(stderr,
-			"holdfast check: %s is device type %u; give a network device (1) or a "
-			"block device (2)\n",
-			dev->path, dev->device_id);
-		return -ENOTSUP;
-	}
-	dev->pinned = opts->memory > 0;
-	dev->set_map = opts->mapping == 1;
-	dev->platform = opts->mapping == 2;
-	dev->compat_reset = opts->compat > 0;
-	rc = run_probe(dev, probe_latency, 0);
-	if (!rc && opts->memory < 0)
-		rc = run_probe(dev, probe_behaviour, 1);
-	which = (opts->mapping < 0 ? 2 : 0) | (opts->compat < 0 ? 4 : 0);
-	if (!rc && which)
-		rc = run_probe(dev, probe_behaviour, which);
-	return rc;
-}
-
-static void xml_escape(FILE *f, const char *s)
-{
-	for (; *s; s++) {
-		if (*s == '<')
-			fputs("&lt;", f);
-		else if (*s == '>')
-			fputs("&gt;", f);
-		else if (*s == '&')
-			fputs("&amp;", f);
-		else if (*s == '"')
-			fputs("&quot;", f);
-		else
-			fputc((unsigned char)*s < 32 ? ' ' : *s, f);
-	}
-}
-
-static void junit_case(FILE *f, const struct check *c, const struct check_result *res)
-{
-	int section = atoi(c->clause);
-
-	fprintf(f, "  <testcase classname=\"%d\" name=\"%s\" time=\"%u.%03u\">", section, c->name,
-		res->ms / 1000, res->ms % 1000);
-	if (res->outcome == CHECK_SKIPPED || res->outcome != CHECK_OK) {
-		fprintf(f, "<%s message=\"", res->outcome == CHECK_SKIPPED ? "skipped" : "failure");
-		xml_escape(f, res->text);
-		fputs("\"/>", f);
-	}
-	fputs("</testcase>\n", f);
-}
-
-/* @node: "NODE:" where there are several, else "" */
-static void tap_line(unsigned nr, const char *node, const struct check *c,
-		     const struct check_result *res)
-{
-	if (res->outcome == CHECK_OK)
-		printf("ok %u - %s%s # [%s]\n", nr, node, c->name, c->clause);
-	else if (res->outcome == CHECK_SKIPPED)
-		printf("ok %u - %s%s # SKIP %s\n", nr, node, c->name, res->text);
-	else
-		printf("not ok %u - %s%s # [%s]\n# %s\n", nr, node, c->name, c->clause, res->text);
-	fflush(stdout);
-}
-
-static void count(struct tally *tally, const struct check *c, const struct check_result *res)
-{
-	int section = atoi(c->clause);
-	struct tally *at = &tally[section < SECTIONS ? section : 0];
-
-	if (res->outcome == CHECK_OK)
-		at->ok++;
-	else if (res->outcome == CHECK_SKIPPED)
-		at->skipped++;
-	else
-		at->failed++;
-}
-
-static const char *mapping_word(const struct check_device *dev)
-{
-	return dev->set_map ? "set_map" : dev->platform ? "platform" : "dma_map";
-}
-
-static unsigned summary(const struct check_device *dev, const struct tally *tally)
-{
-	struct tally all = {0};
-
-	printf("#\n# %s: %s mode, %s, %s, compat_reset %s, features %#llx, backend %#llx\n",
-	       dev->path, dev->strict ? "strict" : "default", mapping_word(dev),
-	       dev->pinned ? "pinned" : "va", dev->compat_reset ? "on" : "off",
-	       (unsigned long long)dev->features, (unsigned long long)dev->backend);
-	printf("# %-34s %6s %6s %6s\n", "section", "ok", "failed", "skip");
-	for (unsigned i = 0; i < SECTIONS; i++) {
-		if (tally[i].ok + tally[i].failed + tally[i].skipped)
-			printf("# %2u %-31s %6u %6u %6u\n", i,
-			       section_names[i] ? section_names[i] : "", tally[i].ok,
-			       tally[i].failed, tally[i].skipped);
-		all.ok += tally[i].ok;
-		all.failed += tally[i].failed;
-		all.skipped += tally[i].skipped;
-	}
-	printf("# %-34s %6u %6u %6u\n", "all", all.ok, all.failed, all.skipped);
-	return all.failed;
-}
-
-static bool selected(const struct check_options *opts, const struct check *c)
-{
-	return !opts->match || !fnmatch(opts->match, c->name, 0);
-}
-
-static unsigned count_selected(const struct check_options *opts)
-{
-	unsigned nr = 0;
-
-	for (size_t s = 0; s < check_nr_sets; s++)
-		for (size_t i = 0; i < check_sets[s]->nr; i++)
-			nr += selected(opts, &check_sets[s]->rows[i]);
-	return nr;
-}
-
-static int run_row(const struct check_device *dev, const struct check *c, unsigned needs)
-{
-	const char *missing = check_missing(dev, c->needs | needs);
-
-	if (!missing)
-		return run_check(dev, c);
-	shared->res = (struct check_result){.outcome = CHECK_SKIPPED};
-	snprintf(shared->res.text, sizeof(shared->res.text), "%s", missing);
-	return 0;
-}
-
-/* The suite on its way over all nodes. */
-struct progress {
-	unsigned nr;    /* checks done */
-	unsigned hangs; /* in a row */
-	FILE *junit;
-	bool several; /* nodes */
-};
-
-/* Runs and reports one check. Return: why the suite cannot go on, or NULL. */
-static const char *run_and_report(const struct check_device *dev, const struct check *c,
-				  unsigned needs, struct tally *tally, struct progress *at)
-{
-	char node[64] = "";
-	int rc = run_row(dev, c, needs);
-
-	if (rc == -EINTR)
-		return "interrupted";
-	if (at->several)
-		snprintf(node, sizeof(node), "%.60s:", basename(dev->path));
-	tap_line(++at->nr, node, c, &shared->res);
-	count(tally, c, &shared->res);
-	if (at->junit)
-		junit_case(at->junit, c, &shared->res);
-	at->hangs = shared->res.outcome == CHECK_TIMED_OUT ? at->hangs + 1 : 0;
-	if (rc)
-		return "the device holds its client";
-	return at->hangs >= HANGS_MAX ? "the device hangs" : NULL;
-}
-
-/* Whatever became of the checks, the device gets back what they changed and a close does not. */
-static int give_back(const struct check_device *dev)
-{
-	const struct check last = {.name = "restore", .clause = "4-4", .fn = restore};
-
-	if (run_check(dev, &last) != -EBUSY && shared->res.outcome == CHECK_OK)
-		return 0;
-	fprintf(stderr, "holdfast check: cannot give %s its address back: %s\n", dev->path,
-		shared->res.text);
-	return 2;
-}
-
-static int run_node(const struct check_device *dev, const struct check_options *opts,
-		    struct progress *at)
-{
-	struct tally tally[SECTIONS] = {0};
-	const char *stop = NULL;
-	int status;
-
-	for (size_t s = 0; s < check_nr_sets && !stop; s++)
-		for (size_t i = 0; i < check_sets[s]->nr && !stop; i++) {
-			const struct check *c = &check_sets[s]->rows[i];
-
-			if (!selected(opts, c))
-				continue;
-			stop = run_and_report(dev, c, check_sets[s]->needs, tally, at);
-			if (stop)
-				printf("Bail out! %s: %s: %s\n", dev->path, c->name, stop);
-		}
-	status = give_back(dev);
-	if (stop || status)
-		return 2;
-	return summary(dev, tally) ? 1 : 0;
-}
-
-static int run_all(const struct check_device *devs, size_t nr, const struct check_options *opts,
-		   FILE *junit)
-{
-	struct progress at = {.junit = junit, .several = nr > 1};
-	int status = 0;
-
-	printf("TAP version 13\n1..%u\n", (unsigned)nr * count_selected(opts));
-	for (size_t i = 0; i < nr && status < 2; i++) {
-		int rc = run_node(&devs[i], opts, &at);
-
-		status = rc > status ? rc : status;
-	}
-	return status;
 }
 
 static int parse_deadline(struct check_options *opts, const char *text)
@@ -481,48 +161,6 @@ static int parse(int argc, char **argv, struct check_options *opts)
 	return 0;
 }
 
-static void junit_failed(const char *path, int err)
-{
-	fprintf(stderr, "holdfast check: cannot write %s: %s\n", path, strerror(err));
-}
-
-static int open_junit(const char *path, FILE **file)
-{
-	int fd = fd_open_output(path, 0666);
-
-	*file = fd < 0 ? NULL : fdopen(fd, "w");
-	if (!*file) {
-		junit_failed(path, fd < 0 ? -fd : errno);
-		fd_close(&fd);
-		return -EIO;
-	}
-	fputs("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuite name=\"vhost-vdpa\">\n",
-	      *file);
-	return 0;
-}
-
-static int check_nodes(struct check_device *devs, size_t nr, const struct check_options *opts)
-{
-	FILE *junit = NULL;
-	int status = 0, failed;
-
-	if (opts->junit && open_junit(opts->junit, &junit))
-		return 2;
-	for (size_t i = 0; i < nr && !status; i++)
-		status = probe(&devs[i], opts) ? 2 : 0;
-	if (!status)
-		status = run_all(devs, nr, opts, junit);
-	if (junit) {
-		fputs("</testsuite>\n", junit);
-		failed = ferror(junit);
-		if (fclose(junit) || failed) {
-			junit_failed(opts->junit, failed ? EIO : errno);
-			status = 2;
-		}
-	}
-	return status;
-}
-
 /* Of a kernel's node nothing is known but that a kernel has it. */
 static bool is_strict(const char *spec)
 {
@@ -587,7 +225,7 @@ int cmd_check(int argc, char **argv)
 	if (rc)
 		return rc > 0 ? 0 : 2;
 	if (opts.list) {
-		list_checks(&opts);
+		check_suite_list(&opts);
 		return 0;
 	}
 	if ((optind == argc) == !opts.nr_specs || argc - optind > CHECK_NODES_MAX) {
@@ -597,14 +235,10 @@ int cmd_check(int argc, char **argv)
 	nr = choose_devices(devs, &opts, argc - optind, argv + optind);
 	if (!nr)
 		return 2;
-	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
-		      0);
-	if (shared == MAP_FAILED) {
-		fprintf(stderr, "holdfast check: no memory: %s\n", strerror(errno));
+	if (check_suite_init())
 		return 2;
-	}
 	if (opts.random.random || opts.random.replay)
-		return probe(&devs[0], &opts) ? 2 : random_check(&devs[0], &opts.random);
+		return check_suite_random(&devs[0], &opts);
 	check_catch_signals();
-	return check_nodes(devs, nr, &opts);
+	return check_suite_run(devs, nr, &opts);
 }

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * `holdfast dev` and `holdfast mgmtdev`: iproute2's `vdpa` for the devices of running programs. A
- * command's words become one request (docs/management.md); what comes back is printed as it is for
- * -j, or as iproute2 prints it for people. A table knows the words, which may be cut short as
- * iproute2 lets them be.
+ * command's words become one request (dev_words.c); what comes back is printed as it is for -j, or
+ * as iproute2 prints it for people.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -14,214 +13,15 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "cli/dev_words.h"
 #include "cli/instances.h"
 #include "cli/parents.h"
 #include "mgmt/mgmt.h"
-
-#define DEV_USAGE                                                                                  \
-	"usage: holdfast dev [OPTION...] show [DEV]\n"                                             \
-	"       holdfast dev [OPTION...] add name NAME mgmtdev MGMTDEV [KEY VALUE]...\n"           \
-	"       holdfast dev [OPTION...] del DEV\n"                                                \
-	"       holdfast dev [OPTION...] set name DEV mac MAC\n"                                   \
-	"       holdfast dev [OPTION...] config show [DEV]\n"                                      \
-	"       holdfast dev [OPTION...] vstats show DEV qidx INDEX\n"
-#define MGMTDEV_USAGE "usage: holdfast mgmtdev [OPTION...] show [MGMTDEV]\n"
 
 struct options {
 	struct instance_choice choice;
 	bool json, pretty, help;
 };
-
-/* What a command's words say. */
-struct wanted {
-	json_t *request;
-	const char *key; /* of the result to print, or NULL: nothing but with -j */
-	bool change;
-	bool local; /* can be answered without any program */
-};
-
-/* Return: 0 or exit status, the error was printed */
-typedef int (*words_fn)(const char *who, int argc, char **argv, struct wanted *wanted);
-
-struct word {
-	const char *word;
-	words_fn fn;
-};
-
-/* ---- words ---- */
-
-static int usage(const char *who, const char *what, const char *word)
-{
-	fprintf(stderr, "%s: %s%s%s%s; see %s --help\n", who, what, word ? " '" : "",
-		word ? word : "", word ? "'" : "", who);
-	return CLI_EXIT_USAGE;
-}
-
-static bool is_short_for(const char *word, const char *full)
-{
-	return *word && strncmp(word, full, strlen(word)) == 0;
-}
-
-static int dispatch(const char *who, const struct word *table, size_t nr, int argc, char **argv,
-		    struct wanted *wanted)
-{
-	if (argc == 0)
-		return table[0].fn(who, 0, argv, wanted);
-	for (size_t i = 0; i < nr; i++)
-		if (is_short_for(argv[0], table[i].word))
-			return table[i].fn(who, argc - 1, argv + 1, wanted);
-	return usage(who, "unknown command", argv[0]);
-}
-
-static int want(const char *who, struct wanted *wanted, const char *command, const char *key,
-		const char *member, const char *value)
-{
-	wanted->key = key;
-	wanted->request = value ? json_pack("{s:s, s:s}", "command", command, member, value)
-				: json_pack("{s:s}", "command", command);
-	if (wanted->request)
-		return 0;
-	return usage(who, value ? "not text in UTF-8:" : "no memory", value);
-}
-
-static int words_show(const char *who, int argc, char **argv, struct wanted *wanted)
-{
-	if (argc > 1)
-		return usage(who, "one word too many:", argv[1]);
-	return want(who, wanted, "dev show", "dev", "dev", argc ? argv[0] : NULL);
-}
-
-/* iproute2's own keys, which may be cut short, in the order in which it compares them. */
-static const char *full_key(const char *word)
-{
-	static const char *const keys[] = {"mgmtdev", "name",    "mac",
-					   "mtu",     "max_vqp", "device_features"};
-
-	for (size_t i = 0; i < ARRAY_LEN(keys); i++)
-		if (is_short_for(word, keys[i]))
-			return keys[i];
-	return word;
-}
-
-static int words_add(const char *who, int argc, char **argv, struct wanted *wanted)
-{
-	size_t len = 1;
-	char *spec, *p;
-	int rc;
-
-	for (int i = 0; i < argc; i++)
-		len += strlen(i % 2 ? argv[i] : full_key(argv[i])) + 1;
-	spec = malloc(len);
-	if (!spec)
-		return usage(who, "no memory", NULL);
-	p = spec;
-	*p = '\0';
-	for (int i = 0; i < argc; i++)
-		p = stpcpy(stpcpy(p, i % 2 ? argv[i] : full_key(argv[i])), " ");
-	wanted->change = true;
-	rc = want(who, wanted, "dev add", NULL, "spec", spec);
-	free(spec);
-	return rc;
-}
-
-static int words_del(const char *who, int argc, char **argv, struct wanted *wanted)
-{
-	if (argc != 1)
-		return usage(who, argc ? "one word too many:" : "no DEV to delete",
-			     argc ? argv[1] : NULL);
-	wanted->change = true;
-	return want(who, wanted, "dev del", NULL, "dev", argv[0]);
-}
-
-static int words_set(const char *who, int argc, char **argv, struct wanted *wanted)
-{
-	int rc;
-
-	if (argc > 0 && is_short_for(argv[0], "name")) {
-		argc--;
-		argv++;
-	}
-	if (argc == 0)
-		return usage(who, "no DEV to set", NULL);
-	wanted->change = true;
-	rc = want(who, wanted, "dev set", NULL, "dev", argv[0]);
-	if (rc || argc == 1)
-		return rc;
-	if (argc != 3 || !is_short_for(argv[1], "mac"))
-		return usage(who, "what can be set is 'mac MAC', not", argv[1]);
-	if (json_object_set_new(wanted->request, "mac", json_string(argv[2])))
-		return usage(who, "not text in UTF-8:", argv[2]);
-	return 0;
-}
-
-static int words_config_show(const char *who, int argc, char **argv, struct wanted *wanted)
-{
-	if (argc > 1)
-		return usage(who, "one word too many:", argv[1]);
-	return want(who, wanted, "dev config show", "config", "dev", argc ? argv[0] : NULL);
-}
-
-static int words_vstats_show(const char *who, int argc, char **argv, struct wanted *wanted)
-{
-	unsigned long long qidx;
-	char *end;
-	int rc;
-
-	if (argc == 0)
-		return usage(who, "no DEV to show counters of", NULL);
-	rc = want(who, wanted, "dev vstats show", "vstats", "dev", argv[0]);
-	if (rc || argc == 1)
-		return rc; /* the index is missed by who answers, [9-3] */
-	if (argc != 3 || !is_short_for(argv[1], "qidx"))
-		return usage(who, "what follows DEV is 'qidx INDEX', not", argv[1]);
-	errno = 0;
-	qidx = strtoull(argv[2], &end, 0);
-	if (argv[2][0] < '0' || argv[2][0] > '9' || *end || errno || qidx > INT64_MAX)
-		return usage(who, "qidx is a number, not", argv[2]);
-	if (json_object_set_new(wanted->request, "qidx", json_integer((json_int_t)qidx)))
-		return usage(who, "no memory", NULL);
-	return 0;
-}
-
-static int words_help(const char *who, int argc, char **argv, struct wanted *wanted)
-{
-	(void)argc;
-	(void)argv;
-	(void)wanted;
-	fputs(strcmp(who, "holdfast dev") == 0 ? DEV_USAGE : MGMTDEV_USAGE, stdout);
-	return 0;
-}
-
-static int words_config(const char *who, int argc, char **argv, struct wanted *wanted)
-{
-	static const struct word table[] = {{"show", words_config_show}, {"help", words_help}};
-
-	return dispatch(who, table, ARRAY_LEN(table), argc, argv, wanted);
-}
-
-static int words_vstats(const char *who, int argc, char **argv, struct wanted *wanted)
-{
-	static const struct word table[] = {{"show", words_vstats_show}, {"help", words_help}};
-
-	return dispatch(who, table, ARRAY_LEN(table), argc, argv, wanted);
-}
-
-static int words_mgmtdev_show(const char *who, int argc, char **argv, struct wanted *wanted)
-{
-	if (argc > 1)
-		return usage(who, "one word too many:", argv[1]);
-	wanted->local = true;
-	return want(who, wanted, "mgmtdev show", "mgmtdev", "mgmtdev", argc ? argv[0] : NULL);
-}
-
-/* The first is meant where there is no word. */
-static const struct word dev_words[] = {
-	{"show", words_show}, {"help", words_help},     {"list", words_show},
-	{"add", words_add},   {"del", words_del},       {"config", words_config},
-	{"set", words_set},   {"vstats", words_vstats},
-};
-static const struct word mgmtdev_words[] = {
-	{"show", words_mgmtdev_show}, {"help", words_help}, {"list", words_mgmtdev_show}};
 
 /* ---- printing ---- */
 
@@ -287,7 +87,7 @@ static void print_json(const json_t *value, bool pretty)
 
 /* ---- asking ---- */
 
-static int ask_here(const struct options *o, const struct wanted *wanted, json_t **result)
+static int ask_here(const struct options *o, const struct dev_wanted *wanted, json_t **result)
 {
 	const struct mgmt_env env = {.parents = cli_parents.devs, .nr_parents = cli_parents.nr};
 	char *line = json_dumps(wanted->request, JSON_COMPACT);
@@ -300,7 +100,7 @@ static int ask_here(const struct options *o, const struct wanted *wanted, json_t
 }
 
 /* Several programs, and no choice: who each answer is from is said, too. */
-static int ask_all(const struct options *o, const struct wanted *wanted, struct instances *all)
+static int ask_all(const struct options *o, const struct dev_wanted *wanted, struct instances *all)
 {
 	json_t *list = json_array();
 	int rc = 0;
@@ -327,7 +127,7 @@ static int ask_all(const struct options *o, const struct wanted *wanted, struct 
 	return rc;
 }
 
-static int ask(struct options *o, const struct wanted *wanted)
+static int ask(struct options *o, const struct dev_wanted *wanted)
 {
 	bool chosen = o->choice.control || o->choice.pid;
 	struct instances all;
@@ -368,7 +168,8 @@ static int take_pid(struct options *o)
 	long pid = strtol(optarg, &end, 10);
 
 	if (*end || pid < 1 || pid > INT32_MAX)
-		return usage(o->choice.who, "--pid is the number of a process, not", optarg);
+		return dev_wrong_use(o->choice.who, "--pid is the number of a process, not",
+				     optarg);
 	o->choice.pid = (pid_t)pid;
 	return 0;
 }
@@ -391,13 +192,14 @@ static int take_option(struct options *o, int c, char **argv)
 	case 'i':
 		return take_pid(o);
 	}
-	return usage(o->choice.who, c == ':' ? "no value for" : "unknown option", argv[optind - 1]);
+	return dev_wrong_use(o->choice.who, c == ':' ? "no value for" : "unknown option",
+			     argv[optind - 1]);
 }
 
-static int command(const char *who, const struct word *table, size_t nr, int argc, char **argv)
+static int command(const char *who, dev_words_fn read, int argc, char **argv)
 {
 	struct options o = {.choice.who = who};
-	struct wanted wanted = {0};
+	struct dev_wanted wanted = {0};
 	int rc = 0;
 	int c;
 
@@ -406,7 +208,7 @@ static int command(const char *who, const struct word *table, size_t nr, int arg
 	while (!rc && (c = getopt_long(argc, argv, ":jph", long_options, NULL)) != -1)
 		rc = take_option(&o, c, argv);
 	if (!rc && o.help) {
-		rc = words_help(who, 0, NULL, NULL);
+		dev_words_help(who);
 		printf("\n"
 		       "  -j, --json       JSON, as iproute2's vdpa prints it\n"
 		       "  -p, --pretty     the same on many lines, with -j\n"
@@ -414,10 +216,10 @@ static int command(const char *who, const struct word *table, size_t nr, int arg
 		       "      --control PATH\n"
 		       "                   by this socket ('holdfast run --control PATH')\n\n"
 		       "See holdfast-dev(1).\n");
-		return rc;
+		return 0;
 	}
 	if (!rc)
-		rc = dispatch(who, table, nr, argc - optind, argv + optind, &wanted);
+		rc = read(who, argc - optind, argv + optind, &wanted);
 	if (!rc && wanted.request)
 		rc = ask(&o, &wanted);
 	json_decref(wanted.request);
@@ -426,10 +228,10 @@ static int command(const char *who, const struct word *table, size_t nr, int arg
 
 int cmd_dev(int argc, char **argv)
 {
-	return command("holdfast dev", dev_words, ARRAY_LEN(dev_words), argc, argv);
+	return command("holdfast dev", dev_words_read, argc, argv);
 }
 
 int cmd_mgmtdev(int argc, char **argv)
 {
-	return command("holdfast mgmtdev", mgmtdev_words, ARRAY_LEN(mgmtdev_words), argc, argv);
+	return command("holdfast mgmtdev", mgmtdev_words_read, argc, argv);
 }
