@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Keeping nodes filled after removals. All of this is for size and speed only: a node with too few
- * items is still correct, so whatever cannot get memory here is left alone and the removal
- * succeeds.
+ * Keeping nodes filled after removals. This saves memory and time, and no result depends on it: a
+ * node with too few items is still correct. So if there is no memory for a step, the step is left
+ * out, and the removal succeeds.
  */
 #include "iotlb/internal.h"
 

@@ -1,18 +1,24 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * The difference of two versions: one walk over both trees, in address order, that never enters a
- * subtree which stands at the same place in both [G7].
+ * The difference of two versions: one walk over both trees in address order. The walk never enters
+ * a subtree that stands at the same place in both [G7].
  *
  * A cursor stands before an item, which is an entry or a whole subtree. Everything before the two
- * items has been dealt with. If both items are the same subtree, both cursors step over it: sound,
- * because what is equal on both sides contributes nothing. Otherwise the subtree that starts lower
- * is entered, at equal starts the higher one (at equal heights both), so a subtree of one side is
- * still whole when the other side's cursor arrives at its start, whatever the heights of the trees
- * and however nodes were split or joined in between. Only nodes that one tree alone has, and of
- * nodes of greater height those above them, are entered: the cost is that of the changed paths.
+ * items has been dealt with. One step does one of these:
  *
- * An entry of @to is reported when it ends before the next item of @from starts. That makes each
- * removal come before the additions that overlap it, so a parent may apply the changes one by one.
+ * - Both items are the same subtree: both cursors step over it. What is equal on both sides
+ *   contributes nothing.
+ * - The items start at different addresses: the walk enters the subtree that starts lower.
+ * - They start at the same address: the walk enters the higher one. If both have the same height,
+ *   it enters both.
+ *
+ * So when a cursor arrives at the start of a subtree, the other tree's subtree at that place has
+ * not been entered yet, whatever the heights of the trees and however nodes were split or joined.
+ * The walk enters only nodes that one tree alone has, and the nodes above them. So the cost is
+ * that of the changed paths.
+ *
+ * An entry of @to is reported when it ends before the next item of @from starts. So each removal
+ * comes before the additions that overlap it, and a parent may apply the changes one by one.
  */
 #include "iotlb/internal.h"
 

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * The reading side: pure functions over immutable nodes. A lookup descends by the keys, which are
- * exact first addresses, so an address below the first key of the root belongs to no entry and
- * every other descent ends at the last entry that starts at or before the address.
+ * exact first addresses. So an address below the first key of the root belongs to no entry. Every
+ * other descent ends at the last entry that starts at or before the address.
  *
- * Arithmetic: ranges are inclusive; a length is compared as length - 1, so that the entry of all
- * 2^64 bytes needs no special case. Host addresses are computed as integers: the identity region's
- * base is the null pointer.
+ * Arithmetic: ranges are inclusive. A length is compared as length - 1, so the entry of all 2^64
+ * bytes needs no special case. Host addresses are computed as integers, because the identity
+ * region's base is the null pointer.
  */
 #include "iotlb/internal.h"
 

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * The platform IOMMU: what a parent without set_map and dma_map translates with. It starts 1:1; a
- * bus driver that programs mappings attaches, which empties it, and detaches, which makes it 1:1
- * again. Each change is waited out (iotlb_synchronize()), so on return no worker uses the old one;
- * and the parent is told
- * (domain_changed), which may have a ring that waits for a mapping.
+ * The platform's IOMMU: what a parent without set_map and dma_map translates with. The domain
+ * starts 1:1. A bus driver that programs mappings attaches to it, which empties it. Detaching
+ * makes it 1:1 again.
+ *
+ * Each change waits for readers (iotlb_synchronize()). So when a change returns, no worker uses
+ * the old map. Then the parent is told (domain_changed), because one of its rings may be waiting
+ * for a mapping.
  */
 #include <errno.h>
 

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * What a reset does to mappings. There is one table; whoever wants to know whether a mapping
- * survives something reads it here. Guarantees:
+ * What a reset does to mappings. The rules stand in one table. To find out whether a mapping
+ * survives something, read the table. Guarantees:
  *
- * 1. .reset is never asked to touch mappings; .compat_reset is called only where a parent of old
- *    would have dropped them in .reset, and only with a flag ([4-6]).
- * 2. .reset_map is called for an address space only when the bus driver lets that address space go.
+ * 1. .reset is never asked to touch mappings. .compat_reset is called only where an old parent
+ *    would have dropped mappings in .reset, and only with a flag ([4-6]).
+ * 2. .reset_map is called for an address space only when the bus driver lets that address space
+ *    go.
  * 3. A reset of any kind makes the features invalid: the next reader of the config starts over.
  */
 #include "vdpa/reset.h"

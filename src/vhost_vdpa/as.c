@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * Address spaces of one session, and the batch. An address space exists from the first UPDATE or
- * BATCH_BEGIN that names it to the release ([3-1]); an empty one stays.
+ * BATCH_BEGIN that names it until the release ([3-1]). It also exists while it is empty.
  *
- * A batch of a set_map device edits a private root of the client's view: the parent hears of it
- * once, at the end. Devices of the other styles see every edit at once, batch or not ([2-20]); for
- * them a batch is a flag that keeps other address spaces out.
+ * On a set_map device a batch edits a private root of the client's view, and the parent hears of
+ * it once, at the end. Devices of the other styles see every edit at once, in a batch too
+ * ([2-20]). For them a batch is only a flag that keeps other address spaces out.
  */
 #include <errno.h>
 #include <stdlib.h>

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * D10: what a client is told of a ring whose memory it takes away while the device runs. QEMU does
- * so with the rings that it shadows, frees them, and crashes if their call eventfd wakes it
+ * D10: call eventfds of a ring whose memory the client takes away while the device runs. QEMU up
+ * to 7.2 does this to its shadow rings. It frees them, and crashes if their call eventfd wakes it
  * afterwards.
  *
- * 1. When the message that unmaps a used ring is answered, the device uses the ring no more, so it
- *    does not signal its call eventfd any more; what is left in the eventfd is taken out. Nothing
- *    is taken out of an eventfd that also tells of something else: a ring that still runs, or the
- *    configuration. Nor is it for a ring that has not run since the reset.
- * 2. The signal is not lost. If the used ring is mapped again while the device runs, as when a
- *    client moves its memory, it is given again, once and perhaps in vain.
+ * 1. When the message that unmaps a used ring is answered, the device does not use the ring any
+ *    more. So it does not signal the ring's call eventfd, and what was left in the eventfd has
+ *    been taken out. An eventfd is left alone if it also tells of something else: of a ring that
+ *    still runs, or of the configuration. It is also left alone if the ring has not run since the
+ *    reset.
+ * 2. The signal is not lost. If the client maps the used ring again while the device runs, as a
+ *    client does that moves its memory, the device signals once. There may be nothing new then.
  */
 #include <errno.h>
 #include <poll.h>

@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * The dirty log (D2): one bit a page of 4096 bytes of I/O virtual addresses, bit p % 8 of byte p /
- * 8, in the client's memory. The client copies pages while the device runs, takes the bits, and
- * copies again what they name.
+ * 8, in the client's memory. The client copies pages while the device runs. It takes the bits, and
+ * copies again the pages that they name.
  *
- * 1. A bit is set after the page was written (release; pairs with the client's exchange of a word
- *    of the log), so whoever takes the bit copies a page that has the write. It is set even if it
- *    is set already: to look first would need a full fence between the write and the look, which
- *    costs as much.
- * 2. The log's length is never told. A write touches the byte that its bit is in and no other.
- * 3. The log belongs to the client, who takes it away without saying so. It is not touched any more
- *    when SET_FEATURES without LOG_ALL, SET_LOG_BASE of another one, SET_STATUS(0) or close has
- *    returned: each gives the parent another log, or none, and the parent's contract is that the
- *    old one is then out of use.
- * 4. Memory of the log that cannot be written costs the log, not the client: it is given up with a
- *    message. What is lost then is the migration under way.
- * 5. A log is forgotten with LOG_ALL. Where a bit of an old log would go is nobody's guess, so
- *    LOG_ALL without a new SET_LOG_BASE is refused while the device runs.
+ * 1. The device sets a bit after it wrote the page (release; pairs with the client's exchange of a
+ *    word of the log). So whoever takes the bit copies a page that has the write. The device sets
+ *    the bit even if it is set already: looking first would need a full fence between the write
+ *    and the look, which costs as much.
+ * 2. Nobody tells the log's length. A write touches the byte that its bit is in and no other byte.
+ * 3. The log belongs to the client, who takes it away without saying so. The device does not touch
+ *    a log any more when one of these calls has returned: SET_FEATURES without LOG_ALL,
+ *    SET_LOG_BASE of another log, SET_STATUS(0), close. Each of them gives the parent another log,
+ *    or none, and the parent's contract is that the old log is then out of use.
+ * 4. If the log's memory cannot be written, the log is given up with a message, and the client
+ *    lives on. The migration under way is lost.
+ * 5. A log is forgotten with LOG_ALL. Without a new SET_LOG_BASE nobody knows where the bits
+ *    should go. So LOG_ALL without a log is refused while the device runs.
  */
 #include <errno.h>
 #include <stdlib.h>

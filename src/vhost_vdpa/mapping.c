@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Editing what a client has mapped. An UPDATE first finds the client's bytes (pieces.c), then edits
- * the client's view and tells the parent in its style:
+ * Editing what a client has mapped. An UPDATE first finds the client's bytes (pieces.c). Then it
+ * edits the client's view and tells the parent in the parent's style:
  *
- *   set_map   the whole map after each entry; inside a batch nothing until its end ([2-16], [2-19])
- *   dma_map   each entry, batch or not
- *   platform  the device's domain takes the new version, batch or not
+ *   set_map   the whole map after each entry; in a batch once, at its end ([2-16], [2-19])
+ *   dma_map   each entry, in a batch too
+ *   platform  the device's domain takes the new version, in a batch too
  *
  * Guarantees:
  * 1. An UPDATE that fails leaves the client's view, the charge and the parent as they were
- *    ([2-11]). Outside a set_map batch the view is edited in a private root that is dropped, which
+ *    ([2-11]). Outside a set_map batch the edit goes to a private root, and dropping that root
  *    cannot fail.
- * 2. Order of an INVALIDATE: the entries leave the view, their pages leave the account, then the
- *    parent is told, then older versions are waited out and the memory is let go (D8). Strict mode
- *    unpins before the parent is told ([2-18]).
- * 3. The account changes at the message itself in both modes, so that a client at its limit can
+ * 2. An INVALIDATE has this order (D8): the entries leave the view, their pages leave the account,
+ *    the parent is told, older versions are waited out, the memory is let go. In strict mode the
+ *    memory is unpinned before the parent is told ([2-18]).
+ * 3. In both modes the account changes at the message itself. So a client at its limit can
  *    INVALIDATE and UPDATE everything inside one batch.
  */
 #include <errno.h>

@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Eventfds between client and device. All are duplicates of the client's, so that closing its own
- * does not hurt. Guarantees:
+ * Eventfds between client and device. The session works on duplicates, so the client may close its
+ * own descriptors. Guarantees:
  *
- * 1. A kick runs on the parent's own worker for the queue where it has one, else on one worker of
- *    the session. The counter is never read: edges alone count, so the client may share the
- *    eventfd.
- * 2. When SET_VRING_KICK returns, the old eventfd kicks no more (unwatched under the worker's
- *    lock).
- * 3. A call eventfd is closed only after the parent has taken its successor, whose contract is that
- *    the old callback is not running any more.
- * 4. A reset makes the parent forget its callbacks; the client must set them again ([4-8]). Ours
- *    stay allocated until replaced, so nothing dangles in a parent that does not forget.
+ * 1. If the parent has a worker for the queue, a kick runs on that worker. If not, it runs on one
+ *    worker of the session. Nobody reads the eventfd's counter: only its edges count, so the
+ *    client may share the eventfd.
+ * 2. When SET_VRING_KICK returns, the old eventfd kicks no more. It was unwatched under the
+ *    worker's lock.
+ * 3. A call eventfd is closed only after the parent has taken its successor. The parent's contract
+ *    is that the old callback is not running any more then.
+ * 4. A reset makes the parent forget its callbacks, and the client must set them again ([4-8]).
+ *    The session keeps its own notifiers until they are replaced. So nothing dangles in a parent
+ *    that does not forget.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Finding the client's bytes. Two ways, as in the kernel:
+ * Finding the client's bytes. There are two ways, as in the kernel:
  *
- *   pinned  whole pages; iova and client address are rounded down each for itself ([2-8]);
- *           accounted before they are pinned ([2-9]); one piece
- *   va      byte exact, one piece a mapping of the client; nothing is pinned. A hole belongs to the
- *           mapping above it ([2-14]). Strict mode leaves private memory out, without a word to the
- *           client ([2-13]); otherwise it is a piece like any other (D3).
+ *   pinned  Whole pages: iova and client address are rounded down, each for itself ([2-8]).
+ *           The pages are accounted, then pinned ([2-9]). The result is one piece.
+ *   va      Exact to the byte, one piece for each mapping of the client. Nothing is pinned.
+ *           A hole belongs to the mapping above it ([2-14]). Private memory is a piece like
+ *           any other (D3). Strict mode leaves it out and does not tell the client ([2-13]).
  */
 #include <errno.h>
 #include <inttypes.h>

@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * The software IOMMU: one iotlb per address space.
+ * The software IOMMU: one iotlb for each address space.
  *
- * 1. An address space starts as a 1:1 map of all 64 bits and is 1:1 again after a restore ([7-2]).
- *    The first change from outside drops that map; taking the last entry away leaves nothing, not
- *    1:1.
- * 2. A function here that takes translations away returns only after no worker can use them:
- *    workers are RCU readers, and iotlb_synchronize() waits for their current batch. It must be
- *    called without a worker lock, for a worker may be waiting for that very lock while it is
- *    online.
- * 3. set_map shares the tree of the version that it is given, so it costs nothing that grows with
- *    the map.
+ * 1. An address space starts as a 1:1 map of all 64 bits, and is 1:1 again after a restore
+ *    ([7-2]). The first change from outside drops the 1:1 map. Taking the last entry away leaves
+ *    nothing. It does not bring 1:1 back.
+ * 2. A function that takes translations away returns only after no worker can use them. Workers
+ *    are RCU readers, and iotlb_synchronize() waits for their current batch. The caller must hold
+ *    no worker lock, because a worker may be waiting for that very lock while it is online.
+ * 3. set_map shares the tree of the version that it is given. So its cost does not grow with the
+ *    map.
  */
 #include "sim.h"
 

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * The backend that gives each transmitted frame back on the receive queue of the same pair: one
- * copy, from guest buffer to guest buffer, with the rings published once a batch.
+ * The backend that gives each transmitted frame back on the receive queue of the same pair. There
+ * is one copy, from guest buffer to guest buffer, and the rings are published once a batch.
  *
- * The transmit header becomes the receive header, copied and checked on the way: what a driver may
- * send (a partial checksum, a large TCP segment) it gets back only if it said that it takes such
- * frames. Frames that cannot be delivered are dropped; a transmit queue never waits for receive
- * buffers.
+ * The transmit header becomes the receive header, copied and checked on the way. A driver gets
+ * back a partial checksum or a large TCP segment only if it said that it takes such frames. Frames
+ * that cannot be delivered are dropped. A transmit queue never waits for receive buffers.
  *
- * What a frame costs is cache lines that cross from the driver's processor to this one and back. A
+ * A frame's cost is the cache lines that cross from the driver's processor to this one and back. A
  * header of the usual kind is the same each time, and with DPDK's headroom it ends where a line
- * ends: left alone while it is as it should be, its line stays in both caches.
+ * ends. So the card compares the header and leaves it alone if it is right. Then its line stays in
+ * both caches.
  */
 #include <errno.h>
 #include <string.h>

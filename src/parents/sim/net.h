@@ -1,14 +1,21 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * The simulated network card: receive and transmit queue pairs, a control queue, and a backend
- * where the frames go to and come from. net.c answers the core's hooks; net_rx.c and net_tx.c move
- * frames between rings and backends that have an fd; loopback.c moves them from ring to ring;
- * net_ctrl.c takes the control queue's commands; net_filter.c decides what the driver wants to
- * receive; net_strict.c is the kernel's simulator to the letter.
+ * where the frames go to and come from.
  *
- * Owns: the backend, configuration space, filter. Locks: a pair is under its worker's lock.
- * Configuration space and the master copy of the filter are under @lock, a leaf that is never held
- * over an access to client memory; each worker reads its own copy of the filter.
+ *   net.c         answers the core's hooks
+ *   net_rx.c      from a backend with an fd to the receive ring
+ *   net_tx.c      from the transmit ring to a backend with an fd
+ *   loopback.c    from ring to ring
+ *   net_ctrl.c    the control queue's commands
+ *   net_filter.c  what the driver wants to receive
+ *   net_strict.c  the kernel's simulator to the letter
+ *
+ * Owns: the backend, configuration space, filter.
+ *
+ * Locks: a pair is under its worker's lock. Configuration space and the master copy of the filter
+ * are under @lock. @lock is a leaf, and nobody holds it over an access to client memory. Each
+ * worker reads its own copy of the filter.
  */
 #ifndef HOLDFAST_SIM_NET_H
 #define HOLDFAST_SIM_NET_H

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * Which received frames the driver wants. The control queue's worker edits the master copy under
- * the lock and moves its generation on; every worker compares generations before a batch and copies
- * if they differ, so the data path takes no lock and reads no shared line but one.
+ * the lock and increments its generation. Before a batch, every worker compares generations, and
+ * copies if they differ. So the data path takes no lock and reads one shared line.
  *
  * A device starts promiscuous, as VMMs' devices do, until the driver sets a mode.
  *
- * How many queue pairs are in use travels the same way. The command that changes it is answered
- * when all workers go by it, so that a driver with the answer in its hands knows the other pairs to
- * be silent.
+ * The number of queue pairs in use travels the same way. The command that changes the number is
+ * answered when all workers use the new one. So a driver that has the answer knows that the other
+ * pairs are silent.
  */
 #include <linux/if_ether.h>
 #include <string.h>

@@ -2,13 +2,16 @@
 /*
  * From a backend with an fd to the receive ring.
  *
- * 1. A frame is read straight into the guest's buffers, as many as one frame may need, with room of
- *    our own behind them; a frame that runs into that room was too long and is dropped whole.
- * 2. Where the buffers at hand may not do for the largest frame, or are in as many pieces as one
- *    call takes, it is read into our own room and copied. If it then does not fit, it waits there,
- *    the fd is left alone, and the next kick goes on with it.
- * 3. With no buffer at all the fd is not read; the backend's own queue fills and drops. No loop
- *    ever spins on either condition: one waits for the kick, the other for the fd's edge.
+ * 1. A frame is read straight into the guest's buffers, as many as one frame may need, with room
+ *    of our own behind them. A frame that runs into that room was too long, and is dropped whole.
+ * 2. If the popped buffers may be smaller than the largest frame, or already fill the iovec, the
+ *    frame is read into `pair->held` and copied from there. If the frame still does not fit, it
+ *    stays in `pair->held`. Then the worker does not read the fd again until a kick brings more
+ *    buffers.
+ * 3. Without any buffer the worker does not read the fd. The backend's own queue fills and drops
+ *    frames.
+ * 4. No loop spins on either condition: the first one waits for the kick, the second one for the
+ *    fd's edge.
  */
 #include <errno.h>
 #include <string.h>

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * The kernel's network simulator as it is, clauses [7-8] and [7-10]: what is odd here is odd there.
- * Counters count headers too, a transmitted frame is cut to one page, a missing receive buffer
- * costs the frame and ends the pass, and the control queue keeps its last answer over the commands
- * of one pass and forgets a short one.
+ * The kernel's network simulator as it is, clauses [7-8] and [7-10]. What is odd here is odd
+ * there:
+ *
+ * - Counters count headers, too.
+ * - A transmitted frame is cut to one page.
+ * - A missing receive buffer costs the frame and ends the pass.
+ * - The control queue keeps its last answer over the commands of one pass, and forgets a command
+ *   that is too short.
  */
 #include <errno.h>
 #include <string.h>

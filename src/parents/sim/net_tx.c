@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * From the transmit ring to a backend with an fd. A frame that the backend cannot take now is given
- * back to the ring, untouched, and the queue sleeps until the fd is writable. A frame that it
- * refuses is dropped and counted: headers come from the guest, and the backend is who validates
- * them.
+ * From the transmit ring to a backend with an fd. If the backend cannot take a frame now, the
+ * frame goes back to the ring untouched, and the queue sleeps until the fd is writable. If the
+ * backend refuses a frame, the frame is dropped and counted: headers come from the guest, and the
+ * backend validates them.
  */
 #include <errno.h>
 

@@ -3,30 +3,31 @@
  * A virtqueue between what the client has set and the running ring.
  *
  * 1. A ring runs while the queue is ready, the status has DRIVER_OK, and the device is not
- *    suspended; it is started and stopped where one of these changes, nowhere else. It starts with
- *    what the client set last, in whatever order (D11). What the client sets while the ring runs
- *    counts from the next ENABLE or DRIVER_OK on: the ring may be restarted in between, by RESUME
- *    or by a fault, and must come back as it was. Strict mode takes everything from the moment of
- *    ENABLE.
- * 2. Kicks of a queue that does not run are lost ([6-2]). But a suspended device remembers ([6-1]),
- *    and so does a queue that ran and was stopped, until a reset: its driver may be at work all the
- *    while. Strict mode loses the latter. Whether a kick counts is decided by the start, which
- *    drops what came before; a kick decides nothing, so that it cannot fall between two states that
- *    it looks at one after the other.
- * 3. The device asks the driver not to kick while it is busy. A ring that is stopped in that state
- *    owes its driver a look: the start that follows at the same position goes on without a kick.
- * 4. A reset forgets positions; that a client may read them afterwards (D1) is the session's doing.
- *    What is kept here is whether the ring was stopped while it owed its driver a look, and where.
- * 5. The dirty log is about address space 0, which is the guest's memory. What lies in another one
- *    is the client's own affair, but for a device area that the client gave an address to in the
- *    log.
+ *    suspended. It starts and stops where one of these three changes, and nowhere else. It starts
+ *    with what the client set last, in whatever order (D11). What the client sets while the ring
+ *    runs counts from the next ENABLE or DRIVER_OK on. RESUME or a fault may restart the ring
+ *    before that, and the ring must come back as it was. In strict mode everything counts as it
+ *    was at the moment of ENABLE.
+ * 2. Kicks of a queue that does not run are lost ([6-2]), with two exceptions. A suspended device
+ *    remembers them ([6-1]). So does a queue that ran and was stopped, until a reset, because its
+ *    driver may be at work all the while; in strict mode such a kick is lost. The start decides
+ *    whether a kick counts: it drops what came before. The kick itself decides nothing, so it
+ *    cannot fall between two states that it looks at one after the other.
+ * 3. The device asks the driver not to kick while it is busy. So a ring that is stopped in that
+ *    state must look at the ring once when it goes on. The start that follows at the same position
+ *    does this without a kick.
+ * 4. A reset forgets positions. The session lets a client read them afterwards (D1). This file
+ *    keeps whether the ring was stopped before it took that look, and where.
+ * 5. The dirty log is about address space 0, which is the guest's memory. What lies in another
+ *    address space is the client's own. The exception is a device area that has an address in the
+ *    log from the client.
  * 6. Parking. A client that reads the position of a running ring may be about to stop the device:
- *    QEMU up to 7.2 reads all but the last queue pair's before its SET_STATUS(0). So the ring
- *    stands still at that position. But the client may just be curious, and a driver that has no
- *    reason to kick would wait for ever. So kicks are asked for, and a kick, ENABLE, DRIVER_OK or
- *    VDPASIM_PARK_NS, whichever is first, have the ring go on.
- * 7. A queue whose areas were not given since the last reset is inert, whatever else is set: there
- *    is nothing at I/O address 0 that its driver would have meant. Not in strict mode.
+ *    QEMU up to 7.2 reads the positions of all but the last queue pair before its SET_STATUS(0).
+ *    So the ring stands still at that position. But the client may only be curious, and a driver
+ *    that has no reason to kick would wait for ever. So the device asks for kicks, and the ring
+ *    goes on at the first of a kick, ENABLE, DRIVER_OK, or VDPASIM_PARK_NS.
+ * 7. A queue whose areas were not given since the last reset does nothing, whatever else is set.
+ *    Its driver cannot have meant I/O address 0. In strict mode it starts.
  */
 #include "sim.h"
 

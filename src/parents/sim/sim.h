@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * The simulator's core: a vDPA parent in software, whatever its device type. It keeps what a client
- * sets, owns a software IOMMU per address space (iommu.c), the queues and their rings (queue.c),
- * the workers, and answers the parent operations (ops.c). A device type (net, ...) gives a table of
- * hooks.
+ * The simulator's core: a vDPA parent in software, for every device type. It keeps what a client
+ * sets, and owns a software IOMMU for each address space (iommu.c), the queues and their rings
+ * (queue.c) and the workers. It answers the parent operations (ops.c). A device type (net, ...)
+ * gives a table of hooks.
  *
  * Owns: queues, rings, address spaces, workers. Embedded first: the bus's device. The type's own
- * data hangs at @priv and is freed by its destroy hook.
+ * data hangs at @priv, and its destroy hook frees it.
  *
  * Locks: control operations run under the device lock. What a queue's worker touches is under that
- * worker's lock; before the worker exists (it is made when first needed) nobody but control threads
- * is there, and the lock is nothing. The worker lock is a leaf but for the type's own small
- * mutexes.
+ * worker's lock. A worker is made when it is first needed. Before that only control threads are
+ * there, and its lock does nothing. Under a worker lock only the type's own small mutexes are
+ * taken.
  *
- * Invariant: no chain is in flight when a worker's lock is free. A batch pops, completes and
- * publishes, or gives back; so whoever holds the lock may stop a ring and knows its exact position.
+ * Invariant: no chain is in flight when a worker's lock is free. A batch pops, then completes and
+ * publishes or gives back. So whoever holds the lock may stop a ring and knows its exact position.
  */
 #ifndef HOLDFAST_SIM_H
 #define HOLDFAST_SIM_H

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * The backend that is a file or a block device of the host. Data goes straight between the file and
- * the client's memory, through the host's page cache. The file is locked (an OFD lock, which other
- * users of it must ask for too), so that two disks never write to one file; several may read it.
+ * The backend that is a file or a block device of the host. Data goes straight between the file
+ * and the client's memory, through the host's page cache. The backend locks the file (an OFD
+ * lock), so two disks never write to one file. Several disks may read one. Other programs are kept
+ * off only if they ask for the lock, too.
  */
 #include <errno.h>
 #include <fcntl.h>

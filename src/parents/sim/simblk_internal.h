@@ -1,17 +1,24 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * The simulated disk: request queues, each served by one worker, in front of a backend that holds
- * the sectors. simblk.c makes devices; simblk_device.c answers the core's hooks; simblk_request.c
- * takes requests apart and carries them out; simblk_strict.c does so as the kernel's simulator, to
- * the letter; simblk_ram.c and simblk_file.c are the backends.
+ * the sectors.
  *
- * Owns: the backend. Locks: none of its own. A queue is under its worker's lock; workers call the
- * backend at the same time, and whoever writes and reads one sector at once gets what a disk gives:
- * either, or a mixture.
+ *   simblk.c          makes devices
+ *   simblk_device.c   answers the core's hooks
+ *   simblk_request.c  takes requests apart and carries them out
+ *   simblk_strict.c   the same as the kernel's simulator does it, to the letter
+ *   simblk_ram.c, simblk_file.c   the backends
  *
- * A worker stays an online RCU reader during a backend's input and output, however long that takes:
- * the iovecs point into the client's memory, and a grace period that ended meanwhile would give
- * that memory back. Backends never wait for a control thread, so waiting for them cannot deadlock.
+ * Owns: the backend.
+ *
+ * Locks: none of its own. A queue is under its worker's lock. Workers call the backend at the same
+ * time. If one writes a sector while another reads it, the reader gets the old bytes, the new
+ * ones, or a mixture, as from any disk.
+ *
+ * A worker stays an online RCU reader during a backend's input and output, however long that
+ * takes. The iovecs point into the client's memory, and a grace period that ended meanwhile would
+ * give that memory back. Backends never wait for a control thread, so waiting for them cannot
+ * deadlock.
  */
 #ifndef HOLDFAST_SIM_SIMBLK_INTERNAL_H
 #define HOLDFAST_SIM_SIMBLK_INTERNAL_H

@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Requests. One is a header of 16 readable bytes, data, and one writable byte for the status, which
- * is the last of the writable ones; how these lie in descriptors is the driver's business
- * (ANY_LAYOUT).
+ * Requests. A request is a header of 16 readable bytes, data, and a status in the last writable
+ * byte. The driver decides how these lie in descriptors (ANY_LAYOUT).
  *
- * 1. Every request is completed, in order, with an interrupt if the driver wants one; with a status
- *    wherever there is a byte for it, whatever is wrong with the rest. A buffer that is not mapped
- *    is a failed request, not a lost one.
+ * 1. Every request is completed, in order, with an interrupt if the driver wants one. If there is
+ *    a byte for the status, it gets one, whatever is wrong with the rest. A buffer that is not
+ *    mapped makes the request fail; the request is not lost.
  * 2. Header and ranges are copied before they are looked at. Data goes between backend and client
  *    memory without a copy of ours.
- * 3. A batch is bounded in requests and in bytes, for control threads wait for its end.
+ * 3. A batch is bounded in requests and in bytes, because control threads wait for its end.
  */
 #include <endian.h>
 #include <errno.h>

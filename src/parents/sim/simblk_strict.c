@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * The kernel's disk simulator as it is, clauses [7-8], [7-12] and [7-13]: what is odd here is odd
- * there. A request whose header or status cannot be had ends the pass without an interrupt, and the
- * rest of the ring waits for the next kick.
+ * The kernel's disk simulator as it is, clauses [7-8], [7-12] and [7-13]. What is odd here is odd
+ * there.
  *
- * Data is transferred up to the first descriptor that is not mapped. A read that got somewhere
- * before it stopped has moved the place where the status belongs out of reach: as if the status
- * could not be had. So does GET_ID with less room than 20 bytes, which runs over the status.
+ * If the header or the status of a request cannot be read or written, the pass ends without an
+ * interrupt, and the rest of the ring waits for the next kick.
+ *
+ * Data is transferred up to the first descriptor that is not mapped. A read that stopped on its
+ * way leaves no place for the status, so it counts as a request whose status cannot be written. So
+ * does GET_ID with less room than 20 bytes, because the answer runs over the status.
  */
 #include <endian.h>
 #include <linux/virtio_blk.h>

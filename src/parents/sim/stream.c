@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * The backend that is a Unix stream socket: each Ethernet frame behind its length in four
- * big-endian bytes, as QEMU's "stream" netdev and passt speak it. We connect, or listen for one
- * peer at a time.
+ * The backend that is a Unix stream socket. Each Ethernet frame stands behind its length in four
+ * big-endian bytes, as QEMU's "stream" netdev and passt speak it. The backend connects, or listens
+ * for one peer at a time.
  *
- * 1. Nothing blocks: a peer that is not there is tried again by a timer; one that went away is
- *    noticed by the reader, the writer or the socket's hang-up, whichever comes first. Frames sent
- *    meanwhile are dropped.
- * 2. Lengths are kept in step: the rest of a frame that the socket took in part is copied and goes
- *    first. If the client's memory vanishes before it was copied, the connection is cut, for it
- *    cannot be put right.
- * 3. Frames have no header on the wire: the receiver gets one of zeros. There are no offloads.
+ * 1. Nothing blocks. If there is no peer, a timer tries again. If a peer went away, the reader,
+ *    the writer or the socket's hang-up notices it, whichever comes first. Frames sent without a
+ *    peer are dropped.
+ * 2. Lengths stay in step. If the socket takes a part of a frame, the rest is copied and goes out
+ *    first. If the client's memory vanishes before the copy, the connection is cut, because it
+ *    cannot be repaired.
+ * 3. Frames have no header on the wire, so the receiver gets a header of zeros. There are no
+ *    offloads.
  *
  * Everything here runs on worker 0, which has the only queue pair.
  */

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * The backend that is a tap interface of the host. The interface exists beforehand (`ip tuntap
- * add`), so that its owner needs no privilege; each queue pair has a queue of its own. Frames keep
- * their virtio-net header, which is the kernel's own format for checksum and segmentation offload;
- * the kernel checks headers that come from the guest, and a refused frame is a dropped frame.
+ * add`), so its owner needs no privilege. Each queue pair has a queue of its own. Frames keep
+ * their virtio-net header, because that is the kernel's own format for checksum and segmentation
+ * offload. The kernel checks headers that come from the guest. A frame that it refuses is dropped.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * The simulator's workers: made when first needed, so that a process which merely has a device has
- * no thread for it. One poll is: note what was kicked, let every pending queue do one batch, say
- * whether anything is left. The batch runs inside a memory guard; a client that takes its memory
- * away costs the queue that touched it, and the other queues of the worker take up their unfinished
- * chains again.
+ * The simulator's workers. A worker is made when it is first needed, so a process that merely has
+ * a device has no thread for it.
+ *
+ * One poll has three steps: note what was kicked, let every pending queue do one batch, say
+ * whether anything is left. The batch runs inside a memory guard. If a client takes its memory
+ * away, the queue that touched the memory breaks. The other queues of the worker take up their
+ * unfinished chains again.
  */
 #include "sim.h"
 
