@@ -11,6 +11,7 @@ NINJA   = ninja $(if $(V),-v) -C
 .DEFAULT_GOAL := build
 
 help:
+	@echo 'make deps      install what building and testing need'
 	@echo 'make build     $(BUILD)/holdfast and $(BUILD)/libholdfast-preload.so'
 	@echo 'make demo      install what is missing, build, run a QEMU guest on a Holdfast NIC and migrate it'
 	@echo 'make check     install what is missing, build with gcc and clang, run all tests'

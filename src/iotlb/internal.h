@@ -96,10 +96,10 @@ static inline uint8_t slot_perm(const struct slot *s)
 }
 
 /*
- * Number of keys <= @x. Every eighth key decides on a block of seven, which are then counted. The
- * comparisons of each step do not wait for one another and nothing branches on a key: a random
- * address is not predictable. Unused keys are all ones; for an @x that is too, the count is cut to
- * @nr.
+ * Number of keys <= @x. Every eighth key decides on a block of seven keys, which are then counted.
+ * The comparisons of each step do not wait for one another. Nothing branches on a key, because a
+ * random address cannot be predicted. Unused keys are all ones. If @x is all ones too, the count
+ * is cut to @nr.
  */
 static inline unsigned node_search(const struct node *n, uint64_t x)
 {

@@ -20,9 +20,9 @@
 #define CACHE_LINE 64
 
 /*
- * Ask for all of a child at once: a search needs one line after another, each found by the one
- * before, and in a deep tree each would be a wait of its own. Addresses past the end of a smaller
- * node do no harm.
+ * Ask for all of a child at once. A search needs one line after another, and only the line before
+ * says which. In a deep tree each of them would be a wait of its own. Addresses past the end of a
+ * smaller node do no harm.
  */
 static inline void prefetch_child(const struct node *child, unsigned level)
 {

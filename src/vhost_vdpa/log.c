@@ -30,8 +30,9 @@
 #define ADDRESS_LAST 0x7fffffffffffULL /* of a client */
 
 /*
- * These two may fault, and jump from there. ThreadSanitizer's stand-ins for atomics must not be
- * left so: they hold locks of theirs.
+ * These two functions may fault, and leave by a jump. ThreadSanitizer's own versions of atomics
+ * hold locks, and a jump out of them would leave the locks taken. So these functions are not
+ * instrumented.
  */
 #if defined(__has_attribute) && __has_attribute(disable_sanitizer_instrumentation)
 #define MAY_JUMP __attribute__((noinline, disable_sanitizer_instrumentation))

@@ -196,10 +196,11 @@ static int apply(struct vhost_vdpa *s, struct address_space *as, const struct pi
 static void wipe(struct vhost_vdpa *s, struct address_space *as) REQUIRES(s->dev->lock);
 
 /*
- * Strict mode: an UPDATE whose memory the kernel could not take in full has told the parent of the
- * pieces before, and of their end; a set_map parent hears of the whole view even if there were
- * none. So a device that was 1:1 is not any more. What the memory limit forbids has not begun.
- * @pieces: what was found until it failed, and not told
+ * Strict mode: if the kernel could take only a part of an UPDATE's memory, it has told the parent
+ * of the pieces before, and of their end. A set_map parent hears of the whole view, even if there
+ * was no piece. So a device that was 1:1 is not 1:1 any more. If the memory limit forbids the
+ * UPDATE, the kernel has told the parent nothing.
+ * @pieces: what was found before the failure, and was not told
  */
 static void tell_failed(struct vhost_vdpa *s, struct address_space *as, const struct pieces *pieces,
 			int error) REQUIRES(s->dev->lock)

@@ -25,9 +25,8 @@
 #include "vhost_vdpa/session.h"
 
 /*
- * A duplicate of the client's eventfd, or @held again if that is the same file: clients set the
- * same eventfds at every start, and making sure of a new one costs more than all the rest of a
- * reset.
+ * A duplicate of the client's eventfd, or @held again if that is the same file. Clients set the
+ * same eventfds at every start, and making a new duplicate costs more than the rest of a reset.
  * @held: [owned by the caller] the eventfd in use now, or -1
  * Return: fd >= 0; -EBADF; -EINVAL; -EMFILE: the client has no number left for the duplicate
  */

@@ -44,9 +44,9 @@ static int check_addr(const struct vhost_vring_addr *addr)
 }
 
 /*
- * What a ring is made of is settled while the device runs ([1-29], [1-30]). With RING_RESET
- * negotiated, which no kernel offers, a ring that is not enabled may be set up anew: ENABLE 0, NUM,
- * BASE, ADDR, ENABLE 1.
+ * Size, base and addresses of a ring cannot change while the device runs ([1-29], [1-30]). The
+ * exception is RING_RESET, which no kernel offers. If it was negotiated, a ring that is not
+ * enabled may be set up anew: ENABLE 0, NUM, BASE, ADDR, ENABLE 1.
  */
 static bool ring_is_settled(struct vhost_vdpa *s, uint32_t idx) REQUIRES(s->dev->lock)
 {

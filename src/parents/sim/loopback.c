@@ -122,9 +122,10 @@ static inline bool header_has_line(const void *base, size_t hdr_len)
 }
 
 /*
- * The header of a received frame in one buffer. What lies there is read, although the buffer is for
- * writing, and decides on nothing but whether it is written. It is compared in the parts, of 8 and
- * 2 bytes, that one store each has filled: anything else would wait for those stores.
+ * The header of a received frame in one buffer. The buffer is for writing, but the card reads what
+ * lies there. The bytes decide only whether the card writes the header. The comparison uses parts
+ * of 8 and 2 bytes, because one store each has filled these parts: a load of any other size would
+ * wait for those stores.
  */
 static inline void header_put(uint8_t *to, const uint8_t *hdr, bool num_buffers)
 {
@@ -188,9 +189,9 @@ static size_t loop_one(struct simnet_rx *rx, const struct ring_chain *tx)
 }
 
 /*
- * The frames lie in the driver's cache, and the buffers, which the driver read last, as well.
- * Fetched one after the other they would cost more than everything else, so they are asked for some
- * chains ahead.
+ * The frames lie in the driver's cache, and so do the buffers, which the driver read last.
+ * Fetching them one after the other would cost more than everything else. So the card asks for
+ * them some chains ahead.
  */
 static inline void fetch(const struct simnet_rx *rx, const struct ring_chain *tx, unsigned int n,
 			 unsigned int i)

@@ -111,8 +111,8 @@ static void net_reset(struct vdpasim *sim)
 
 /*
  * The first pair is in use until the driver says otherwise. QEMU 7.2 passes the control queue
- * through and repeats nothing when it stops and continues a device: that a ring goes on in its
- * middle is all that says that its pair was in use.
+ * through, and repeats no command when it stops and continues a device. The only sign that a pair
+ * was in use is then a ring that starts in its middle.
  */
 static void pair_goes_on(struct simnet_pair *pair, const struct vdpasim_vq *vq)
 {

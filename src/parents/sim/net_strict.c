@@ -111,8 +111,8 @@ static bool strict_deliver(struct simnet_pair *pair, const struct ring_chain *tx
 }
 
 /*
- * Frames a pass ([7-10]): the delivery that completes so many ends it, and another pass follows,
- * which begins with the control queue, whether there are more frames or not.
+ * Frames a pass ([7-10]). The delivery that completes this many frames ends the pass. Another pass
+ * follows, whether there are more frames or not, and begins with the control queue.
  */
 #define STRICT_PASS 5
 

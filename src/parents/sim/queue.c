@@ -383,7 +383,7 @@ void vdpasim_vq_busy(struct vdpasim_vq *vq)
 }
 
 /*
- * Have the queue looked at when the map changes. A map that came just before has seen nobody wait:
+ * Look at the queue when the map changes. A map that came just before has found nobody waiting, so
  * the caller looks at the ring once more. Pairs with vdpasim_map_changed().
  */
 static void wait_for_map(struct vdpasim_vq *vq)

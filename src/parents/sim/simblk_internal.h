@@ -65,9 +65,10 @@
 struct simblk;
 
 /*
- * Where the sectors are. Offsets and lengths are checked by the caller: multiples of a sector, but
- * for reads and writes of strict mode, and within the disk. All are called by any number of workers
- * at once. Return of all: 0; -EFAULT the client's memory is gone; else an errno, negated
+ * Where the sectors are. The caller checks offsets and lengths: they lie within the disk, and are
+ * multiples of a sector, except for reads and writes in strict mode. Any number of workers may
+ * call these functions at once.
+ * Return of all: 0; -EFAULT the client's memory is gone; else an errno, negated
  */
 struct simblk_backend_ops {
 	const char *name;

@@ -69,9 +69,9 @@ static bool process_pending(struct vdpasim_worker *sw)
 }
 
 /*
- * A load or store of client memory failed in the middle of a batch. It is put down to the ring
- * whose memory it was. If that one was broken before, it cannot have been: then no ring is
- * innocent, or the batch would fault for ever.
+ * A load or store of client memory failed in the middle of a batch. The ring whose memory it was
+ * is broken. If that ring was broken before, it cannot have caused the fault. Then every ring of
+ * the worker is broken, or the batch would fault for ever.
  */
 static void memory_vanished(struct vdpasim_worker *sw, uintptr_t addr)
 {
