@@ -292,6 +292,16 @@ void check_kit_attach(struct check_ctx *t, int fd, struct check_kit *kit);
 /** check_kit_start() - ready, attach, DRIVER_OK. The control ring only where there is one. */
 void check_kit_start(struct check_ctx *t, int fd, struct check_kit *kit);
 
+/** check_kit_open() - open the device, with the kit in a new page mapped at @iova. Return: the fd
+ */
+int check_kit_open(struct check_ctx *t, struct check_kit *kit, uint64_t iova);
+
+/** check_kit_prepare() - the same, with FEATURES_OK and its rings, not enabled. Return: the fd */
+int check_kit_prepare(struct check_ctx *t, struct check_kit *kit, uint64_t iova);
+
+/** check_kit_run() - check_kit_open(), and start it. Return: the fd */
+int check_kit_run(struct check_ctx *t, struct check_kit *kit, uint64_t iova);
+
 /** check_kit_used() - the used index of ring @idx in the kit laid into @page. */
 uint16_t check_kit_used(const void *page, unsigned idx);
 
@@ -377,9 +387,10 @@ enum check_where check_where_unmapped(const struct check_ctx *t);
 	}
 
 extern const struct check_set check_set_device, check_set_status, check_set_config, check_set_owner,
-	check_set_vring, check_set_vring_value, check_set_mmap, check_set_message, check_set_update,
-	check_set_pinned, check_set_invalidate, check_set_translate, check_set_group,
-	check_set_open, check_set_reset, check_set_backend, check_set_setup, check_set_suspend,
-	check_set_data, check_set_blk_config, check_set_blk, check_set_blk_odd, check_set_dirty;
+	check_set_vring, check_set_vring_value, check_set_vring_bind, check_set_mmap,
+	check_set_message, check_set_update, check_set_pinned, check_set_invalidate,
+	check_set_translate, check_set_group, check_set_open, check_set_reset, check_set_backend,
+	check_set_setup, check_set_suspend, check_set_kick, check_set_data, check_set_blk_config,
+	check_set_blk, check_set_blk_odd, check_set_dirty;
 
 #endif

@@ -16,17 +16,6 @@
 #define FRAME 60U
 #define HDR   12U
 
-static int running(struct check_ctx *t, struct check_kit *kit)
-{
-	int fd = check_open_owned(t);
-
-	*kit = (struct check_kit){0};
-	check_kit_init(t, kit, check_pages(t, 1), IOVA, 0);
-	EXPECT_RC(t, 0, check_map(fd, 0, IOVA, P, kit->page));
-	check_kit_start(t, fd, kit);
-	return fd;
-}
-
 static uint32_t used_len(struct check_ctx *t, struct check_kit *kit, unsigned idx)
 {
 	uint32_t len = UINT32_MAX;
@@ -39,7 +28,7 @@ static void broadcast_loops(struct check_ctx *t)
 {
 	struct check_kit kit;
 
-	(void)running(t, &kit);
+	(void)check_kit_run(t, &kit, IOVA);
 	check_kit_kick(t, &kit, TX);
 	check_kit_expect_used(t, &kit, kit.page, TX, 1);
 	check_kit_expect_used(t, &kit, kit.page, RX, 1);
@@ -59,7 +48,7 @@ static void destination(struct check_ctx *t)
 	static const uint8_t other[6] = {0x02, 0x77, 0, 0, 0, 0x11};
 	static const uint8_t *const macs[] = {NULL, multi, self, other};
 	struct check_kit kit;
-	int fd = running(t, &kit);
+	int fd = check_kit_run(t, &kit, IOVA);
 
 	EXPECT_RC(t, 0, client_set_config(fd, 0, self, 6));
 	memcpy(kit.page + KIT_TX_FRAME + HDR, macs[t->check->a], 6);
@@ -90,7 +79,7 @@ static void wraps_ring(struct check_ctx *t)
 {
 	struct check_kit kit;
 
-	(void)running(t, &kit);
+	(void)check_kit_run(t, &kit, IOVA);
 	check_kit_kick(t, &kit, TX);
 	for (uint16_t i = 1; i < 3 * KIT_NUM; i++) {
 		check_kit_expect_used(t, &kit, kit.page, TX, i);
@@ -106,7 +95,7 @@ static void many_per_kick(struct check_ctx *t)
 	struct check_kit kit;
 	const struct client_buf tx = {IOVA + KIT_TX_FRAME, KIT_TX_LEN, false};
 
-	(void)running(t, &kit);
+	(void)check_kit_run(t, &kit, IOVA);
 	for (int i = 1; i < KIT_NUM; i++)
 		EXPECT_RC(t, 0, client_ring_add(&kit.ring[TX], &tx, 1, NULL));
 	memset(kit.page + KIT_TX_FRAME + HDR, 0x02, 6); /* goes nowhere */
@@ -124,7 +113,7 @@ static void chained_transmit(struct check_ctx *t)
 					 {IOVA + KIT_TX_FRAME + HDR, 14, false},
 					 {IOVA + KIT_TX_FRAME + HDR + 14, FRAME - 14, false}};
 
-	(void)running(t, &kit);
+	(void)check_kit_run(t, &kit, IOVA);
 	client_ring_init(&kit.ring[CTRL], CTRL, KIT_NUM, kit.page + 2 * KIT_RING,
 			 IOVA + 2 * KIT_RING, 0);
 	check_kit_kick(t, &kit, TX);
@@ -146,7 +135,7 @@ static void chained_transmit(struct check_ctx *t)
 static void ctrl_set_mac(struct check_ctx *t)
 {
 	struct check_kit kit;
-	int fd = running(t, &kit);
+	int fd = check_kit_run(t, &kit, IOVA);
 	uint8_t mac[6] = {0};
 
 	EXPECT_RC(t, 0, client_set_config(fd, 0, mac, 6));
@@ -162,7 +151,7 @@ static void ctrl_set_mac(struct check_ctx *t)
 static void ctrl_unknown(struct check_ctx *t)
 {
 	struct check_kit kit;
-	int fd = running(t, &kit);
+	int fd = check_kit_run(t, &kit, IOVA);
 	uint8_t before[6], after[6];
 
 	EXPECT_RC(t, 0, client_get_config(fd, 0, before, 6));

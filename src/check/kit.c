@@ -147,6 +147,33 @@ void check_kit_start(struct check_ctx *t, int fd, struct check_kit *kit)
 	EXPECT_RC(t, 0, client_set_status(fd, CLIENT_STATUS_RUNNING));
 }
 
+int check_kit_open(struct check_ctx *t, struct check_kit *kit, uint64_t iova)
+{
+	int fd = check_open_owned(t);
+
+	*kit = (struct check_kit){0};
+	check_kit_init(t, kit, check_pages(t, 1), iova, 0);
+	EXPECT_RC(t, 0, check_map(fd, 0, iova, CHECK_PAGE, kit->page));
+	return fd;
+}
+
+int check_kit_prepare(struct check_ctx *t, struct check_kit *kit, uint64_t iova)
+{
+	int fd = check_kit_open(t, kit, iova);
+
+	check_kit_ready(t, fd);
+	check_kit_give(t, fd, kit);
+	return fd;
+}
+
+int check_kit_run(struct check_ctx *t, struct check_kit *kit, uint64_t iova)
+{
+	int fd = check_kit_open(t, kit, iova);
+
+	check_kit_start(t, fd, kit);
+	return fd;
+}
+
 void check_kit_kick(struct check_ctx *t, struct check_kit *kit, unsigned idx)
 {
 	EXPECT_RC(t, 0, client_ring_kick(&kit->ring[idx]));

@@ -8,16 +8,6 @@
 #define IOVA 0x100000UL
 #define P    CHECK_PAGE
 
-static int prepared(struct check_ctx *t, struct check_kit *kit)
-{
-	int fd = check_open_owned(t);
-
-	*kit = (struct check_kit){0};
-	check_kit_init(t, kit, check_pages(t, 1), IOVA, 0);
-	EXPECT_RC(t, 0, check_map(fd, 0, IOVA, P, kit->page));
-	return fd;
-}
-
 static void expect_used(struct check_ctx *t, struct check_kit *kit, uint16_t want)
 {
 	check_kit_expect_used(t, kit, kit->page, KIT_WORK, want);
@@ -27,7 +17,7 @@ static void expect_used(struct check_ctx *t, struct check_kit *kit, uint16_t wan
 static void enable_first(struct check_ctx *t)
 {
 	struct check_kit kit;
-	int fd = prepared(t, &kit);
+	int fd = check_kit_open(t, &kit, IOVA);
 
 	check_kit_enable(t, fd, &kit, true);
 	check_kit_ready(t, fd);
@@ -44,7 +34,7 @@ static void enable_first(struct check_ctx *t)
 static void never_set_up(struct check_ctx *t)
 {
 	struct check_kit kit;
-	int fd = prepared(t, &kit);
+	int fd = check_kit_open(t, &kit, IOVA);
 
 	check_kit_start(t, fd, &kit);
 	check_kit_kick(t, &kit, KIT_WORK);
@@ -64,7 +54,7 @@ static void never_set_up(struct check_ctx *t)
 static void size_while_running(struct check_ctx *t)
 {
 	struct check_kit kit;
-	int fd = prepared(t, &kit);
+	int fd = check_kit_open(t, &kit, IOVA);
 
 	check_kit_start(t, fd, &kit);
 	check_kit_kick(t, &kit, KIT_WORK);

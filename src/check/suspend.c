@@ -9,28 +9,6 @@
 #define IOVA 0x100000UL
 #define P    CHECK_PAGE
 
-/* A kit mapped at IOVA, FEATURES_OK, rings given but not enabled. */
-static int prepared(struct check_ctx *t, struct check_kit *kit)
-{
-	int fd = check_open_owned(t);
-
-	*kit = (struct check_kit){0};
-	check_kit_init(t, kit, check_pages(t, 1), IOVA, 0);
-	EXPECT_RC(t, 0, check_map(fd, 0, IOVA, P, kit->page));
-	check_kit_ready(t, fd);
-	check_kit_give(t, fd, kit);
-	return fd;
-}
-
-static int running(struct check_ctx *t, struct check_kit *kit)
-{
-	int fd = prepared(t, kit);
-
-	check_kit_enable(t, fd, kit, true);
-	EXPECT_RC(t, 0, client_set_status(fd, CLIENT_STATUS_RUNNING));
-	return fd;
-}
-
 static void suspend(struct check_ctx *t, int fd)
 {
 	EXPECT_RC(t, 0, client_ioctl(fd, VHOST_VDPA_SUSPEND, NULL));
@@ -61,7 +39,7 @@ static void kick(struct check_ctx *t, struct check_kit *kit)
 static void stops(struct check_ctx *t)
 {
 	struct check_kit kit;
-	int fd = running(t, &kit);
+	int fd = check_kit_run(t, &kit, IOVA);
 
 	kick(t, &kit);
 	expect_used(t, &kit, 1);
@@ -73,7 +51,7 @@ static void stops(struct check_ctx *t)
 static void before_driver_ok(struct check_ctx *t)
 {
 	struct check_kit kit;
-	int fd = prepared(t, &kit);
+	int fd = check_kit_prepare(t, &kit, IOVA);
 
 	check_kit_enable(t, fd, &kit, true);
 	suspend(t, fd);
@@ -85,7 +63,7 @@ static void before_driver_ok(struct check_ctx *t)
 static void status_unchanged(struct check_ctx *t)
 {
 	struct check_kit kit;
-	int fd = running(t, &kit);
+	int fd = check_kit_run(t, &kit, IOVA);
 
 	suspend(t, fd);
 	EXPECT_RC(t, CLIENT_STATUS_RUNNING, client_get_status(fd));
@@ -96,7 +74,7 @@ static void status_unchanged(struct check_ctx *t)
 static void foreign(struct check_ctx *t)
 {
 	struct check_kit kit;
-	int fd = running(t, &kit);
+	int fd = check_kit_run(t, &kit, IOVA);
 
 	EXPECT_RC(t, 0, check_child_ioctl(t, fd, VHOST_VDPA_SUSPEND, NULL));
 	kick(t, &kit);
@@ -106,7 +84,7 @@ static void foreign(struct check_ctx *t)
 static void kick_remembered(struct check_ctx *t)
 {
 	struct check_kit kit;
-	int fd = running(t, &kit);
+	int fd = check_kit_run(t, &kit, IOVA);
 
 	suspend(t, fd);
 	kick(t, &kit);
@@ -118,7 +96,7 @@ static void kick_remembered(struct check_ctx *t)
 static void resume_without_kick(struct check_ctx *t)
 {
 	struct check_kit kit;
-	int fd = running(t, &kit);
+	int fd = check_kit_run(t, &kit, IOVA);
 
 	suspend(t, fd);
 	resume(t, fd);
@@ -130,7 +108,7 @@ static void resume_without_kick(struct check_ctx *t)
 static void cycles(struct check_ctx *t)
 {
 	struct check_kit kit;
-	int fd = running(t, &kit);
+	int fd = check_kit_run(t, &kit, IOVA);
 
 	kick(t, &kit);
 	expect_used(t, &kit, 1);
@@ -145,7 +123,7 @@ static void cycles(struct check_ctx *t)
 static void resume_alone(struct check_ctx *t)
 {
 	struct check_kit kit;
-	int fd = running(t, &kit);
+	int fd = check_kit_run(t, &kit, IOVA);
 
 	resume(t, fd);
 	resume(t, fd);
@@ -156,7 +134,7 @@ static void resume_alone(struct check_ctx *t)
 static void reset_clears(struct check_ctx *t)
 {
 	struct check_kit kit;
-	int fd = running(t, &kit);
+	int fd = check_kit_run(t, &kit, IOVA);
 
 	suspend(t, fd);
 	EXPECT_RC(t, 0, client_set_status(fd, 0));
@@ -172,11 +150,11 @@ static void reset_clears(struct check_ctx *t)
 static void close_clears(struct check_ctx *t)
 {
 	struct check_kit kit;
-	int fd = running(t, &kit);
+	int fd = check_kit_run(t, &kit, IOVA);
 
 	suspend(t, fd);
 	check_close(t, fd);
-	fd = running(t, &kit);
+	fd = check_kit_run(t, &kit, IOVA);
 	EXPECT_RC(t, -EINVAL, client_vring_set(fd, VHOST_SET_VRING_BASE, 0, 0));
 	kick(t, &kit);
 	expect_used(t, &kit, 1);
@@ -185,7 +163,7 @@ static void close_clears(struct check_ctx *t)
 static void resume_ends_setup(struct check_ctx *t)
 {
 	struct check_kit kit;
-	int fd = running(t, &kit);
+	int fd = check_kit_run(t, &kit, IOVA);
 
 	suspend(t, fd);
 	EXPECT_RC(t, 0, client_vring_set(fd, VHOST_SET_VRING_BASE, 0, 0));
@@ -196,7 +174,7 @@ static void resume_ends_setup(struct check_ctx *t)
 static void base_exact(struct check_ctx *t)
 {
 	struct check_kit kit;
-	int fd = running(t, &kit);
+	int fd = check_kit_run(t, &kit, IOVA);
 	uint32_t base = 0;
 
 	kick(t, &kit);
@@ -212,7 +190,7 @@ static void base_exact(struct check_ctx *t)
 static void status_again(struct check_ctx *t)
 {
 	struct check_kit kit;
-	int fd = running(t, &kit);
+	int fd = check_kit_run(t, &kit, IOVA);
 
 	suspend(t, fd);
 	EXPECT_RC(t, 0, client_set_status(fd, CLIENT_STATUS_RUNNING));
@@ -227,7 +205,7 @@ static void status_again(struct check_ctx *t)
 static void map_while_suspended(struct check_ctx *t)
 {
 	struct check_kit kit;
-	int fd = running(t, &kit);
+	int fd = check_kit_run(t, &kit, IOVA);
 
 	suspend(t, fd);
 	EXPECT_RC(t, 0, client_iotlb_unmap(fd, 0, IOVA, P));
@@ -235,205 +213,6 @@ static void map_while_suspended(struct check_ctx *t)
 	kick(t, &kit);
 	resume(t, fd);
 	expect_used(t, &kit, 1);
-}
-
-/* ---- kicks ---- */
-
-static void kick_before_driver_ok(struct check_ctx *t)
-{
-	struct check_kit kit;
-	int fd = prepared(t, &kit);
-
-	check_kit_enable(t, fd, &kit, true);
-	kick(t, &kit);
-	expect_quiet(t, &kit, 0); /* a worker that woke up has seen the status by now */
-	EXPECT_RC(t, 0, client_set_status(fd, CLIENT_STATUS_RUNNING));
-	expect_quiet(t, &kit, 0);
-	kick(t, &kit);
-	expect_used(t, &kit, 1);
-}
-
-static void kick_before_enable(struct check_ctx *t)
-{
-	struct check_kit kit;
-	int fd = prepared(t, &kit);
-
-	EXPECT_RC(t, 0, client_set_status(fd, CLIENT_STATUS_RUNNING));
-	kick(t, &kit);
-	/* A worker that woke up has found the rings disabled by now, on a busy machine too. */
-	for (unsigned i = 0; i < 5; i++)
-		expect_quiet(t, &kit, 0);
-	check_kit_enable(t, fd, &kit, true);
-	expect_quiet(t, &kit, 0);
-	kick(t, &kit);
-	expect_used(t, &kit, 1);
-}
-
-static void disabled_ring(struct check_ctx *t)
-{
-	struct check_kit kit;
-	int fd = running(t, &kit);
-
-	kick(t, &kit);
-	expect_used(t, &kit, 1);
-	check_kit_enable(t, fd, &kit, false);
-	check_kit_send(t, &kit);
-	expect_quiet(t, &kit, 1);
-	check_kit_enable(t, fd, &kit, true);
-	kick(t, &kit);
-	expect_used(t, &kit, 2);
-}
-
-/* A kick eventfd that is already signalled kicks when it is set; its count is not consumed. */
-static void signalled_eventfd(struct check_ctx *t)
-{
-	struct check_kit kit;
-	int fd = running(t, &kit);
-	int file = check_eventfd(t, 3);
-	uint64_t count = 0;
-
-	EXPECT_RC(t, 0, client_vring_file(fd, VHOST_SET_VRING_KICK, kit.ring[KIT_WORK].idx, file));
-	expect_used(t, &kit, 1);
-	EXPECT_RC(t, 8, read(file, &count, sizeof(count)));
-	EXPECT_EQ(t, 3, count);
-}
-
-static void count_not_consumed(struct check_ctx *t)
-{
-	struct check_kit kit;
-	uint64_t count = 0;
-
-	(void)running(t, &kit);
-	kick(t, &kit);
-	expect_used(t, &kit, 1);
-	check_kit_send(t, &kit);
-	expect_used(t, &kit, 2);
-	EXPECT_RC(t, 8, read(kit.ring[KIT_WORK].kick_fd, &count, sizeof(count)));
-	EXPECT_EQ(t, 2, count);
-}
-
-static void kick_unbound(struct check_ctx *t)
-{
-	struct check_kit kit;
-	int fd = running(t, &kit);
-
-	EXPECT_RC(t, 0, client_vring_file(fd, VHOST_SET_VRING_KICK, kit.ring[KIT_WORK].idx, -1));
-	kick(t, &kit);
-	expect_quiet(t, &kit, 0);
-	EXPECT_RC(t, 0,
-		  client_vring_file(fd, VHOST_SET_VRING_KICK, kit.ring[KIT_WORK].idx,
-				    kit.ring[KIT_WORK].kick_fd));
-	expect_used(t, &kit, 1);
-}
-
-static void kick_replaced(struct check_ctx *t)
-{
-	struct check_kit kit;
-	int fd = running(t, &kit);
-	int old = kit.ring[KIT_WORK].kick_fd;
-	uint64_t one = 1;
-
-	kit.ring[KIT_WORK].kick_fd = check_eventfd(t, 0);
-	EXPECT_RC(t, 0,
-		  client_vring_file(fd, VHOST_SET_VRING_KICK, kit.ring[KIT_WORK].idx,
-				    kit.ring[KIT_WORK].kick_fd));
-	EXPECT_RC(t, 8, write(old, &one, sizeof(one)));
-	expect_quiet(t, &kit, 0);
-	kick(t, &kit);
-	expect_used(t, &kit, 1);
-}
-
-static int child_kick(int fd, const void *arg)
-{
-	uint64_t one = 1;
-
-	(void)arg;
-	return (int)write(fd, &one, sizeof(one));
-}
-
-static void kick_from_child(struct check_ctx *t)
-{
-	struct check_kit kit;
-
-	(void)running(t, &kit);
-	EXPECT_RC(t, 8, check_in_child(t, child_kick, kit.ring[KIT_WORK].kick_fd, NULL));
-	expect_used(t, &kit, 1);
-}
-
-/* The device holds the eventfd: the client may close its descriptor and kick through another. */
-static void kick_fd_closed(struct check_ctx *t)
-{
-	struct check_kit kit;
-	int copy;
-
-	(void)running(t, &kit);
-	copy = dup(kit.ring[KIT_WORK].kick_fd);
-	EXPECT(t, copy >= 0);
-	close(kit.ring[KIT_WORK].kick_fd);
-	kit.ring[KIT_WORK].kick_fd = copy;
-	kick(t, &kit);
-	expect_used(t, &kit, 1);
-}
-
-/* ---- calls ---- */
-
-static void call_signalled(struct check_ctx *t)
-{
-	struct check_kit kit;
-
-	(void)running(t, &kit);
-	EXPECT(t, !check_kit_called(&kit.ring[KIT_WORK], 0));
-	kick(t, &kit);
-	EXPECT(t, check_kit_called(&kit.ring[KIT_WORK], CHECK_WAIT));
-	check_kit_poll_used(t, &kit, kit.page, KIT_WORK, 1);
-}
-
-static void call_unbound(struct check_ctx *t)
-{
-	struct check_kit kit;
-	int fd = running(t, &kit);
-
-	EXPECT_RC(t, 0, client_vring_file(fd, VHOST_SET_VRING_CALL, kit.ring[KIT_WORK].idx, -1));
-	kick(t, &kit);
-	check_kit_poll_used(t, &kit, kit.page, KIT_WORK, 1);
-	EXPECT(t, !check_kit_called(&kit.ring[KIT_WORK], t->dev->quiet_ms));
-}
-
-static void call_replaced(struct check_ctx *t)
-{
-	struct check_kit kit;
-	int fd = running(t, &kit);
-	struct client_ring old = kit.ring[KIT_WORK];
-
-	kit.ring[KIT_WORK].call_fd = check_eventfd(t, 0);
-	EXPECT_RC(t, 0,
-		  client_vring_file(fd, VHOST_SET_VRING_CALL, kit.ring[KIT_WORK].idx,
-				    kit.ring[KIT_WORK].call_fd));
-	kick(t, &kit);
-	EXPECT(t, check_kit_called(&kit.ring[KIT_WORK], CHECK_WAIT));
-	EXPECT(t, !check_kit_called(&old, 0));
-}
-
-static void call_suppressed(struct check_ctx *t)
-{
-	struct check_kit kit;
-
-	(void)running(t, &kit);
-	kit.ring[KIT_WORK].avail->flags = VRING_AVAIL_F_NO_INTERRUPT;
-	kick(t, &kit);
-	check_kit_poll_used(t, &kit, kit.page, KIT_WORK, 1);
-	EXPECT(t, !check_kit_called(&kit.ring[KIT_WORK], t->dev->quiet_ms));
-}
-
-static void call_fd_closed(struct check_ctx *t)
-{
-	struct check_kit kit;
-
-	(void)running(t, &kit);
-	close(kit.ring[KIT_WORK].call_fd);
-	kit.ring[KIT_WORK].call_fd = -1;
-	kick(t, &kit);
-	check_kit_poll_used(t, &kit, kit.page, KIT_WORK, 1);
 }
 
 #define SUS CHECK_SUSPEND
@@ -454,20 +233,6 @@ static const struct check rows[] = {
 	{"suspend.resume.many_cycles", "6-1", cycles, RES, 0, 0, 0},
 	{"suspend.resume.without_suspend_ok", "1-23", resume_alone, RES, 0, 0, 0},
 	{"suspend.resume.ring_setup_refused_again", "6-1", resume_ends_setup, RES, 0, 0, 0},
-	{"suspend.kick.before_driver_ok_lost", "6-2", kick_before_driver_ok, 0, 0, 0, 0},
-	{"suspend.kick.before_enable_lost", "6-2", kick_before_enable, 0, 0, 0, 0},
-	{"suspend.kick.disabled_ring_stops_and_continues", "6-2", disabled_ring, 0, 0, 0, 0},
-	{"suspend.kick.signalled_eventfd_kicks_at_once", "1-32", signalled_eventfd, 0, 0, 0, 0},
-	{"suspend.kick.count_not_consumed", "1-32", count_not_consumed, 0, 0, 0, 0},
-	{"suspend.kick.unbound_lost_rebound_kicks", "1-32", kick_unbound, 0, 0, 0, 0},
-	{"suspend.kick.replaced_eventfd_counts_alone", "1-32", kick_replaced, 0, 0, 0, 0},
-	{"suspend.kick.from_forked_child", "1-32", kick_from_child, 0, 0, 0, 0},
-	{"suspend.kick.descriptor_closed_by_client", "1-32", kick_fd_closed, 0, 0, 0, 0},
-	{"suspend.call.signalled_on_completion", "1-33", call_signalled, 0, 0, 0, 0},
-	{"suspend.call.unbound_silent", "1-33", call_unbound, 0, 0, 0, 0},
-	{"suspend.call.replaced_while_running", "1-33", call_replaced, 0, 0, 0, 0},
-	{"suspend.call.no_interrupt_flag_silent", "7-7", call_suppressed, 0, 0, 0, 0},
-	{"suspend.call.descriptor_closed_by_client", "1-33", call_fd_closed, 0, 0, 0, 0},
 };
 
 const struct check_set check_set_suspend = CHECK_SET(rows);

@@ -10,18 +10,6 @@
 
 #define IOVA 0x100000UL
 
-/* A device that runs on a kit mapped at IOVA. */
-static int running(struct check_ctx *t, struct check_kit *kit)
-{
-	int fd = check_open_owned(t);
-
-	*kit = (struct check_kit){0};
-	check_kit_init(t, kit, check_pages(t, 1), IOVA, 0);
-	EXPECT_RC(t, 0, check_map(fd, 0, IOVA, CHECK_PAGE, kit->page));
-	check_kit_start(t, fd, kit);
-	return fd;
-}
-
 /* ---- SET_VRING_NUM: row's a is the number, -1 the device's maximum, -2 twice that ---- */
 
 static void num_value(struct check_ctx *t)
@@ -36,7 +24,7 @@ static void num_value(struct check_ctx *t)
 static void num_running(struct check_ctx *t)
 {
 	struct check_kit kit;
-	int fd = running(t, &kit);
+	int fd = check_kit_run(t, &kit, IOVA);
 
 	EXPECT_RC(t, 0, client_vring_set(fd, VHOST_SET_VRING_NUM, 0, 8));
 }
@@ -93,7 +81,7 @@ static int set_addr(int fd, uint32_t idx)
 static void addr_running(struct check_ctx *t)
 {
 	struct check_kit kit;
-	int fd = running(t, &kit);
+	int fd = check_kit_run(t, &kit, IOVA);
 
 	EXPECT_RC(t, -EINVAL, set_addr(fd, 0));
 	EXPECT_RC(t, 0, client_set_status(fd, 0));
@@ -103,7 +91,7 @@ static void addr_running(struct check_ctx *t)
 static void addr_suspended(struct check_ctx *t)
 {
 	struct check_kit kit;
-	int fd = running(t, &kit);
+	int fd = check_kit_run(t, &kit, IOVA);
 
 	EXPECT_RC(t, 0, client_ioctl(fd, VHOST_VDPA_SUSPEND, NULL));
 	EXPECT_RC(t, 0, set_addr(fd, 0));
@@ -148,7 +136,7 @@ static void base_reads_back(struct check_ctx *t)
 static void base_running(struct check_ctx *t)
 {
 	struct check_kit kit;
-	int fd = running(t, &kit);
+	int fd = check_kit_run(t, &kit, IOVA);
 
 	EXPECT_RC(t, -EINVAL, client_vring_set(fd, VHOST_SET_VRING_BASE, 0, 0));
 }
@@ -156,7 +144,7 @@ static void base_running(struct check_ctx *t)
 static void base_range_before_state(struct check_ctx *t)
 {
 	struct check_kit kit;
-	int fd = running(t, &kit);
+	int fd = check_kit_run(t, &kit, IOVA);
 
 	EXPECT_RC(t, -EINVAL, client_vring_set(fd, VHOST_SET_VRING_BASE, 0, 0x10000));
 }
@@ -164,7 +152,7 @@ static void base_range_before_state(struct check_ctx *t)
 static void base_suspended(struct check_ctx *t)
 {
 	struct check_kit kit;
-	int fd = running(t, &kit);
+	int fd = check_kit_run(t, &kit, IOVA);
 	uint32_t base = 0;
 
 	EXPECT_RC(t, 0, client_ioctl(fd, VHOST_VDPA_SUSPEND, NULL));
@@ -188,7 +176,7 @@ static void traffic(struct check_ctx *t, struct check_kit *kit, unsigned nr)
 static void base_counts(struct check_ctx *t)
 {
 	struct check_kit kit;
-	int fd = running(t, &kit);
+	int fd = check_kit_run(t, &kit, IOVA);
 	uint32_t base = 0;
 
 	traffic(t, &kit, 3);
@@ -201,7 +189,7 @@ static void base_counts(struct check_ctx *t)
 static void base_after_reset_zero(struct check_ctx *t)
 {
 	struct check_kit kit;
-	int fd = running(t, &kit);
+	int fd = check_kit_run(t, &kit, IOVA);
 	uint32_t base = 0xeeee;
 
 	traffic(t, &kit, 2);
@@ -213,7 +201,7 @@ static void base_after_reset_zero(struct check_ctx *t)
 static void base_survives_reset(struct check_ctx *t)
 {
 	struct check_kit kit;
-	int fd = running(t, &kit);
+	int fd = check_kit_run(t, &kit, IOVA);
 	uint32_t base = 0xeeee;
 
 	traffic(t, &kit, 2);
@@ -269,159 +257,6 @@ static void base_starts_there(struct check_ctx *t)
 	check_kit_expect_used(t, &kit, kit.page, KIT_WORK, (uint16_t)(start + 2));
 }
 
-/* ---- eventfds: req is the ioctl, a the kind of file ---- */
-
-enum { FILE_EVENTFD = 1, FILE_MEMFD, FILE_CLOSED };
-
-static void file_value(struct check_ctx *t)
-{
-	int fd = check_open_owned(t);
-	int file = (int)t->check->a;
-
-	if (file > 0)
-		file = file == FILE_MEMFD ? memfd_create("not-an-eventfd", MFD_CLOEXEC)
-					  : check_eventfd(t, 0);
-	if (t->check->a == FILE_CLOSED)
-		close(file);
-	EXPECT_RC(t, t->check->b, client_vring_file(fd, t->check->req, 0, file));
-}
-
-static void file_replaced(struct check_ctx *t)
-{
-	int fd = check_open_owned(t);
-	int one = check_eventfd(t, 0), two = check_eventfd(t, 0);
-
-	EXPECT_RC(t, 0, client_vring_file(fd, t->check->req, 0, one));
-	EXPECT_RC(t, 0, client_vring_file(fd, t->check->req, 0, two));
-	EXPECT_RC(t, 0, client_vring_file(fd, t->check->req, 0, two));
-	EXPECT_RC(t, 0, client_vring_file(fd, t->check->req, t->dev->nr_vqs - 1, two));
-	EXPECT_RC(t, 0, client_vring_file(fd, t->check->req, 0, -1));
-	EXPECT_RC(t, 0, client_vring_file(fd, t->check->req, 0, -1));
-}
-
-/* ---- ENABLE, groups, sizes ---- */
-
-static void enable_value(struct check_ctx *t)
-{
-	int fd = check_open_owned(t);
-
-	EXPECT_RC(t, 0,
-		  client_vring_set(fd, VHOST_VDPA_SET_VRING_ENABLE, 0, (uint32_t)t->check->a));
-	EXPECT_RC(t, 0, client_vring_set(fd, VHOST_VDPA_SET_VRING_ENABLE, 0, 0));
-}
-
-/* Any number but 0 makes a ring ready. */
-static void enable_is_boolean(struct check_ctx *t)
-{
-	int fd = check_open_owned(t);
-	struct check_kit kit = {0};
-
-	check_kit_init(t, &kit, check_pages(t, 1), IOVA, 0);
-	EXPECT_RC(t, 0, check_map(fd, 0, IOVA, CHECK_PAGE, kit.page));
-	check_kit_ready(t, fd);
-	check_kit_attach(t, fd, &kit);
-	EXPECT_RC(t, 0,
-		  client_vring_set(fd, VHOST_VDPA_SET_VRING_ENABLE, kit.ring[KIT_WORK].idx, 0));
-	EXPECT_RC(t, 0,
-		  client_vring_set(fd, VHOST_VDPA_SET_VRING_ENABLE, kit.ring[KIT_WORK].idx,
-				   0x80000000));
-	EXPECT_RC(t, 0, client_set_status(fd, CLIENT_STATUS_RUNNING));
-	traffic(t, &kit, 1);
-}
-
-static void group_values(struct check_ctx *t)
-{
-	int fd = check_open_owned(t);
-
-	for (uint32_t i = 0; i < t->dev->nr_vqs; i++) {
-		uint32_t group = UINT32_MAX;
-
-		EXPECT_RC(t, 0, client_vring_get(fd, VHOST_VDPA_GET_VRING_GROUP, i, &group));
-		EXPECT(t, group < t->dev->nr_groups);
-		if (t->dev->strict)
-			EXPECT_EQ(t, i == 2 && t->dev->nr_groups == 2, group);
-	}
-}
-
-static void desc_group(struct check_ctx *t)
-{
-	int fd = check_open_owned(t);
-	uint32_t group = UINT32_MAX;
-
-	if (t->dev->backend & CLIENT_BACKEND_DESC_ASID) {
-		EXPECT_RC(t, 0, client_vring_get(fd, VHOST_VDPA_GET_VRING_DESC_GROUP, 0, &group));
-		EXPECT(t, group < t->dev->nr_groups);
-	} else {
-		EXPECT_RC(t, -EOPNOTSUPP,
-			  client_vring_get(fd, VHOST_VDPA_GET_VRING_DESC_GROUP, 0, &group));
-	}
-}
-
-static void size_value(struct check_ctx *t)
-{
-	int fd = check_open_owned(t);
-	uint32_t size = 0;
-
-	EXPECT_RC(t, t->check->b, client_vring_get(fd, VHOST_VDPA_GET_VRING_SIZE, 0, &size));
-	if (t->check->b)
-		return;
-	EXPECT_EQ(t, t->dev->ring_max, size);
-}
-
-static void size_running(struct check_ctx *t)
-{
-	struct check_kit kit;
-	int fd = running(t, &kit);
-	uint32_t size = 0;
-
-	EXPECT_RC(t, 0, client_vring_get(fd, VHOST_VDPA_GET_VRING_SIZE, 0, &size));
-	EXPECT_EQ(t, KIT_NUM, size);
-}
-
-static void asid_value(struct check_ctx *t)
-{
-	static const uint32_t odd[] = {0, 1, UINT32_MAX};
-	int fd = check_open_owned(t);
-	uint32_t asid = t->check->a < 3 ? odd[t->check->a] : t->dev->nr_as;
-
-	EXPECT_RC(t, t->check->b, client_vring_set(fd, VHOST_VDPA_SET_GROUP_ASID, 0, asid));
-}
-
-/* A group number below the ring count but not below the group count. */
-static void asid_group_range(struct check_ctx *t)
-{
-	int fd = check_open_owned(t);
-
-	if (t->dev->nr_groups >= t->dev->nr_vqs)
-		check_skip(t, "as many groups as rings");
-	EXPECT_RC(t, -EINVAL,
-		  client_vring_set(fd, VHOST_VDPA_SET_GROUP_ASID, t->dev->nr_groups, 0));
-}
-
-static void asid_running(struct check_ctx *t)
-{
-	struct check_kit kit;
-	int fd = running(t, &kit);
-
-	EXPECT_RC(t, t->check->b, client_vring_set(fd, VHOST_VDPA_SET_GROUP_ASID, 0, 0));
-}
-
-static void busyloop(struct check_ctx *t)
-{
-	int fd = check_open_owned(t);
-	uint32_t v = 0xeeee;
-
-	EXPECT_RC(t, 0, client_vring_get(fd, VHOST_GET_VRING_BUSYLOOP_TIMEOUT, 0, &v));
-	EXPECT_EQ(t, 0, v);
-	EXPECT_RC(t, 0, client_vring_set(fd, VHOST_SET_VRING_BUSYLOOP_TIMEOUT, 0, 77));
-	EXPECT_RC(t, 0, client_vring_get(fd, VHOST_GET_VRING_BUSYLOOP_TIMEOUT, 0, &v));
-	EXPECT_EQ(t, 77, v);
-	if (t->dev->nr_vqs == 1)
-		return;
-	EXPECT_RC(t, 0, client_vring_get(fd, VHOST_GET_VRING_BUSYLOOP_TIMEOUT, 1, &v));
-	EXPECT_EQ(t, 0, v);
-}
-
 #define NUM(what_, a_, b_)                                                                         \
 	{                                                                                          \
 		"ioctl.set_vring_num." what_, "1-28", num_value, 0, 0, a_, b_                      \
@@ -434,29 +269,6 @@ static void busyloop(struct check_ctx *t)
 	{                                                                                          \
 		"ioctl.set_vring_base." what_, "1-30", base_value, 0, 0, a_, b_                    \
 	}
-#define FILES(name_, clause_, req_)                                                                \
-	{"ioctl." name_ ".eventfd_ok", clause_, file_value, 0, req_, FILE_EVENTFD, 0},             \
-		{"ioctl." name_ ".unbind_ok", clause_, file_value, 0, req_, -1, 0},                \
-		{"ioctl." name_ ".negative_fd_ebadf", clause_, file_value, 0, req_, -2, -EBADF},   \
-		{"ioctl." name_ ".closed_fd_ebadf",                                                \
-		 clause_,                                                                          \
-		 file_value,                                                                       \
-		 0,                                                                                \
-		 req_,                                                                             \
-		 FILE_CLOSED,                                                                      \
-		 -EBADF},                                                                          \
-		{"ioctl." name_ ".not_eventfd_einval",                                             \
-		 clause_,                                                                          \
-		 file_value,                                                                       \
-		 0,                                                                                \
-		 req_,                                                                             \
-		 FILE_MEMFD,                                                                       \
-		 -EINVAL},                                                                         \
-	{                                                                                          \
-		"ioctl." name_ ".replaced_shared_unbound_ok", clause_, file_replaced, 0, req_, 0,  \
-			0                                                                          \
-	}
-
 static const struct check rows[] = {
 	NUM("zero_einval", 0, -EINVAL),
 	NUM("one_ok", 1, 0),
@@ -500,32 +312,6 @@ static const struct check rows[] = {
 	 0, 0, 0},
 	{"ioctl.get_vring_base.packed_composed", "1-31", base_packed, CHECK_PACKED, 0, 0, 0},
 	{"ioctl.get_vring_base.lost_by_close", "4-4", base_lost_by_close, 0, 0, 0, 0},
-	FILES("set_vring_kick", "1-32", VHOST_SET_VRING_KICK),
-	FILES("set_vring_call", "1-33", VHOST_SET_VRING_CALL),
-	FILES("set_vring_err", "1-34", VHOST_SET_VRING_ERR),
-	{"ioctl.set_vring_enable.one_ok", "1-36", enable_value, 0, 0, 1, 0},
-	{"ioctl.set_vring_enable.big_number_ok", "1-36", enable_value, 0, 0, 0x7fffffff, 0},
-	{"ioctl.set_vring_enable.any_bit_means_ready", "1-36", enable_is_boolean, 0, 0, 0, 0},
-	{"ioctl.get_vring_group.in_range", "1-37", group_values, 0, 0, 0, 0},
-	{"ioctl.get_vring_desc_group.as_offered", "1-38", desc_group, 0, 0, 0, 0},
-	{"ioctl.get_vring_size.set_map_simulator_eopnotsupp", "1-40", size_value,
-	 CHECK_STRICT | CHECK_SET_MAP, 0, 0, -EOPNOTSUPP},
-	{"ioctl.get_vring_size.dma_map_simulator_maximum", "1-40", size_value,
-	 CHECK_STRICT | CHECK_DMA_MAP, 0, 0, 0},
-	{"ioctl.get_vring_size.dma_map_simulator_set_size_while_running", "1-40", size_running,
-	 CHECK_STRICT | CHECK_DMA_MAP, 0, 0, 0},
-	{"ioctl.set_group_asid.without_operation_eopnotsupp", "1-39", asid_value, CHECK_NO_BIND, 0,
-	 0, -EOPNOTSUPP},
-	{"ioctl.set_group_asid.zero_ok", "1-39", asid_value, CHECK_BIND, 0, 0, 0},
-	{"ioctl.set_group_asid.one_ok", "1-39", asid_value, CHECK_TWO_AS, 0, 1, 0},
-	{"ioctl.set_group_asid.asid_max_einval", "1-39", asid_value, 0, 0, 2, -EINVAL},
-	{"ioctl.set_group_asid.asid_past_end_einval", "1-39", asid_value, 0, 0, 3, -EINVAL},
-	{"ioctl.set_group_asid.group_past_end_einval", "1-39", asid_group_range, 0, 0, 0, 0},
-	{"ioctl.set_group_asid.while_running_ok", "1-39", asid_running, CHECK_STRICT | CHECK_BIND,
-	 0, 0, 0},
-	{"ioctl.set_group_asid.while_running_ebusy", "1-39", asid_running,
-	 CHECK_RELAXED | CHECK_BIND, 0, 0, -EBUSY},
-	{"ioctl.vring_busyloop.stored_per_ring", "1-35", busyloop, 0, 0, 0, 0},
 };
 
 const struct check_set check_set_vring_value = CHECK_SET(rows);

@@ -10,7 +10,6 @@
  */
 #include "cli/net_ping.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,174 +20,11 @@
 #include "base/refuse.h"
 #include "cli/cli.h"
 #include "cli/net_frame.h"
+#include "cli/net_ping_peer.h"
 #include "cli/own_device.h"
 
-#define ARP_TRY_NS  (250 * NS_PER_MS)
-#define ARP_TRIES   12 /* 3 s: a stream's other end may need a moment */
-#define PROBE_TRIES 2
-#define SEQS        65536u
-#define LOOP_HEAD   (NET_ETH_LEN + 4u) /* Ethernet, our id, the number */
-
-struct ping {
-	const char *who;
-	struct virtio_net *net;
-	const struct net_ping_options *o;
-	const volatile sig_atomic_t *stop;
-	struct net_ends ends;
-	uint16_t id;
-	bool looped;          /* a frame of our own has come back while we asked for an address */
-	uint8_t *frame, *got; /* [virtio_net_frame_max()] */
-	size_t frame_max;
-
-	int64_t *sent_ns; /* [SEQS] 0: never, or answered */
-	bool *answered;   /* [SEQS] */
-	uint64_t nr_sent, nr_back, nr_dup, nr_bad, nr_error;
-	int64_t began_ns, min_ns, max_ns, sum_ns;
-};
-
-static const char *ip_text(struct in_addr ip)
-{
-	static char text[4][INET_ADDRSTRLEN];
-	static unsigned int turn;
-	char *t = text[turn++ % 4];
-
-	return inet_ntop(AF_INET, &ip, t, INET_ADDRSTRLEN) ? t : "?";
-}
-
-static bool is_zero(const uint8_t mac[6])
-{
-	static const uint8_t none[6];
-
-	return memcmp(mac, none, 6) == 0;
-}
-
-/* ---- sending and receiving ---- */
-
-/* A full queue is a card that is slow: what it does not take is lost, as on any wire. */
-static int send_frame(struct ping *p, const uint8_t *frame, size_t len)
-{
-	int rc = virtio_net_send(p->net, frame, len);
-
-	return rc == -EAGAIN ? 0 : rc;
-}
-
-static int answer_arp(struct ping *p, const struct net_seen *seen)
-{
-	struct net_ends ends = p->ends;
-	uint8_t reply[NET_ETH_LEN + NET_ARP_LEN];
-
-	memcpy(ends.peer_mac, seen->mac, 6);
-	ends.peer_ip = seen->from;
-	return send_frame(p, reply, net_frame_arp(reply, &ends, true, false));
-}
-
-/* The next frame that is none of ARP's questions. Return: 0 with @seen; -ETIMEDOUT; -EINTR; else
- * -errno */
-static int next_frame(struct ping *p, int64_t deadline, size_t *len, struct net_seen *seen)
-{
-	int rc;
-
-	for (;;) {
-		*len = p->frame_max;
-		rc = virtio_net_recv(p->net, p->got, len, deadline);
-		if (rc)
-			return rc;
-		*seen = net_frame_parse(p->got, *len);
-		if (seen->kind != NET_ARP_REQUEST)
-			return 0;
-		if (memcmp(seen->mac, p->ends.mac, 6) == 0)
-			p->looped = true;
-		else if (p->ends.ip.s_addr && seen->wanted.s_addr == p->ends.ip.s_addr)
-			rc = answer_arp(p, seen);
-		if (rc)
-			return rc;
-	}
-}
-
-/* Who has @ip? Return: 1 with @mac; 0 nobody said so; -errno */
-static int resolve(struct ping *p, struct in_addr ip, bool probe, int tries, uint8_t mac[6])
-{
-	struct net_ends ends = p->ends;
-	uint8_t request[NET_ETH_LEN + NET_ARP_LEN];
-	struct net_seen seen;
-	size_t len;
-	int rc;
-
-	ends.peer_ip = ip;
-	for (int i = 0; i < tries && !*p->stop; i++) {
-		int64_t deadline = clock_now_ns() + ARP_TRY_NS;
-
-		rc = send_frame(p, request, net_frame_arp(request, &ends, false, probe));
-		while (!rc) {
-			rc = next_frame(p, deadline, &len, &seen);
-			if (rc || seen.kind != NET_ARP_REPLY || seen.from.s_addr != ip.s_addr)
-				continue;
-			memcpy(mac, seen.mac, 6);
-			return 1;
-		}
-		if (rc != -ETIMEDOUT && rc != -EINTR)
-			return rc;
-	}
-	return 0;
-}
-
-/* ---- addresses ---- */
-
-static int choose_mac(struct ping *p)
-{
-	memcpy(p->ends.mac, virtio_net_info(p->net)->mac, 6);
-	if (!is_zero(p->ends.mac))
-		return 0;
-	/* A card without an address is given one, as a guest gives it one. */
-	if (getrandom(p->ends.mac, 6, 0) != 6)
-		return refuse(-EIO, "no random numbers for a MAC address");
-	p->ends.mac[0] = (uint8_t)((p->ends.mac[0] & 0xfe) | 2);
-	return 0;
-}
-
-/* The address of ours: as told, or one near the destination that nobody has. */
-static int choose_source(struct ping *p)
-{
-	struct in_addr near = p->o->has_gateway ? p->o->gateway : p->o->address;
-	uint32_t host = ntohl(near.s_addr);
-	uint8_t mac[6];
-	int rc;
-
-	p->ends.ip = p->o->source;
-	if (p->o->has_source)
-		return 0;
-	host = (host & ~0xffu) | ((host & 0xff) == 254 ? 253 : 254);
-	rc = resolve(p, (struct in_addr){htonl(host)}, true, PROBE_TRIES, mac);
-	if (rc < 0)
-		return rc;
-	if (rc)
-		return refuse(-EADDRINUSE,
-			      "%s, which would be our address, is in use: say one with --source",
-			      ip_text((struct in_addr){htonl(host)}));
-	p->ends.ip.s_addr = htonl(host);
-	return 0;
-}
-
-static int find_peer(struct ping *p)
-{
-	struct in_addr hop = p->o->has_gateway ? p->o->gateway : p->o->address;
-	int rc = choose_source(p);
-
-	if (!rc)
-		rc = resolve(p, hop, false, ARP_TRIES, p->ends.peer_mac);
-	if (rc < 0)
-		return rc;
-	p->ends.peer_ip = p->o->address;
-	if (rc || *p->stop)
-		return 0;
-	if (p->looped)
-		return refuse(-EHOSTUNREACH,
-			      "nobody has %s: %s gives our own frames back (a loopback? without "
-			      "ADDRESS they are counted)",
-			      ip_text(hop), virtio_net_name(p->net));
-	return refuse(-EHOSTUNREACH, "nobody has %s: no answer to %d ARP requests from %s",
-		      ip_text(hop), ARP_TRIES, ip_text(p->ends.ip));
-}
+#define SEQS      65536u
+#define LOOP_HEAD (NET_ETH_LEN + 4u) /* Ethernet, our id, the number */
 
 /* ---- one after the other ---- */
 
@@ -213,7 +49,8 @@ static size_t make_request(struct ping *p, uint16_t seq)
 	fill_payload(frame + head_len(p), p->o->size, seq);
 	if (p->o->has_address)
 		return net_frame_echo(frame, &p->ends, p->id, seq, p->o->size);
-	(void)net_frame_eth(frame, is_zero(virtio_net_info(p->net)->mac) ? group : p->ends.mac,
+	(void)net_frame_eth(frame,
+			    ping_mac_is_zero(virtio_net_info(p->net)->mac) ? group : p->ends.mac,
 			    p->ends.mac, NET_ETHERTYPE);
 	frame[NET_ETH_LEN] = (uint8_t)(p->id >> 8);
 	frame[NET_ETH_LEN + 1] = (uint8_t)p->id;
@@ -228,7 +65,7 @@ static int send_one(struct ping *p)
 
 	p->sent_ns[seq] = clock_now_ns();
 	p->answered[seq] = false;
-	return send_frame(p, p->frame, make_request(p, seq));
+	return ping_send_frame(p, p->frame, make_request(p, seq));
 }
 
 /* Is it an answer to us? Then @seen says so, for loopback frames too. */
@@ -265,8 +102,8 @@ static void print_answer(const struct ping *p, const struct net_seen *seen, int6
 		return;
 	if (p->o->has_address)
 		printf("%zu bytes from %s: icmp_seq=%u ttl=%u time=%.3f ms%s\n",
-		       seen->payload_len + NET_ICMP_LEN, ip_text(seen->from), seen->seq, seen->ttl,
-		       (double)ns / NS_PER_MS, remark);
+		       seen->payload_len + NET_ICMP_LEN, ping_ip_text(seen->from), seen->seq,
+		       seen->ttl, (double)ns / NS_PER_MS, remark);
 	else
 		printf("%zu bytes back: seq=%u time=%.3f ms%s\n", seen->payload_len, seen->seq,
 		       (double)ns / NS_PER_MS, remark);
@@ -283,9 +120,10 @@ static bool take_answer(struct ping *p, const struct net_seen *seen)
 	if (seen->kind == NET_ICMP_ERROR) {
 		p->nr_error++;
 		if (!p->o->quiet)
-			printf("from %s: icmp_seq=%u %s (type %u, code %u)\n", ip_text(seen->from),
-			       seen->seq, seen->type == 3 ? "unreachable" : "too many hops",
-			       seen->type, seen->code);
+			printf("from %s: icmp_seq=%u %s (type %u, code %u)\n",
+			       ping_ip_text(seen->from), seen->seq,
+			       seen->type == 3 ? "unreachable" : "too many hops", seen->type,
+			       seen->code);
 		return true;
 	}
 	if (!payload_fits(p, seen)) {
@@ -315,7 +153,7 @@ static int collect(struct ping *p, int64_t deadline, bool all)
 	int rc;
 
 	while (!*p->stop && !(all && p->nr_back + p->nr_error >= p->nr_sent)) {
-		rc = next_frame(p, deadline, &len, &seen);
+		rc = ping_next_frame(p, deadline, &len, &seen);
 		if (rc)
 			return rc == -ETIMEDOUT || rc == -EINTR ? 0 : rc;
 		if (is_answer(p, len, &seen))
@@ -354,7 +192,7 @@ static void print_head(const struct ping *p)
 	const uint8_t *m = p->ends.mac;
 
 	if (p->o->has_address)
-		printf("PING %s from %s", ip_text(p->o->address), ip_text(p->ends.ip));
+		printf("PING %s from %s", ping_ip_text(p->o->address), ping_ip_text(p->ends.ip));
 	else
 		printf("LOOP");
 	printf(" through %s (%02x:%02x:%02x:%02x:%02x:%02x): %u bytes of data\n",
@@ -367,7 +205,7 @@ static void print_summary(const struct ping *p)
 	uint64_t lost = p->nr_sent - (p->nr_back < p->nr_sent ? p->nr_back : p->nr_sent);
 
 	printf("\n--- %s statistics ---\n",
-	       p->o->has_address ? ip_text(p->o->address) : virtio_net_name(p->net));
+	       p->o->has_address ? ping_ip_text(p->o->address) : virtio_net_name(p->net));
 	printf("%llu %s transmitted, %llu %s, ", (unsigned long long)p->nr_sent,
 	       p->o->has_address ? "packets" : "frames", (unsigned long long)p->nr_back,
 	       p->o->has_address ? "received" : "returned");
@@ -404,9 +242,9 @@ static int prepare(struct ping *p)
 		return refuse(-ENOMEM, "no memory");
 	if (getrandom(&p->id, sizeof(p->id), 0) != sizeof(p->id))
 		return refuse(-EIO, "no random numbers for an id");
-	rc = choose_mac(p);
+	rc = ping_choose_mac(p);
 	if (!rc && p->o->has_address)
-		rc = find_peer(p);
+		rc = ping_find_peer(p);
 	return rc;
 }
 
