@@ -46,7 +46,6 @@ struct dirty_log {
 	uintptr_t base; /* in our address space; byte 0 */
 	const struct notifier
 		*notifier; /* [borrowed] signalled when a clean page becomes dirty, or NULL */
-	bool leave_out;    /* nothing is logged: for tests of those who rely on it */
 	bool lost;         /* atomic: it could not be written */
 };
 
@@ -98,7 +97,7 @@ static void log_mark(void *arg, uint64_t first, uint64_t len)
 	uint64_t page = first / LOG_PAGE, last = (first + (len - 1)) / LOG_PAGE;
 	int fresh = -EFAULT;
 
-	if (log->leave_out || __atomic_load_n(&log->lost, __ATOMIC_RELAXED))
+	if (__atomic_load_n(&log->lost, __ATOMIC_RELAXED))
 		return;
 	if (last / 8 <= ADDRESS_LAST - log->base)
 		fresh = set_bits_guarded(log->base, page, last);
@@ -139,10 +138,6 @@ static int log_create(struct vhost_vdpa *s, uintptr_t base, const struct notifie
 	(void)snprintf(log->name, sizeof(log->name), "%s", s->dev->name);
 	log->base = base;
 	log->notifier = notifier;
-	log->leave_out = getenv("HOLDFAST_TEST_NO_DIRTY_LOG") != NULL;
-	if (log->leave_out)
-		hf_warn(log->name, "HOLDFAST_TEST_NO_DIRTY_LOG is set: nothing is logged, migrated "
-				   "memory will be stale");
 	*out = log;
 	return 0;
 }

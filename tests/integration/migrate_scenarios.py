@@ -55,7 +55,7 @@ def idle(lab):
     print("         downtime %d ms by QEMU's count" % took.downtime_ms)
 
 
-def held_tally(lab, environment=None):
+def held_tally(lab):
     """Migrate while received frames lie unread in the guest; return what it finds in them.
 
     They come when all memory was sent once. Full-sized ones fill the buffers of Linux's driver, so the guest's

@@ -85,8 +85,11 @@ class MigrationLab(Lab):
 
     # -- QEMU processes
 
-    def _new_host(self, incoming, environment=None):
-        """Start a QEMU with a port of its own, which is still down; return (Guest, interface)."""
+    def _new_host(self, incoming, library=None):
+        """Start a QEMU with a port of its own, which is still down; return (Guest, interface).
+
+        A LIBRARY comes ahead of Holdfast's in the QEMU's LD_PRELOAD.
+        """
         self._hosts += 1
         tap = "tap%d" % self._hosts
         self.ip("tuntap", "add", "dev", tap, "mode", "tap")
@@ -95,8 +98,9 @@ class MigrationLab(Lab):
         os.makedirs(logs)
         self.call_log = os.path.join(logs, "holdfast.log")
         spec = "name net0 mgmtdev vdpasim_net mac %s %s backend tap,ifname=%s" % (MAC, self.spec, tap)
-        wrap = ["env"] + ["%s=%s" % pair for pair in (environment or {}).items()]
-        wrap += [self.holdfast, "run", "-d", spec, "--log", self.call_log, "--"]
+        wrap = [self.holdfast, "run", "-d", spec, "--log", self.call_log, "--"]
+        if library:
+            wrap += ["sh", "-c", 'LD_PRELOAD="$0:$LD_PRELOAD" exec "$@"', library]
         args = ["-device", "pcie-root-port,id=port0,chassis=1",
                 "-netdev", "vhost-vdpa,id=n0,vhostdev=/dev/vhost-vdpa-0" +
                 (",x-svq=on" if self.svq else ""),
@@ -110,19 +114,19 @@ class MigrationLab(Lab):
         self._alive.append((guest, tap))
         return guest, tap
 
-    def start(self, environment=None):
+    def start(self, library=None):
         """Boot the guest in a first QEMU."""
         self._boots += 1
-        self.guest, self.tap = self._new_host(False, environment)
+        self.guest, self.tap = self._new_host(False, library)
         self._plug(self.tap)
         self.guest.wait_ready(200)
         self.configure_guest()
 
-    def restart(self, environment=None):
+    def restart(self, library=None):
         """End the guest wherever it is, and boot another."""
         for guest, tap in list(self._alive):
             self.retire(guest, tap)
-        self.start(environment)
+        self.start(library)
 
     def guest_crashed(self):
         """Return whether the guest's own kernel said that it crashed, while each QEMU runs on."""

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A guest migrates between QEMU processes, its device's writes in a dirty log: load, failures, the log itself."""
 
+import os
+
 import migrate_scenarios as scenario
 from guest import qemu_version
 from lab import Skip, check, run_scenarios
 from migration import MigrationLab
 
-UNLOGGED = {"HOLDFAST_TEST_NO_DIRTY_LOG": "1"}
+LOST_LOG = os.path.join(os.environ["HOLDFAST_BUILD"], "tests", "integration", "lost_log.so")
 
 
 def need_log():
@@ -30,7 +32,7 @@ def calls(lab):
 def unlogged(lab):
     """without the log, frames held across a migration are corrupt, and that is noticed"""
     need_log()
-    lab.restart(UNLOGGED)
+    lab.restart(LOST_LOG)
     tally = scenario.held_tally(lab)
     check(tally.corrupt > scenario.HELD // 2, "a device that logs nothing would go unnoticed: %s", tally.text)
     print("         %d of %d frames corrupt" % (tally.corrupt, scenario.HELD))

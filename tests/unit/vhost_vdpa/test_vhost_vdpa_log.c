@@ -398,18 +398,6 @@ static void close_takes_the_log_away(void **state)
 	env_fini(&env);
 }
 
-static void log_left_out_on_purpose_marks_nothing(void **state)
-{
-	struct env env;
-
-	assert_int_equal(setenv("HOLDFAST_TEST_NO_DIRTY_LOG", "1", 1), 0);
-	start(&env);
-	assert_int_equal(unsetenv("HOLDFAST_TEST_NO_DIRTY_LOG"), 0);
-	mark(&env, 0, PAGE);
-	expect_none();
-	env_fini(&env);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -429,7 +417,6 @@ int main(void)
 		cmocka_unit_test(new_log_replaces_the_old_one),
 		cmocka_unit_test(reset_takes_the_log_away_after_the_device_stopped),
 		cmocka_unit_test(close_takes_the_log_away),
-		cmocka_unit_test(log_left_out_on_purpose_marks_nothing),
 	};
 
 	if (guard_signals_install())
