@@ -11,6 +11,8 @@
  *    empty. A queue that process() does not pop from when it is kicked (a receive queue that waits
  *    for nothing) is not kicked again.
  * 4. A chain that process() keeps breaks the ring, for the core relies on none being out.
+ * 5. A module can write to what it gets of a chain. So that is a ticket: the chain itself is kept
+ *    here, and a ticket that names no chain which is out is refused with a message.
  */
 #include <errno.h>
 #include <linux/virtio_config.h>
@@ -29,10 +31,18 @@
 #define NVQS_MAX   1024
 #define NOT_ASKED  1 /* soft_queue.err: the queue was not seen empty */
 
+/* A chain that process() was given. */
+struct soft_slot {
+	struct ring_chain chain;
+	uint64_t serial; /* of its pop; 0: pushed or given back */
+};
+
 /* Worker lock. */
 struct soft_queue {
+	struct soft_slot *slots; /* [BATCH], part of hf_soft.slots */
 	unsigned int nr_popped;  /* in this pass */
 	unsigned int nr_out;     /* popped, and neither pushed nor given back */
+	unsigned int nr_slots;   /* of @slots, those in use or used in this pass, oldest first */
 	unsigned int idle_polls; /* empty passes in a row */
 	int err;                 /* what the last ring_pop() said, NOT_ASKED without one */
 	bool pushed;             /* something is to be published */
@@ -45,16 +55,20 @@ struct hf_soft {
 	struct vdpasim *sim;
 	struct worker_fd *fd;      /* worker lock */
 	bool in_process, run_self; /* worker lock */
+	uint64_t nr_pops;          /* serial of the newest chain; worker lock */
+	struct soft_slot *slots;   /* [owned] [nvqs * BATCH] */
 	struct soft_queue queues[];
 };
 
 /* What a chain carries for us. */
-struct own {
-	struct ring *ring;
-	struct ring_chain chain;
+struct ticket {
+	uint64_t idx, slot, serial;
 };
-_Static_assert(sizeof(struct own) <= sizeof(((struct hf_chain *)0)->own),
+_Static_assert(sizeof(struct ticket) <= sizeof(((struct hf_chain *)0)->own),
 	       "room in struct hf_chain");
+
+/* Whose process() this thread, a worker, ran last: soft_read() and soft_write() name no device. */
+static __thread struct hf_soft *current;
 
 static struct hf_soft *soft_of(struct vdpasim *sim)
 {
@@ -63,102 +77,139 @@ static struct hf_soft *soft_of(struct vdpasim *sim)
 
 /* ---- chains ---- */
 
-static struct own own_of(const struct hf_chain *chain)
+/* The chain that a module means. Return: NULL if none of this device is out under that ticket */
+static struct soft_slot *slot_of(struct hf_soft *soft, const struct hf_chain *chain)
 {
-	struct own own;
+	struct soft_slot *slot;
+	struct ticket t;
 
-	memcpy(&own, chain->own, sizeof(own));
-	return own;
+	memcpy(&t, chain->own, sizeof(t));
+	if (!soft || !soft->in_process || t.idx >= soft->desc.nvqs ||
+	    t.slot >= soft->queues[t.idx].nr_slots)
+		return NULL;
+	slot = &soft->queues[t.idx].slots[t.slot];
+	return t.serial && slot->serial == t.serial ? slot : NULL;
+}
+
+/* The same, of queue @idx. What the module gets wrong is said as @what. */
+static struct soft_slot *slot_of_queue(struct hf_soft *soft, uint16_t idx,
+				       const struct hf_chain *chain, const char *what)
+{
+	struct soft_slot *slot = slot_of(soft, chain);
+
+	if (slot && idx == (slot - soft->slots) / BATCH)
+		return slot;
+	hf_err(soft->sim->dev.name, "the module %s a chain that is not out, queue %u", what, idx);
+	return NULL;
+}
+
+static void slot_take(struct hf_soft *soft, uint16_t idx, const struct ring_chain *popped,
+		      struct hf_chain *chain)
+{
+	struct soft_queue *q = &soft->queues[idx];
+	struct ticket t = {idx, q->nr_slots, ++soft->nr_pops};
+
+	q->slots[q->nr_slots++] = (struct soft_slot){*popped, t.serial};
+	q->nr_popped++;
+	q->nr_out++;
+	*chain = (struct hf_chain){
+		.out = popped->out,
+		.in = popped->in,
+		.nr_out = popped->nr_out,
+		.nr_in = popped->nr_in,
+		.out_len = popped->fault ? 0 : popped->out_len,
+		.in_len = popped->fault ? 0 : popped->in_len,
+		.fault = popped->fault,
+	};
+	memcpy(chain->own, &t, sizeof(t));
 }
 
 bool module_soft_pop(struct hf_soft *soft, uint16_t idx, struct hf_chain *chain)
 {
-	struct soft_queue *q = &soft->queues[idx];
+	struct ring_chain popped;
+	struct soft_queue *q;
 	struct vdpasim_vq *vq;
-	struct own own;
 
-	if (!soft->in_process || idx >= soft->desc.nvqs || q->nr_popped == BATCH)
+	if (!soft->in_process || idx >= soft->desc.nvqs)
 		return false;
+	q = &soft->queues[idx];
 	vq = &soft->sim->vqs[idx];
-	if (!vdpasim_vq_runs(vq))
+	if (q->nr_popped == BATCH || !vdpasim_vq_runs(vq))
 		return false;
-	own.ring = vq->ring;
-	q->err = ring_pop(vq->ring, &own.chain);
+	q->err = ring_pop(vq->ring, &popped);
 	if (q->err <= 0)
 		return false;
-	q->nr_popped++;
-	q->nr_out++;
-	*chain = (struct hf_chain){
-		.out = own.chain.out,
-		.in = own.chain.in,
-		.nr_out = own.chain.nr_out,
-		.nr_in = own.chain.nr_in,
-		.out_len = own.chain.fault ? 0 : own.chain.out_len,
-		.in_len = own.chain.fault ? 0 : own.chain.in_len,
-		.fault = own.chain.fault,
-	};
-	memcpy(chain->own, &own, sizeof(own));
+	slot_take(soft, idx, &popped, chain);
 	return true;
 }
 
 void module_soft_push(struct hf_soft *soft, uint16_t idx, const struct hf_chain *chain,
 		      uint32_t written)
 {
-	struct own own = own_of(chain);
-	struct soft_queue *q = &soft->queues[idx];
+	struct soft_slot *slot = slot_of_queue(soft, idx, chain, "pushes");
+	uint64_t room;
 
-	if (idx >= soft->desc.nvqs || own.ring != soft->sim->vqs[idx].ring || q->nr_out == 0) {
-		hf_err(soft->sim->dev.name, "the module pushes a chain that is not out, queue %u",
-		       idx);
+	if (!slot)
 		return;
-	}
-	if (written > chain->in_len) {
+	room = slot->chain.fault ? 0 : slot->chain.in_len;
+	if (written > room) {
 		hf_err(soft->sim->dev.name, "the module says it wrote %u bytes of %llu, queue %u",
-		       written, (unsigned long long)chain->in_len, idx);
-		written = (uint32_t)chain->in_len;
+		       written, (unsigned long long)room, idx);
+		written = (uint32_t)room;
 	}
-	ring_push(own.ring, &own.chain, written);
-	q->nr_out--;
-	q->pushed = true;
+	ring_push(soft->sim->vqs[idx].ring, &slot->chain, written);
+	slot->serial = 0;
+	soft->queues[idx].nr_out--;
+	soft->queues[idx].pushed = true;
 }
 
 void module_soft_unpop(struct hf_soft *soft, uint16_t idx, const struct hf_chain *chain)
 {
-	struct own own = own_of(chain);
-	struct soft_queue *q = &soft->queues[idx];
+	struct soft_slot *slot = slot_of_queue(soft, idx, chain, "gives back");
+	struct soft_queue *q;
 
-	if (idx >= soft->desc.nvqs || own.ring != soft->sim->vqs[idx].ring || q->nr_out == 0) {
+	if (!slot)
+		return;
+	q = &soft->queues[idx];
+	if (slot != &q->slots[q->nr_slots - 1]) {
 		hf_err(soft->sim->dev.name,
-		       "the module gives back a chain that is not out, queue %u", idx);
+		       "the module gives back a chain that is not the last, queue %u", idx);
 		return;
 	}
-	ring_unpop(own.ring, &own.chain, 1);
+	ring_unpop(soft->sim->vqs[idx].ring, &slot->chain, 1);
+	slot->serial = 0;
+	q->nr_slots--;
 	q->nr_out--;
 	q->err = NOT_ASKED;
 }
 
 size_t module_soft_read(const struct hf_chain *chain, size_t off, void *dst, size_t len)
 {
-	struct own own = own_of(chain);
+	struct soft_slot *slot = slot_of(current, chain);
 
-	ring_attend(own.ring);
-	return ring_chain_read(&own.chain, off, dst, len);
+	if (!slot)
+		return 0;
+	ring_attend(current->sim->vqs[(slot - current->slots) / BATCH].ring);
+	return ring_chain_read(&slot->chain, off, dst, len);
 }
 
 size_t module_soft_write(const struct hf_chain *chain, size_t off, const void *src, size_t len)
 {
-	struct own own = own_of(chain);
+	struct soft_slot *slot = slot_of(current, chain);
 
-	ring_attend(own.ring);
-	return ring_chain_write(&own.chain, off, src, len);
+	if (!slot)
+		return 0;
+	ring_attend(current->sim->vqs[(slot - current->slots) / BATCH].ring);
+	return ring_chain_write(&slot->chain, off, src, len);
 }
 
 void module_soft_run(struct hf_soft *soft, uint16_t idx)
 {
-	struct vdpasim_vq *vq = &soft->sim->vqs[idx];
+	struct vdpasim_vq *vq;
 
 	if (idx >= soft->desc.nvqs)
 		return;
+	vq = &soft->sim->vqs[idx];
 	if (vq->sw->worker && worker_is_current(vq->sw->worker) && soft->in_process) {
 		vq->pending = soft->run_self = true;
 		return;
@@ -205,10 +256,12 @@ static bool soft_process(struct vdpasim_vq *vq)
 
 	for (uint32_t i = 0; i < soft->desc.nvqs; i++) {
 		soft->queues[i].nr_popped = soft->queues[i].nr_out = 0;
+		soft->queues[i].nr_slots = 0;
 		soft->queues[i].err = NOT_ASKED;
 	}
 	soft->run_self = false;
 	soft->in_process = true;
+	current = soft;
 	vdpasim_vq_busy(vq);
 	soft->desc.process(soft->priv, soft, vq->idx);
 	for (uint32_t i = 0; i < soft->desc.nvqs; i++)
@@ -284,13 +337,19 @@ static void soft_created(struct vdpasim *sim)
 	soft_features_changed(sim);
 }
 
+static void soft_free(struct hf_soft *soft)
+{
+	free(soft->slots);
+	free(soft);
+}
+
 static void soft_destroy(struct vdpasim *sim)
 {
 	struct hf_soft *soft = soft_of(sim);
 
 	if (soft->desc.destroy)
 		soft->desc.destroy(soft->priv);
-	free(soft);
+	soft_free(soft);
 }
 
 /* ---- making one ---- */
@@ -365,6 +424,25 @@ static int make(struct hf_add *add, struct hf_soft *soft)
 	return err ? err : vdpasim_create(add->bus, add->config, &params);
 }
 
+static struct hf_soft *soft_new(const struct hf_soft_desc *desc, void *priv)
+{
+	struct hf_soft *soft = calloc(1, sizeof(*soft) + desc->nvqs * sizeof(soft->queues[0]));
+
+	if (!soft)
+		return NULL;
+	soft->slots = calloc(desc->nvqs, BATCH * sizeof(soft->slots[0]));
+	if (!soft->slots) {
+		free(soft);
+		return NULL;
+	}
+	for (uint32_t i = 0; i < desc->nvqs; i++)
+		soft->queues[i].slots = &soft->slots[(size_t)i * BATCH];
+	soft->desc = *desc;
+	soft->priv = priv;
+	fill_type(soft);
+	return soft;
+}
+
 int module_soft_add(struct hf_add *add, const struct hf_soft_desc *given, void *priv)
 {
 	struct hf_soft_desc desc;
@@ -377,15 +455,12 @@ int module_soft_add(struct hf_add *add, const struct hf_soft_desc *given, void *
 		err = check_desc(add->module, &desc);
 	if (err)
 		return err;
-	soft = calloc(1, sizeof(*soft) + desc.nvqs * sizeof(soft->queues[0]));
+	soft = soft_new(&desc, priv);
 	if (!soft)
 		return refuse(-ENOMEM, "no memory");
-	soft->desc = desc;
-	soft->priv = priv;
-	fill_type(soft);
 	err = make(add, soft);
 	if (err)
-		free(soft);
+		soft_free(soft);
 	else
 		add->used = true;
 	return err;

@@ -27,13 +27,49 @@ enum {
 	POSITIVE,
 	OWN_WORDS,
 	KEEPS,
-	WRITES_MORE
+	WRITES_MORE,
+	DAMAGES,
+	PUSHES_TWICE,
+	GIVES_BACK_OLDER
 };
+
+/* Two chains: whatever is done wrong to the first one, in the end each is pushed once. */
+static bool process_pair(struct hf_soft *soft, uint16_t idx)
+{
+	struct hf_chain chain[2], first;
+	char byte;
+
+	if (!hf->soft_pop(soft, idx, &chain[0]) || !hf->soft_pop(soft, idx, &chain[1]))
+		return false;
+	first = chain[0];
+	for (size_t i = 0; CASE == DAMAGES && i < sizeof(first.own) / sizeof(first.own[0]); i++) {
+		first = chain[0];
+		first.own[i] ^= 0x5555555555555555;
+		first.in_len = UINT64_MAX;
+		hf->soft_read(&first, 0, &byte, 1);
+		hf->soft_write(&first, 0, &byte, 1);
+		if (i < 3)
+			hf->soft_push(soft, idx, &first, 1);
+	}
+	if (CASE == PUSHES_TWICE)
+		hf->soft_push(soft, idx, &chain[0], 1);
+	if (CASE == GIVES_BACK_OLDER)
+		hf->soft_unpop(soft, idx, &chain[0]);
+	hf->soft_push(soft, idx, &chain[0], 1);
+	hf->soft_push(soft, idx, &chain[1], 2);
+	hf->soft_push(soft, idx, &chain[1], 2);
+	return true;
+}
 
 static void process(void *priv, struct hf_soft *soft, uint16_t idx)
 {
 	struct hf_chain chain;
 
+	if (CASE == DAMAGES || CASE == PUSHES_TWICE || CASE == GIVES_BACK_OLDER) {
+		while (process_pair(soft, idx))
+			;
+		return;
+	}
 	while (hf->soft_pop(soft, idx, &chain))
 		if (CASE != KEEPS)
 			hf->soft_push(soft, idx, &chain,

@@ -319,6 +319,44 @@ static void module_that_writes_too_much_is_cut(void **state)
 	in_child(writes_more, NULL);
 }
 
+/* Two chains at a time, in one publication, so that a pass finds both. */
+static void wrong_with_chains(const void *arg)
+{
+	struct vdpa_dev_config config = rig_config();
+	static uint8_t buf[2][64];
+	struct rig rig;
+	uint32_t len;
+
+	rig_make_of(&rig, load(arg, "bad"), &config);
+	rig_start(&rig, BASE_FEATURES, 1, 16);
+	for (int round = 0; round < 40; round++) {
+		rig_add(&rig, 0, buf[0], sizeof(buf[0]), true);
+		rig_add(&rig, 0, buf[1], sizeof(buf[1]), true);
+		rig_publish(&rig, 0);
+		CHILD_CHECK(rig_get(&rig, 0, &len) == buf[0], "%s", (const char *)arg);
+		CHILD_CHECK(len == 1, "%u", len);
+		CHILD_CHECK(rig_get(&rig, 0, &len) == buf[1], "%s", (const char *)arg);
+		CHILD_CHECK(len == 2, "%u", len);
+	}
+	CHILD_CHECK(!(rig_op(&rig, get_status) & VIRTIO_CONFIG_S_NEEDS_RESET), "broken");
+	rig_destroy(&rig);
+}
+
+static void module_that_damages_its_chains_is_refused(void **state)
+{
+	in_child(wrong_with_chains, "bad-damages");
+}
+
+static void module_that_pushes_twice_is_refused(void **state)
+{
+	in_child(wrong_with_chains, "bad-pushes_twice");
+}
+
+static void module_that_gives_back_an_older_chain_is_refused(void **state)
+{
+	in_child(wrong_with_chains, "bad-gives_back_older");
+}
+
 /* ---- a parent with operations of its own ---- */
 
 static void set_map(struct rig *rig, struct iotlb *tlb, uint64_t want[5])
@@ -365,6 +403,9 @@ int main(int argc, char **argv)
 		cmocka_unit_test(file_that_cannot_be_loaded_is_refused_by_name),
 		cmocka_unit_test(module_of_folder_is_loaded_when_named),
 		cmocka_unit_test(module_that_writes_too_much_is_cut),
+		cmocka_unit_test(module_that_damages_its_chains_is_refused),
+		cmocka_unit_test(module_that_pushes_twice_is_refused),
+		cmocka_unit_test(module_that_gives_back_an_older_chain_is_refused),
 		cmocka_unit_test(example_frames_come_back),
 		cmocka_unit_test(example_full_ring_one_kick_is_completed),
 		cmocka_unit_test(example_memory_that_vanishes_breaks_the_queue_alone),
