@@ -2,9 +2,9 @@
 /*
  * The parent operations. Each is a few lines that take the worker lock of the queue concerned, or
  * of all; which operations a device has depends on its options and is settled once, when it is
- * made.
+ * made. Those on states stand in ops_status.c, those on mappings in ops_dma.c.
  */
-#include "sim.h"
+#include "ops.h"
 
 #include <errno.h>
 #include <linux/virtio_config.h>
@@ -13,14 +13,6 @@
 #include "base/log.h"
 #include "base/refuse.h"
 #include "base/trace.h"
-
-/* From a reset until the first kick: tens of microseconds in most clients. */
-#define RESTART_NS 200000
-
-static uint8_t status_load(const struct vdpasim *sim)
-{
-	return __atomic_load_n(&sim->status, __ATOMIC_ACQUIRE);
-}
 
 /* ---- virtqueues ---- */
 
@@ -164,8 +156,9 @@ static uint16_t op_get_vq_size(struct vdpa_device *dev, uint16_t idx)
 	struct vdpasim *sim = vdpasim_of(dev);
 
 	/* [1-40] */
-	return status_load(sim) & VIRTIO_CONFIG_S_DRIVER_OK ? (uint16_t)sim->vqs[idx].set.num
-							    : sim->vq_size;
+	return vdpasim_status_load(sim) & VIRTIO_CONFIG_S_DRIVER_OK
+		       ? (uint16_t)sim->vqs[idx].set.num
+		       : sim->vq_size;
 }
 
 /* ---- device ---- */
@@ -225,153 +218,6 @@ static uint32_t op_get_vendor_id(struct vdpa_device *dev)
 	return 0;
 }
 
-static uint8_t op_get_status(struct vdpa_device *dev)
-{
-	return status_load(vdpasim_of(dev));
-}
-
-void vdpasim_needs_reset(struct vdpasim *sim)
-{
-	uint8_t old =
-		__atomic_fetch_or(&sim->status, VIRTIO_CONFIG_S_NEEDS_RESET, __ATOMIC_ACQ_REL);
-
-	if (old & VIRTIO_CONFIG_S_NEEDS_RESET)
-		return;
-	HF_TRACE3(status, sim->dev.name, old, old | VIRTIO_CONFIG_S_NEEDS_RESET);
-	__atomic_store_n(&sim->config_irq, true, __ATOMIC_RELEASE);
-	/* Also where this is worker 0 itself: its poll looks at the flag after the batch. */
-	vdpasim_wake(&sim->workers[0]);
-}
-
-/* The device may set NEEDS_RESET between the client's reading and writing; the bit stays. */
-static uint8_t status_replace(struct vdpasim *sim, uint8_t status)
-{
-	uint8_t old = status_load(sim), want;
-
-	do {
-		want = status | (old & VIRTIO_CONFIG_S_NEEDS_RESET);
-	} while (!__atomic_compare_exchange_n(&sim->status, &old, want, false, __ATOMIC_ACQ_REL,
-					      __ATOMIC_ACQUIRE));
-	HF_TRACE3(status, sim->dev.name, old, want);
-	return old;
-}
-
-static void set_suspended(struct vdpasim *sim, bool suspended)
-{
-	__atomic_store_n(&sim->suspended, suspended, __ATOMIC_RELEASE);
-}
-
-static void op_set_status(struct vdpa_device *dev, uint8_t status)
-{
-	struct vdpasim *sim = vdpasim_of(dev);
-	bool ok = status & VIRTIO_CONFIG_S_DRIVER_OK;
-	uint8_t old;
-
-	vdpasim_lock_all(sim);
-	old = status_replace(sim, status);
-	/* [6-1], the quirk: writing DRIVER_OK again wakes a suspended device */
-	if (ok && sim->suspended && !vdpa_deviates(dev, VDPA_D6_NO_HARMFUL_QUIRKS))
-		set_suspended(sim, false);
-	for (uint32_t i = 0; i < dev->nvqs; i++) {
-		struct vdpasim_vq *vq = &sim->vqs[i];
-
-		if (!ok) {
-			vdpasim_vq_stop(vq);
-			continue;
-		}
-		vdpasim_vq_unpark(vq);
-		if (vdpa_deviates(dev, VDPA_D11_SETUP_IN_ANY_ORDER) &&
-		    !(old & VIRTIO_CONFIG_S_DRIVER_OK))
-			vdpasim_vq_start_by_client(vq);
-		else
-			vdpasim_vq_start(vq);
-	}
-	vdpasim_unlock_all(sim);
-}
-
-/* A client that resets a running device mostly starts it again at once: be awake by then. */
-static void linger(struct vdpasim *sim)
-{
-	if (!(status_load(sim) & VIRTIO_CONFIG_S_DRIVER_OK))
-		return;
-	for (uint16_t i = 0; i < sim->nr_workers; i++)
-		if (sim->workers[i].worker)
-			worker_linger(sim->workers[i].worker, RESTART_NS);
-}
-
-void vdpasim_reset(struct vdpasim *sim)
-{
-	linger(sim);
-	vdpasim_lock_all(sim);
-	for (uint32_t i = 0; i < sim->dev.nvqs; i++)
-		vdpasim_vq_reset(&sim->vqs[i]);
-	memset(sim->group_asid, 0, sizeof(sim->group_asid)); /* [3-4] */
-	set_suspended(sim, false);
-	/* The kernel's simulator remembers a kick over a reset, even for its next client's
-	 * RESUME. */
-	if (!sim->strict)
-		__atomic_store_n(&sim->kicked_suspended, false, __ATOMIC_RELAXED);
-	__atomic_store_n(&sim->config_irq, false, __ATOMIC_RELAXED);
-	sim->driver_features = 0;
-	sim->type->reset(sim);
-	sim->type->features_changed(sim);
-	HF_TRACE3(status, sim->dev.name, status_load(sim), 0);
-	__atomic_store_n(&sim->status, 0, __ATOMIC_RELEASE);
-	sim->generation++;
-	vdpasim_unlock_all(sim);
-}
-
-static int op_reset(struct vdpa_device *dev)
-{
-	vdpasim_reset(vdpasim_of(dev));
-	return 0;
-}
-
-static int op_compat_reset(struct vdpa_device *dev, uint32_t flags)
-{
-	struct vdpasim *sim = vdpasim_of(dev);
-	int err = 0;
-
-	vdpasim_reset(sim);
-	/* [7-4]: all address spaces, used or not */
-	for (uint32_t i = 0; (flags & VDPA_RESET_F_CLEAN_MAP) && i < dev->nas; i++) {
-		int e = sim->one_to_one ? vdpasim_iommu_restore(sim, i) : 0;
-
-		err = err ? err : e;
-	}
-	return err;
-}
-
-static int op_suspend(struct vdpa_device *dev)
-{
-	struct vdpasim *sim = vdpasim_of(dev);
-
-	vdpasim_lock_all(sim);
-	set_suspended(sim, true);
-	for (uint32_t i = 0; i < dev->nvqs; i++)
-		vdpasim_vq_stop(&sim->vqs[i]);
-	vdpasim_unlock_all(sim);
-	return 0;
-}
-
-static int op_resume(struct vdpa_device *dev)
-{
-	struct vdpasim *sim = vdpasim_of(dev);
-	bool kicked;
-
-	vdpasim_lock_all(sim);
-	set_suspended(sim, false);
-	kicked = __atomic_exchange_n(&sim->kicked_suspended, false, __ATOMIC_RELAXED);
-	for (uint32_t i = 0; i < dev->nvqs; i++)
-		vdpasim_vq_start(&sim->vqs[i]);
-	/* While the workers are locked: what was kicked is looked at in one pass, not in as many as
-	 * a race makes of it. */
-	for (uint32_t i = 0; kicked && i < dev->nvqs; i++)
-		vdpasim_vq_kick(&sim->vqs[i]);
-	vdpasim_unlock_all(sim);
-	return 0;
-}
-
 static size_t op_get_config_size(struct vdpa_device *dev)
 {
 	return vdpasim_of(dev)->type->config_size;
@@ -399,118 +245,6 @@ static uint32_t op_get_generation(struct vdpa_device *dev)
 static struct vdpa_iova_range op_get_iova_range(struct vdpa_device *dev)
 {
 	return (struct vdpa_iova_range){0, UINT64_MAX};
-}
-
-/* ---- dirty log ---- */
-
-static void op_set_dirty_log(struct vdpa_device *dev, const struct vdpa_dirty_log *log)
-{
-	struct vdpasim *sim = vdpasim_of(dev);
-
-	vdpasim_lock_all(sim);
-	sim->log = *log;
-	for (uint32_t i = 0; i < dev->nvqs; i++)
-		vdpasim_vq_log(&sim->vqs[i]);
-	vdpasim_unlock_all(sim);
-}
-
-static void op_set_vq_log_addr(struct vdpa_device *dev, uint16_t idx, bool own, uint64_t addr)
-{
-	struct vdpasim_vq *vq = &vdpasim_of(dev)->vqs[idx];
-
-	vdpasim_lock(vq->sw);
-	vq->log_own = own;
-	vq->log_addr = addr;
-	vdpasim_vq_log(vq);
-	vdpasim_unlock(vq->sw);
-}
-
-/* ---- DMA ---- */
-
-static int check_asid(struct vdpa_device *dev, uint32_t asid)
-{
-	if (asid >= dev->nas)
-		return refuse(-EINVAL, "no address space %u, there are %u", asid, dev->nas);
-	return 0;
-}
-
-static int op_set_group_asid(struct vdpa_device *dev, uint32_t group, uint32_t asid)
-{
-	struct vdpasim *sim = vdpasim_of(dev);
-	int err = check_asid(dev, asid);
-
-	if (err)
-		return err;
-	if (group >= dev->ngroups)
-		return refuse(-EINVAL, "no group %u, there are %u", group, dev->ngroups);
-	vdpasim_lock_all(sim);
-	sim->group_asid[group] = asid;
-	for (uint32_t i = 0; i < dev->nvqs; i++)
-		vdpasim_vq_rebind(&sim->vqs[i]);
-	vdpasim_unlock_all(sim);
-	vdpasim_map_changed(sim); /* each queue sees another map */
-	return 0;
-}
-
-static int op_set_map(struct vdpa_device *dev, uint32_t asid, const struct iotlb_version *map)
-{
-	int err = check_asid(dev, asid);
-
-	return err ? err : vdpasim_iommu_set_map(vdpasim_of(dev), asid, map);
-}
-
-static int op_dma_map(struct vdpa_device *dev, uint32_t asid, const struct iotlb_entry *entry)
-{
-	int err = check_asid(dev, asid);
-
-	return err ? err : vdpasim_iommu_map(vdpasim_of(dev), asid, entry);
-}
-
-static int op_dma_unmap(struct vdpa_device *dev, uint32_t asid, uint64_t first, uint64_t last)
-{
-	int err = check_asid(dev, asid);
-
-	return err ? err : vdpasim_iommu_unmap(vdpasim_of(dev), asid, first, last);
-}
-
-/* What a ring owed its driver belongs to one client; this is where the client's traces are
- * wiped. */
-static void forget_positions(struct vdpasim *sim)
-{
-	vdpasim_lock_all(sim);
-	for (uint32_t i = 0; i < sim->dev.nvqs; i++) {
-		sim->vqs[i].left = (struct vdpa_vq_state){0, 0};
-		sim->vqs[i].left_owed = false;
-	}
-	vdpasim_unlock_all(sim);
-}
-
-static int op_reset_map(struct vdpa_device *dev, uint32_t asid)
-{
-	struct vdpasim *sim = vdpasim_of(dev);
-	int err = check_asid(dev, asid);
-
-	if (err)
-		return err;
-	forget_positions(sim);
-	return vdpasim_iommu_restore(sim, asid);
-}
-
-static int op_bind_mm(struct vdpa_device *dev, struct memory_space *space)
-{
-	return vdpasim_iommu_bind(vdpasim_of(dev), space);
-}
-
-static void op_unbind_mm(struct vdpa_device *dev)
-{
-	forget_positions(vdpasim_of(dev));
-	if (vdpasim_iommu_bind(vdpasim_of(dev), NULL))
-		hf_err(dev->name, "no memory to leave the client's address space");
-}
-
-static void op_domain_changed(struct vdpa_device *dev)
-{
-	vdpasim_map_changed(vdpasim_of(dev));
 }
 
 static int op_get_vendor_vq_stats(struct vdpa_device *dev, uint16_t idx, struct vdpa_vq_stat *stats)
@@ -543,29 +277,29 @@ static const struct vdpa_config_ops all_ops = {
 	.get_vq_size = op_get_vq_size,
 	.get_device_id = op_get_device_id,
 	.get_vendor_id = op_get_vendor_id,
-	.get_status = op_get_status,
-	.set_status = op_set_status,
-	.reset = op_reset,
-	.compat_reset = op_compat_reset,
-	.suspend = op_suspend,
-	.resume = op_resume,
+	.get_status = vdpasim_op_get_status,
+	.set_status = vdpasim_op_set_status,
+	.reset = vdpasim_op_reset,
+	.compat_reset = vdpasim_op_compat_reset,
+	.suspend = vdpasim_op_suspend,
+	.resume = vdpasim_op_resume,
 	.get_config_size = op_get_config_size,
 	.get_config = op_get_config,
 	.set_config = op_set_config,
 	.get_generation = op_get_generation,
 	.get_iova_range = op_get_iova_range,
-	.set_dirty_log = op_set_dirty_log,
-	.set_vq_log_addr = op_set_vq_log_addr,
-	.set_group_asid = op_set_group_asid,
-	.set_map = op_set_map,
-	.dma_map = op_dma_map,
-	.dma_unmap = op_dma_unmap,
-	.reset_map = op_reset_map,
-	.bind_mm = op_bind_mm,
-	.unbind_mm = op_unbind_mm,
+	.set_dirty_log = vdpasim_op_set_dirty_log,
+	.set_vq_log_addr = vdpasim_op_set_vq_log_addr,
+	.set_group_asid = vdpasim_op_set_group_asid,
+	.set_map = vdpasim_op_set_map,
+	.dma_map = vdpasim_op_dma_map,
+	.dma_unmap = vdpasim_op_dma_unmap,
+	.reset_map = vdpasim_op_reset_map,
+	.bind_mm = vdpasim_op_bind_mm,
+	.unbind_mm = vdpasim_op_unbind_mm,
 	.free = vdpasim_free,
 	.get_vendor_vq_stats = op_get_vendor_vq_stats,
-	.domain_changed = op_domain_changed,
+	.domain_changed = vdpasim_op_domain_changed,
 };
 
 void vdpasim_ops_fill(struct vdpasim *sim, const struct vdpa_dev_config *config)

@@ -2,7 +2,7 @@
 /*
  * The simulator's core: a vDPA parent in software, for every device type. It keeps what a client
  * sets, and owns a software IOMMU for each address space (iommu.c), the queues and their rings
- * (queue.c) and the workers. It answers the parent operations (ops.c). A device type (net, ...)
+ * (queue.c) and the workers. It answers the parent operations (ops*.c). A device type (net, ...)
  * gives a table of hooks.
  *
  * Owns: queues, rings, address spaces, workers. Embedded first: the bus's device. The type's own
@@ -197,6 +197,7 @@ int vdpasim_choose_features(const struct vdpa_dev_config *config, uint64_t suppo
 /* ---- ops.c ---- */
 /** vdpasim_ops_fill() - the operations that this combination of options has */
 void vdpasim_ops_fill(struct vdpasim *sim, const struct vdpa_dev_config *config);
+/* ---- ops_status.c ---- */
 /** vdpasim_reset() - the virtio device as new; mappings stay */
 void vdpasim_reset(struct vdpasim *sim);
 /** vdpasim_needs_reset() - a queue is beyond help: status bit and config interrupt; any thread */
