@@ -323,6 +323,22 @@ bool check_kit_called(const struct client_ring *ring, int wait_ms);
 void check_kit_expect_quiet(struct check_ctx *t, struct check_kit *kit, const void *page,
 			    unsigned idx, uint16_t want);
 
+/* The same of the ring that works, in the kit's own page: kick it, wait for it, watch it. */
+static inline void check_work_kick(struct check_ctx *t, struct check_kit *kit)
+{
+	check_kit_kick(t, kit, KIT_WORK);
+}
+
+static inline void check_work_used(struct check_ctx *t, struct check_kit *kit, uint16_t want)
+{
+	check_kit_expect_used(t, kit, kit->page, KIT_WORK, want);
+}
+
+static inline void check_work_quiet(struct check_ctx *t, struct check_kit *kit, uint16_t want)
+{
+	check_kit_expect_quiet(t, kit, kit->page, KIT_WORK, want);
+}
+
 /** check_kit_expect_done() - wait until the first work in @page is done: the frame is back, the id
  * here. */
 void check_kit_expect_done(struct check_ctx *t, struct check_kit *kit, const void *page);

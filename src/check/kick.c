@@ -9,21 +9,6 @@
 #define IOVA 0x100000UL
 #define P    CHECK_PAGE
 
-static void expect_used(struct check_ctx *t, struct check_kit *kit, uint16_t want)
-{
-	check_kit_expect_used(t, kit, kit->page, KIT_WORK, want);
-}
-
-static void expect_quiet(struct check_ctx *t, struct check_kit *kit, uint16_t want)
-{
-	check_kit_expect_quiet(t, kit, kit->page, KIT_WORK, want);
-}
-
-static void kick(struct check_ctx *t, struct check_kit *kit)
-{
-	check_kit_kick(t, kit, KIT_WORK);
-}
-
 /* ---- kicks ---- */
 
 static void kick_before_driver_ok(struct check_ctx *t)
@@ -32,12 +17,12 @@ static void kick_before_driver_ok(struct check_ctx *t)
 	int fd = check_kit_prepare(t, &kit, IOVA);
 
 	check_kit_enable(t, fd, &kit, true);
-	kick(t, &kit);
-	expect_quiet(t, &kit, 0); /* a worker that woke up has seen the status by now */
+	check_work_kick(t, &kit);
+	check_work_quiet(t, &kit, 0); /* a worker that woke up has seen the status by now */
 	EXPECT_RC(t, 0, client_set_status(fd, CLIENT_STATUS_RUNNING));
-	expect_quiet(t, &kit, 0);
-	kick(t, &kit);
-	expect_used(t, &kit, 1);
+	check_work_quiet(t, &kit, 0);
+	check_work_kick(t, &kit);
+	check_work_used(t, &kit, 1);
 }
 
 static void kick_before_enable(struct check_ctx *t)
@@ -46,14 +31,14 @@ static void kick_before_enable(struct check_ctx *t)
 	int fd = check_kit_prepare(t, &kit, IOVA);
 
 	EXPECT_RC(t, 0, client_set_status(fd, CLIENT_STATUS_RUNNING));
-	kick(t, &kit);
+	check_work_kick(t, &kit);
 	/* A worker that woke up has found the rings disabled by now, on a busy machine too. */
 	for (unsigned i = 0; i < 5; i++)
-		expect_quiet(t, &kit, 0);
+		check_work_quiet(t, &kit, 0);
 	check_kit_enable(t, fd, &kit, true);
-	expect_quiet(t, &kit, 0);
-	kick(t, &kit);
-	expect_used(t, &kit, 1);
+	check_work_quiet(t, &kit, 0);
+	check_work_kick(t, &kit);
+	check_work_used(t, &kit, 1);
 }
 
 static void disabled_ring(struct check_ctx *t)
@@ -61,14 +46,14 @@ static void disabled_ring(struct check_ctx *t)
 	struct check_kit kit;
 	int fd = check_kit_run(t, &kit, IOVA);
 
-	kick(t, &kit);
-	expect_used(t, &kit, 1);
+	check_work_kick(t, &kit);
+	check_work_used(t, &kit, 1);
 	check_kit_enable(t, fd, &kit, false);
 	check_kit_send(t, &kit);
-	expect_quiet(t, &kit, 1);
+	check_work_quiet(t, &kit, 1);
 	check_kit_enable(t, fd, &kit, true);
-	kick(t, &kit);
-	expect_used(t, &kit, 2);
+	check_work_kick(t, &kit);
+	check_work_used(t, &kit, 2);
 }
 
 /* A kick eventfd that is already signalled kicks when it is set; its count is not consumed. */
@@ -80,7 +65,7 @@ static void signalled_eventfd(struct check_ctx *t)
 	uint64_t count = 0;
 
 	EXPECT_RC(t, 0, client_vring_file(fd, VHOST_SET_VRING_KICK, kit.ring[KIT_WORK].idx, file));
-	expect_used(t, &kit, 1);
+	check_work_used(t, &kit, 1);
 	EXPECT_RC(t, 8, read(file, &count, sizeof(count)));
 	EXPECT_EQ(t, 3, count);
 }
@@ -91,10 +76,10 @@ static void count_not_consumed(struct check_ctx *t)
 	uint64_t count = 0;
 
 	(void)check_kit_run(t, &kit, IOVA);
-	kick(t, &kit);
-	expect_used(t, &kit, 1);
+	check_work_kick(t, &kit);
+	check_work_used(t, &kit, 1);
 	check_kit_send(t, &kit);
-	expect_used(t, &kit, 2);
+	check_work_used(t, &kit, 2);
 	EXPECT_RC(t, 8, read(kit.ring[KIT_WORK].kick_fd, &count, sizeof(count)));
 	EXPECT_EQ(t, 2, count);
 }
@@ -105,12 +90,12 @@ static void kick_unbound(struct check_ctx *t)
 	int fd = check_kit_run(t, &kit, IOVA);
 
 	EXPECT_RC(t, 0, client_vring_file(fd, VHOST_SET_VRING_KICK, kit.ring[KIT_WORK].idx, -1));
-	kick(t, &kit);
-	expect_quiet(t, &kit, 0);
+	check_work_kick(t, &kit);
+	check_work_quiet(t, &kit, 0);
 	EXPECT_RC(t, 0,
 		  client_vring_file(fd, VHOST_SET_VRING_KICK, kit.ring[KIT_WORK].idx,
 				    kit.ring[KIT_WORK].kick_fd));
-	expect_used(t, &kit, 1);
+	check_work_used(t, &kit, 1);
 }
 
 static void kick_replaced(struct check_ctx *t)
@@ -125,9 +110,9 @@ static void kick_replaced(struct check_ctx *t)
 		  client_vring_file(fd, VHOST_SET_VRING_KICK, kit.ring[KIT_WORK].idx,
 				    kit.ring[KIT_WORK].kick_fd));
 	EXPECT_RC(t, 8, write(old, &one, sizeof(one)));
-	expect_quiet(t, &kit, 0);
-	kick(t, &kit);
-	expect_used(t, &kit, 1);
+	check_work_quiet(t, &kit, 0);
+	check_work_kick(t, &kit);
+	check_work_used(t, &kit, 1);
 }
 
 static int child_kick(int fd, const void *arg)
@@ -144,7 +129,7 @@ static void kick_from_child(struct check_ctx *t)
 
 	(void)check_kit_run(t, &kit, IOVA);
 	EXPECT_RC(t, 8, check_in_child(t, child_kick, kit.ring[KIT_WORK].kick_fd, NULL));
-	expect_used(t, &kit, 1);
+	check_work_used(t, &kit, 1);
 }
 
 /* The device holds the eventfd: the client may close its descriptor and kick through another. */
@@ -158,8 +143,8 @@ static void kick_fd_closed(struct check_ctx *t)
 	EXPECT(t, copy >= 0);
 	close(kit.ring[KIT_WORK].kick_fd);
 	kit.ring[KIT_WORK].kick_fd = copy;
-	kick(t, &kit);
-	expect_used(t, &kit, 1);
+	check_work_kick(t, &kit);
+	check_work_used(t, &kit, 1);
 }
 
 /* ---- calls ---- */
@@ -170,7 +155,7 @@ static void call_signalled(struct check_ctx *t)
 
 	(void)check_kit_run(t, &kit, IOVA);
 	EXPECT(t, !check_kit_called(&kit.ring[KIT_WORK], 0));
-	kick(t, &kit);
+	check_work_kick(t, &kit);
 	EXPECT(t, check_kit_called(&kit.ring[KIT_WORK], CHECK_WAIT));
 	check_kit_poll_used(t, &kit, kit.page, KIT_WORK, 1);
 }
@@ -181,7 +166,7 @@ static void call_unbound(struct check_ctx *t)
 	int fd = check_kit_run(t, &kit, IOVA);
 
 	EXPECT_RC(t, 0, client_vring_file(fd, VHOST_SET_VRING_CALL, kit.ring[KIT_WORK].idx, -1));
-	kick(t, &kit);
+	check_work_kick(t, &kit);
 	check_kit_poll_used(t, &kit, kit.page, KIT_WORK, 1);
 	EXPECT(t, !check_kit_called(&kit.ring[KIT_WORK], t->dev->quiet_ms));
 }
@@ -196,7 +181,7 @@ static void call_replaced(struct check_ctx *t)
 	EXPECT_RC(t, 0,
 		  client_vring_file(fd, VHOST_SET_VRING_CALL, kit.ring[KIT_WORK].idx,
 				    kit.ring[KIT_WORK].call_fd));
-	kick(t, &kit);
+	check_work_kick(t, &kit);
 	EXPECT(t, check_kit_called(&kit.ring[KIT_WORK], CHECK_WAIT));
 	EXPECT(t, !check_kit_called(&old, 0));
 }
@@ -207,7 +192,7 @@ static void call_suppressed(struct check_ctx *t)
 
 	(void)check_kit_run(t, &kit, IOVA);
 	kit.ring[KIT_WORK].avail->flags = VRING_AVAIL_F_NO_INTERRUPT;
-	kick(t, &kit);
+	check_work_kick(t, &kit);
 	check_kit_poll_used(t, &kit, kit.page, KIT_WORK, 1);
 	EXPECT(t, !check_kit_called(&kit.ring[KIT_WORK], t->dev->quiet_ms));
 }
@@ -219,7 +204,7 @@ static void call_fd_closed(struct check_ctx *t)
 	(void)check_kit_run(t, &kit, IOVA);
 	close(kit.ring[KIT_WORK].call_fd);
 	kit.ring[KIT_WORK].call_fd = -1;
-	kick(t, &kit);
+	check_work_kick(t, &kit);
 	check_kit_poll_used(t, &kit, kit.page, KIT_WORK, 1);
 }
 

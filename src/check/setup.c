@@ -8,11 +8,6 @@
 #define IOVA 0x100000UL
 #define P    CHECK_PAGE
 
-static void expect_used(struct check_ctx *t, struct check_kit *kit, uint16_t want)
-{
-	check_kit_expect_used(t, kit, kit->page, KIT_WORK, want);
-}
-
 /* QEMU 11 without a control queue: ENABLE, then all the rest. Row: a is whether the rings live. */
 static void enable_first(struct check_ctx *t)
 {
@@ -25,7 +20,7 @@ static void enable_first(struct check_ctx *t)
 	EXPECT_RC(t, 0, client_set_status(fd, CLIENT_STATUS_RUNNING));
 	check_kit_kick(t, &kit, KIT_WORK);
 	if (t->check->a)
-		expect_used(t, &kit, 1);
+		check_work_used(t, &kit, 1);
 	else
 		check_kit_expect_quiet(t, &kit, kit.page, KIT_WORK, 0);
 }
@@ -38,7 +33,7 @@ static void never_set_up(struct check_ctx *t)
 
 	check_kit_start(t, fd, &kit);
 	check_kit_kick(t, &kit, KIT_WORK);
-	expect_used(t, &kit, 1);
+	check_work_used(t, &kit, 1);
 	EXPECT_RC(t, 0, client_set_status(fd, 0));
 	check_kit_ready(t, fd);
 	check_kit_enable(t, fd, &kit, true);
@@ -58,7 +53,7 @@ static void size_while_running(struct check_ctx *t)
 
 	check_kit_start(t, fd, &kit);
 	check_kit_kick(t, &kit, KIT_WORK);
-	expect_used(t, &kit, 1);
+	check_work_used(t, &kit, 1);
 	EXPECT_RC(t, 0,
 		  client_vring_set(fd, VHOST_SET_VRING_NUM, kit.ring[KIT_WORK].idx, KIT_NUM / 2));
 	if (t->check->a) {
@@ -70,7 +65,7 @@ static void size_while_running(struct check_ctx *t)
 		if (!kit.blk)
 			(void)client_ring_pop(&kit.ring[KIT_RX], NULL, NULL);
 		check_kit_send(t, &kit);
-		expect_used(t, &kit, i);
+		check_work_used(t, &kit, i);
 	}
 }
 

@@ -19,21 +19,6 @@ static void resume(struct check_ctx *t, int fd)
 	EXPECT_RC(t, 0, client_ioctl(fd, VHOST_VDPA_RESUME, NULL));
 }
 
-static void expect_used(struct check_ctx *t, struct check_kit *kit, uint16_t want)
-{
-	check_kit_expect_used(t, kit, kit->page, KIT_WORK, want);
-}
-
-static void expect_quiet(struct check_ctx *t, struct check_kit *kit, uint16_t want)
-{
-	check_kit_expect_quiet(t, kit, kit->page, KIT_WORK, want);
-}
-
-static void kick(struct check_ctx *t, struct check_kit *kit)
-{
-	check_kit_kick(t, kit, KIT_WORK);
-}
-
 /* ---- suspend ---- */
 
 static void stops(struct check_ctx *t)
@@ -41,11 +26,11 @@ static void stops(struct check_ctx *t)
 	struct check_kit kit;
 	int fd = check_kit_run(t, &kit, IOVA);
 
-	kick(t, &kit);
-	expect_used(t, &kit, 1);
+	check_work_kick(t, &kit);
+	check_work_used(t, &kit, 1);
 	suspend(t, fd);
 	check_kit_send(t, &kit);
-	expect_quiet(t, &kit, 1);
+	check_work_quiet(t, &kit, 1);
 }
 
 static void before_driver_ok(struct check_ctx *t)
@@ -56,8 +41,8 @@ static void before_driver_ok(struct check_ctx *t)
 	check_kit_enable(t, fd, &kit, true);
 	suspend(t, fd);
 	EXPECT_RC(t, 0, client_set_status(fd, CLIENT_STATUS_RUNNING));
-	kick(t, &kit);
-	expect_used(t, &kit, 1);
+	check_work_kick(t, &kit);
+	check_work_used(t, &kit, 1);
 }
 
 static void status_unchanged(struct check_ctx *t)
@@ -77,8 +62,8 @@ static void foreign(struct check_ctx *t)
 	int fd = check_kit_run(t, &kit, IOVA);
 
 	EXPECT_RC(t, 0, check_child_ioctl(t, fd, VHOST_VDPA_SUSPEND, NULL));
-	kick(t, &kit);
-	expect_quiet(t, &kit, 0);
+	check_work_kick(t, &kit);
+	check_work_quiet(t, &kit, 0);
 }
 
 static void kick_remembered(struct check_ctx *t)
@@ -87,10 +72,10 @@ static void kick_remembered(struct check_ctx *t)
 	int fd = check_kit_run(t, &kit, IOVA);
 
 	suspend(t, fd);
-	kick(t, &kit);
-	expect_quiet(t, &kit, 0);
+	check_work_kick(t, &kit);
+	check_work_quiet(t, &kit, 0);
 	resume(t, fd);
-	expect_used(t, &kit, 1);
+	check_work_used(t, &kit, 1);
 }
 
 static void resume_without_kick(struct check_ctx *t)
@@ -100,9 +85,9 @@ static void resume_without_kick(struct check_ctx *t)
 
 	suspend(t, fd);
 	resume(t, fd);
-	expect_quiet(t, &kit, 0);
-	kick(t, &kit);
-	expect_used(t, &kit, 1);
+	check_work_quiet(t, &kit, 0);
+	check_work_kick(t, &kit);
+	check_work_used(t, &kit, 1);
 }
 
 static void cycles(struct check_ctx *t)
@@ -110,13 +95,13 @@ static void cycles(struct check_ctx *t)
 	struct check_kit kit;
 	int fd = check_kit_run(t, &kit, IOVA);
 
-	kick(t, &kit);
-	expect_used(t, &kit, 1);
+	check_work_kick(t, &kit);
+	check_work_used(t, &kit, 1);
 	for (uint16_t i = 2; i < 10; i++) {
 		suspend(t, fd);
 		check_kit_send(t, &kit);
 		resume(t, fd);
-		expect_used(t, &kit, i);
+		check_work_used(t, &kit, i);
 	}
 }
 
@@ -127,8 +112,8 @@ static void resume_alone(struct check_ctx *t)
 
 	resume(t, fd);
 	resume(t, fd);
-	kick(t, &kit);
-	expect_used(t, &kit, 1);
+	check_work_kick(t, &kit);
+	check_work_used(t, &kit, 1);
 }
 
 static void reset_clears(struct check_ctx *t)
@@ -143,8 +128,8 @@ static void reset_clears(struct check_ctx *t)
 	check_kit_init(t, &kit, kit.page, IOVA, 0);
 	check_kit_start(t, fd, &kit);
 	EXPECT_RC(t, -EINVAL, client_vring_set(fd, VHOST_SET_VRING_BASE, 0, 0));
-	kick(t, &kit);
-	expect_used(t, &kit, 1);
+	check_work_kick(t, &kit);
+	check_work_used(t, &kit, 1);
 }
 
 static void close_clears(struct check_ctx *t)
@@ -156,8 +141,8 @@ static void close_clears(struct check_ctx *t)
 	check_close(t, fd);
 	fd = check_kit_run(t, &kit, IOVA);
 	EXPECT_RC(t, -EINVAL, client_vring_set(fd, VHOST_SET_VRING_BASE, 0, 0));
-	kick(t, &kit);
-	expect_used(t, &kit, 1);
+	check_work_kick(t, &kit);
+	check_work_used(t, &kit, 1);
 }
 
 static void resume_ends_setup(struct check_ctx *t)
@@ -177,11 +162,11 @@ static void base_exact(struct check_ctx *t)
 	int fd = check_kit_run(t, &kit, IOVA);
 	uint32_t base = 0;
 
-	kick(t, &kit);
-	expect_used(t, &kit, 1);
+	check_work_kick(t, &kit);
+	check_work_used(t, &kit, 1);
 	suspend(t, fd);
 	check_kit_send(t, &kit);
-	expect_quiet(t, &kit, 1);
+	check_work_quiet(t, &kit, 1);
 	EXPECT_RC(t, 0, client_vring_get(fd, VHOST_GET_VRING_BASE, kit.ring[KIT_WORK].idx, &base));
 	EXPECT_EQ(t, 1, base);
 }
@@ -194,11 +179,11 @@ static void status_again(struct check_ctx *t)
 
 	suspend(t, fd);
 	EXPECT_RC(t, 0, client_set_status(fd, CLIENT_STATUS_RUNNING));
-	kick(t, &kit);
+	check_work_kick(t, &kit);
 	if (t->dev->strict)
-		expect_used(t, &kit, 1);
+		check_work_used(t, &kit, 1);
 	else
-		expect_quiet(t, &kit, 0);
+		check_work_quiet(t, &kit, 0);
 	EXPECT_RC(t, 0, client_vring_set(fd, VHOST_SET_VRING_BASE, 0, 0));
 }
 
@@ -210,9 +195,9 @@ static void map_while_suspended(struct check_ctx *t)
 	suspend(t, fd);
 	EXPECT_RC(t, 0, client_iotlb_unmap(fd, 0, IOVA, P));
 	EXPECT_RC(t, 0, check_map(fd, 0, IOVA, P, kit.page));
-	kick(t, &kit);
+	check_work_kick(t, &kit);
 	resume(t, fd);
-	expect_used(t, &kit, 1);
+	check_work_used(t, &kit, 1);
 }
 
 #define SUS CHECK_SUSPEND
