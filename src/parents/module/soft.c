@@ -393,21 +393,6 @@ static void fill_type(struct hf_soft *soft)
 	};
 }
 
-/* device_features: what is asked for must be something that the device offers ([9-3]). */
-static int choose_features(const struct vdpa_dev_config *config, uint64_t supported,
-			   uint64_t *offered)
-{
-	*offered = supported;
-	if (!(config->given & VDPA_KEY_FEATURES))
-		return 0;
-	if (config->features & ~supported)
-		return refuse(-EINVAL, "features 0x%llx are not among the device's 0x%llx",
-			      (unsigned long long)(config->features & ~supported),
-			      (unsigned long long)supported);
-	*offered = config->features;
-	return 0;
-}
-
 static int make(struct hf_add *add, struct hf_soft *soft)
 {
 	struct vdpasim_params params = {
@@ -418,8 +403,8 @@ static int make(struct hf_add *add, struct hf_soft *soft)
 		.nas = soft->desc.nas ? soft->desc.nas : 1,
 	};
 
-	int err = choose_features(add->config, soft->desc.features | HF_RING_FEATURES,
-				  &params.features);
+	int err = vdpasim_choose_features(add->config, soft->desc.features | HF_RING_FEATURES, 0,
+					  &params.features);
 
 	return err ? err : vdpasim_create(add->bus, add->config, &params);
 }
