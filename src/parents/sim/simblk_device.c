@@ -204,7 +204,8 @@ int simblk_create(const struct vdpa_dev_config *config, struct simblk **out)
 	blk->read_only = config->read_only;
 	blk->strict = config->strict;
 	blk->stats = calloc(blk->nr_queues, sizeof(*blk->stats));
-	err = blk->stats ? open_backend(blk, backend, config) : -ENOMEM;
+	blk->progress = calloc(blk->nr_queues, sizeof(*blk->progress));
+	err = blk->stats && blk->progress ? open_backend(blk, backend, config) : -ENOMEM;
 	if (err) {
 		simblk_destroy(blk);
 		return err;
@@ -218,5 +219,6 @@ void simblk_destroy(struct simblk *blk)
 	if (blk->backend)
 		blk->backend->close(blk);
 	free(blk->stats);
+	free(blk->progress);
 	free(blk);
 }

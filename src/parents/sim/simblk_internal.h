@@ -42,7 +42,7 @@
 	SIMBLK_MAX_SECTORS             /* sectors of one range, which may have to be written */
 #define SIMBLK_RANGES_MAX   16         /* of one DISCARD */
 #define SIMBLK_BATCH        16         /* requests */
-#define SIMBLK_BATCH_LEN    (4u << 20) /* bytes; the request that exceeds it is the last one */
+#define SIMBLK_BATCH_LEN    (1u << 20) /* bytes; a longer request goes on in the next batch */
 #define SIMBLK_STRICT_BATCH 5          /* requests, [7-13] */
 #define SIMBLK_ID_LEN       20         /* bytes */
 #define SIMBLK_F(name)      (1ULL << VIRTIO_BLK_F_##name)
@@ -93,6 +93,14 @@ struct simblk_stats {
 	uint64_t requests, errors, read_bytes, written_bytes;
 };
 
+/* How far a queue's first request is, where one batch was not enough. Worker lock. */
+struct simblk_progress {
+	uint32_t generation, seq; /* of its chain */
+	uint32_t type;
+	uint64_t sector;
+	uint64_t done; /* bytes; 0: no request is under way */
+};
+
 struct simblk {
 	char name[VDPA_NAME_MAX + 1];
 	const struct simblk_backend_ops *backend;
@@ -102,8 +110,9 @@ struct simblk {
 	uint16_t nr_queues;
 	uint16_t segs_max;
 	bool read_only, strict;
-	struct simblk_stats *stats; /* [nr_queues] */
-	bool write_through;         /* the driver does not flush; set under all worker locks */
+	struct simblk_stats *stats;       /* [nr_queues] */
+	struct simblk_progress *progress; /* [nr_queues] */
+	bool write_through; /* the driver does not flush; set under all worker locks */
 };
 
 static inline struct simblk *simblk_of(const struct vdpasim *sim)
@@ -111,9 +120,9 @@ static inline struct simblk *simblk_of(const struct vdpasim *sim)
 	return sim->priv;
 }
 
-static inline uint64_t simblk_nr_sectors(const struct simblk *blk)
+static inline uint64_t simblk_nr_sectors(const struct simblk *disk)
 {
-	return blk->len / SIMBLK_SECTOR;
+	return disk->len / SIMBLK_SECTOR;
 }
 
 /* ---- simblk_device.c ---- */
@@ -138,6 +147,9 @@ struct simblk_req {
 	bool has_status;  /* there is a last writable byte, and it is mapped */
 	uint64_t in_len;  /* writable bytes before the status */
 	uint64_t out_len; /* readable bytes behind the header */
+	uint64_t done;    /* bytes carried out in earlier batches and in this one */
+	uint64_t budget;  /* bytes that this batch may still carry out, multiple of a sector */
+	bool again;       /* the budget is spent, and the request not at its end */
 };
 
 /* Pieces of client memory. */

@@ -8,7 +8,11 @@
  *    mapped makes the request fail; the request is not lost.
  * 2. Header and ranges are copied before they are looked at. Data goes between backend and client
  *    memory without a copy of ours.
- * 3. A batch is bounded in requests and in bytes, because control threads wait for its end.
+ * 3. A batch is bounded in requests and in bytes, because control threads wait for its end. A
+ *    longer request is done in pieces: after a piece its chain is given back to the ring, and the
+ *    next batch takes it up again behind what is done. A ring that is stopped meanwhile starts with
+ *    that request, from its beginning; no type minds being done twice. What the driver changes in
+ *    a request under way is checked anew with each piece.
  */
 #include <endian.h>
 #include <errno.h>
@@ -121,42 +125,102 @@ uint8_t simblk_req_status(const struct simblk_req *req, int err)
 	return VIRTIO_BLK_S_IOERR;
 }
 
+/* ---- pieces of a request ---- */
+
+/* The bytes of the next piece, of @total. */
+static uint64_t piece_len(const struct simblk_req *req, uint64_t total)
+{
+	uint64_t left = total - req->done;
+
+	return left < req->budget ? left : req->budget;
+}
+
+/* @len bytes of @total are carried out. */
+static void piece_done(struct simblk_req *req, uint64_t len, uint64_t total)
+{
+	req->done += len;
+	req->budget -= len;
+	req->again = req->done < total;
+}
+
+/* Is this the request that the last batch has left in the middle? */
+static void take_up(struct simblk_req *req, struct simblk_progress *p)
+{
+	bool same = p->done && p->generation == req->chain.generation && p->seq == req->chain.seq &&
+		    p->type == req->type && p->sector == req->sector;
+
+	req->done = same ? p->done : 0;
+	req->again = false;
+	p->done = 0;
+}
+
+/* Give it back to the ring, which is its place while the worker's lock is free. */
+static void leave(struct simblk_req *req, struct simblk_progress *p)
+{
+	*p = (struct simblk_progress){.generation = req->chain.generation,
+				      .seq = req->chain.seq,
+				      .type = req->type,
+				      .sector = req->sector,
+				      .done = req->done};
+	if (req->type == VIRTIO_BLK_T_IN)
+		ring_wrote(req->vq->ring, &req->chain, 0, req->done);
+	ring_unpop(req->vq->ring, &req->chain, 1);
+}
+
 /* ---- the types of requests ---- */
 
 static uint8_t do_in(struct simblk_req *req, uint32_t *written)
 {
+	const struct ring_chain *chain = &req->chain;
 	struct simblk *blk = req->blk;
 	struct simblk_pieces data;
+	uint64_t len;
 	uint8_t status;
 
-	if (req->in_len % SIMBLK_SECTOR || !simblk_req_in(req, req->in_len, &data) ||
-	    !simblk_in_range(blk, req->sector, req->in_len / SIMBLK_SECTOR, SIMBLK_MAX_SECTORS))
+	if (req->in_len % SIMBLK_SECTOR || !is_mapped(chain->in, chain->nr_in, req->in_len) ||
+	    !simblk_in_range(blk, req->sector, req->in_len / SIMBLK_SECTOR, SIMBLK_MAX_SECTORS) ||
+	    req->done > req->in_len)
 		return VIRTIO_BLK_S_IOERR;
+	len = piece_len(req, req->in_len);
+	(void)slice(chain->in, chain->nr_in, req->done, len, &data);
 	status = simblk_req_status(
-		req, blk->backend->read(blk, req->sector * SIMBLK_SECTOR, data.iov, data.n));
-	if (status == VIRTIO_BLK_S_OK)
-		*written = (uint32_t)req->in_len;
+		req,
+		blk->backend->read(blk, req->sector * SIMBLK_SECTOR + req->done, data.iov, data.n));
+	if (status != VIRTIO_BLK_S_OK)
+		return status;
+	*written = (uint32_t)req->in_len;
+	piece_done(req, len, req->in_len);
 	return status;
 }
 
 /* What has changed is safe before the request is completed, if the driver never flushes. */
 static uint8_t settle(struct simblk_req *req, int err)
 {
-	if (!err && req->blk->write_through)
+	if (!err && !req->again && req->blk->write_through)
 		err = req->blk->backend->flush(req->blk);
 	return simblk_req_status(req, err);
 }
 
 static uint8_t do_out(struct simblk_req *req, uint32_t *written)
 {
+	const struct ring_chain *chain = &req->chain;
 	struct simblk *blk = req->blk;
 	struct simblk_pieces data;
+	uint64_t len;
+	int err;
 
 	(void)written;
-	if (req->out_len % SIMBLK_SECTOR || !simblk_req_out(req, &data) ||
-	    !simblk_in_range(blk, req->sector, req->out_len / SIMBLK_SECTOR, SIMBLK_MAX_SECTORS))
+	if (req->out_len % SIMBLK_SECTOR ||
+	    !is_mapped(chain->out, chain->nr_out, HEADER_LEN + req->out_len) ||
+	    !simblk_in_range(blk, req->sector, req->out_len / SIMBLK_SECTOR, SIMBLK_MAX_SECTORS) ||
+	    req->done > req->out_len)
 		return VIRTIO_BLK_S_IOERR;
-	return settle(req, blk->backend->write(blk, req->sector * SIMBLK_SECTOR, data.iov, data.n));
+	len = piece_len(req, req->out_len);
+	(void)slice(chain->out, chain->nr_out, HEADER_LEN + req->done, len, &data);
+	err = blk->backend->write(blk, req->sector * SIMBLK_SECTOR + req->done, data.iov, data.n);
+	if (!err)
+		piece_done(req, len, req->out_len);
+	return settle(req, err);
 }
 
 static uint8_t do_flush(struct simblk_req *req, uint32_t *written)
@@ -191,18 +255,38 @@ static uint8_t check_range(const struct simblk *blk,
 		       : VIRTIO_BLK_S_IOERR;
 }
 
+/* Do @len bytes of a range, from its byte @done on. */
 static int do_range(struct simblk *blk, const struct virtio_blk_discard_write_zeroes *r,
-		    bool discard)
+		    bool discard, uint64_t done, uint64_t len)
 {
-	uint64_t off = le64toh(r->sector) * SIMBLK_SECTOR;
-	uint64_t len = (uint64_t)le32toh(r->num_sectors) * SIMBLK_SECTOR;
+	uint64_t off = le64toh(r->sector) * SIMBLK_SECTOR + done;
 
-	if (len == 0)
-		return 0;
 	if (discard)
 		return blk->backend->discard(blk, off, len);
 	return blk->backend->zero(blk, off, len,
 				  le32toh(r->flags) & VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP);
+}
+
+/* The next piece of @n ranges, which count as one behind another. */
+static int do_ranges_piece(struct simblk_req *req, const struct virtio_blk_discard_write_zeroes *r,
+			   uint64_t n, uint64_t total)
+{
+	bool discard = req->type == VIRTIO_BLK_T_DISCARD;
+	uint64_t before = 0; /* bytes of the ranges before r[i] */
+	int err = 0;
+
+	for (uint64_t i = 0; !err && i < n && req->budget > 0; i++) {
+		uint64_t range_len = (uint64_t)le32toh(r[i].num_sectors) * SIMBLK_SECTOR;
+
+		if (req->done < before + range_len) {
+			uint64_t len = piece_len(req, before + range_len);
+
+			err = do_range(req->blk, &r[i], discard, req->done - before, len);
+			piece_done(req, len, total);
+		}
+		before += range_len;
+	}
+	return err;
 }
 
 /* DISCARD and WRITE_ZEROES: all ranges are checked before the first one is touched. */
@@ -210,8 +294,8 @@ static uint8_t do_ranges(struct simblk_req *req, uint32_t *written)
 {
 	struct virtio_blk_discard_write_zeroes r[SIMBLK_RANGES_MAX];
 	bool discard = req->type == VIRTIO_BLK_T_DISCARD;
-	uint64_t n = req->out_len / sizeof(r[0]);
-	int err = 0;
+	uint64_t n = req->out_len / sizeof(r[0]), total = 0;
+	int err;
 
 	(void)written;
 	if (n < 1 || n > (discard ? SIMBLK_RANGES_MAX : 1) || req->out_len % sizeof(r[0]) ||
@@ -222,9 +306,9 @@ static uint8_t do_ranges(struct simblk_req *req, uint32_t *written)
 
 		if (status != VIRTIO_BLK_S_OK)
 			return status;
+		total += (uint64_t)le32toh(r[i].num_sectors) * SIMBLK_SECTOR;
 	}
-	for (uint64_t i = 0; !err && i < n; i++)
-		err = do_range(req->blk, &r[i], discard);
+	err = do_ranges_piece(req, r, n, total);
 	return settle(req, err);
 }
 
@@ -278,32 +362,38 @@ static void count_request(const struct simblk_req *req, uint8_t status)
 		count(&stats->written_bytes, req->out_len);
 }
 
-/* A request that cannot be answered is not carried out: nobody would know. */
-static void serve(struct simblk_req *req)
+/* A request that cannot be answered is not carried out: nobody would know. Return: false: the batch
+ * is full, and the request goes on in the next one */
+static bool serve(struct simblk_req *req)
 {
+	struct simblk_progress *p = &req->blk->progress[req->vq->idx];
 	uint8_t status = VIRTIO_BLK_S_IOERR;
 	uint32_t written = 0;
 
 	simblk_req_parse(req);
+	take_up(req, p);
 	if (req->has_status)
 		status = execute(req, &written);
+	if (status == VIRTIO_BLK_S_OK && req->again) {
+		leave(req, p);
+		return false;
+	}
 	count_request(req, status);
 	simblk_req_finish(req, status, written);
+	return true;
 }
 
 bool simblk_process(struct simblk *blk, struct vdpasim_vq *vq)
 {
-	struct simblk_req req = {.blk = blk, .vq = vq};
+	struct simblk_req req = {.blk = blk, .vq = vq, .budget = SIMBLK_BATCH_LEN};
 	struct ring *ring = vq->ring;
 	unsigned int n = 0;
-	uint64_t len = 0;
 	int err = 1;
 
 	vdpasim_vq_busy(vq);
-	while (n < SIMBLK_BATCH && len < SIMBLK_BATCH_LEN &&
-	       (err = ring_pop(ring, &req.chain)) > 0) {
-		serve(&req);
-		len += req.in_len + req.out_len;
+	while (n < SIMBLK_BATCH && req.budget > 0 && (err = ring_pop(ring, &req.chain)) > 0) {
+		if (!serve(&req))
+			break;
 		n++;
 		if (blk->backend->blocks)
 			vdpasim_vq_flush(vq);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "blk_support.h"
+#include "parents/sim/simblk_internal.h"
 
 #define SMALL (1u << 20) /* bytes */
 
@@ -629,10 +630,152 @@ static void any_request_at_all_is_completed(void **state)
 	}
 }
 
+/* ---- the length of a batch ---- */
+
+static struct {
+	uint64_t in_batch, worst, total; /* bytes that went through the backend */
+	unsigned int nr_calls;
+} counted;
+
+static void count_bytes(uint64_t len)
+{
+	counted.in_batch += len;
+	counted.total += len;
+	counted.nr_calls++;
+	if (counted.in_batch > counted.worst)
+		counted.worst = counted.in_batch;
+}
+
+static uint64_t iov_total(const struct iovec *iov, unsigned int n)
+{
+	uint64_t len = 0;
+
+	for (unsigned int i = 0; i < n; i++)
+		len += iov[i].iov_len;
+	return len;
+}
+
+static bool counted_process(struct vdpasim_vq *vq)
+{
+	counted.in_batch = 0;
+	return simblk_type.process(vq);
+}
+
+static int counted_read(struct simblk *b, uint64_t off, struct iovec *iov, unsigned int n)
+{
+	count_bytes(iov_total(iov, n));
+	return simblk_ram.read(b, off, iov, n);
+}
+
+static int counted_write(struct simblk *b, uint64_t off, struct iovec *iov, unsigned int n)
+{
+	count_bytes(iov_total(iov, n));
+	return simblk_ram.write(b, off, iov, n);
+}
+
+static int counted_discard(struct simblk *b, uint64_t off, uint64_t len)
+{
+	count_bytes(len);
+	return simblk_ram.discard(b, off, len);
+}
+
+static int counted_zero(struct simblk *b, uint64_t off, uint64_t len, bool unmap)
+{
+	count_bytes(len);
+	return simblk_ram.zero(b, off, len, unmap);
+}
+
+/* A disk whose batches are counted. */
+static void start_counted(struct rig *rig)
+{
+	static struct simblk_backend_ops backend;
+	static struct vdpasim_type type;
+	struct vdpa_dev_config c = blk_config();
+	struct vdpasim *sim;
+
+	rig_make(rig, &c);
+	sim = (struct vdpasim *)(void *)rig->dev; /* embedded first */
+	backend = simblk_ram;
+	backend.read = counted_read;
+	backend.write = counted_write;
+	backend.discard = counted_discard;
+	backend.zero = counted_zero;
+	simblk_of(sim)->backend = &backend;
+	type = simblk_type;
+	type.process = counted_process;
+	sim->type = &type;
+	rig_start(rig, BLK_FEATURES, 1, 64);
+}
+
+/* @type over @len bytes of data at @sector, in pieces that are all the same memory. */
+static uint8_t long_transfer(struct rig *rig, uint32_t type, uint64_t sector, uint64_t len)
+{
+	struct ring_driver_seg segs[64] = {blk_seg(rig, blk.header, 16)};
+	unsigned int n = 1;
+	bool in = type == VIRTIO_BLK_T_IN;
+
+	blk_header(type, sector);
+	for (; len > 0; len -= DATA_LEN)
+		segs[n++] = blk_seg(rig, blk.data, DATA_LEN);
+	segs[n] = blk_seg(rig, blk.status, 1);
+	(void)blk_run(rig, 0, segs, in ? 1 : n, in ? n : 1);
+	return *blk.status;
+}
+
+static void expect_counted(uint64_t total)
+{
+	assert_int_equal(counted.total, total);
+	assert_true(counted.worst <= SIMBLK_BATCH_LEN);
+	memset(&counted, 0, sizeof(counted));
+}
+
+static void long_request_is_done_in_pieces(void **state)
+{
+	const uint64_t len = 12u << 20, sectors = len / SECTOR;
+	static uint8_t ones[SECTOR];
+	struct virtio_blk_discard_write_zeroes r[16];
+	struct rig rig;
+
+	(void)state;
+	memset(ones, 1, sizeof(ones));
+	start_counted(&rig);
+	memset(&counted, 0, sizeof(counted));
+	memset(blk.data, 1, DATA_LEN);
+	assert_int_equal(long_transfer(&rig, VIRTIO_BLK_T_OUT, 1, len), VIRTIO_BLK_S_OK);
+	expect_counted(len);
+	blk_expect(&rig, sectors, ones, SECTOR); /* the last one */
+	memset(blk.data, 0, DATA_LEN);
+	memset(&counted, 0, sizeof(counted));
+	assert_int_equal(long_transfer(&rig, VIRTIO_BLK_T_IN, 1, len), VIRTIO_BLK_S_OK);
+	expect_counted(len);
+	assert_memory_equal(blk.data + DATA_LEN - SECTOR, ones, SECTOR);
+
+	assert_int_equal(blk_range(&rig, VIRTIO_BLK_T_WRITE_ZEROES, 2, (uint32_t)sectors - 2, 0),
+			 VIRTIO_BLK_S_OK);
+	expect_counted(len - 2 * SECTOR);
+	blk_expect(&rig, 1, ones, SECTOR);
+	blk_expect(&rig, 2, zeros, SECTOR);
+	blk_expect(&rig, sectors - 1, zeros, SECTOR);
+	blk_expect(&rig, sectors, ones, SECTOR);
+
+	/* ranges from the end to the start, one of them empty */
+	memset(&counted, 0, sizeof(counted));
+	for (uint32_t i = 0; i < 16; i++)
+		r[i] = (struct virtio_blk_discard_write_zeroes){.sector = (15 - i) * 3000,
+								.num_sectors = i == 4 ? 0 : 3000};
+	memcpy(blk.data, r, sizeof(r));
+	assert_int_equal(blk_do(&rig, VIRTIO_BLK_T_DISCARD, 0, sizeof(r), NULL), VIRTIO_BLK_S_OK);
+	expect_counted(15ULL * 3000 * SECTOR);
+	blk_expect(&rig, 1, zeros, SECTOR);
+	blk_expect(&rig, sectors, zeros, SECTOR);
+	rig_destroy(&rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(config_tells_size_limits_and_queues),
+		cmocka_unit_test(long_request_is_done_in_pieces),
 		cmocka_unit_test(every_type_does_its_work),
 		cmocka_unit_test(counters_tell_requests_bytes_and_errors),
 		cmocka_unit_test(several_discard_ranges_are_checked_before_any_is_done),
