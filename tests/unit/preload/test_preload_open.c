@@ -223,10 +223,10 @@ static void preload_openat2_opens_a_node_and_keeps_the_kernels_rules(void **stat
 	assert_true(fd >= 0);
 	assert_int_equal(get_status(fd), 0);
 	assert_int_equal(fcntl(fd, F_GETFD), FD_CLOEXEC);
-	assert_errno(EBUSY, by_openat2(dev, NODE + 5, how));
+	assert_errno(EBUSY, by_openat2(dev, &NODE[5], how));
 	close(fd);
 	beneath.resolve = RESOLVE_BENEATH;
-	fd = by_openat2(dev, NODE + 5, beneath);
+	fd = by_openat2(dev, &NODE[5], beneath);
 	assert_true(fd >= 0);
 	assert_int_equal(get_status(fd), 0);
 	close(fd);
