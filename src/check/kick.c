@@ -11,6 +11,16 @@
 
 /* ---- kicks ---- */
 
+/* The kick came before the ring's start. Row: a is whether it counts. */
+static void expect_kick_counts(struct check_ctx *t, struct check_kit *kit)
+{
+	if (!t->check->a) {
+		check_work_quiet(t, kit, 0);
+		check_work_kick(t, kit);
+	}
+	check_work_used(t, kit, 1);
+}
+
 static void kick_before_driver_ok(struct check_ctx *t)
 {
 	struct check_kit kit;
@@ -20,9 +30,7 @@ static void kick_before_driver_ok(struct check_ctx *t)
 	check_work_kick(t, &kit);
 	check_work_quiet(t, &kit, 0); /* a worker that woke up has seen the status by now */
 	EXPECT_RC(t, 0, client_set_status(fd, CLIENT_STATUS_RUNNING));
-	check_work_quiet(t, &kit, 0);
-	check_work_kick(t, &kit);
-	check_work_used(t, &kit, 1);
+	expect_kick_counts(t, &kit);
 }
 
 static void kick_before_enable(struct check_ctx *t)
@@ -36,9 +44,7 @@ static void kick_before_enable(struct check_ctx *t)
 	for (unsigned i = 0; i < 5; i++)
 		check_work_quiet(t, &kit, 0);
 	check_kit_enable(t, fd, &kit, true);
-	check_work_quiet(t, &kit, 0);
-	check_work_kick(t, &kit);
-	check_work_used(t, &kit, 1);
+	expect_kick_counts(t, &kit);
 }
 
 static void disabled_ring(struct check_ctx *t)
@@ -209,8 +215,11 @@ static void call_fd_closed(struct check_ctx *t)
 }
 
 static const struct check rows[] = {
-	{"suspend.kick.before_driver_ok_lost", "6-2", kick_before_driver_ok, 0, 0, 0, 0},
-	{"suspend.kick.before_enable_lost", "6-2", kick_before_enable, 0, 0, 0, 0},
+	{"suspend.kick.before_driver_ok_lost", "6-2", kick_before_driver_ok, CHECK_STRICT, 0, 0, 0},
+	{"suspend.kick.before_driver_ok_counts", "6-2", kick_before_driver_ok, CHECK_RELAXED, 0, 1,
+	 0},
+	{"suspend.kick.before_enable_lost", "6-2", kick_before_enable, CHECK_STRICT, 0, 0, 0},
+	{"suspend.kick.before_enable_counts", "6-2", kick_before_enable, CHECK_RELAXED, 0, 1, 0},
 	{"suspend.kick.disabled_ring_stops_and_continues", "6-2", disabled_ring, 0, 0, 0, 0},
 	{"suspend.kick.signalled_eventfd_kicks_at_once", "1-32", signalled_eventfd, 0, 0, 0, 0},
 	{"suspend.kick.count_not_consumed", "1-32", count_not_consumed, 0, 0, 0, 0},

@@ -8,11 +8,11 @@
  *    runs counts from the next ENABLE or DRIVER_OK on. RESUME or a fault may restart the ring
  *    before that, and the ring must come back as it was. In strict mode everything counts as it
  *    was at the moment of ENABLE.
- * 2. Kicks of a queue that does not run are lost ([6-2]), with two exceptions. A suspended device
- *    remembers them ([6-1]). So does a queue that ran and was stopped, until a reset, because its
- *    driver may be at work all the while; in strict mode such a kick is lost. The start decides
- *    whether a kick counts: it drops what came before. The kick itself decides nothing, so it
- *    cannot fall between two states that it looks at one after the other.
+ * 2. A queue that does not run remembers that it was kicked, until a reset. QEMU signals a ring's
+ *    kick eventfd before the ring starts, so that the device looks at what the guest left there; a
+ *    guest that has migrated does not kick again. In strict mode such a kick is lost ([6-2]) unless
+ *    the device is suspended ([6-1]). The start decides whether a kick counts. The kick itself
+ *    decides nothing, so it cannot fall between two states that it looks at one after the other.
  * 3. The device asks the driver not to kick while it is busy. So a ring that is stopped in that
  *    state must look at the ring once when it goes on. The start that follows at the same position
  *    does this without a kick.
@@ -239,13 +239,12 @@ void vdpasim_vq_start(struct vdpasim_vq *vq)
 	}
 	vq->state_set = true;
 	vq->parked = vq->stalled = vq->kicks_known = vq->suppressed = false;
-	if (!vq->keeps_kicks)
+	if (sim->strict)
 		__atomic_store_n(&vq->kicked, false, __ATOMIC_RELAXED);
 	/* A kick that finds the queue not live yet is seen here, and one that is not seen here
 	 * finds it live. */
 	__atomic_store_n(&vq->live, true, __ATOMIC_SEQ_CST);
 	vq->pending = __atomic_exchange_n(&vq->kicked, false, __ATOMIC_SEQ_CST) || vq->owed;
-	vq->keeps_kicks = !sim->strict;
 	vq->owed = false;
 	if (sim->type->vq_started)
 		sim->type->vq_started(vq);
@@ -300,8 +299,7 @@ void vdpasim_vq_reset(struct vdpasim_vq *vq)
 
 	vdpasim_vq_stop(vq);
 	kicked = __atomic_exchange_n(&vq->kicked, false, __ATOMIC_ACQUIRE);
-	vq->owed |= kicked && vq->keeps_kicks;
-	vq->keeps_kicks = false;
+	vq->owed |= kicked && !vq->sim->strict;
 	if (vq->state_set && vdpa_deviates(&vq->sim->dev, VDPA_D1_BASE_SURVIVES_RESET)) {
 		vq->left = vq->state;
 		vq->left_owed = vq->owed;

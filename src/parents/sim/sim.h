@@ -77,8 +77,6 @@ struct vdpasim_vq {
 
 	bool live;   /* atomic: started and running; kicks count */
 	bool kicked; /* atomic: kicked since the worker last looked, or while it did not run */
-	/* it ran since the reset, so a kick while it does not run counts at the next start */
-	bool keeps_kicks;
 };
 
 struct vdpasim_worker {

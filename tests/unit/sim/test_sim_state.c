@@ -56,8 +56,9 @@ static uint64_t sent(struct rig *rig)
 	return rig_counter(rig, 1, "tx packets");
 }
 
-/* [6-2] */
-static void kick_before_driver_ok_or_enable_is_lost(void **state)
+/* [6-2] in strict mode. Else the ring is looked at when it starts: as QEMU signals the kick eventfd
+ * of a guest that has migrated. */
+static void kick_before_driver_ok_or_enable_is_lost_in_strict_mode_only(void **state)
 {
 	struct rig rig;
 
@@ -76,7 +77,7 @@ static void kick_before_driver_ok_or_enable_is_lost(void **state)
 		kick(&rig, 1);
 		rig_vq_setup(&rig, 1);
 		rig_quiet(&rig);
-		assert_int_equal(sent(&rig), 0);
+		assert_int_equal(sent(&rig), !strict);
 		kick(&rig, 1);
 		assert_int_equal(sent(&rig), 1);
 		rig_destroy(&rig);
@@ -581,7 +582,7 @@ static void config_writes_survive_reset(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(kick_before_driver_ok_or_enable_is_lost),
+		cmocka_unit_test(kick_before_driver_ok_or_enable_is_lost_in_strict_mode_only),
 		cmocka_unit_test(disable_enable_under_traffic_goes_on),
 		cmocka_unit_test(disabled_queue_keeps_its_kick),
 		cmocka_unit_test(no_kick_is_lost_while_queues_stop_and_go_on),
