@@ -59,6 +59,10 @@ ROWS = [
         "clients/test_migrate_default.py", "--many", long=True),
     Row("QEMU", "migration of a card without a control queue", "live migration without a control queue",
         "integration/test_migrate.py"),
+    Row("QEMU", "migration of a card with two queue pairs and a control queue", "live migration with two queue pairs",
+        "clients/test_migrate_pairs.py"),
+    Row("QEMU", "the same, the guest uses one pair of the two", "live migration with one pair of two in use",
+        "clients/test_migrate_pairs.py", "--one"),
     Row("QEMU", "migration with `x-svq=on`", "live migration with `x-svq=on`", "integration/test_migrate_svq.py"),
     Row("QEMU", "`-device vhost-vdpa-device-pci`, a card", "`vhost-vdpa-device-pci` with a card",
         "clients/test_generic_nic.py"),
@@ -113,6 +117,7 @@ KNOWN = [
     Known("rust_vhost-nic_default rust_vhost-disk_default", ("sid",), "better", "R2",
           r"test_vdpa_kern_dma, test_vdpa_kern_ioctls \(lines 554, 480 "),
     Known("strict", ("trixie",), "client", "Q2", r"makes rings of 1024 entries"),
+    Known("migrate_pairs-one", ("bookworm",), "client", "Q3", r"the pair that is not in use received"),
     Known("dpdk-pairs", ("bookworm",), "refused", "T1", r"testpmd (ended early|did not start|used: $)"),
     Known("generic_nic generic_disk", ("bookworm",), "refused", "Q1", r"has no vhost-vdpa-device-pci"),
 ]

@@ -7,7 +7,7 @@ import statistics
 import time
 
 from guest import GuestError
-from lab import check
+from lab import Failure, check
 from scenarios import URL
 
 HELD = 200
@@ -137,6 +137,13 @@ def one_of_many(lab, sums):
     lab.outages["from"].append(back.gap_ms)  # by the host's clock: the guest's stands still
 
 
+def explain(lab):
+    """Say what can be known of a guest whose traffic stands still."""
+    lines = lab.describe_rings()
+    lines += ["after %d migrations the guest answers %d of 3 pings" % (len(lab.migrations), lab.ping(3))]
+    print("".join("         %s\n" % line for line in lines + lab.describe_rings()), end="")
+
+
 def many(lab):
     """twenty migrations in a row under load: all that arrives is whole"""
     sums = dict.fromkeys(("tcp", "altered", "corrupt", "duplicate", "frames"), 0)
@@ -148,10 +155,12 @@ def many(lab):
         except GuestError:
             crashed += 1
             if not lab.guest_crashed() or crashed > MANY:
-                print("         after %d migrations the guest answers %d of 3 pings" % (
-                    len(lab.migrations), lab.ping(3)))
+                explain(lab)
                 raise
             lab.restart()
+        except Failure:
+            explain(lab)
+            raise
     print("         %d frames received: %d corrupt, %d twice; files by TCP: %d altered, %d bytes lost" % (
         sums["frames"], sums["corrupt"], sums["duplicate"], sums["altered"], sums["tcp"]))
     print("         %d QEMUs ended by themselves; the guest's kernel crashed %d times (bug D) in %d migrations" % (

@@ -50,12 +50,13 @@ class Migration:
 
 class MigrationLab(Lab):
     """@svq: shadow virtqueues all the time; else a dirty log during migrations, or what QEMU chooses.
-    @spec: the device's other words; by default features that QEMU 7.2 migrates.
+    @spec: the device's other words; by default features that QEMU 7.2 migrates. @queues: queue pairs of the card, and
+    processors of the guest.
     """
 
     ifname = "br0"
 
-    def __init__(self, name, svq=False, memory="192", spec=None):
+    def __init__(self, name, svq=False, memory="192", spec=None, queues=1):
         super().__init__(name)
         self.svq = svq
         if spec is None:
@@ -63,6 +64,7 @@ class MigrationLab(Lab):
             spec += " dirty_log off" if svq else ""  # QEMU 7.2 shadows no virtqueue of a device that offers it
         self.spec = spec
         self.memory = memory
+        self.queues = queues
         self.migrations = []
         self.outages = {"to": [], "from": []}  # ms that frames were missing for
         self._hosts = 0
@@ -92,12 +94,13 @@ class MigrationLab(Lab):
         """
         self._hosts += 1
         tap = "tap%d" % self._hosts
-        self.ip("tuntap", "add", "dev", tap, "mode", "tap")
+        self.ip("tuntap", "add", "dev", tap, "mode", "tap", *(["multi_queue"] if self.queues > 1 else []))
         self.ip("link", "set", tap, "master", "br0")
         logs = os.path.join(self.logs, "host%d" % self._hosts)
         os.makedirs(logs)
         self.call_log = os.path.join(logs, "holdfast.log")
-        spec = "name net0 mgmtdev vdpasim_net mac %s %s backend tap,ifname=%s" % (MAC, self.spec, tap)
+        spec = "name net0 mgmtdev vdpasim_net mac %s%s %s backend tap,ifname=%s" % (
+            MAC, " max_vqp %d" % self.queues if self.queues > 1 else "", self.spec, tap)
         wrap = [self.holdfast, "run", "-d", spec, "--log", self.call_log, "--"]
         if library:
             wrap += ["sh", "-c", 'LD_PRELOAD="$0:$LD_PRELOAD" exec "$@"', library]
@@ -108,9 +111,12 @@ class MigrationLab(Lab):
         if CONTROL:
             wrap = []
             args[3] = "tap,id=n0,script=no,downscript=no,vhost=off,ifname=" + tap
+        if self.queues > 1:
+            args[3] += ",queues=%d" % self.queues
+            args[5] += ",mq=on,vectors=%d" % (2 * self.queues + 2)
         if incoming:
             args += ["-incoming", "defer"]
-        guest = Guest(self.image, wrap, args, self.memory, 1, logs)
+        guest = Guest(self.image, wrap, args, self.memory, self.queues, logs)
         self._alive.append((guest, tap))
         return guest, tap
 
@@ -286,6 +292,27 @@ class MigrationLab(Lab):
         new.adopt(old)
         self.guest = new
         os.unlink(path)
+
+    def describe_rings(self):
+        """Return what the guest's memory says of each ring that its QEMU handed to the device, for a failed run. Only
+        right where the rings are the guest's own: not while QEMU shadows them."""
+        with open(self.call_log) as log:
+            text = log.read()
+        sizes = dict(re.findall(r"SET_VRING_NUM, \{index=(\d+), num=(\d+)\}", text))
+        bases = dict(re.findall(r"SET_VRING_BASE, \{index=(\d+), num=(\d+)\}", text))
+        places = re.findall(r"SET_VRING_ADDR, \{index=(\d+), flags=\w+, desc=\w+, used=(\w+), avail=(\w+)", text)
+        lines = []
+        for index, used, avail in places:
+            size, used, avail = int(sizes[index]), int(used, 16), int(avail, 16)
+            words = [self._guest_word(at) for at in (avail, avail + 2, avail + 4 + 2 * size, used, used + 2,
+                                                     used + 4 + 8 * size)]
+            lines.append("ring %s of %d, begun at %s: avail flags %d idx %d used_event %d; used flags %d idx %d "
+                         "avail_event %d" % (index, size, bases.get(index), *words))
+        return lines
+
+    def _guest_word(self, address):
+        shown = self.guest.qmp.command("human-monitor-command", command_line="xp /1hx 0x%x" % address)
+        return int(shown.split()[-1], 16)
 
     # -- load
 
