@@ -83,9 +83,26 @@ class Guest:
                 return
 
     def adopt(self, source):
-        """Go on with the guest that @source had: it was migrated here, and has not booted."""
+        """Go on with the guest that @source had: it was migrated here, and has not booted. It may have answered, or
+        begun to, before it moved."""
         self.boot_id, self.ready = source.boot_id, source.ready
         self._next_id = source._next_id
+        self._buffer = source.take_unread() + self._buffer
+
+    def wait_answer(self, timeout=30):
+        """Wait until the guest has said something that nobody has read."""
+        if not self._buffer and not select.select([self._agent], [], [], timeout)[0]:
+            raise GuestError("no answer from the guest in time")
+
+    def take_unread(self):
+        """Return, once, what the guest said here and nobody has read."""
+        unread, self._buffer = self._buffer, b""
+        while self._agent.fileno() >= 0 and select.select([self._agent], [], [], 0)[0]:
+            chunk = self._agent.recv(65536)
+            if not chunk:
+                break
+            unread += chunk
+        return unread
 
     def _line(self, deadline):
         while b"\n" not in self._buffer:

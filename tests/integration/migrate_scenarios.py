@@ -49,7 +49,10 @@ def boot(lab):
 @steady
 def idle(lab):
     """an idle guest migrates, and all its traffic is whole"""
+    request = lab.guest.start("echo moved")
+    lab.guest.wait_answer()
     took = lab.migrate()
+    check(lab.guest.finish(request) == (0, "moved\n"), "what the guest said before it moved is lost")
     lab.check_ping(10)
     lab.exchange_frames()
     print("         downtime %d ms by QEMU's count" % took.downtime_ms)
