@@ -13,25 +13,30 @@
 #include "base/refuse.h"
 #include "cli/cli.h"
 #include "cli/devices.h"
+#include "cli/program.h"
 #include "mgmt/socket.h"
 
 #define WHO "holdfast run"
 #define USAGE                                                                                      \
-	"holdfast run [-d SPEC]... [--parent FILE]... [--log FILE] [--control PATH] [--] COMMAND " \
-	"[ARG...]"
+	"holdfast run [-d SPEC]... [--parent FILE]... [--log FILE] [--control PATH] [--launcher] " \
+	"[--] COMMAND [ARG...]"
 
 struct run_options {
 	const char *specs[DEVICES_NR_MAX];
 	size_t nr_specs;
 	const char *log;
 	const char *control;
+	bool launcher; /* COMMAND needs no device itself */
 	bool help;
 };
 
-static const struct option long_options[] = {
-	{"device", required_argument, NULL, 'd'}, {"log", required_argument, NULL, 'l'},
-	{"parent", required_argument, NULL, 'p'}, {"control", required_argument, NULL, 'c'},
-	{"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0}};
+static const struct option long_options[] = {{"device", required_argument, NULL, 'd'},
+					     {"log", required_argument, NULL, 'l'},
+					     {"parent", required_argument, NULL, 'p'},
+					     {"control", required_argument, NULL, 'c'},
+					     {"launcher", no_argument, NULL, 'L'},
+					     {"help", no_argument, NULL, 'h'},
+					     {NULL, 0, NULL, 0}};
 
 static int wrong_option(int c, char *const *argv)
 {
@@ -42,8 +47,7 @@ static int wrong_option(int c, char *const *argv)
 	else
 		fprintf(stderr,
 			"%s: unknown option '%s': known are -d/--device, --parent, --log, "
-			"--control, "
-			"--help\n",
+			"--control, --launcher, --help\n",
 			WHO, word);
 	return CLI_EXIT_USAGE;
 }
@@ -65,6 +69,9 @@ static int take_option(struct run_options *o, int c, char *const *argv)
 		return cli_parent_add(WHO, optarg);
 	case 'c':
 		o->control = optarg;
+		return 0;
+	case 'L':
+		o->launcher = true;
 		return 0;
 	case 'h':
 		o->help = true;
@@ -100,7 +107,8 @@ static int help(void)
 	       "                     (default: one loopback NIC)\n"
 	       "      --parent FILE  a parent of your own, see holdfast-parent(7)\n"
 	       "      --log FILE     write every call on a device to FILE\n"
-	       "      --control PATH socket for 'holdfast dev --control PATH' (none: no socket)\n\n"
+	       "      --control PATH socket for 'holdfast dev --control PATH' (none: no socket)\n"
+	       "      --launcher     COMMAND only starts the program that wants the devices\n\n"
 	       "See holdfast-run(1) for the words of a SPEC.\n",
 	       USAGE);
 	return CLI_EXIT_OK;
@@ -153,6 +161,17 @@ static int set_control(const char *path)
 	return rc;
 }
 
+static int check_program(const struct run_options *o, const char *command)
+{
+	if (o->launcher || program_check(command) == 0)
+		return 0;
+	fprintf(stderr,
+		"%s: %s, so it would find no device; with --launcher it runs all the same, for the "
+		"programs that it starts\n",
+		WHO, refuse_reason());
+	return CLI_EXIT_NO_EXEC;
+}
+
 int cmd_run(int argc, char **argv)
 {
 	struct run_options o = {.nr_specs = 0};
@@ -163,7 +182,9 @@ int cmd_run(int argc, char **argv)
 		return rc;
 	if (o.help)
 		return help();
-	rc = set_control(o.control);
+	rc = check_program(&o, argv[optind]);
+	if (!rc)
+		rc = set_control(o.control);
 	if (!rc)
 		rc = cli_preload_setup(WHO, o.specs, o.nr_specs, o.log);
 	if (rc)

@@ -7,6 +7,7 @@ import resource
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -186,6 +187,98 @@ class Command(Case):
     def test_shell_without_a_client_makes_no_threads(self):
         done = run("--", "sh", "-c", "ls /proc/$$/task | wc -l")
         self.assertEqual(done.stdout.strip(), "1")
+
+
+class Program(Case):
+    """Programs that the library cannot come into, made of a copy of one that it can."""
+
+    def setUp(self):
+        self.folder = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, self.folder)
+        with open(shutil.which("true"), "rb") as file:
+            self.image = bytearray(file.read())
+        self.assertEqual(self.image[4], 2, "a 64-bit program")
+
+    def write(self, image, name="program"):
+        path = os.path.join(self.folder, name)
+        with open(path, "wb") as file:
+            file.write(image)
+        os.chmod(path, 0o755)
+        return path
+
+    def loader(self):
+        """Where the program header of the loader's name is, and the name's place and length."""
+        start, size, number = (struct.unpack_from("<Q", self.image, 32)[0], *struct.unpack_from("<HH", self.image, 54))
+        for header in range(start, start + number * size, size):
+            if struct.unpack_from("<I", self.image, header)[0] == 3:
+                return header, *struct.unpack_from("<Q16xQ", self.image, header + 8)
+        return self.fail("no PT_INTERP")
+
+    def assert_refused(self, path, *words):
+        done = run("--", path)
+        self.assertEqual(done.returncode, 126, done.stderr)
+        self.assert_one_line(done, path, "--launcher", *words)
+
+    def test_untouched_copy_runs(self):
+        self.assertEqual(run("--", self.write(self.image)).returncode, 0)
+
+    def test_static(self):
+        struct.pack_into("<I", self.image, self.loader()[0], 0)
+        self.assert_refused(self.write(self.image), "linked statically")
+
+    def test_another_libc(self):
+        _, at, size = self.loader()
+        self.image[at:at + size] = b"/lib/ld-musl-x.so.1".ljust(size, b"\0")
+        self.assert_refused(self.write(self.image), "/lib/ld-musl-x.so.1")
+
+    def test_32_bits(self):
+        self.image[4] = 1
+        self.assert_refused(self.write(self.image), "32-bit")
+
+    def test_another_processor(self):
+        struct.pack_into("<H", self.image, 18, 0xfeed)
+        self.assert_refused(self.write(self.image), str(0xfeed))
+
+    def test_script_is_its_interpreter(self):
+        struct.pack_into("<I", self.image, self.loader()[0], 0)
+        program = self.write(self.image)
+        script = self.write(b"#! %s -x\n" % program.encode(), "script")
+        done = run("--", script)
+        self.assertEqual(done.returncode, 126)
+        self.assert_one_line(done, program, "linked statically")
+        self.assertEqual(run("--", self.write(b"#!/bin/sh\nexit 3\n", "shell")).returncode, 3)
+
+    def test_name_is_looked_up_in_path(self):
+        struct.pack_into("<I", self.image, self.loader()[0], 0)
+        program = self.write(self.image, "hf-static")
+        done = run("--", "hf-static", env=dict(os.environ, PATH=self.folder + ":" + os.environ["PATH"]))
+        self.assertEqual(done.returncode, 126)
+        self.assert_one_line(done, program)
+
+    @unittest.skipIf(os.getuid() != 0, "makes a program of another user")
+    def test_setuid(self):
+        path = self.write(self.image)
+        if os.statvfs(path).f_flag & os.ST_NOSUID:
+            self.skipTest("the folder is mounted nosuid")
+        os.chown(path, 1, 0)
+        self.assertEqual(run("--", path).returncode, 0)
+        os.chmod(path, 0o4755)
+        self.assert_refused(path, "setuid")
+        os.chown(path, 0, 0) # who runs it is its owner: no change of privileges
+        os.chmod(path, 0o4755)
+        self.assertEqual(run("--", path).returncode, 0)
+
+    def test_launcher_is_run_all_the_same(self):
+        done = run("--launcher", "--", "sh", "-c", "exit 3")
+        self.assertEqual((done.returncode, done.stderr), (3, ""))
+        self.image[4] = 1
+        done = run("--launcher", "--", self.write(self.image))
+        self.assertNotIn("--launcher", done.stderr)
+
+    def test_cut_off_files_are_the_kernels_to_judge(self):
+        for length in (0, 1, 4, 19, 63, 64, 200):
+            done = run("--", self.write(self.image[:length])) # or a shell's: execvp(3) tries one
+            self.assertGreaterEqual(done.returncode, 0, (length, done.stderr))
 
 
 class Reexec(Case):
