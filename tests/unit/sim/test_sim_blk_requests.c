@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /* The simulated disk in default mode: requests, their limits, hostile ones, and a model. */
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -636,14 +637,17 @@ static struct {
 	uint64_t in_batch, worst, total; /* bytes that went through the backend */
 	unsigned int nr_calls;
 } counted;
+static pthread_mutex_t counted_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static void count_bytes(uint64_t len)
 {
+	pthread_mutex_lock(&counted_lock);
 	counted.in_batch += len;
 	counted.total += len;
 	counted.nr_calls++;
 	if (counted.in_batch > counted.worst)
 		counted.worst = counted.in_batch;
+	pthread_mutex_unlock(&counted_lock);
 }
 
 static uint64_t iov_total(const struct iovec *iov, unsigned int n)
@@ -657,7 +661,9 @@ static uint64_t iov_total(const struct iovec *iov, unsigned int n)
 
 static bool counted_process(struct vdpasim_vq *vq)
 {
+	pthread_mutex_lock(&counted_lock);
 	counted.in_batch = 0;
+	pthread_mutex_unlock(&counted_lock);
 	return simblk_type.process(vq);
 }
 
@@ -722,11 +728,20 @@ static uint8_t long_transfer(struct rig *rig, uint32_t type, uint64_t sector, ui
 	return *blk.status;
 }
 
+static void forget_counted(void)
+{
+	pthread_mutex_lock(&counted_lock);
+	memset(&counted, 0, sizeof(counted));
+	pthread_mutex_unlock(&counted_lock);
+}
+
 static void expect_counted(uint64_t total)
 {
+	pthread_mutex_lock(&counted_lock);
 	assert_int_equal(counted.total, total);
 	assert_true(counted.worst <= SIMBLK_BATCH_LEN);
-	memset(&counted, 0, sizeof(counted));
+	pthread_mutex_unlock(&counted_lock);
+	forget_counted();
 }
 
 static void long_request_is_done_in_pieces(void **state)
@@ -739,13 +754,13 @@ static void long_request_is_done_in_pieces(void **state)
 	(void)state;
 	memset(ones, 1, sizeof(ones));
 	start_counted(&rig);
-	memset(&counted, 0, sizeof(counted));
+	forget_counted();
 	memset(blk.data, 1, DATA_LEN);
 	assert_int_equal(long_transfer(&rig, VIRTIO_BLK_T_OUT, 1, len), VIRTIO_BLK_S_OK);
 	expect_counted(len);
 	blk_expect(&rig, sectors, ones, SECTOR); /* the last one */
 	memset(blk.data, 0, DATA_LEN);
-	memset(&counted, 0, sizeof(counted));
+	forget_counted();
 	assert_int_equal(long_transfer(&rig, VIRTIO_BLK_T_IN, 1, len), VIRTIO_BLK_S_OK);
 	expect_counted(len);
 	assert_memory_equal(blk.data + DATA_LEN - SECTOR, ones, SECTOR);
@@ -759,7 +774,7 @@ static void long_request_is_done_in_pieces(void **state)
 	blk_expect(&rig, sectors, ones, SECTOR);
 
 	/* ranges from the end to the start, one of them empty */
-	memset(&counted, 0, sizeof(counted));
+	forget_counted();
 	for (uint32_t i = 0; i < 16; i++)
 		r[i] = (struct virtio_blk_discard_write_zeroes){.sector = (15 - i) * 3000,
 								.num_sectors = i == 4 ? 0 : 3000};
