@@ -115,32 +115,19 @@ static int sample_add(struct run *run, unsigned int downtime)
 	return err;
 }
 
-/* To shadow virtqueues. */
-static int downtime_one(struct run *run, bool keep)
+/* The source stops under load and @next starts. @downtime: 1, to shadow virtqueues of its own; 2,
+ * to the destination. */
+static int interrupt(struct run *run, unsigned int downtime, struct dt_client *next, bool keep)
 {
 	int err = dt_client_load(&run->source);
 
 	if (err)
 		return dt_say("traffic", err);
-	dt_record_begin(run->rec, keep ? 1 : 0);
+	dt_record_begin(run->rec, keep ? downtime : 0);
 	err = dt_client_stop(&run->source);
 	if (!err)
-		err = dt_client_start(&run->source, true);
-	return err || !keep ? err : sample_add(run, 1);
-}
-
-/* From the source to the destination. */
-static int downtime_two(struct run *run, bool keep)
-{
-	int err = dt_client_load(&run->source);
-
-	if (err)
-		return dt_say("traffic", err);
-	dt_record_begin(run->rec, keep ? 2 : 0);
-	err = dt_client_stop(&run->source);
-	if (!err)
-		err = dt_client_start(&run->dest, false);
-	return err || !keep ? err : sample_add(run, 2);
+		err = dt_client_start(next, downtime == 1);
+	return err || !keep ? err : sample_add(run, downtime);
 }
 
 /* Back to how it was: the destination waits, the source runs on the guest's own rings. */
@@ -167,9 +154,9 @@ static int run_samples(struct run *run)
 	int err = 0;
 
 	for (unsigned int i = 0; !err && i < n + warm; i++) {
-		err = downtime_one(run, i >= warm);
+		err = interrupt(run, 1, &run->source, i >= warm);
 		if (!err)
-			err = downtime_two(run, i >= warm);
+			err = interrupt(run, 2, &run->dest, i >= warm);
 		if (!err && i + 1 < n + warm)
 			err = rewind_run(run);
 	}

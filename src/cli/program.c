@@ -129,13 +129,6 @@ static bool find(const char *command, struct program *p)
 	}
 }
 
-static const char *file_name(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	return slash ? slash + 1 : path;
-}
-
 /* Does executing it change who the process is? Then the loader runs in secure mode. */
 static const char *privilege(const struct program *p)
 {
@@ -168,9 +161,12 @@ int program_check(const char *command)
 	if (p.machine != self.machine)
 		return refuse(-ENOEXEC, "'%s' is made for another processor (ELF machine %u)",
 			      p.path, p.machine);
+	/* The loader itself has none, and preloads into the program that it is given. */
+	if (!p.loader[0] && strcmp(basename(p.path), basename(self.loader)) == 0)
+		return 0;
 	if (!p.loader[0])
 		return refuse(-ENOEXEC, "'%s' is linked statically", p.path);
-	if (strcmp(file_name(p.loader), file_name(self.loader)) != 0)
+	if (strcmp(basename(p.loader), basename(self.loader)) != 0)
 		return refuse(-ENOEXEC, "'%s' is linked with another libc (its loader is %s)",
 			      p.path, p.loader);
 	raises = privilege(&p);

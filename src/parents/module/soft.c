@@ -67,7 +67,7 @@ struct ticket {
 _Static_assert(sizeof(struct ticket) <= sizeof(((struct hf_chain *)0)->own),
 	       "room in struct hf_chain");
 
-/* Whose process() this thread, a worker, ran last: soft_read() and soft_write() name no device. */
+/* Whose process() this thread runs: soft_read() and soft_write() name no device. */
 static __thread struct hf_soft *current;
 
 static struct hf_soft *soft_of(struct vdpasim *sim)
@@ -267,6 +267,7 @@ static bool soft_process(struct vdpasim_vq *vq)
 	for (uint32_t i = 0; i < soft->desc.nvqs; i++)
 		finish_queue(soft, (uint16_t)i);
 	soft->in_process = false;
+	current = NULL;
 	return again(vq, &soft->queues[vq->idx]) || soft->run_self;
 }
 

@@ -226,6 +226,12 @@ class Program(Case):
         struct.pack_into("<I", self.image, self.loader()[0], 0)
         self.assert_refused(self.write(self.image), "linked statically")
 
+    def test_loader_by_itself_preloads(self):
+        _, at, size = self.loader()
+        loader = self.image[at:at + size].rstrip(b"\0").decode()
+        program = "import os; os.stat('/dev/vhost-vdpa-0')"
+        self.assertEqual(run("--", loader, os.path.realpath(sys.executable), "-c", program).returncode, 0)
+
     def test_another_libc(self):
         _, at, size = self.loader()
         self.image[at:at + size] = b"/lib/ld-musl-x.so.1".ljust(size, b"\0")
