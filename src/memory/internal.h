@@ -63,10 +63,4 @@ void memory_unpin(struct memory_pin *pin);
 /** memory_pin_end() - unlock now */
 void memory_pin_end(struct memory_pin *pin);
 
-/** memory_pin_without_populate() - behave as on kernels before 5.14; for tests */
-void memory_pin_without_populate(bool on);
-
-/** memory_copy_without_vm() - behave as in a sandbox without process_vm_readv(2); for tests */
-void memory_copy_without_vm(bool on);
-
 #endif
