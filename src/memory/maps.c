@@ -117,6 +117,7 @@ static bool scan_line(const char *line, struct memory_map *out)
 			perm[3] == 's' && *line != '0', /* the inode is decimal, no zeros lead */
 		.readable = perm[0] == 'r',
 		.writable = perm[1] == 'w',
+		.by_text = true,
 		.dev = major << 32 | minor,
 		.ino = strtoull(line, NULL, 10),
 		.off = off,
