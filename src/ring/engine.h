@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/trace.h"
 #include "iotlb/iotlb.h"
 #include "ring/layout.h"
 #include "ring/ring.h"
@@ -43,6 +44,7 @@ struct ring {
 	struct iotlb *ring_tlb; /* [borrowed] */
 	struct iotlb *buf_tlb;  /* [borrowed] */
 	struct ring_config config;
+	const struct ring_reader *reader; /* the layout */
 
 	/* areas, translated for version @area_number; host addresses */
 	uint64_t area_number;
@@ -120,13 +122,15 @@ struct build {
 	struct ring *ring;
 	struct ring_view ring_view, buf_view;
 	struct scratch_block block;
-	uint32_t nr;      /* pieces so far */
-	uint32_t nr_out;  /* of them readable */
-	uint64_t total;   /* bytes of all descriptors */
-	uint64_t out_len; /* bytes of the readable ones */
-	bool writing;     /* a writable descriptor was seen */
-	bool fault;       /* a buffer is not mapped */
-	bool holes;       /* ... and is then a piece without an address */
+	uint32_t nr;         /* pieces so far */
+	uint32_t nr_out;     /* of them readable */
+	uint64_t total;      /* bytes of all descriptors */
+	uint64_t out_len;    /* bytes of the readable ones */
+	bool writing;        /* a writable descriptor was seen */
+	bool fault;          /* a buffer is not mapped */
+	bool holes;          /* ... and is then a piece without an address */
+	bool no_table;       /* an indirect table is not mapped */
+	const char *refused; /* the rule that the driver broke, or NULL */
 };
 
 /* build_add_slow() - a buffer that the caches do not know as one piece. Return: 0; -ENOBUFS */
@@ -135,9 +139,8 @@ int build_add_slow(struct build *b, iova_t iova, uint32_t len, uint8_t perm) HF_
 /* build_indirect() - add all buffers of an indirect table. Return: 0; -EPROTO; -ENOBUFS */
 int build_indirect(struct build *b, const struct desc *d) HF_MUST_CHECK;
 
-/* build_break() - the driver's fault. Return: -EPROTO; or with config.lossy -EBADMSG, and the ring
- * is whole */
-int build_break(struct build *b, const char *reason) HF_COLD;
+/* build_refuse() - the driver broke a rule, which @b keeps for the caller. Return: -EPROTO */
+int build_refuse(struct build *b, const char *reason) HF_COLD;
 
 /* build_begin() - Return: false if all scratch memory is in use */
 static inline bool build_begin(struct build *b, struct ring *ring, const struct ring_view *view)
@@ -156,6 +159,8 @@ static inline bool build_begin(struct build *b, struct ring *ring, const struct 
 	b->writing = false;
 	b->fault = false;
 	b->holes = ring->config.holes;
+	b->no_table = false;
+	b->refused = NULL;
 	return true;
 }
 
@@ -179,11 +184,11 @@ static inline int build_add(struct build *b, const struct desc *d)
 
 	b->total += d->len;
 	if (unlikely(b->total > UINT32_MAX))
-		return build_break(b, "chain is longer than 4 GiB");
+		return build_refuse(b, "chain is longer than 4 GiB");
 	if (write)
 		b->writing = true;
 	else if (unlikely(b->writing))
-		return build_break(b, "readable descriptor after a writable one");
+		return build_refuse(b, "readable descriptor after a writable one");
 	else
 		b->out_len = b->total;
 
@@ -267,26 +272,63 @@ static inline bool build_plain(struct ring *ring, const struct ring_view *view,
 	return true;
 }
 
+/*
+ * ring_note_pushed() - a chain is completed and waits for ring_flush()
+ * @written: becomes the length of its used element
+ */
+static inline void ring_note_pushed(struct ring *ring, const struct ring_chain *chain,
+				    uint32_t written)
+{
+	uint32_t seq = ring->in_order ? chain->seq : ring->push_seq;
+	struct ring_pending *p = &ring->pending[seq & ring->pending_mask];
+
+	scratch_give(&ring->scratch, chain->scratch);
+	ring->push_seq++;
+	p->id = chain->id;
+	p->len = written;
+	p->nr_desc = chain->nr_desc;
+	p->done = true;
+	HF_TRACE3(ring_push, ring, chain->id, written);
+}
+
+static inline bool ring_is_current(const struct ring *ring, const struct ring_chain *chain)
+{
+	return ring->started && chain->generation == ring->generation;
+}
+
 /* ---- the layouts ---- */
 
-int split_pop(struct ring *ring, const struct ring_view *view, struct ring_chain *chain);
-bool split_has_avail(const struct ring *ring);
-bool split_peek(struct ring *ring);
-/* *_publish() - write @n pending elements and make them visible. Return: does the driver want to
- * know? */
-bool split_publish(struct ring *ring, uint32_t n);
-/* *_lossy() - the same where an area is not mapped. Without config.lossy: -EFAULT, false, and
- * nothing is done */
-int split_pop_lossy(struct ring *ring, const struct ring_view *view,
-		    struct ring_chain *chain) HF_COLD;
-bool split_publish_lossy(struct ring *ring, uint32_t n) HF_COLD;
-void split_kick_disable(struct ring *ring);
-void split_kick_enable(struct ring *ring);
+/* How a layout is read and written. A call may touch all areas, unless its line says otherwise. */
+struct ring_reader {
+	/* as ring_pop() */
+	int (*pop)(struct ring *ring, const struct ring_view *view, struct ring_chain *chain);
+	bool (*has_avail)(const struct ring *ring);
+	/* as has_avail; asks for the memory that popping needs */
+	bool (*peek)(struct ring *ring);
+	/* the newest chain is given back: the position goes back over it */
+	void (*unpop)(struct ring *ring, const struct ring_chain *chain);
+	/* write @n pending elements and make them visible. Return: does the driver want to know? */
+	bool (*publish)(struct ring *ring, uint32_t n);
+	void (*kick_disable)(struct ring *ring);
+	void (*kick_enable)(struct ring *ring);
 
-int packed_pop(struct ring *ring, const struct ring_view *view, struct ring_chain *chain);
-bool packed_has_avail(const struct ring *ring);
-bool packed_publish(struct ring *ring, uint32_t n);
-void packed_kick_disable(struct ring *ring);
-void packed_kick_enable(struct ring *ring);
+	/* pop and publish where an area is not mapped */
+	int (*pop_unmapped)(struct ring *ring, const struct ring_view *view,
+			    struct ring_chain *chain);
+	bool (*publish_unmapped)(struct ring *ring, uint32_t n);
+
+	/* these touch no area */
+	void (*set_position)(struct ring *ring, struct ring_state state);
+	struct ring_state (*position)(const struct ring *ring);
+	/* from where a ring that stops now is to go on */
+	struct ring_state (*resume_position)(const struct ring *ring);
+};
+
+extern const struct ring_reader ring_split_reader, ring_packed_reader;
+
+/* A ring whose areas are not mapped waits: nothing is consumed, nothing is published. */
+int ring_pop_waits(struct ring *ring, const struct ring_view *view,
+		   struct ring_chain *chain) HF_COLD;
+bool ring_publish_waits(struct ring *ring, uint32_t n) HF_COLD;
 
 #endif

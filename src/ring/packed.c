@@ -37,7 +37,7 @@ static int packed_walk(struct build *b, struct desc *d, uint16_t *nr_desc)
 
 	for (;;) {
 		if (unlikely(d->flags & ~PACKED_KNOWN_FLAGS))
-			return build_break(b, "unknown descriptor flag");
+			return build_refuse(b, "unknown descriptor flag");
 		if (unlikely(d->flags & DESC_F_INDIRECT))
 			rc = build_indirect(b, d);
 		else
@@ -48,10 +48,11 @@ static int packed_walk(struct build *b, struct desc *d, uint16_t *nr_desc)
 			break;
 		packed_advance(&pos, &wrap, 1, ring->num);
 		if (unlikely(ring->nr_desc_out + ++n > ring->num))
-			return build_break(b, "more descriptors than entries");
+			return build_refuse(b, "more descriptors than entries");
 		packed_copy(ring, pos, d);
 		if (unlikely(!packed_is_avail(d->flags, wrap)))
-			return build_break(b, "chain runs into a descriptor that is not available");
+			return build_refuse(b,
+					    "chain runs into a descriptor that is not available");
 	}
 	*nr_desc = n;
 	return 0;
@@ -77,6 +78,8 @@ static int packed_pop_any(struct ring *ring, const struct ring_view *view, struc
 	rc = packed_walk(&b, d, &nr_desc);
 	if (unlikely(rc)) {
 		build_abort(&b);
+		if (b.refused)
+			ring_break(ring, b.refused);
 		return rc;
 	}
 	packed_took(ring, nr_desc);
@@ -84,7 +87,7 @@ static int packed_pop_any(struct ring *ring, const struct ring_view *view, struc
 	return 1;
 }
 
-int packed_pop(struct ring *ring, const struct ring_view *view, struct ring_chain *chain)
+static int packed_pop(struct ring *ring, const struct ring_view *view, struct ring_chain *chain)
 {
 	uint16_t flags = le16_load_acquire(&packed_at(ring, ring->avail_pos)->flags);
 	struct desc d;
@@ -105,7 +108,7 @@ int packed_pop(struct ring *ring, const struct ring_view *view, struct ring_chai
 	return packed_pop_any(ring, view, &d, chain);
 }
 
-bool packed_has_avail(const struct ring *ring)
+static bool packed_has_avail(const struct ring *ring)
 {
 	uint16_t flags = le16_load_acquire(&packed_at(ring, ring->avail_pos)->flags);
 
@@ -148,7 +151,7 @@ static void packed_mark_used(struct ring *ring, uint16_t pos)
 				DESC_SIZE - offsetof(struct packed_desc, len));
 }
 
-bool packed_publish(struct ring *ring, uint32_t n)
+static bool packed_publish(struct ring *ring, uint32_t n)
 {
 	uint16_t first = ring->used_pos, pos = first;
 	bool first_wrap = ring->used_wrap, wrap = first_wrap;
@@ -189,12 +192,12 @@ static void packed_set_event(struct ring *ring, uint16_t off_wrap, uint16_t flag
 	ring_mark_device(ring, 0, sizeof(*event));
 }
 
-void packed_kick_disable(struct ring *ring)
+static void packed_kick_disable(struct ring *ring)
 {
 	packed_set_event(ring, 0, EVENT_F_DISABLE);
 }
 
-void packed_kick_enable(struct ring *ring)
+static void packed_kick_enable(struct ring *ring)
 {
 	if (ring->event_idx)
 		packed_set_event(ring, packed_state(ring->avail_pos, ring->avail_wrap),
@@ -202,3 +205,50 @@ void packed_kick_enable(struct ring *ring)
 	else if (ring->kicks_off)
 		packed_set_event(ring, 0, EVENT_F_ENABLE);
 }
+
+static bool packed_peek(struct ring *ring)
+{
+	return packed_has_avail(ring);
+}
+
+static void packed_unpop(struct ring *ring, const struct ring_chain *chain)
+{
+	packed_retreat(&ring->avail_pos, &ring->avail_wrap, chain->nr_desc, ring->num);
+	ring->nr_desc_out -= chain->nr_desc;
+}
+
+static void packed_set_position(struct ring *ring, struct ring_state state)
+{
+	ring->avail_pos = state.last_avail & PACKED_POS;
+	ring->avail_wrap = state.last_avail & PACKED_WRAP;
+	ring->used_pos = state.last_used & PACKED_POS;
+	ring->used_wrap = state.last_used & PACKED_WRAP;
+}
+
+static struct ring_state packed_position(const struct ring *ring)
+{
+	return (struct ring_state){packed_state(ring->avail_pos, ring->avail_wrap),
+				   packed_state(ring->used_pos, ring->used_wrap)};
+}
+
+static struct ring_state packed_resume_position(const struct ring *ring)
+{
+	uint16_t used = packed_state(ring->used_pos, ring->used_wrap);
+
+	return (struct ring_state){used, used};
+}
+
+const struct ring_reader ring_packed_reader = {
+	.pop = packed_pop,
+	.has_avail = packed_has_avail,
+	.peek = packed_peek,
+	.unpop = packed_unpop,
+	.publish = packed_publish,
+	.kick_disable = packed_kick_disable,
+	.kick_enable = packed_kick_enable,
+	.pop_unmapped = ring_pop_waits,
+	.publish_unmapped = ring_publish_waits,
+	.set_position = packed_set_position,
+	.position = packed_position,
+	.resume_position = packed_resume_position,
+};

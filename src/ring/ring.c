@@ -75,6 +75,7 @@ int ring_create(const char *name, const struct ring_ops *ops, void *arg, struct 
 	ring->arg = arg;
 	ring->area_number = RING_VERSION_NONE;
 	ring->kicks_off = true;
+	ring->reader = &ring_split_reader;
 	*out = ring;
 	return 0;
 }
@@ -104,6 +105,13 @@ static int config_check(const struct ring_config *config, struct ring_state stat
 	return 0;
 }
 
+static const struct ring_reader *reader_for(const struct ring_config *config)
+{
+	if (config->reader)
+		return config->reader;
+	return config->packed ? &ring_packed_reader : &ring_split_reader;
+}
+
 static int pending_init(struct ring *ring, uint16_t num)
 {
 	uint32_t slots = 1;
@@ -130,15 +138,7 @@ static void ring_forget_translations(struct ring *ring)
 
 static void ring_set_position(struct ring *ring, struct ring_state state)
 {
-	if (ring->packed) {
-		ring->avail_pos = state.last_avail & PACKED_POS;
-		ring->avail_wrap = state.last_avail & PACKED_WRAP;
-		ring->used_pos = state.last_used & PACKED_POS;
-		ring->used_wrap = state.last_used & PACKED_WRAP;
-	} else {
-		ring->avail_pos = state.last_avail;
-		ring->used_pos = ring->config.lossy ? state.last_used : state.last_avail;
-	}
+	ring->reader->set_position(ring, state);
 	ring->avail_seen = ring->avail_pos;
 	ring->nr_desc_out = 0;
 	ring->pop_seq = 0;
@@ -161,9 +161,10 @@ int ring_start(struct ring *ring, const struct ring_config *config, struct iotlb
 	ring->num = config->num;
 	ring->mask = (uint16_t)(config->num - 1);
 	ring->packed = config->packed;
+	ring->reader = reader_for(config);
 	ring->event_idx = config->event_idx;
 	ring->in_order = config->in_order;
-	ring->indirect = config->indirect || config->lax_indirect;
+	ring->indirect = config->indirect;
 	ring_set_tlbs(ring, ring_tlb, buf_tlb);
 	ring_set_position(ring, state);
 	ring->broken = NULL;
@@ -180,10 +181,7 @@ struct ring_state ring_stop(struct ring *ring)
 	struct ring_state state = ring_get_state(ring);
 
 	if (ring->started) {
-		/* What was popped and not published is to be done again; but what was lost is
-		 * lost. */
-		if (!ring->config.lossy)
-			state.last_avail = state.last_used;
+		state = ring->reader->resume_position(ring);
 		ring_set_position(ring, state);
 		ring->started = false;
 		ring->kicks_off = true;
@@ -212,13 +210,7 @@ bool ring_is_started(const struct ring *ring)
 
 struct ring_state ring_get_state(const struct ring *ring)
 {
-	struct ring_state state = {ring->avail_pos, ring->used_pos};
-
-	if (ring->packed) {
-		state.last_avail = packed_state(ring->avail_pos, ring->avail_wrap);
-		state.last_used = packed_state(ring->used_pos, ring->used_wrap);
-	}
-	return state;
+	return ring->reader->position(ring);
 }
 
 void ring_break(struct ring *ring, const char *reason)
@@ -288,9 +280,24 @@ bool ring_map_areas(struct ring *ring, const struct ring_view *view)
 
 /* ---- data ---- */
 
+int ring_pop_waits(struct ring *ring, const struct ring_view *view, struct ring_chain *chain)
+{
+	(void)ring;
+	(void)view;
+	(void)chain;
+	return -EFAULT;
+}
+
+bool ring_publish_waits(struct ring *ring, uint32_t n)
+{
+	(void)ring;
+	(void)n;
+	return false;
+}
+
 static inline int pop_one(struct ring *ring, const struct ring_view *view, struct ring_chain *chain)
 {
-	int rc = ring->packed ? packed_pop(ring, view, chain) : split_pop(ring, view, chain);
+	int rc = ring->reader->pop(ring, view, chain);
 
 	if (rc > 0)
 		HF_TRACE4(ring_pop, ring, chain->id, chain->out_len, chain->in_len);
@@ -308,7 +315,7 @@ unsigned int ring_pop_many(struct ring *ring, struct ring_chain *chains, unsigne
 		return 0;
 	}
 	if (unlikely(!ring_enter(ring, &view))) {
-		*err = split_pop_lossy(ring, &view, chains);
+		*err = ring->reader->pop_unmapped(ring, &view, chains);
 		return *err > 0;
 	}
 	while (n < max) {
@@ -333,13 +340,7 @@ bool ring_peek(struct ring *ring)
 
 	if (unlikely(!ring_is_live(ring)) || unlikely(!ring_enter(ring, &view)))
 		return false;
-	return ring->packed ? packed_has_avail(ring) : split_peek(ring);
-}
-
-void ring_drop(struct ring *ring, const struct ring_chain *chain)
-{
-	if (ring->started && chain->generation == ring->generation)
-		scratch_give(&ring->scratch, chain->scratch);
+	return ring->reader->peek(ring);
 }
 
 void ring_unpop(struct ring *ring, const struct ring_chain *chains, unsigned int n)
@@ -347,18 +348,12 @@ void ring_unpop(struct ring *ring, const struct ring_chain *chains, unsigned int
 	for (unsigned int i = n; i-- > 0;) {
 		const struct ring_chain *chain = &chains[i];
 
-		if (!ring->started || chain->generation != ring->generation)
+		if (!ring_is_current(ring, chain))
 			continue;
 		assert(chain->seq + 1 == ring->pop_seq); /* the newest one that is out */
 		scratch_give(&ring->scratch, chain->scratch);
 		ring->pop_seq--;
-		if (ring->packed) {
-			packed_retreat(&ring->avail_pos, &ring->avail_wrap, chain->nr_desc,
-				       ring->num);
-			ring->nr_desc_out -= chain->nr_desc;
-		} else {
-			ring->avail_pos--;
-		}
+		ring->reader->unpop(ring, chain);
 	}
 }
 
@@ -374,29 +369,18 @@ static HF_COLD void mark_written(struct ring *ring, const struct ring_chain *cha
 
 void ring_wrote(struct ring *ring, const struct ring_chain *chain, uint64_t off, uint64_t len)
 {
-	if (unlikely(ring->logging) && ring->started && chain->generation == ring->generation)
+	if (unlikely(ring->logging) && ring_is_current(ring, chain))
 		mark_written(ring, chain, off, len);
 }
 
 static inline void push_one(struct ring *ring, const struct ring_chain *chain, uint32_t written)
 {
-	struct ring_pending *p;
-	uint32_t seq;
-
-	assert(written <= chain->in_len || ring->config.lossy);
-	if (unlikely(!ring->started || chain->generation != ring->generation))
+	assert(written <= chain->in_len);
+	if (unlikely(!ring_is_current(ring, chain)))
 		return;
 	if (unlikely(ring->logging))
 		mark_written(ring, chain, 0, written);
-	scratch_give(&ring->scratch, chain->scratch);
-	seq = ring->in_order ? chain->seq : ring->push_seq;
-	ring->push_seq++;
-	p = &ring->pending[seq & ring->pending_mask];
-	p->id = chain->id;
-	p->len = written;
-	p->nr_desc = chain->nr_desc;
-	p->done = true;
-	HF_TRACE3(ring_push, ring, chain->id, written);
+	ring_note_pushed(ring, chain, written);
 }
 
 void ring_push(struct ring *ring, const struct ring_chain *chain, uint32_t written)
@@ -431,8 +415,8 @@ bool ring_flush(struct ring *ring)
 	if (n == 0 || unlikely(!ring_is_live(ring)))
 		return false;
 	if (unlikely(!ring_enter(ring, &view)))
-		return split_publish_lossy(ring, n);
-	return ring->packed ? packed_publish(ring, n) : split_publish(ring, n);
+		return ring->reader->publish_unmapped(ring, n);
+	return ring->reader->publish(ring, n);
 }
 
 bool ring_is_flushed(const struct ring *ring)
@@ -450,10 +434,7 @@ void ring_kick_disable(struct ring *ring)
 		return;
 	if (!ring_enter(ring, &view))
 		return;
-	if (ring->packed)
-		packed_kick_disable(ring);
-	else
-		split_kick_disable(ring);
+	ring->reader->kick_disable(ring);
 	ring->kicks_off = true;
 	ring->kicks_told = true;
 }
@@ -464,14 +445,11 @@ bool ring_kick_enable(struct ring *ring)
 
 	if (!ring_is_live(ring) || !ring_enter(ring, &view))
 		return false;
-	if (ring->packed)
-		packed_kick_enable(ring);
-	else
-		split_kick_enable(ring);
+	ring->reader->kick_enable(ring);
 	ring->kicks_off = false;
 	ring->kicks_told = true;
 	access_full_fence(); /* R4 */
-	return ring->packed ? packed_has_avail(ring) : split_has_avail(ring);
+	return ring->reader->has_avail(ring);
 }
 
 bool ring_kick_is_disabled(const struct ring *ring)

@@ -42,20 +42,23 @@
 #define RING_CHAIN_IOV_MAX 1024 /* host pieces of one chain, both directions */
 
 struct ring;
+struct ring_reader;
 
 /* What the client has set. Plain values; checked by ring_start(). */
 struct ring_config {
 	uint16_t num;   /* entries, 1..32768; split: power of two */
 	bool packed;    /* VIRTIO_F_RING_PACKED */
 	bool event_idx; /* VIRTIO_F_EVENT_IDX */
-	/* VIRTIO_F_INDIRECT_DESC; a set flag without it breaks the ring, but see lax */
+	/* VIRTIO_F_INDIRECT_DESC; a set flag without it breaks the ring */
 	bool indirect;
 	bool in_order; /* VIRTIO_F_IN_ORDER: used in the order made available */
-	/* accept indirect descriptors without negotiation ([7-7], strict mode) */
-	bool lax_indirect;
-	bool holes;       /* keep what is mapped of a chain that is not mapped whole */
-	bool lossy;       /* lose chains as the kernel's simulator does (strict mode), split only */
-	iova_t desc_addr; /* descriptor table: 16 * num bytes */
+	/* Keep what is mapped of a chain that is not mapped whole. What the device does with such a
+	 * chain decides: a disk writes the status even if the data is not mapped, a network card
+	 * can do nothing with half a frame. */
+	bool holes;
+	/* NULL: the layout's own. Else another reader of that layout (ring/strict.h) */
+	const struct ring_reader *reader;
+	iova_t desc_addr;   /* descriptor table: 16 * num bytes */
 	iova_t driver_addr; /* split: 2*(3+num) bytes (avail); packed: 4 bytes */
 	iova_t device_addr; /* split: 6+8*num bytes (used); packed: 4 bytes */
 };
@@ -85,7 +88,7 @@ void ring_destroy(struct ring *ring);
 /**
  * ring_start() - make the ring usable from @state on; a broken ring lives again
  * @ring_tlb, @buf_tlb: [borrowed] until ring_stop()
- * @state: split: last_avail alone counts, but with config.lossy
+ * @state: split: last_avail alone counts, but with a reader that says otherwise
  * Return: 0; -EINVAL num is 0, too big, or (split) not a power of two, or (packed) @state is
  * outside the ring; -ENOMEM. No guest memory is touched, so the driver may not kick yet: poll once,
  * and let ring_kick_enable() say whether to wait. The first ring_flush() that publishes may ask for
@@ -155,9 +158,7 @@ struct ring_chain {
  * @chain: [out] written when 1 is returned
  * Return: 1 a chain; 0 none, or the ring is stopped; -EFAULT an area is not mapped (nothing
  * consumed, try at the next kick); -EPROTO broken now or before; -ENOBUFS as many chains are out as
- * scratch memory allows (push some). With config.lossy: a chain that breaks the rules is consumed
- * and not completed, -EBADMSG, and the ring lives on; so is one whose descriptors are not mapped,
- * -EFAULT; how far the driver is ahead is not looked at.
+ * scratch memory allows (push some).
  */
 int ring_pop(struct ring *ring, struct ring_chain *chain) HF_MUST_CHECK;
 
@@ -197,13 +198,6 @@ void ring_push_read(struct ring *ring, const struct ring_chain *chains, unsigned
  * beside those that ring_push() is told of, which are the first ones. For the dirty log alone.
  */
 void ring_wrote(struct ring *ring, const struct ring_chain *chain, uint64_t off, uint64_t len);
-
-/**
- * ring_drop() - forget a chain that was popped: consumed, and never completed Only with
- * config.lossy, where the used index falls behind the available one for ever; so it does when
- * elements cannot be written, which are lost, and the driver is told all the same.
- */
-void ring_drop(struct ring *ring, const struct ring_chain *chain);
 
 /**
  * ring_flush() - publish what was pushed since the last flush (R2, R3)

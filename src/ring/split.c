@@ -1,38 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * The split layout, device side. The driver's index is read once for as many chains as it covers
- * (R1: acquire, before entries and descriptors). Used elements are written by split_publish()
- * alone, then the index (R2: release), a full fence (R3), and the driver's wish.
+ * (R1: acquire, before entries and descriptors). split_write_used() alone writes used elements, and
+ * then the index (R2: release). A full fence follows (R3), and then the driver's wish.
  */
-#include "ring/engine.h"
+#include "ring/split.h"
 
 #define USED_ELEMS_A_LINE 8
-
-/* The chain whose first descriptor was copied to @d. Return: 0; -EPROTO; -ENOBUFS */
-static int split_walk(struct build *b, struct desc *d)
-{
-	struct ring *ring = b->ring;
-	uint32_t left = ring->num;
-	int rc;
-
-	for (;;) {
-		if (unlikely(d->flags & ~(DESC_F_NEXT | DESC_F_WRITE))) {
-			if (d->flags & ~(DESC_F_NEXT | DESC_F_WRITE | DESC_F_INDIRECT))
-				return build_break(b, "unknown descriptor flag");
-			return build_indirect(b, d);
-		}
-		rc = build_add(b, d);
-		if (unlikely(rc))
-			return rc;
-		if (!(d->flags & DESC_F_NEXT))
-			return 0;
-		if (unlikely(d->next >= ring->num))
-			return build_break(b, "descriptor index out of range");
-		if (unlikely(--left == 0))
-			return build_break(b, "chain has a loop");
-		desc_copy_split(ring->desc + (size_t)d->next * DESC_SIZE, d);
-	}
-}
 
 /*
  * Descriptors lie in the driver's cache, four to a line, and a line from another core takes as long
@@ -56,8 +30,6 @@ static inline void split_fetch_new(const struct ring *ring, uint16_t idx)
 	const struct split_used *used = ring->device;
 	uint16_t pos = ring->avail_pos, n = (uint16_t)(idx - pos);
 
-	if (unlikely(!used)) /* only with config.lossy */
-		return;
 	if (n > SPLIT_AHEAD)
 		n = SPLIT_AHEAD;
 	for (uint16_t i = 0; i < n; i++) {
@@ -76,7 +48,7 @@ static int split_look(struct ring *ring)
 
 	if (idx == ring->avail_pos)
 		return 0;
-	if ((uint32_t)(uint16_t)(idx - ring->avail_pos) + out > ring->num && !ring->config.lossy) {
+	if ((uint32_t)(uint16_t)(idx - ring->avail_pos) + out > ring->num) {
 		ring_break(ring, "available index is too far ahead");
 		return -EPROTO;
 	}
@@ -85,7 +57,7 @@ static int split_look(struct ring *ring)
 	return 1;
 }
 
-bool split_peek(struct ring *ring)
+static bool split_peek(struct ring *ring)
 {
 	return ring->avail_seen != ring->avail_pos || split_look(ring) > 0;
 }
@@ -95,16 +67,17 @@ bool split_peek(struct ring *ring)
 static int split_pop_any(struct ring *ring, const struct ring_view *view, uint16_t head,
 			 struct desc *d, struct ring_chain *chain)
 {
-	bool inside = head < ring->num;
 	struct build b;
 	int rc;
 
 	if (unlikely(!build_begin(&b, ring, view)))
 		return -ENOBUFS;
-	rc = inside ? split_walk(&b, d) : build_break(&b, "descriptor index out of range");
+	rc = head < ring->num ? split_walk(&b, d)
+			      : build_refuse(&b, "descriptor index out of range");
 	if (unlikely(rc)) {
 		build_abort(&b);
-		ring->avail_pos += rc == -EBADMSG && inside;
+		if (b.refused)
+			ring_break(ring, b.refused);
 		return rc;
 	}
 	ring->avail_pos++;
@@ -112,7 +85,7 @@ static int split_pop_any(struct ring *ring, const struct ring_view *view, uint16
 	return 1;
 }
 
-int split_pop(struct ring *ring, const struct ring_view *view, struct ring_chain *chain)
+static int split_pop(struct ring *ring, const struct ring_view *view, struct ring_chain *chain)
 {
 	const struct split_avail *avail = ring->driver;
 	struct desc d = {.len = 0}; /* stays so where @head names none */
@@ -159,7 +132,7 @@ static void split_mark_used(struct ring *ring, uint16_t first, uint32_t n)
 	ring_mark_device(ring, offsetof(struct split_used, idx), sizeof(le16));
 }
 
-static bool split_wants_interrupt(struct ring *ring, uint16_t new_idx, uint16_t old)
+bool split_wants_interrupt(struct ring *ring, uint16_t new_idx, uint16_t old)
 {
 	struct split_avail *avail = ring->driver;
 
@@ -170,8 +143,7 @@ static bool split_wants_interrupt(struct ring *ring, uint16_t new_idx, uint16_t 
 	return need_event(le16_load(split_used_event(avail, ring->num)), new_idx, old);
 }
 
-/* Write the elements and the index. */
-static inline void split_write_used(struct ring *ring, uint32_t n)
+void split_write_used(struct ring *ring, uint32_t n)
 {
 	struct split_used *used = ring->device;
 	uint16_t old = ring->used_pos;
@@ -202,41 +174,6 @@ bool split_publish(struct ring *ring, uint32_t n)
 	wants = split_wants_interrupt(ring, ring->used_pos, old);
 	ring->notify_once = false;
 	return wants;
-}
-
-/*
- * An area is not mapped. With config.lossy a ring goes on without it: a chain whose descriptors
- * cannot be read is consumed; elements that cannot be written are gone, and whoever waits for them
- * is woken to find nothing.
- */
-int split_pop_lossy(struct ring *ring, const struct ring_view *view, struct ring_chain *chain)
-{
-	if (!ring->config.lossy || !ring->driver)
-		return -EFAULT;
-	if (ring->desc)
-		return split_pop(ring, view, chain);
-	if (!split_has_avail(ring))
-		return 0;
-	ring->avail_pos++;
-	ring->avail_seen = ring->avail_pos;
-	return -EFAULT;
-}
-
-bool split_publish_lossy(struct ring *ring, uint32_t n)
-{
-	uint16_t old = ring->used_pos;
-
-	if (!ring->config.lossy)
-		return false;
-	if (ring->device) {
-		split_write_used(ring, n);
-	} else {
-		for (uint32_t i = 0; i < n; i++)
-			ring->pending[(ring->flush_seq + i) & ring->pending_mask].done = false;
-		ring->flush_seq += n;
-	}
-	access_full_fence(); /* R3 */
-	return ring->driver && split_wants_interrupt(ring, ring->used_pos, old);
 }
 
 static void split_set_used_flags(struct ring *ring, uint16_t flags)
@@ -276,3 +213,41 @@ void split_kick_enable(struct ring *ring)
 		split_set_used_flags(ring, 0);
 	}
 }
+
+void split_unpop(struct ring *ring, const struct ring_chain *chain)
+{
+	(void)chain;
+	ring->avail_pos--;
+}
+
+/* What was popped and not published was not done: there is one position, the used one. */
+static void split_set_position(struct ring *ring, struct ring_state state)
+{
+	ring->avail_pos = state.last_avail;
+	ring->used_pos = state.last_avail;
+}
+
+struct ring_state split_position(const struct ring *ring)
+{
+	return (struct ring_state){ring->avail_pos, ring->used_pos};
+}
+
+static struct ring_state split_resume_position(const struct ring *ring)
+{
+	return (struct ring_state){ring->used_pos, ring->used_pos};
+}
+
+const struct ring_reader ring_split_reader = {
+	.pop = split_pop,
+	.has_avail = split_has_avail,
+	.peek = split_peek,
+	.unpop = split_unpop,
+	.publish = split_publish,
+	.kick_disable = split_kick_disable,
+	.kick_enable = split_kick_enable,
+	.pop_unmapped = ring_pop_waits,
+	.publish_unmapped = ring_publish_waits,
+	.set_position = split_set_position,
+	.position = split_position,
+	.resume_position = split_resume_position,
+};

@@ -3,16 +3,11 @@
  * The less travelled parts of building a chain: buffers that are not one cached piece, and indirect
  * tables. A table is translated whole, then walked in place; each descriptor is copied once.
  */
-#include "base/log.h"
 #include "ring/engine.h"
 
-int build_break(struct build *b, const char *reason)
+int build_refuse(struct build *b, const char *reason)
 {
-	if (b->ring->config.lossy) {
-		hf_dbg(b->ring->name, "chain dropped: %s", reason);
-		return -EBADMSG;
-	}
-	ring_break(b->ring, reason);
+	b->refused = reason;
 	return -EPROTO;
 }
 
@@ -123,14 +118,14 @@ static int table_open(struct build *b, const struct desc *d, struct table *t)
 	char *host;
 
 	if (!ring->indirect)
-		return build_break(b, "indirect descriptor without the feature");
+		return build_refuse(b, "indirect descriptor without the feature");
 	if (d->flags & DESC_F_NEXT)
-		return build_break(b, "indirect descriptor with a next one");
+		return build_refuse(b, "indirect descriptor with a next one");
 	if (d->len == 0 || d->len % DESC_SIZE != 0)
-		return build_break(b, "indirect table length is not a multiple of 16");
+		return build_refuse(b, "indirect table length is not a multiple of 16");
 	t->nr = d->len / DESC_SIZE;
 	if (t->nr > max)
-		return build_break(b, "indirect table is too long");
+		return build_refuse(b, "indirect table is too long");
 	host = iotlb_translate_hit(b->ring_view.number, &ring->table_cache, d->addr, d->len,
 				   IOTLB_R);
 	t->nr_iov = 1;
@@ -162,7 +157,7 @@ static int table_walk_packed(struct build *b, const struct table *t)
 		table_copy(t, i, &d);
 		desc_as_packed(&d);
 		if (d.flags & DESC_F_INDIRECT)
-			return build_break(b, "nested indirect table");
+			return build_refuse(b, "nested indirect table");
 		rc = build_add(b, &d);
 	}
 	return rc;
@@ -176,14 +171,15 @@ static int table_walk_split(struct build *b, const struct table *t)
 
 	for (;;) {
 		if (i >= t->nr)
-			return build_break(b, "descriptor index out of range in an indirect table");
+			return build_refuse(b,
+					    "descriptor index out of range in an indirect table");
 		if (left-- == 0)
-			return build_break(b, "indirect table has a loop");
+			return build_refuse(b, "indirect table has a loop");
 		table_copy(t, i, &d);
 		if (d.flags & DESC_F_INDIRECT)
-			return build_break(b, "nested indirect table");
+			return build_refuse(b, "nested indirect table");
 		if (d.flags & ~(DESC_F_NEXT | DESC_F_WRITE))
-			return build_break(b, "unknown descriptor flag");
+			return build_refuse(b, "unknown descriptor flag");
 		rc = build_add(b, &d);
 		if (rc || !(d.flags & DESC_F_NEXT))
 			return rc;
@@ -196,11 +192,10 @@ int build_indirect(struct build *b, const struct desc *d)
 	struct table t;
 	int rc = table_open(b, d, &t);
 
-	if (rc == -EFAULT && b->ring->config.lossy)
-		return build_break(b, "indirect table is not mapped");
 	if (rc == -EFAULT) {
 		b->fault = true;
 		b->holes = false;
+		b->no_table = true;
 		return 0;
 	}
 	if (rc)

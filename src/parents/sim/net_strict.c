@@ -14,6 +14,7 @@
 
 #include "base/iov.h"
 #include "net.h"
+#include "ring/strict.h"
 
 #define PAGE_LEN 4096
 
@@ -65,7 +66,7 @@ static int strict_push(const struct ring_chain *chain, void *buf, size_t len)
 /* Chains complete one by one, so that each finds the map and the driver's wish as they are. */
 static void strict_complete(struct vdpasim_vq *vq, const struct ring_chain *chain, uint32_t len)
 {
-	ring_push(vq->ring, chain, len);
+	ring_strict_push(vq->ring, chain, len);
 	if (ring_flush(vq->ring))
 		vdpasim_vq_call(vq);
 }
@@ -77,7 +78,7 @@ static int strict_pop(struct vdpasim_vq *vq, struct ring_chain *chain, bool writ
 	int err = ring_pop(vq->ring, chain);
 
 	if (err > 0 && (writes ? chain->out_len : chain->in_len)) {
-		ring_drop(vq->ring, chain);
+		ring_strict_drop(vq->ring, chain);
 		return -EBADMSG;
 	}
 	return err;
@@ -99,8 +100,8 @@ static bool strict_deliver(struct simnet_pair *pair, const struct ring_chain *tx
 	written = strict_push(&rx, frame, len);
 	if (written <= 0) {
 		simnet_count(&pair->rx_stats.errors, 1);
-		ring_drop(pair->rx->ring, &rx);
-		ring_drop(pair->tx->ring, tx);
+		ring_strict_drop(pair->rx->ring, &rx);
+		ring_strict_drop(pair->tx->ring, tx);
 		return false;
 	}
 	simnet_count(&pair->rx_stats.packets, 1);
@@ -176,7 +177,7 @@ static bool strict_ctrl(struct simnet *net, struct vdpasim_vq *vq)
 		simnet_count(&net->ctrl_stats.requests, 1);
 		if (strict_pull(&chain, 0, head, sizeof(head)) != sizeof(head)) {
 			simnet_count(&net->ctrl_stats.errors, 1);
-			ring_drop(vq->ring, &chain);
+			ring_strict_drop(vq->ring, &chain);
 			break; /* never completed */
 		}
 		if (head[0] == VIRTIO_NET_CTRL_MAC)
@@ -185,7 +186,8 @@ static bool strict_ctrl(struct simnet *net, struct vdpasim_vq *vq)
 						  : &net->ctrl_stats.errors,
 			     1);
 		/* of an answer that cannot be written, the error becomes the length */
-		ring_push(vq->ring, &chain, (uint32_t)strict_push(&chain, &ack, sizeof(ack)));
+		ring_strict_push(vq->ring, &chain,
+				 (uint32_t)strict_push(&chain, &ack, sizeof(ack)));
 		(void)ring_flush(vq->ring);
 		vdpasim_vq_call(vq); /* asked for or not */
 		n++;

@@ -40,6 +40,7 @@
 #include "base/log.h"
 #include "memory/guard.h"
 #include "ring/access.h"
+#include "ring/strict.h"
 
 #define PACKED_FRESH 0x8000 /* slot 0, wrap counter 1 */
 
@@ -119,16 +120,17 @@ static struct ring_config ring_config_of(const struct vdpasim_vq *vq)
 {
 	const struct vdpasim_vq_setup *use = &vq->use;
 	const struct vdpasim *sim = vq->sim;
+	bool lossy = sim->lossy && !setup_has(use, VIRTIO_F_RING_PACKED);
 
 	return (struct ring_config){
 		.num = (uint16_t)use->num,
 		.packed = setup_has(use, VIRTIO_F_RING_PACKED),
 		.event_idx = setup_has(use, VIRTIO_RING_F_EVENT_IDX),
-		.indirect = setup_has(use, VIRTIO_RING_F_INDIRECT_DESC),
+		/* [7-7]: the kernel's simulator takes them whatever was negotiated */
+		.indirect = setup_has(use, VIRTIO_RING_F_INDIRECT_DESC) || sim->strict,
 		.in_order = setup_has(use, VIRTIO_F_IN_ORDER),
-		.lax_indirect = sim->strict,
 		.holes = sim->type->holes || sim->lossy,
-		.lossy = sim->lossy && !setup_has(use, VIRTIO_F_RING_PACKED),
+		.reader = lossy ? &ring_strict_reader : NULL,
 		.desc_addr = use->desc,
 		.driver_addr = use->driver,
 		.device_addr = use->device,

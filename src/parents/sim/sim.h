@@ -131,9 +131,9 @@ struct vdpasim_type {
 
 struct vdpasim_params {
 	const struct vdpasim_type *type;
-	void *priv;        /* consumed on success only */
-	uint64_t features; /* offered */
-	bool lossy;        /* rings lose chains as the kernel's do, as ring_config's lossy */
+	void *priv;                  /* consumed on success only */
+	uint64_t features;           /* offered */
+	bool lossy;                  /* split rings lose chains as the kernel's do: ring/strict.h */
 	uint32_t nvqs, ngroups, nas; /* of a parent with its own IOMMU; platform style has 1, 1 */
 	const struct vdpa_mgmt_dev *mgmt; /* what makes it */
 };
@@ -145,7 +145,7 @@ struct vdpasim {
 	void *priv;
 	enum vdpa_mapping mapping;
 	bool strict;
-	bool lossy;               /* const; as ring_config's */
+	bool lossy;               /* const; as the parameters' */
 	uint16_t vq_size;         /* largest ring */
 	int64_t park_ns;          /* how long a ring is parked at most; const */
 	uint64_t features;        /* offered; const */

@@ -24,7 +24,6 @@
 #include <cmocka.h>
 
 #include "../between.h"
-#include "memory/hooks.h"
 #include "memory/internal.h"
 #include "memory/present.h"
 
@@ -94,9 +93,9 @@ static size_t missing(char *p, size_t from, size_t nr, bool write, bool settles)
 static void both_ways(void (*check)(void))
 {
 	check();
-	memory_hooks.without_scan = true;
+	present_without_scan(true);
 	check();
-	memory_hooks.without_scan = false;
+	present_without_scan(false);
 }
 
 static void check_untouched(void)

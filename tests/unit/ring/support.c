@@ -7,6 +7,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "ring/strict.h"
+
 void world_init(struct world *w, unsigned int nr_lanes)
 {
 	memset(w, 0, sizeof(*w));
@@ -115,8 +117,8 @@ void lane_init(struct lane *l, struct world *w, unsigned int index, const struct
 					 .event_idx = opts->event_idx,
 					 .in_order = opts->in_order,
 					 .indirect = opts->indirect,
-					 .lax_indirect = opts->lax_indirect,
 					 .holes = opts->holes,
+					 .reader = opts->strict ? &ring_strict_reader : NULL,
 					 .desc_addr = lane_iova(l, LANE_DESC),
 					 .driver_addr = lane_iova(l, LANE_DRIVER),
 					 .device_addr = lane_iova(l, LANE_DEVICE)};
