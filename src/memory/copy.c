@@ -17,13 +17,14 @@
 #include "base/overflow.h"
 #include "base/refuse.h"
 #include "memory/guard.h"
+#include "memory/hooks.h"
 #include "memory/internal.h"
 
 static bool without_vm; /* atomic; set for good once the kernel has refused */
 
-void memory_copy_without_vm(bool on)
+static bool use_vm(void)
 {
-	__atomic_store_n(&without_vm, on, __ATOMIC_RELAXED);
+	return !memory_hooks.without_vm && !__atomic_load_n(&without_vm, __ATOMIC_RELAXED);
 }
 
 /* Byte by byte, and unseen by the sanitizers: they would end the process where the guard is to
@@ -91,14 +92,14 @@ static bool is_on_stack(uintptr_t first, uintptr_t last)
 /* One of @dst and @src is the client's; @to says which. */
 static int copy(void *dst, const void *src, size_t len, bool to)
 {
-	while (len > 0 && !__atomic_load_n(&without_vm, __ATOMIC_RELAXED)) {
+	while (len > 0 && use_vm()) {
 		struct iovec mine = {to ? (void *)(uintptr_t)src : dst, len};
 		struct iovec client = {to ? dst : (void *)(uintptr_t)src, len};
 		ssize_t n = to ? process_vm_writev(getpid(), &mine, 1, &client, 1, 0)
 			       : process_vm_readv(getpid(), &mine, 1, &client, 1, 0);
 
 		if (n <= 0 && (errno == EPERM || errno == ENOSYS)) {
-			memory_copy_without_vm(true);
+			__atomic_store_n(&without_vm, true, __ATOMIC_RELAXED);
 			break;
 		}
 		if (n <= 0)

@@ -49,13 +49,7 @@ TAILQ_HEAD(pin_list, memory_pin);
 static struct pin_tree waiting GUARDED_BY(memory_pins_lock) = RB_INITIALIZER(&waiting);
 static struct pin_list oldest GUARDED_BY(memory_pins_lock) = TAILQ_HEAD_INITIALIZER(oldest);
 static unsigned int nr_waiting; /* atomic; written under the table lock */
-static int64_t max_age_ns = AGE_NS;
 static __thread enum memory_got last_got;
-
-void memory_hold_set_age(int64_t ns)
-{
-	__atomic_store_n(&max_age_ns, ns, __ATOMIC_RELAXED);
-}
 
 bool memory_hold_is_empty(void)
 {
@@ -375,15 +369,14 @@ void memory_hold_destroy(struct memory_hold *hold)
 	hold_put(hold);
 }
 
-int64_t hold_expire(void)
+int64_t hold_expire(int64_t now_ns)
 {
-	int64_t now = clock_now_ns(), age = __atomic_load_n(&max_age_ns, __ATOMIC_RELAXED),
-		left = -1;
 	struct memory_pin *pin;
+	int64_t left = -1;
 
 	pins_lock();
 	while ((pin = oldest_of(NULL))) {
-		left = pin->since_ns + age - now;
+		left = pin->since_ns + AGE_NS - now_ns;
 		if (left > 0)
 			break;
 		evict(pin, MEMORY_EVICT_AGE);

@@ -12,7 +12,8 @@
 struct memory_map {
 	uaddr_t first, last; /* inclusive */
 	bool shared_file, readable, writable;
-	bool huge;              /* of huge pages alone (hugetlbfs); false if that cannot be told */
+	bool huge;              /* of huge pages alone; ask memory_map_is_huge() */
+	bool by_text;           /* @huge is not known */
 	uint64_t dev, ino, off; /* file and the offset of @first in it; ino is 0 without a file */
 };
 
@@ -43,6 +44,9 @@ void memory_maps_close(struct memory_maps *maps);
  */
 int memory_maps_find(struct memory_maps *maps, uaddr_t addr, struct memory_map *out) HF_MUST_CHECK;
 
+/** memory_map_is_huge() - of huge pages alone (hugetlbfs), which need no lock? May read a file */
+bool memory_map_is_huge(const struct memory_map *map);
+
 /** memory_space_walk_how() - memory_space_walk() with a chosen reader */
 int memory_space_walk_how(enum memory_maps_how how, uaddr_t first, uaddr_t last, memory_piece_fn fn,
 			  void *arg) HF_MUST_CHECK;
@@ -62,11 +66,5 @@ int memory_pin(uaddr_t first, uaddr_t last, bool write, struct memory_hold *hold
 void memory_unpin(struct memory_pin *pin);
 /** memory_pin_end() - unlock now */
 void memory_pin_end(struct memory_pin *pin);
-
-/** memory_pin_without_populate() - behave as on kernels before 5.14; for tests */
-void memory_pin_without_populate(bool on);
-
-/** memory_copy_without_vm() - behave as in a sandbox without process_vm_readv(2); for tests */
-void memory_copy_without_vm(bool on);
 
 #endif

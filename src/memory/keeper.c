@@ -78,7 +78,7 @@ static void *keeper(void *arg)
 	thread_settle("holdfast-keeper");
 	psi_fd = psi_open();
 	for (;;) {
-		int64_t left_ns = hold_expire();
+		int64_t left_ns = hold_expire(clock_now_ns());
 
 		if (left_ns < 0 && idle_ms >= IDLE_MS && may_end())
 			break;

@@ -21,6 +21,7 @@
 #include "base/fd.h"
 #include "base/mutex.h"
 #include "base/refuse.h"
+#include "memory/hooks.h"
 #include "memory/internal.h"
 
 /* linux/fs.h of 6.11; older headers lack it. */
@@ -42,6 +43,10 @@ enum {
 	QUERY_SHARED = 0x8,
 	QUERY_COVERING_OR_NEXT = 0x10,
 };
+
+#ifdef HOLDFAST_TESTS
+struct memory_hooks memory_hooks;
+#endif
 
 static int query_find(int fd, uaddr_t addr, struct memory_map *out)
 {
@@ -112,6 +117,7 @@ static bool scan_line(const char *line, struct memory_map *out)
 			perm[3] == 's' && *line != '0', /* the inode is decimal, no zeros lead */
 		.readable = perm[0] == 'r',
 		.writable = perm[1] == 'w',
+		.by_text = true,
 		.dev = major << 32 | minor,
 		.ino = strtoull(line, NULL, 10),
 		.off = off,
@@ -231,6 +237,8 @@ int memory_maps_open(struct memory_maps *maps, enum memory_maps_how how)
 	struct memory_map map;
 	int err = 0;
 
+	if (memory_hooks.without_query && how == MEMORY_MAPS_BEST)
+		how = MEMORY_MAPS_TEXT;
 	*maps = (struct memory_maps){.fd = how == MEMORY_MAPS_TEXT ? -1 : take_kept()};
 	if (maps->fd >= 0)
 		return 0; /* only one that answers questions is kept */

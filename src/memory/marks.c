@@ -73,7 +73,7 @@ static int check(const struct memory_map *map, uaddr_t first, bool write)
 	if (!map->readable || (write && !map->writable))
 		return refuse(-EFAULT, "memory at 0x%" PRIx64 " is not %s", first,
 			      write ? "writable" : "readable");
-	return map->huge || is_locked(first) ? 0 : -EAGAIN;
+	return is_locked(first) || memory_map_is_huge(map) ? 0 : -EAGAIN;
 }
 
 static int take(struct memory_maps *maps, uaddr_t first, uaddr_t last, bool write, struct taking *t)

@@ -90,16 +90,13 @@ struct memory_hold *hold_get(struct memory_hold *hold);
 void hold_put(struct memory_hold *hold);
 struct memory_space *hold_space(struct memory_hold *hold);
 
-/** memory_hold_set_age() - how long a registration may wait, in ns; for tests */
-void memory_hold_set_age(int64_t ns);
-
 /* ---- keeper.c ---- */
 
 /** keeper_start() - something waits: see to it that it does not do so for ever */
 void keeper_start(void);
-/** hold_expire() - end what has waited too long. Return: ns until the next is due, -1 if nothing
- * waits */
-int64_t hold_expire(void);
+/** hold_expire() - end what has waited too long at @now_ns. Return: ns until the next is due, -1
+ * if nothing waits */
+int64_t hold_expire(int64_t now_ns);
 
 /* ---- populate.c ---- */
 

@@ -28,6 +28,7 @@
 
 #include "base/refuse.h"
 #include "base/thread.h"
+#include "memory/hooks.h"
 #include "memory/pin.h"
 #include "memory/present.h"
 
@@ -41,13 +42,7 @@
 #define SLICE_LEN      (UINT64_C(64) << 20) /* a multiple of every huge page but 1 GiB */
 #define NR_THREADS_MAX 16
 
-static bool without_populate;       /* atomic */
 static unsigned int nr_threads_max; /* atomic; 0: one a processor */
-
-void memory_pin_without_populate(bool on)
-{
-	__atomic_store_n(&without_populate, on, __ATOMIC_RELAXED);
-}
 
 void memory_lock_threads(unsigned int nr)
 {
@@ -109,7 +104,7 @@ static bool populate_is_there(void)
 	static const char probe;
 	int answer = __atomic_load_n(&known, __ATOMIC_RELAXED);
 
-	if (__atomic_load_n(&without_populate, __ATOMIC_RELAXED))
+	if (memory_hooks.without_populate)
 		return false;
 	if (answer == 0) {
 		uaddr_t page = (uintptr_t)&probe & ~(uaddr_t)(MEMORY_PAGE_SIZE - 1);

@@ -27,6 +27,7 @@
 
 #include "base/fd.h"
 #include "base/refuse.h"
+#include "memory/hooks.h"
 #include "memory/internal.h"
 #include "memory/present.h"
 
@@ -54,13 +55,6 @@ struct scan {
 #define SCAN_WRITTEN (UINT64_C(1) << 1) /* not guarded by userfaultfd */
 #define SCAN_FILE    (UINT64_C(1) << 2)
 #define SCAN_ZEROS   (UINT64_C(1) << 5) /* the page that all zeros share */
-
-static bool without_scan; /* atomic */
-
-void present_without_scan(bool on)
-{
-	__atomic_store_n(&without_scan, on, __ATOMIC_RELAXED);
-}
 
 /* ---- has the process forked? ---- */
 
@@ -184,7 +178,7 @@ static uaddr_t scan_missing(int fd, bool anonymous, uaddr_t first, uaddr_t last)
 /* It came with 6.7. The question costs one page's entry. */
 static bool scan_is_there(int fd, uaddr_t page)
 {
-	return !__atomic_load_n(&without_scan, __ATOMIC_RELAXED) &&
+	return !memory_hooks.without_scan &&
 	       scan_missing(fd, false, page, page + MEMORY_PAGE_SIZE - 1) != 0;
 }
 

@@ -33,7 +33,4 @@ void present_close(struct present *p);
  */
 uaddr_t present_missing(const struct present *p, uaddr_t first, uaddr_t last);
 
-/** present_without_scan() - behave as on kernels before 6.7; for tests */
-void present_without_scan(bool on);
-
 #endif

@@ -61,8 +61,8 @@ def scenarios():
         return [scenario.boot, scenario.many]
     if PINNED:
         return [scenario.boot, pinned]
-    return [scenario.boot, scenario.idle, scenario.held_frames, scenario.transfer, scenario.load, scenario.stop_cont,
-            scenario.cancel, scenario.failure, scenario.file, downtimes]
+    return [scenario.boot, scenario.idle, scenario.announced, scenario.held_frames, scenario.transfer, scenario.load,
+            scenario.stop_cont, scenario.cancel, scenario.failure, scenario.file, downtimes]
 
 
 if __name__ == "__main__":

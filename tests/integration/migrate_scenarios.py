@@ -3,17 +3,20 @@
 
 import functools
 import os
+import socket
 import statistics
 import time
 
 from guest import GuestError
-from lab import Failure, check
+from lab import MAC, Failure, check
 from scenarios import URL
 
 HELD = 200
 FULL = 1514  # an Ethernet frame as long as can be, without its checksum
 MANY = 20
 SMALL = 8 << 20  # bytes of the file server's /small
+GUEST_ANNOUNCE = 21  # virtio-net's feature bit
+ETH_P_ARP = 0x0806
 RATE = 500  # frames a second each way: an emulated guest keeps up
 
 
@@ -56,6 +59,32 @@ def idle(lab):
     lab.check_ping(10)
     lab.exchange_frames()
     print("         downtime %d ms by QEMU's count" % took.downtime_ms)
+
+
+@steady
+def announced(lab):
+    """a guest that was offered guest announcement says by ARP where it is, as soon as it runs elsewhere"""
+    offered = lab.guest.run("cat /sys/class/net/eth0/device/features")[GUEST_ANNOUNCE] == "1"
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ARP)) as listener:
+        listener.bind((lab.ifname, 0))
+        listener.settimeout(10 if offered else 2)
+        lab.migrate()
+        told = is_announced(listener)
+    check(told == offered, "guest announcement is %s, and the guest announced %s",
+          "negotiated" if offered else "not negotiated", "itself" if told else "nothing")
+    print("         the guest %s" % ("announced itself" if told else "did not announce itself, nor was it asked to"))
+
+
+def is_announced(listener):
+    """Return whether a gratuitous ARP packet of the guest comes before @listener's timeout."""
+    guest = bytes.fromhex(MAC.replace(":", ""))
+    try:
+        while True:
+            frame = listener.recv(2048)
+            if frame[6:12] == guest and frame[28:32] == frame[38:42]:  # sender's and target's IPv4 address
+                return True
+    except TimeoutError:
+        return False
 
 
 def held_tally(lab):

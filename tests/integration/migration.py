@@ -189,6 +189,7 @@ class MigrationLab(Lab):
     def wait_status(self, *wanted, timeout=60):
         """Wait until the source reports one of these; return it."""
         deadline = time.monotonic() + timeout
+        info = {}
         while time.monotonic() < deadline:
             info = self.guest.qmp.command("query-migrate")
             status = info.get("status")
@@ -197,7 +198,7 @@ class MigrationLab(Lab):
             if status == "failed":
                 raise MigrationError(info.get("error-desc", "the migration failed"))
             self.guest.qmp.wait_any("MIGRATION", deadline)
-        raise MigrationError("no %s in %d s" % (" or ".join(wanted), timeout))
+        raise MigrationError("no %s in %d s: %s" % (" or ".join(wanted), timeout, info))
 
     def wait_round(self, number, timeout=60):
         """Wait until memory is sent for the @number-th time."""

@@ -171,6 +171,19 @@ struct real_functions {
 extern struct real_functions real_table;
 extern bool real_is_ready; /* atomic; its release pairs with the acquire in real() */
 
+/*
+ * A second name that the C library exports for a function that is wrapped. The wrapper is the same:
+ * both names lead to one function behind it, too. tests/lint/libc_aliases.py looks for names that
+ * are missing.
+ */
+#if defined(__has_attribute) && __has_attribute(copy)
+#define HF_LIKE(of) copy(of), /* gcc compares what the headers say of both; clang does not */
+#else
+#define HF_LIKE(of)
+#endif
+#define HF_ALIAS(name, of)                                                                         \
+	extern HF_EXPORT __typeof__(of) name __attribute__((HF_LIKE(of) alias(#of)))
+
 /** real_init() - find them all; may run more than once, in any thread */
 void real_init(void) HF_COLD;
 

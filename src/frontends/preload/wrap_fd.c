@@ -41,6 +41,7 @@ HF_EXPORT int close(int fd)
 		return real()->close(fd);
 	return close_ours(file, fd);
 }
+HF_ALIAS(__close, close);
 
 /* A stream of memory has no descriptor, and asking for it sets errno. */
 HF_EXPORT int fclose(FILE *stream)
@@ -57,6 +58,7 @@ HF_EXPORT int fclose(FILE *stream)
 	files_put(file);
 	return rc;
 }
+HF_ALIAS(_IO_fclose, fclose);
 
 HF_EXPORT int close_range(unsigned int first, unsigned int last, int flags)
 {
@@ -130,6 +132,7 @@ HF_EXPORT int dup2(int from, int to)
 
 	return after_dup2("dup2", file, from, to, real()->dup2(from, to));
 }
+HF_ALIAS(__dup2, dup2);
 
 HF_EXPORT int dup3(int from, int to, int flags)
 {
@@ -162,3 +165,4 @@ HF_EXPORT int dup3(int from, int to, int flags)
 	}
 WRAP_FCNTL(fcntl)
 WRAP_FCNTL(fcntl64)
+HF_ALIAS(__fcntl, fcntl);

@@ -247,6 +247,7 @@ HF_EXPORT ssize_t write(int fd, const void *buf, size_t len)
 		return real()->write(fd, buf, len);
 	return write_ours("write", file, fd, buf, len);
 }
+HF_ALIAS(__write, write);
 
 HF_EXPORT ssize_t writev(int fd, const struct iovec *iov, int nr)
 {
@@ -270,6 +271,7 @@ HF_EXPORT ssize_t writev(int fd, const struct iovec *iov, int nr)
 	}
 WRAP_PWRITE(pwrite, "pwrite", off_t)
 WRAP_PWRITE(pwrite64, "pwrite", off64_t)
+HF_ALIAS(__pwrite64, pwrite64);
 
 #define WRAP_PWRITEV(name, shown, off_type)                                                        \
 	HF_EXPORT ssize_t name(int fd, const struct iovec *iov, int nr, off_type off)              \
@@ -359,6 +361,8 @@ WRAP_READ(preadv2, "preadv2", (int fd, const struct iovec *iov, int nr, off_t of
 	  (fd, iov, nr, off, flags))
 WRAP_READ(preadv64v2, "preadv2", (int fd, const struct iovec *iov, int nr, off64_t off, int flags),
 	  (fd, iov, nr, off, flags))
+HF_ALIAS(__read, read);
+HF_ALIAS(__pread64, pread64);
 
 /* ---- mmap ---- */
 

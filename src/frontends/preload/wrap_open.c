@@ -119,6 +119,8 @@ static int open_after(const char *name, int dirfd, const char *path, int flags, 
 	}
 WRAP_OPEN(open, "open")
 WRAP_OPEN(open64, "open")
+HF_ALIAS(__open, open);
+HF_ALIAS(__open64, open64);
 
 #define WRAP_OPENAT(name, shown)                                                                   \
 	HF_EXPORT int name(int dirfd, const char *path, int flags, ...)                            \
@@ -264,3 +266,4 @@ HF_EXPORT FILE *fopen64(const char *path, const char *mode)
 
 	return fopen_ours(path, mode, &file) ? file : real()->fopen64(path, mode);
 }
+HF_ALIAS(_IO_fopen, fopen);

@@ -44,6 +44,7 @@ HF_EXPORT int sigaction(int sig, const struct sigaction *act, struct sigaction *
 {
 	return is_guarded(sig) ? set_next(sig, act, old) : real()->sigaction(sig, act, old);
 }
+HF_ALIAS(__sigaction, sigaction);
 
 #define WRAP_SIGNAL(name, flags)                                                                   \
 	sighandler_t name(int sig, sighandler_t handler);                                          \

@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/memfd.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -22,6 +23,8 @@
 
 #include <cmocka.h>
 
+#include "base/clock.h"
+#include "memory/hooks.h"
 #include "memory/pin.h"
 
 #define PAGE MEMORY_PAGE_SIZE
@@ -373,6 +376,57 @@ static void hold_eviction_spares_what_it_had_not_locked(void **state)
 	assert_int_equal(syscall(SYS_munlock, mem, NR * PAGE), 0);
 }
 
+/* ---- huge pages, which are never swapped and bear no lock ---- */
+
+#define HUGE_LEN (UINT64_C(2) << 20)
+
+/* Return: NULL if the system has no huge page to spare */
+static char *map_huge(bool of_file)
+{
+	int fd = of_file ? memfd_create("huge", MFD_CLOEXEC | MFD_HUGETLB | MFD_HUGE_2MB) : -1;
+	int flags = of_file ? MAP_SHARED
+			    : MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | (int)MFD_HUGE_2MB;
+	char *p = MAP_FAILED;
+
+	if (!of_file || (fd >= 0 && ftruncate(fd, HUGE_LEN) == 0))
+		p = mmap(NULL, HUGE_LEN, PROT_READ | PROT_WRITE, flags, fd, 0);
+	if (fd >= 0)
+		close(fd);
+	return p == MAP_FAILED ? NULL : p;
+}
+
+static void check_huge(bool of_file)
+{
+	char *p = map_huge(of_file), *other;
+	size_t nr = HUGE_LEN / PAGE;
+
+	if (!p)
+		skip();
+	must_wait(hold, p, nr);
+	memory_region_put(must(hold, p, nr, MEMORY_GOT_HELD));
+	/* another file, or other memory of nobody's: not the same */
+	other = map_huge(of_file);
+	if (!other) {
+		munmap(p, HUGE_LEN);
+		skip();
+	}
+	assert_ptr_equal(mremap(other, HUGE_LEN, HUGE_LEN, MREMAP_MAYMOVE | MREMAP_FIXED, p), p);
+	must_wait(hold, p, nr);
+	assert_int_equal(counters().stale, 1);
+	memory_hold_forget((uintptr_t)p, (uintptr_t)p);
+	munmap(p, HUGE_LEN);
+}
+
+static void hold_huge_pages_are_taken_over(void **state)
+{
+	check_huge(true);
+}
+
+static void hold_huge_anonymous_pages_are_taken_over(void **state)
+{
+	check_huge(false);
+}
+
 /* ---- told of the client's calls ---- */
 
 static void hold_forgotten_range_waits_no_more(void **state)
@@ -545,11 +599,9 @@ static void hold_gives_way_to_the_systems_limit(void **state)
 static void hold_too_old_goes(void **state)
 {
 	must_wait(hold, mem, NR);
-	assert_true(hold_expire() > 0);
+	assert_true(hold_expire(clock_now_ns()) > 0);
 	assert_int_equal(nr_locked(), NR);
-	memory_hold_set_age(0);
-	assert_int_equal(hold_expire(), -1);
-	memory_hold_set_age(INT64_C(600) * 1000000000);
+	assert_int_equal(hold_expire(clock_now_ns() + 601 * NS_PER_SEC), -1);
 	assert_int_equal(nr_locked(), 0);
 	assert_int_equal(counters().evicted[MEMORY_EVICT_AGE], 1);
 }
@@ -811,7 +863,25 @@ static void pin_by_threads_rolls_back(void **state)
 	munmap(p, LARGE + PAGE);
 }
 
+static int setup_before_6_11(void **state)
+{
+	memory_hooks.without_query = true;
+	return setup(state);
+}
+
+static int teardown_before_6_11(void **state)
+{
+	int err = teardown(state);
+
+	memory_hooks.without_query = false;
+	return err;
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define OLD_KERNEL(name)                                                                           \
+	{                                                                                          \
+#name "_before_6_11", name, setup_before_6_11, teardown_before_6_11, NULL          \
+	}
 
 int main(void)
 {
@@ -826,6 +896,13 @@ int main(void)
 		CASE(hold_write_protected_memory_is_efault),
 		CASE(hold_pages_taken_out_are_the_clients_new_ones),
 		CASE(hold_eviction_spares_what_it_had_not_locked),
+		CASE(hold_huge_pages_are_taken_over),
+		CASE(hold_huge_anonymous_pages_are_taken_over),
+		OLD_KERNEL(hold_unmapped_memory_is_taken_over),
+		OLD_KERNEL(hold_anonymous_memory_is_taken_over),
+		OLD_KERNEL(hold_changed_memory_is_never_taken_over),
+		OLD_KERNEL(hold_huge_pages_are_taken_over),
+		OLD_KERNEL(hold_huge_anonymous_pages_are_taken_over),
 		CASE(hold_forgotten_range_waits_no_more),
 		CASE(hold_forgotten_file_waits_no_more),
 		CASE(hold_forked_child_holds_nothing),

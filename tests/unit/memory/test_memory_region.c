@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "../base/wait.h"
+#include "memory/hooks.h"
 #include "memory/internal.h"
 
 #define PAGE MEMORY_PAGE_SIZE
@@ -512,25 +513,25 @@ static void copy_moves_bytes_and_reports_faults(void **state)
 
 static int without_populate(void **state)
 {
-	memory_pin_without_populate(true);
+	memory_hooks.without_populate = true;
 	return 0;
 }
 
 static int with_populate(void **state)
 {
-	memory_pin_without_populate(false);
+	memory_hooks.without_populate = false;
 	return 0;
 }
 
 static int without_vm(void **state)
 {
-	memory_copy_without_vm(true);
+	memory_hooks.without_vm = true;
 	return 0;
 }
 
 static int with_vm(void **state)
 {
-	memory_copy_without_vm(false);
+	memory_hooks.without_vm = false;
 	return 0;
 }
 

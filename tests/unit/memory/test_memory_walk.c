@@ -1,12 +1,18 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /* The walk over the client's mappings ([2-13], [2-14]), by both readers of the map. */
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/memfd.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -211,6 +217,81 @@ static void walk_many_mappings_are_all_seen(void **state)
 	munmap(p - PAGE, (NR + 2) * PAGE);
 }
 
+static bool is_huge_at(char *p)
+{
+	struct memory_maps maps;
+	struct memory_map map;
+	bool huge;
+
+	assert_int_equal(memory_maps_open(&maps, how), 0);
+	assert_int_equal(memory_maps_find(&maps, (uintptr_t)p, &map), 1);
+	assert_int_equal(map.first, (uintptr_t)p);
+	huge = memory_map_is_huge(&map);
+	memory_maps_close(&maps);
+	return huge;
+}
+
+static void check_huge_file(int fd)
+{
+	size_t len = 2 << 20;
+	char *p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+
+	assert_ptr_not_equal(p, MAP_FAILED);
+	assert_true(is_huge_at(p));
+	munmap(p, len);
+	close(fd);
+}
+
+/* Nothing is touched, so the system need not have a huge page. */
+static void walk_huge_pages_are_told_from_others(void **state)
+{
+	int fd = memfd_create("huge", MFD_CLOEXEC | MFD_HUGETLB | MFD_HUGE_2MB);
+	char *p = room(1);
+
+	put(p, 1, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1);
+	assert_false(is_huge_at(p));
+	munmap(p - PAGE, 3 * PAGE);
+	if (fd < 0)
+		skip();
+	check_huge_file(fd);
+}
+
+/* In a child with a mount of its own. Return: 0; 77: no privilege for that, or no huge pages */
+static int body_mounted(void)
+{
+	char dir[] = "/tmp/walk-XXXXXX", path[sizeof(dir) + 5];
+	int fd, status = 77;
+
+	if (!mkdtemp(dir))
+		return 1;
+	snprintf(path, sizeof(path), "%s/file", dir);
+	if (unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+	    mount("none", dir, "hugetlbfs", 0, "pagesize=2M") == 0) {
+		fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+		assert_true(fd >= 0);
+		assert_int_equal(unlink(path), 0); /* as QEMU does: the map shows no such name */
+		check_huge_file(fd);
+		status = 0;
+		umount2(dir, MNT_DETACH);
+	}
+	rmdir(dir);
+	return status;
+}
+
+static void walk_huge_pages_of_a_mount_are_told_from_others(void **state)
+{
+	pid_t pid = fork();
+	int status;
+
+	assert_true(pid >= 0);
+	if (pid == 0)
+		_exit(body_mounted());
+	status = wait_child(pid);
+	if (status == 77 << 8)
+		skip();
+	assert_int_equal(status, 0);
+}
+
 #define BOTH(f)                                                                                    \
 	{#f "_by_query", f, use_query, NULL, NULL},                                                \
 	{                                                                                          \
@@ -224,6 +305,8 @@ int main(void)
 		BOTH(walk_above_last_mapping_is_efault),
 		BOTH(walk_callback_value_ends_it),
 		BOTH(walk_many_mappings_are_all_seen),
+		BOTH(walk_huge_pages_are_told_from_others),
+		BOTH(walk_huge_pages_of_a_mount_are_told_from_others),
 		cmocka_unit_test(walk_random_layouts_agree),
 	};
 

@@ -19,6 +19,8 @@
 	X(open, FD_OUT, SAME, PATH, NUM(O_RDONLY | O_CLOEXEC))                                     \
 	X(open64, FD_OUT, SAME, PATH, NUM(O_RDWR))                                                 \
 	X(open64, FD_OUT, SAME, PATH, NUM(O_RDONLY))                                               \
+	X(__open64, FD_OUT, SAME, PATH, NUM(O_RDWR))                                               \
+	X(__open, FD_OUT, SAME, PATH, NUM(O_RDWR))                                                 \
 	X(openat, FD_OUT, SAME, AT_CWD, PATH, NUM(O_RDWR))                                         \
 	X(openat, FD_OUT, SAME, NUM(-1), PATH, NUM(O_RDONLY))                                      \
 	X(openat64, FD_OUT, SAME, AT_CWD, PATH, NUM(O_RDWR))                                       \
@@ -33,7 +35,9 @@
 	X(__openat64_2, FD_OUT, SAME, AT_CWD, PATH, NUM(O_RDWR))                                   \
 	X(fopen, STREAM_OUT, NOT_ON_NODE, PATH, MODE)                                              \
 	X(fopen64, STREAM_OUT, NOT_ON_NODE, PATH, MODE)                                            \
+	X(_IO_fopen, STREAM_OUT, NOT_ON_NODE, PATH, MODE)                                          \
 	X(fclose, INT, SAME, STREAM)                                                               \
+	X(_IO_fclose, INT, SAME, STREAM)                                                           \
 	X(ioctl, INT, IOCTL, FD, NUM(VHOST_GET_FEATURES), OUT(8))                                  \
 	X(ioctl, INT, IOCTL, FD, NUM(VHOST_GET_BACKEND_FEATURES), OUT(8))                          \
 	X(ioctl, INT, IOCTL, FD, NUM(VHOST_VDPA_GET_STATUS), OUT(1))                               \
@@ -46,9 +50,11 @@
 	X(ioctl, INT, SAME, FD, NUM(FIONBIO), IN(4))                                               \
 	X(write, LONG, WRITE, FD, WRITE_ARG)                                                       \
 	X(write, LONG, WRITE, FD, MESSAGE, NUM(40))                                                \
+	X(__write, LONG, WRITE, FD, WRITE_ARG)                                                     \
 	X(pwrite, LONG, WRITE, FD, WRITE_ARG, NUM(0))                                              \
 	X(pwrite64, LONG, WRITE, FD, WRITE_ARG, NUM(0))                                            \
 	X(pwrite64, LONG, SAME, FD, WRITE_ARG, NUM(-2))                                            \
+	X(__pwrite64, LONG, WRITE, FD, WRITE_ARG, NUM(0))                                          \
 	X(writev, LONG, VECTOR, FD, VEC, NUM(2))                                                   \
 	X(writev, LONG, FIXED(-EINVAL), FD, VEC, NUM(-1))                                          \
 	X(writev, LONG, FIXED(-EINVAL), FD, VEC, NUM(1025))                                        \
@@ -60,9 +66,11 @@
 	X(pwritev2, LONG, VECTOR, FD, VEC, NUM(2), NUM(-1), NUM(0))                                \
 	X(pwritev64v2, LONG, VECTOR, FD, VEC, NUM(2), NUM(0), NUM(0))                              \
 	X(read, LONG, FIXED(-EINVAL), FD, READ_ARG)                                                \
+	X(__read, LONG, FIXED(-EINVAL), FD, READ_ARG)                                              \
 	X(__read_chk, LONG, FIXED(-EINVAL), FD, READ_ARG, NUM(64))                                 \
 	X(pread, LONG, FIXED(-EINVAL), FD, READ_ARG, NUM(0))                                       \
 	X(pread64, LONG, FIXED(-EINVAL), FD, READ_ARG, NUM(0))                                     \
+	X(__pread64, LONG, FIXED(-EINVAL), FD, READ_ARG, NUM(0))                                   \
 	X(__pread_chk, LONG, FIXED(-EINVAL), FD, READ_ARG, NUM(0), NUM(64))                        \
 	X(__pread64_chk, LONG, FIXED(-EINVAL), FD, READ_ARG, NUM(0), NUM(64))                      \
 	X(readv, LONG, FIXED(-EINVAL), FD, VEC, NUM(2))                                            \
@@ -72,16 +80,19 @@
 	X(preadv2, LONG, FIXED(-EINVAL), FD, VEC, NUM(2), NUM(0), NUM(0))                          \
 	X(preadv64v2, LONG, FIXED(-EINVAL), FD, VEC, NUM(2), NUM(-1), NUM(0))                      \
 	X(close, INT, SAME, FD)                                                                    \
+	X(__close, INT, SAME, FD)                                                                  \
 	X(close_range, INT, SAME, FD, FD, NUM(0))                                                  \
 	X(closefrom, VOID, SAME, FD)                                                               \
 	X(dup, FD_OUT, SAME, FD)                                                                   \
 	X(dup2, FD_OUT, SAME, FD, NUM(300))                                                        \
+	X(__dup2, FD_OUT, SAME, FD, NUM(300))                                                      \
 	X(dup3, FD_OUT, SAME, FD, NUM(300), NUM(O_CLOEXEC))                                        \
 	X(fcntl, INT, SAME, FD, NUM(F_GETLK), LOCK)                                                \
 	X(fcntl, INT, SAME, FD, NUM(F_OFD_GETLK), LOCK)                                            \
 	X(fcntl, INT, SAME, FD, NUM(F_GETOWN_EX), OUT(8))                                          \
 	X(fcntl, FD_OUT, SAME, FD, NUM(F_DUPFD), NUM(300))                                         \
 	X(fcntl64, INT, SAME, FD, NUM(F_GETLK), LOCK)                                              \
+	X(__fcntl, INT, SAME, FD, NUM(F_GETLK), LOCK)                                              \
 	X(mmap, PTR, FIXED(-524), ADDR, NUM(4096), NUM(PROT_WRITE), NUM(MAP_SHARED), FD, NUM(0))   \
 	X(mmap64, PTR, FIXED(-524), ADDR, NUM(4096), NUM(PROT_WRITE), NUM(MAP_SHARED), FD, NUM(0)) \
 	X(mmap64, PTR, SAME, ADDR, NUM(4096), NUM(PROT_READ),                                      \
@@ -155,6 +166,7 @@
 	X(glob64, INT, SAME, PATH, NUM(0), NUM(0), OUT(72))                                        \
 	X(sigaction, INT, SAME, NUM(SIGUSR1), ACTION, OUT(152))                                    \
 	X(sigaction, INT, SAME, NUM(SIGSEGV), ACTION, OUT(152))                                    \
+	X(__sigaction, INT, SAME, NUM(SIGUSR1), ACTION, OUT(152))                                  \
 	X(signal, HANDLER, SAME, NUM(SIGUSR1), NUM(1))                                             \
 	X(signal, HANDLER, SAME, NUM(SIGSEGV), NUM(0))                                             \
 	X(bsd_signal, HANDLER, SAME, NUM(SIGBUS), NUM(0))                                          \

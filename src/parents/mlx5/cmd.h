@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Commands to the device, typed. Below them is one seam, `struct mlx5_dev_ops`: whoever executes a
+ * command, a firmware model or a card, implements it. Above them nobody sees a byte of a layout.
+ *
+ * Owns nothing. Used by the memory keys. Thread rule: that of the end below; the firmware model
+ * takes one thread at a time.
+ */
+#ifndef HOLDFAST_PARENTS_MLX5_CMD_H
+#define HOLDFAST_PARENTS_MLX5_CMD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/compiler.h"
+
+struct mlx5_dev;
+
+/* The seam. */
+struct mlx5_dev_ops {
+	/** execute one command. @out is zeroed by the caller. Return: 0 if the device answered,
+	 * whatever its status; negative errno if it did not */
+	int (*exec)(struct mlx5_dev *dev, const void *in, size_t in_len, void *out, size_t out_len);
+};
+
+struct mlx5_dev {
+	const struct mlx5_dev_ops *ops;
+	const char *name; /* for messages; outlives the device */
+};
+
+/* What the driver needs to know of the device. */
+struct mlx5_caps {
+	uint32_t max_klm; /* entries of an indirect key's list */
+	bool umem_uid_0;  /* the 1:1 key is allowed */
+};
+
+struct mlx5_klm {
+	uint32_t len; /* bytes */
+	uint32_t mkey;
+	uint64_t addr; /* in @mkey's space */
+};
+
+/* One memory key to be made. */
+struct mlx5_mkey_desc {
+	uint8_t mode; /* MLX5_ACCESS_* */
+	bool read, write;
+	uint8_t log_page; /* MTT: log2 of an entity's bytes */
+	uint32_t pd;
+	uint64_t start, len;        /* len 0 with mode PA: all 2^64 addresses */
+	const uint64_t *mtt;        /* MTT: [nr] addresses, native byte order */
+	const struct mlx5_klm *klm; /* KLM: [nr] */
+	size_t nr;
+};
+
+/** mlx5_cmd_query_caps() - Return: 0; negative errno, and a reason in words, as all below */
+int mlx5_cmd_query_caps(struct mlx5_dev *dev, struct mlx5_caps *caps) HF_MUST_CHECK;
+int mlx5_cmd_null_mkey(struct mlx5_dev *dev, uint32_t *mkey) HF_MUST_CHECK;
+int mlx5_cmd_alloc_pd(struct mlx5_dev *dev, uint32_t *pd) HF_MUST_CHECK;
+int mlx5_cmd_dealloc_pd(struct mlx5_dev *dev, uint32_t pd) HF_MUST_CHECK;
+/** mlx5_cmd_create_mkey() - @mkey: [out] index << 8 | low byte of the key */
+int mlx5_cmd_create_mkey(struct mlx5_dev *dev, const struct mlx5_mkey_desc *desc,
+			 uint32_t *mkey) HF_MUST_CHECK;
+int mlx5_cmd_destroy_mkey(struct mlx5_dev *dev, uint32_t mkey) HF_MUST_CHECK;
+
+#endif

@@ -1,0 +1,371 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * The keys of a map: one direct key over each piece, and one indirect key over all of them.
+ *
+ *     iova    0        1 GiB      2 GiB                    4 GiB
+ *     map     [ RW .............. ]                        [ RW .... ][ R ]
+ *     direct  [ key A  ][ key B   ]                        [ key C   ][ D ]
+ *     list      A         B         null       null          C          D     -> one indirect key
+ *
+ * I1. What the indirect key translates is what the map says, byte for byte, with its permissions.
+ * I2. mlx5_mr_create() leaves the old keys whole. New keys are complete before it returns.
+ * I3. Direct keys are counted: a piece that did not change has one key, in the old and in the new
+ *     mlx5_mr. The device is asked only for what plan.c lists, and for the new indirect key.
+ * I4. A key keeps its memory: a region loses a key's reference after the device has destroyed the
+ *     key. If the device refuses that, the reference stays, and each later mlx5_mr_put() asks
+ *     again.
+ * I5. Pieces of `changed` may become too many for the device's list. Then all is cut anew.
+ *
+ * An entity (what one address of a direct key's list stands for) is the largest power of two that
+ * divides the lengths of all entries in the piece. Clause [10-2] says "not above their gcd", which
+ * is the same unless the gcd is no power of two. There it would put the wrong bytes behind an
+ * address: of two entries of 12 KiB, entities of 8 KiB have no right place for the second.
+ */
+#include "keys.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/refuse.h"
+#include "keys_internal.h"
+#include "layout.h"
+
+#define LOG_ENTITY_MIN 12
+
+int mlx5_keys_init(struct mlx5_keys *keys, struct mlx5_dev *dev, enum mlx5_rebuild rebuild)
+{
+	int err;
+
+	*keys = (struct mlx5_keys){.dev = dev, .rebuild = rebuild};
+	err = mlx5_cmd_query_caps(dev, &keys->caps);
+	if (!err)
+		err = mlx5_cmd_null_mkey(dev, &keys->null_mkey);
+	if (!err)
+		err = mlx5_cmd_alloc_pd(dev, &keys->pd);
+	return err;
+}
+
+static void direct_free(struct mlx5_direct *d)
+{
+	for (size_t i = 0; i < d->nr; i++)
+		memory_region_put(d->mem[i]);
+	free(d);
+}
+
+/* Destroy @d's key, or remember it [I4]. */
+static void direct_destroy(struct mlx5_keys *keys, struct mlx5_direct *d)
+{
+	if (mlx5_cmd_destroy_mkey(keys->dev, d->mkey) == 0) {
+		direct_free(d);
+		return;
+	}
+	hf_warn(keys->dev->name, "%s; the memory stays in use", refuse_reason());
+	d->next = keys->undead;
+	keys->undead = d;
+}
+
+static void retry_undead(struct mlx5_keys *keys)
+{
+	struct mlx5_direct *d = keys->undead, *next;
+
+	keys->undead = NULL;
+	for (; d; d = next) {
+		next = d->next;
+		direct_destroy(keys, d);
+	}
+}
+
+void mlx5_keys_fini(struct mlx5_keys *keys)
+{
+	struct mlx5_direct *next;
+
+	retry_undead(keys);
+	for (struct mlx5_direct *d = keys->undead; d; d = next) {
+		next = d->next;
+		direct_free(d);
+	}
+	keys->undead = NULL;
+	if (mlx5_cmd_dealloc_pd(keys->dev, keys->pd))
+		hf_warn(keys->dev->name, "%s", refuse_reason());
+}
+
+static void direct_put(struct mlx5_keys *keys, struct mlx5_direct *d)
+{
+	if (--d->refs == 0)
+		direct_destroy(keys, d);
+}
+
+/* The part of the piece that is in entry @e. */
+static void clip(const struct mlx5_range *r, const struct iotlb_entry *e, iova_t *from, iova_t *to)
+{
+	*from = e->first > r->first ? e->first : r->first;
+	*to = e->last < r->last ? e->last : r->last;
+}
+
+/* Count entries, and find the entity. A piece has no holes. */
+static int measure(const struct iotlb_version *map, const struct mlx5_range *r, size_t *nr,
+		   unsigned int *log_entity)
+{
+	uint64_t lens = 0;
+	struct iotlb_entry e;
+	iova_t from, to;
+
+	*nr = 0;
+	for (iova_t at = r->first; iotlb_version_next(map, at, &e); at = to + 1) {
+		clip(r, &e, &from, &to);
+		lens |= to - from + 1; /* the lowest bit of all lengths divides each */
+		++*nr;
+		if (to == r->last)
+			break;
+	}
+	*log_entity = (unsigned int)__builtin_ctzll(lens);
+	if (*log_entity < LOG_ENTITY_MIN)
+		return refuse(-EINVAL, "a mapping in [0x%llx, 0x%llx] is no multiple of 4096 bytes",
+			      (unsigned long long)r->first, (unsigned long long)r->last);
+	return 0;
+}
+
+static int fill(const struct iotlb_version *map, const struct mlx5_range *r, struct mlx5_direct *d,
+		unsigned int log_entity, uint64_t *mtt)
+{
+	struct iotlb_entry e;
+	iova_t from, to;
+	size_t n = 0;
+
+	for (iova_t at = r->first; iotlb_version_next(map, at, &e); at = to + 1) {
+		uint64_t host;
+
+		clip(r, &e, &from, &to);
+		host = (uint64_t)(uintptr_t)e.mem->host + e.off + (from - e.first);
+		if (host % MEMORY_PAGE_SIZE)
+			return refuse(-EINVAL, "the memory at 0x%llx does not start on a page",
+				      (unsigned long long)from);
+		if (d->nr == 0 || d->mem[d->nr - 1] != e.mem)
+			d->mem[d->nr++] = memory_region_get(e.mem);
+		for (uint64_t off = 0; off < to - from + 1; off += 1ULL << log_entity)
+			mtt[n++] = host + off;
+		if (to == r->last)
+			break;
+	}
+	return 0;
+}
+
+static int direct_create(struct mlx5_keys *keys, const struct iotlb_version *map,
+			 const struct mlx5_range *r, struct mlx5_direct **out)
+{
+	struct mlx5_mkey_desc desc = {.mode = MLX5_ACCESS_MTT,
+				      .read = r->perm & IOTLB_R,
+				      .write = r->perm & IOTLB_W,
+				      .pd = keys->pd,
+				      .len = r->last - r->first + 1};
+	struct mlx5_direct *d;
+	unsigned int log_entity;
+	uint64_t *mtt;
+	size_t nr;
+	int err = measure(map, r, &nr, &log_entity);
+
+	if (err)
+		return err;
+	desc.nr = desc.len >> log_entity;
+	desc.log_page = (uint8_t)log_entity;
+	mtt = malloc(desc.nr * sizeof(*mtt));
+	d = calloc(1, sizeof(*d) + nr * sizeof(struct memory_region *));
+	if (!mtt || !d) {
+		free(mtt);
+		free(d);
+		return -ENOMEM;
+	}
+	d->first = r->first;
+	d->last = r->last;
+	d->perm = r->perm;
+	d->refs = 1;
+	desc.mtt = mtt;
+	err = fill(map, r, d, log_entity, mtt);
+	if (!err)
+		err = mlx5_cmd_create_mkey(keys->dev, &desc, &d->mkey);
+	free(mtt);
+	if (err)
+		direct_free(d);
+	else
+		*out = d;
+	return err;
+}
+
+static uint64_t nr_null(uint64_t hole)
+{
+	return hole / MLX5_PIECE_MAX + (hole % MLX5_PIECE_MAX != 0);
+}
+
+/* Entries of the list over all pieces; UINT64_MAX if they are more than can be counted. */
+static uint64_t list_len(const struct mlx5_mr *mr)
+{
+	uint64_t nr = mr->nr;
+
+	for (size_t i = 1; i < mr->nr; i++)
+		nr += nr_null(mr->piece[i]->first - mr->piece[i - 1]->last - 1);
+	return nr;
+}
+
+static int indirect_create(struct mlx5_mr *mr)
+{
+	uint64_t nr = list_len(mr);
+	struct mlx5_keys *keys = mr->keys;
+	struct mlx5_mkey_desc desc = {.mode = MLX5_ACCESS_KLM, .read = true, .write = true};
+	struct mlx5_klm *klm;
+	int err;
+
+	if ((nr + 3) / 4 * 4 > keys->caps.max_klm)
+		return refuse(-ENOSPC, "the map has %llu pieces and holes, the device takes %u",
+			      (unsigned long long)nr, keys->caps.max_klm);
+	klm = calloc(nr, sizeof(*klm));
+	if (!klm)
+		return -ENOMEM;
+	for (size_t i = 0; i < mr->nr; i++) {
+		const struct mlx5_direct *d = mr->piece[i];
+		uint64_t hole = i ? d->first - mr->piece[i - 1]->last - 1 : 0;
+
+		for (; hole; desc.nr++) {
+			uint64_t part = hole < MLX5_PIECE_MAX ? hole : MLX5_PIECE_MAX;
+
+			klm[desc.nr] = (struct mlx5_klm){(uint32_t)part, keys->null_mkey, 0};
+			hole -= part;
+		}
+		klm[desc.nr++] = (struct mlx5_klm){(uint32_t)(d->last - d->first + 1), d->mkey, 0};
+	}
+	desc.pd = keys->pd;
+	desc.start = mr->piece[0]->first;
+	desc.len = mr->piece[mr->nr - 1]->last - desc.start + 1;
+	desc.klm = klm;
+	err = mlx5_cmd_create_mkey(keys->dev, &desc, &mr->mkey);
+	free(klm);
+	return err;
+}
+
+static void put_pieces(struct mlx5_mr *mr)
+{
+	for (size_t i = 0; i < mr->nr; i++)
+		direct_put(mr->keys, mr->piece[i]);
+	free(mr->piece);
+	free(mr);
+}
+
+/* Old pieces that stay, and new ones, by address. */
+static int merge_pieces(struct mlx5_mr *mr, const struct mlx5_plan *plan)
+{
+	size_t nr_old = plan->old ? plan->old->nr : 0, i = 0;
+
+	mr->piece = malloc((nr_old + plan->nr_make + 1) * sizeof(struct mlx5_direct *));
+	if (!mr->piece)
+		return -ENOMEM;
+	for (size_t j = 0; i < nr_old || j < plan->nr_make;) {
+		struct mlx5_direct *old = i < nr_old ? plan->old->piece[i] : NULL;
+
+		if (old && plan->drop[i]) {
+			i++;
+		} else if (old && (j == plan->nr_make || old->first < plan->make[j].first)) {
+			old->refs++;
+			mr->piece[mr->nr++] = old;
+			i++;
+		} else {
+			int err = direct_create(mr->keys, plan->map, &plan->make[j],
+						&mr->piece[mr->nr]);
+
+			if (err)
+				return err;
+			mr->nr++;
+			j++;
+		}
+	}
+	return 0;
+}
+
+static int create(struct mlx5_keys *keys, const struct iotlb_version *map, struct mlx5_mr *old,
+		  enum mlx5_rebuild rebuild, struct mlx5_mr **out)
+{
+	struct mlx5_mr *mr = calloc(1, sizeof(*mr));
+	struct mlx5_plan plan;
+	int err;
+
+	if (!mr)
+		return -ENOMEM;
+	mr->keys = keys;
+	mr->refs = 1;
+	err = mlx5_plan_init(&plan, map, old, rebuild);
+	if (!err)
+		err = merge_pieces(mr, &plan);
+	mlx5_plan_fini(&plan);
+	if (!err)
+		err = indirect_create(mr);
+	if (err) {
+		put_pieces(mr);
+		return err;
+	}
+	mr->map = iotlb_version_get(map);
+	*out = mr;
+	return 0;
+}
+
+int mlx5_mr_create(struct mlx5_keys *keys, const struct iotlb_version *map, struct mlx5_mr *old,
+		   struct mlx5_mr **out)
+{
+	int err;
+
+	if (iotlb_version_nr_entries(map) == 0) {
+		*out = NULL;
+		return 0;
+	}
+	err = create(keys, map, old, keys->rebuild, out);
+	if (err == -ENOSPC && keys->rebuild == MLX5_REBUILD_CHANGED) /* [I5] */
+		err = create(keys, map, NULL, keys->rebuild, out);
+	return err;
+}
+
+int mlx5_mr_create_one_to_one(struct mlx5_keys *keys, struct mlx5_mr **out)
+{
+	struct mlx5_mkey_desc desc = {.mode = MLX5_ACCESS_PA, .read = true, .write = true};
+	struct mlx5_mr *mr;
+	int err;
+
+	if (!keys->caps.umem_uid_0)
+		return refuse(-EOPNOTSUPP, "%s: the firmware allows no 1:1 key", keys->dev->name);
+	mr = calloc(1, sizeof(*mr));
+	if (!mr)
+		return -ENOMEM;
+	mr->keys = keys;
+	mr->refs = 1;
+	desc.pd = keys->pd;
+	err = mlx5_cmd_create_mkey(keys->dev, &desc, &mr->mkey);
+	if (err)
+		free(mr);
+	else
+		*out = mr;
+	return err;
+}
+
+struct mlx5_mr *mlx5_mr_get(struct mlx5_mr *mr)
+{
+	mr->refs++;
+	return mr;
+}
+
+void mlx5_mr_put(struct mlx5_mr *mr)
+{
+	struct mlx5_keys *keys;
+	struct mlx5_direct *indirect;
+
+	if (!mr || --mr->refs)
+		return;
+	keys = mr->keys;
+	retry_undead(keys);
+	indirect = calloc(1, sizeof(*indirect));
+	if (indirect) {
+		indirect->mkey = mr->mkey;
+		direct_destroy(keys, indirect);
+	} else if (mlx5_cmd_destroy_mkey(keys->dev, mr->mkey)) {
+		hf_warn(keys->dev->name, "%s", refuse_reason());
+	}
+	iotlb_version_put(mr->map);
+	put_pieces(mr);
+}

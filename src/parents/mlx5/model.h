@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * The device's firmware in software: protection domains, memory keys and what they translate. It
+ * decodes commands by itself, byte by byte, and shares nothing with the driver's encoder. What it
+ * refuses is listed at model_mkey.c.
+ *
+ * It implements the seam of cmd.h. What a driver or a test can see besides: how many commands of
+ * each kind came, what objects there are, what a key translates. A test can have a command fail.
+ *
+ * Nobody has compared it with a card. It says what the reference manual says, and where the manual
+ * is silent, what the kernel's driver relies on.
+ *
+ * Owns all objects. Used by tests. Thread rule: one thread at a time.
+ */
+#ifndef HOLDFAST_PARENTS_MLX5_MODEL_H
+#define HOLDFAST_PARENTS_MLX5_MODEL_H
+
+#include <sys/uio.h>
+
+#include "cmd.h"
+
+enum mlx5_model_kind {
+	MODEL_QUERY_HCA_CAP,
+	MODEL_QUERY_SPECIAL_CONTEXTS,
+	MODEL_ALLOC_PD,
+	MODEL_DEALLOC_PD,
+	MODEL_CREATE_MKEY,
+	MODEL_DESTROY_MKEY,
+	MODEL_NR_KINDS,
+};
+
+/* What the model can be told at its creation; all zero is a usual device. */
+struct mlx5_model_options {
+	bool no_umem_uid_0;
+	uint8_t log_max_klm;                 /* 0: 16 */
+	uint32_t max_mkeys;                  /* 0: 2^20 */
+	uint64_t latency_ns[MODEL_NR_KINDS]; /* each command waits so long */
+};
+
+struct mlx5_model;
+
+/** mlx5_model_create() - Return: 0; -ENOMEM */
+int mlx5_model_create(const struct mlx5_model_options *opt, struct mlx5_model **out) HF_MUST_CHECK;
+/** mlx5_model_destroy() - as closing the device: objects that are left are freed; NULL is fine */
+void mlx5_model_destroy(struct mlx5_model *model);
+/** mlx5_model_dev() - its end of the seam; lives as long as @model */
+struct mlx5_dev *mlx5_model_dev(struct mlx5_model *model);
+
+/** mlx5_model_nr_commands() - how many commands of @kind came, refused ones too */
+uint64_t mlx5_model_nr_commands(const struct mlx5_model *model, enum mlx5_model_kind kind);
+uint64_t mlx5_model_nr_commands_all(const struct mlx5_model *model);
+size_t mlx5_model_nr_mkeys(const struct mlx5_model *model);
+size_t mlx5_model_nr_pds(const struct mlx5_model *model);
+
+/** mlx5_model_fail_at() - have the @nth command from now (1: the next) fail with @status; @nth 0:
+ * none */
+void mlx5_model_fail_at(struct mlx5_model *model, uint64_t nth, uint8_t status);
+/** mlx5_model_set_fatal() - from now on no command is answered */
+void mlx5_model_set_fatal(struct mlx5_model *model);
+
+/**
+ * mlx5_model_translate() - what an access of the device reaches
+ * @iov: [out] pieces in order, touching ones merged; @max_iov: room
+ * Return: number of pieces; -EFAULT no such key, out of bounds, a hole, or not permitted; -E2BIG
+ */
+int mlx5_model_translate(const struct mlx5_model *model, uint32_t mkey, uint64_t addr, uint64_t len,
+			 bool write, struct iovec *iov, int max_iov) HF_MUST_CHECK;
+
+#endif

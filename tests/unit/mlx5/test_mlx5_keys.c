@@ -1,0 +1,455 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Memory keys on the firmware model: what they translate is what the map says [I1], what a change
+ * costs [I3], and what is left after a refusal [I2, I4].
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "../iotlb/model.h"
+#include "base/clock.h"
+#include "parents/mlx5/keys.h"
+#include "parents/mlx5/model.h"
+
+#define PAGE 4096ULL
+#define GIB  (1ULL << 30)
+
+struct fixture {
+	struct mlx5_model *fw;
+	struct mlx5_keys keys;
+	struct memory_space *space;
+	struct iotlb *tlb;
+	struct mlx5_mr *mr; /* of the map now */
+};
+
+static void start(struct fixture *f, enum mlx5_rebuild rebuild,
+		  const struct mlx5_model_options *opt)
+{
+	static const struct mlx5_model_options usual;
+
+	memset(f, 0, sizeof(*f));
+	assert_int_equal(mlx5_model_create(opt ? opt : &usual, &f->fw), 0);
+	assert_int_equal(mlx5_keys_init(&f->keys, mlx5_model_dev(f->fw), rebuild), 0);
+	assert_int_equal(memory_space_create_own(&f->space), 0);
+	assert_int_equal(iotlb_create(IOTLB_MAX_ENTRIES_DEFAULT, &f->tlb), 0);
+}
+
+static void stop(struct fixture *f)
+{
+	mlx5_mr_put(f->mr);
+	mlx5_keys_fini(&f->keys);
+	assert_int_equal(mlx5_model_nr_mkeys(f->fw), 0);
+	assert_int_equal(mlx5_model_nr_pds(f->fw), 0);
+	mlx5_model_destroy(f->fw);
+	iotlb_destroy(f->tlb);
+	memory_space_put(f->space);
+}
+
+/* Memory of any size: the region of all addresses, which nobody reads here. */
+static int map(struct fixture *f, iova_t first, uint64_t len, uint64_t host, uint8_t perm)
+{
+	return iotlb_map(f->tlb, first, first + len - 1, memory_space_identity(f->space), host,
+			 perm);
+}
+
+static void unmap(struct fixture *f, iova_t first, iova_t last)
+{
+	assert_int_equal(iotlb_unmap(f->tlb, first, last, NULL), 0);
+}
+
+/* As a set_map. */
+static int adopt(struct fixture *f)
+{
+	const struct iotlb_version *v = iotlb_snapshot(f->tlb);
+	struct mlx5_mr *mr;
+	int err = mlx5_mr_create(&f->keys, v, f->mr, &mr);
+
+	iotlb_version_put(v);
+	if (err)
+		return err;
+	mlx5_mr_put(f->mr);
+	f->mr = mr;
+	return 0;
+}
+
+static void assert_byte(struct fixture *f, iova_t iova)
+{
+	struct iotlb_entry e;
+	bool there = iotlb_lookup(iotlb_load(f->tlb), iova, &e);
+
+	for (int write = 0; write < 2; write++) {
+		bool may = there && e.perm & (write ? IOTLB_W : IOTLB_R);
+		struct iovec iov = {0};
+		int ret = f->mr ? mlx5_model_translate(f->fw, f->mr->mkey, iova, 1, write, &iov, 1)
+				: -EFAULT;
+
+		assert_int_equal(ret, may ? 1 : -EFAULT);
+		if (may)
+			assert_int_equal((uintptr_t)iov.iov_base,
+					 (uintptr_t)e.mem->host + e.off + (iova - e.first));
+	}
+}
+
+/* Every boundary of every entry, and each GiB inside one. */
+static void assert_translates_as_mapped(struct fixture *f)
+{
+	const struct iotlb_version *v = iotlb_load(f->tlb);
+	struct iotlb_entry e;
+
+	for (iova_t at = 0; iotlb_version_next(v, at, &e); at = e.last + 1) {
+		if (e.first)
+			assert_byte(f, e.first - 1);
+		assert_byte(f, e.first);
+		assert_byte(f, e.last);
+		for (iova_t g = (e.first | (GIB - 1)) + 1; g <= e.last; g += GIB) {
+			assert_byte(f, g - 1);
+			assert_byte(f, g);
+		}
+		if (e.last == UINT64_MAX)
+			return;
+		assert_byte(f, e.last + 1);
+	}
+}
+
+/* Mostly pages around multiples of 1 GiB, where pieces are cut; at times gigabytes. */
+static void random_change(struct fixture *f)
+{
+	uint64_t base = (1 + rnd_below(5)) * GIB, len, first;
+
+	if (rnd_below(64) == 0) {
+		first = base + rnd_below(16) * (GIB / 16);
+		len = (1 + rnd_below(24)) * (GIB / 16);
+	} else {
+		first = base + (rnd_below(64) - 32) * PAGE;
+		len = (1 + rnd_below(rnd_below(4) ? 4 : 24)) * PAGE;
+	}
+	if (rnd_below(100) < 45)
+		unmap(f, first, first + len - 1);
+	else
+		(void)!map(f, first, len, rnd_below(1ULL << 34) * PAGE,
+			   (uint8_t)(rnd_below(8) ? IOTLB_RW : rnd_below(4)));
+}
+
+static void random_maps(enum mlx5_rebuild rebuild, unsigned long rounds)
+{
+	struct fixture f;
+
+	(void)rnd_seed();
+	start(&f, rebuild, &(struct mlx5_model_options){.max_mkeys = 8192});
+	for (unsigned long i = 0; i < rounds; i++) {
+		for (uint64_t n = rnd_below(8) ? 1 : rnd_below(6); n; n--)
+			random_change(&f);
+		assert_int_equal(adopt(&f), 0);
+		assert_translates_as_mapped(&f);
+		iotlb_synchronize(f.tlb);
+	}
+	stop(&f);
+}
+
+static unsigned long rounds(unsigned long usual)
+{
+	const char *text = getenv("HOLDFAST_TEST_ROUNDS");
+
+	return text ? strtoul(text, NULL, 10) : usual;
+}
+
+static void keys_of_random_maps_translate_as_mapped(void **state)
+{
+	random_maps(MLX5_REBUILD_CHANGED, rounds(20000));
+	random_maps(MLX5_REBUILD_FULL, rounds(20000) / 10);
+}
+
+/* Commands and time of one 8 KiB mapping more, and of taking it away. */
+static void cost_of_a_small_change(uint64_t gib, enum mlx5_rebuild rebuild, iova_t at, int rep,
+				   uint64_t *cmds, int64_t *ns)
+{
+	struct fixture f;
+
+	start(&f, rebuild, NULL);
+	assert_int_equal(map(&f, 0, gib * GIB, 1ULL << 40, IOTLB_RW), 0);
+	assert_int_equal(adopt(&f), 0);
+	*cmds = 0;
+	*ns = INT64_MAX;
+	for (int i = 0; i < rep; i++) {
+		for (int add = 1; add >= 0; add--) {
+			uint64_t before = mlx5_model_nr_commands_all(f.fw);
+			int64_t t;
+
+			if (add)
+				assert_int_equal(map(&f, at, 2 * PAGE, 1ULL << 41, IOTLB_RW), 0);
+			else
+				unmap(&f, at, at);
+			t = clock_now_ns();
+			assert_int_equal(adopt(&f), 0);
+			t = clock_now_ns() - t;
+			before = mlx5_model_nr_commands_all(f.fw) - before;
+			*cmds = before > *cmds ? before : *cmds;
+			*ns = t < *ns ? t : *ns;
+			assert_byte(&f, at);
+			assert_byte(&f, at - 1);
+		}
+	}
+	stop(&f);
+}
+
+static void a_small_change_costs_three_commands_at_any_size(void **state)
+{
+	static const uint64_t sizes[] = {1, 128};
+
+	for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+		for (int far = 0; far < 2; far++) {
+			iova_t at = sizes[i] * GIB + (far ? 5 * GIB + 64 * PAGE : 0);
+			uint64_t cmds, full;
+			int64_t ns, full_ns;
+
+			cost_of_a_small_change(sizes[i], MLX5_REBUILD_CHANGED, at, 20, &cmds, &ns);
+			cost_of_a_small_change(sizes[i], MLX5_REBUILD_FULL, at, 3, &full, &full_ns);
+			print_message("%llu GiB, 8 KiB %s: changed %llu commands %lld us, "
+				      "full %llu commands %lld us\n",
+				      (unsigned long long)sizes[i], far ? "apart" : "touching",
+				      (unsigned long long)cmds, (long long)(ns / NS_PER_US),
+				      (unsigned long long)full, (long long)(full_ns / NS_PER_US));
+			assert_in_range(cmds, 1, 3);
+			assert_true(full >= 2 * sizes[i]);
+		}
+	}
+}
+
+static void a_small_mapping_inside_the_window_leaves_the_large_piece(void **state)
+{
+	uint64_t cmds;
+	struct fixture f;
+
+	start(&f, MLX5_REBUILD_CHANGED, NULL);
+	assert_int_equal(map(&f, 0, GIB / 2, 1ULL << 40, IOTLB_RW), 0);
+	assert_int_equal(adopt(&f), 0);
+	cmds = mlx5_model_nr_commands_all(f.fw);
+	assert_int_equal(map(&f, GIB / 2, 2 * PAGE, 1ULL << 41, IOTLB_RW), 0);
+	assert_int_equal(adopt(&f), 0);
+	assert_int_equal(mlx5_model_nr_commands_all(f.fw) - cmds, 3);
+	assert_translates_as_mapped(&f);
+	stop(&f);
+}
+
+static void a_run_that_grows_page_by_page_has_few_pieces(void **state)
+{
+	struct fixture f;
+
+	start(&f, MLX5_REBUILD_CHANGED, NULL);
+	for (uint64_t i = 0; i < 1000; i++) {
+		assert_int_equal(map(&f, GIB + i * PAGE, PAGE, (i * 7 % 1000 + 1) * PAGE, IOTLB_RW),
+				 0);
+		assert_int_equal(adopt(&f), 0);
+		assert_in_range(f.mr->nr, 1, 10);
+	}
+	assert_translates_as_mapped(&f);
+	assert_in_range(mlx5_model_nr_commands(f.fw, MODEL_CREATE_MKEY), 1000, 2001);
+	stop(&f);
+}
+
+static void lengths_that_are_no_power_of_two_translate(void **state)
+{
+	struct fixture f;
+
+	for (int full = 0; full < 2; full++) {
+		start(&f, full ? MLX5_REBUILD_FULL : MLX5_REBUILD_CHANGED, NULL);
+		assert_int_equal(map(&f, GIB, 3 * PAGE, 64 * PAGE, IOTLB_RW), 0);
+		assert_int_equal(map(&f, GIB + 3 * PAGE, 3 * PAGE, 16 * PAGE, IOTLB_RW), 0);
+		assert_int_equal(adopt(&f), 0);
+		assert_int_equal(f.mr->nr, 1);
+		for (iova_t at = GIB - PAGE; at < GIB + 8 * PAGE; at += PAGE / 2)
+			assert_byte(&f, at);
+		stop(&f);
+	}
+}
+
+static void what_does_not_fit_is_refused_and_the_old_keys_stay(void **state)
+{
+	struct fixture f;
+
+	start(&f, MLX5_REBUILD_CHANGED, &(struct mlx5_model_options){.log_max_klm = 4});
+	assert_int_equal(map(&f, GIB, PAGE, PAGE, IOTLB_RW), 0);
+	assert_int_equal(adopt(&f), 0);
+	assert_int_equal(map(&f, 1000 * GIB, PAGE, PAGE, IOTLB_RW), 0);
+	assert_int_equal(adopt(&f), -ENOSPC);
+	assert_int_equal(mlx5_model_nr_mkeys(f.fw), 2);
+	unmap(&f, 1000 * GIB, 1000 * GIB);
+	assert_translates_as_mapped(&f);
+	assert_int_equal(map(&f, 2 * GIB, PAGE / 2, PAGE, IOTLB_RW), 0);
+	assert_int_equal(adopt(&f), -EINVAL);
+	unmap(&f, 2 * GIB, 2 * GIB);
+	assert_int_equal(map(&f, 2 * GIB, PAGE, PAGE / 2, IOTLB_RW), 0);
+	assert_int_equal(adopt(&f), -EINVAL);
+	unmap(&f, 0, UINT64_MAX);
+	assert_int_equal(adopt(&f), 0);
+	assert_null(f.mr);
+	assert_int_equal(mlx5_model_nr_mkeys(f.fw), 0);
+	stop(&f);
+}
+
+static void too_many_pieces_are_cut_anew(void **state)
+{
+	struct fixture f;
+
+	/* Each half is smaller than the one before it, so the pieces stay apart. */
+	start(&f, MLX5_REBUILD_CHANGED, &(struct mlx5_model_options){.log_max_klm = 2});
+	for (uint64_t at = 0, len = 64; len; at += len, len /= 2) {
+		assert_int_equal(map(&f, GIB + at * PAGE, len * PAGE, (at + 1) * PAGE, IOTLB_RW),
+				 0);
+		assert_int_equal(adopt(&f), 0);
+		assert_in_range(f.mr->nr, 1, 4);
+		assert_translates_as_mapped(&f);
+	}
+	stop(&f);
+}
+
+static void the_one_to_one_key_needs_the_capability(void **state)
+{
+	struct mlx5_mr *mr;
+	struct iovec iov;
+	struct fixture f;
+
+	start(&f, MLX5_REBUILD_CHANGED, NULL);
+	assert_int_equal(mlx5_mr_create_one_to_one(&f.keys, &f.mr), 0);
+	assert_int_equal(mlx5_model_translate(f.fw, f.mr->mkey, 0x123456, 7, true, &iov, 1), 1);
+	assert_int_equal((uintptr_t)iov.iov_base, 0x123456);
+	assert_int_equal(map(&f, GIB, PAGE, PAGE, IOTLB_RW), 0);
+	assert_int_equal(adopt(&f), 0);
+	assert_translates_as_mapped(&f);
+	stop(&f);
+	start(&f, MLX5_REBUILD_CHANGED, &(struct mlx5_model_options){.no_umem_uid_0 = true});
+	assert_int_equal(mlx5_mr_create_one_to_one(&f.keys, &mr), -EOPNOTSUPP);
+	stop(&f);
+}
+
+/* Adopt; if it was refused, the old keys must still do what they did, and a second try works. */
+static void adopt_with_a_failure(struct fixture *f, iova_t old_iova, uint64_t old_host)
+{
+	struct iovec iov;
+
+	if (adopt(f) == 0)
+		return;
+	if (f->mr) {
+		assert_int_equal(
+			mlx5_model_translate(f->fw, f->mr->mkey, old_iova, 1, true, &iov, 1), 1);
+		assert_int_equal((uintptr_t)iov.iov_base, old_host);
+	}
+	assert_int_equal(adopt(f), 0);
+}
+
+static bool scenario_with_a_failure(uint64_t nth)
+{
+	static char memory[8 * PAGE] __attribute__((aligned(4096)));
+	struct memory_region *region;
+	struct fixture f;
+	uint64_t before;
+	bool reached;
+
+	start(&f, MLX5_REBUILD_CHANGED, NULL);
+	assert_int_equal(memory_region_create(f.space, (uaddr_t)(uintptr_t)memory, sizeof(memory),
+					      true, MEMORY_VA, &region),
+			 0);
+	before = mlx5_model_nr_commands_all(f.fw);
+	mlx5_model_fail_at(f.fw, nth, 0x0f);
+	assert_int_equal(iotlb_map(f.tlb, GIB, GIB + 4 * PAGE - 1, region, 0, IOTLB_RW), 0);
+	adopt_with_a_failure(&f, 0, 0);
+	assert_int_equal(iotlb_map(f.tlb, 3 * GIB, 3 * GIB + PAGE - 1, region, 5 * PAGE, IOTLB_R),
+			 0);
+	adopt_with_a_failure(&f, GIB, (uintptr_t)memory);
+	assert_translates_as_mapped(&f);
+	unmap(&f, GIB, GIB);
+	assert_int_equal(iotlb_map(f.tlb, GIB, GIB + PAGE - 1, region, PAGE, IOTLB_RW), 0);
+	adopt_with_a_failure(&f, GIB, (uintptr_t)memory);
+	assert_translates_as_mapped(&f);
+	mlx5_mr_put(f.mr);
+	f.mr = NULL;
+	unmap(&f, 0, UINT64_MAX);
+	reached = mlx5_model_nr_commands_all(f.fw) - before >= nth;
+	mlx5_keys_fini(&f.keys);
+	assert_int_equal(mlx5_model_nr_mkeys(f.fw), 0);
+	iotlb_destroy(f.tlb);
+	assert_int_equal(region->refs, 1);
+	memory_region_put(region);
+	mlx5_model_destroy(f.fw);
+	memory_space_put(f.space);
+	return reached;
+}
+
+static void a_failure_at_any_command_leaves_old_keys_and_nothing_else(void **state)
+{
+	uint64_t nth = 1;
+
+	while (scenario_with_a_failure(nth))
+		nth++;
+	print_message("a failure at each of %llu commands\n", (unsigned long long)nth - 1);
+	assert_true(nth > 12);
+}
+
+static void a_failure_while_starting_is_returned(void **state)
+{
+	static const struct mlx5_model_options usual;
+
+	for (uint64_t nth = 1; nth <= 3; nth++) {
+		struct mlx5_keys keys;
+		struct mlx5_model *fw;
+
+		assert_int_equal(mlx5_model_create(&usual, &fw), 0);
+		mlx5_model_fail_at(fw, nth, 0x01);
+		assert_int_equal(mlx5_keys_init(&keys, mlx5_model_dev(fw), MLX5_REBUILD_CHANGED),
+				 -EIO);
+		assert_int_equal(mlx5_model_nr_pds(fw), 0);
+		mlx5_model_destroy(fw);
+	}
+}
+
+static void memory_stays_in_use_until_the_device_destroys_its_key(void **state)
+{
+	static char memory[PAGE] __attribute__((aligned(4096)));
+	struct memory_region *region;
+	struct fixture f;
+
+	start(&f, MLX5_REBUILD_CHANGED, NULL);
+	assert_int_equal(memory_region_create(f.space, (uaddr_t)(uintptr_t)memory, sizeof(memory),
+					      true, MEMORY_VA, &region),
+			 0);
+	assert_int_equal(iotlb_map(f.tlb, GIB, GIB + PAGE - 1, region, 0, IOTLB_RW), 0);
+	assert_int_equal(adopt(&f), 0);
+	unmap(&f, GIB, GIB);
+	iotlb_synchronize(f.tlb);
+	mlx5_model_fail_at(f.fw, 2, 0x06); /* the direct key, after the indirect one */
+	assert_int_equal(adopt(&f), 0);
+	assert_int_equal(mlx5_model_nr_mkeys(f.fw), 1);
+	assert_int_equal(region->refs, 2);
+	mlx5_keys_fini(&f.keys);
+	assert_int_equal(region->refs, 1);
+	memory_region_put(region);
+	assert_int_equal(mlx5_model_nr_mkeys(f.fw), 0);
+	mlx5_model_destroy(f.fw);
+	iotlb_destroy(f.tlb);
+	memory_space_put(f.space);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(keys_of_random_maps_translate_as_mapped),
+		cmocka_unit_test(a_small_change_costs_three_commands_at_any_size),
+		cmocka_unit_test(a_small_mapping_inside_the_window_leaves_the_large_piece),
+		cmocka_unit_test(a_run_that_grows_page_by_page_has_few_pieces),
+		cmocka_unit_test(lengths_that_are_no_power_of_two_translate),
+		cmocka_unit_test(what_does_not_fit_is_refused_and_the_old_keys_stay),
+		cmocka_unit_test(too_many_pieces_are_cut_anew),
+		cmocka_unit_test(the_one_to_one_key_needs_the_capability),
+		cmocka_unit_test(a_failure_at_any_command_leaves_old_keys_and_nothing_else),
+		cmocka_unit_test(a_failure_while_starting_is_returned),
+		cmocka_unit_test(memory_stays_in_use_until_the_device_destroys_its_key),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
