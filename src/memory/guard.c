@@ -42,10 +42,11 @@ struct next_action {
 	unsigned int current;  /* published ticket; its slot is current % NR_SLOTS; atomic */
 };
 
-static struct next_action next_segv, next_bus;
+static struct next_action next_segv, next_bus, next_sys;
+static bool (*sigsys_fn)(const siginfo_t *info, void *context); /* atomic; set once */
 static __thread struct memory_guard *innermost;
 static struct mutex install_lock = MUTEX_INIT;
-static bool installed; /* atomic; set once */
+static bool installed, has_sigsys; /* atomic; set once */
 
 typedef int (*sigaction_fn)(int sig, const struct sigaction *act, struct sigaction *old);
 
@@ -68,7 +69,16 @@ static int libc_sigaction(int sig, const struct sigaction *act, struct sigaction
 
 static struct next_action *next_of(int sig)
 {
-	return sig == SIGSEGV ? &next_segv : sig == SIGBUS ? &next_bus : NULL;
+	switch (sig) {
+	case SIGSEGV:
+		return &next_segv;
+	case SIGBUS:
+		return &next_bus;
+	case SIGSYS:
+		return &next_sys;
+	default:
+		return NULL;
+	}
 }
 
 static void slot_load(const struct action_slot *slot, struct sigaction *act)
@@ -173,12 +183,16 @@ static void handle_signal(int sig, siginfo_t *info, void *context)
 	bool background = sig == SIGBUS && info->si_code == BUS_MCEERR_AO;
 	int saved = errno;
 
-	if (guard && !sent && !background) {
+	if (sig == SIGSYS && sigsys_fn(info, context))
+		goto out;
+	if (guard && sig != SIGSYS && !sent && !background) {
 		innermost = guard->prev;
 		guard->fault_addr = (uintptr_t)info->si_addr;
 		_longjmp(guard->env, 1);
 	}
-	pass_on(sig, info, context, sent || background);
+	/* a filter's SIGSYS is of a call that was left out: it does not come again by itself */
+	pass_on(sig, info, context, sent || background || sig == SIGSYS);
+out:
 	errno = saved;
 }
 
@@ -215,13 +229,27 @@ int memory_guard_install(void)
 	return err;
 }
 
+int memory_guard_take_sigsys(bool (*fn)(const siginfo_t *info, void *context))
+{
+	int err = 0;
+
+	mutex_lock(&install_lock);
+	if (!has_sigsys) {
+		__atomic_store_n(&sigsys_fn, fn, __ATOMIC_RELEASE);
+		err = signal_take(SIGSYS);
+		__atomic_store_n(&has_sigsys, !err, __ATOMIC_RELEASE);
+	}
+	mutex_unlock(&install_lock);
+	return err;
+}
+
 int memory_guard_set_next(int sig, const struct sigaction *act, struct sigaction *old)
 {
 	struct next_action *next = next_of(sig);
 
 	if (!next)
 		return -EINVAL;
-	if (!__atomic_load_n(&installed, __ATOMIC_ACQUIRE))
+	if (!__atomic_load_n(sig == SIGSYS ? &has_sigsys : &installed, __ATOMIC_ACQUIRE))
 		return libc_sigaction(sig, act, old);
 	if (act)
 		next_store(next, act, old);

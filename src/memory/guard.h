@@ -19,6 +19,9 @@
  * takes the lock. Faults of unguarded threads go to whatever handler was there before;
  * memory_guard_set_next() lets a frontend that wraps sigaction(2) keep that up to date.
  *
+ * A frontend may have SIGSYS handled here, too: what is said above of the handler that was there
+ * before holds for all three.
+ *
  * Thread rule: enter/leave nest per thread. Any thread may install, as often as it likes: the first
  * call counts.
  */
@@ -27,6 +30,7 @@
 
 #include <setjmp.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/compiler.h"
@@ -41,8 +45,15 @@ struct memory_guard {
 int memory_guard_install(void) HF_MUST_CHECK;
 
 /**
+ * memory_guard_take_sigsys() - take SIGSYS, once a process
+ * @fn: called for each, in the handler; true: the signal is dealt with. Otherwise it goes on.
+ * Return: 0 or -errno
+ */
+int memory_guard_take_sigsys(bool (*fn)(const siginfo_t *info, void *context)) HF_MUST_CHECK;
+
+/**
  * memory_guard_set_next() - the handler that unguarded faults go to
- * @sig: SIGSEGV or SIGBUS; @act: new action or NULL; @old: [out] previous one or NULL
+ * @sig: SIGSEGV, SIGBUS or SIGSYS; @act: new action or NULL; @old: [out] previous one or NULL
  * Return: 0, or -EINVAL for another signal. The semantics are sigaction(2)'s, seen by the client.
  */
 int memory_guard_set_next(int sig, const struct sigaction *act,

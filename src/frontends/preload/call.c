@@ -33,9 +33,10 @@ static struct mutex log_lock = MUTEX_INIT;
 static int log_fd GUARDED_BY(log_lock) = -1;
 static dev_t log_dev GUARDED_BY(log_lock);
 static ino_t log_ino GUARDED_BY(log_lock);
-static char *log_path;  /* NULL: no log; const after the first call */
-static long gmt_offset; /* seconds; const after the first line was begun */
-static bool log_failed; /* atomic: said once */
+static char *log_path;        /* NULL: no log; const after the first call */
+static long gmt_offset;       /* seconds; const after the first line was begun */
+static bool log_failed;       /* atomic: said once */
+static __thread pid_t caller; /* 0: the thread itself */
 
 static void complain(void)
 {
@@ -118,7 +119,7 @@ static void begin_line(struct call *call, unsigned int minor)
 	if (!call->log)
 		return;
 	fprintf(call->log, "%02d:%02d:%02d.%06d %d ", (int)(s / 3600 % 24), (int)(s / 60 % 60),
-		(int)(s % 60), (int)(us % US_PER_S), (int)gettid());
+		(int)(s % 60), (int)(us % US_PER_S), (int)(caller ? caller : gettid()));
 	if (node_count() > 1)
 		fprintf(call->log, "[vhost-vdpa-%u] ", minor);
 	refuse_clear();
@@ -150,6 +151,11 @@ static void end_line(struct call *call, long rc)
 	if (fclose(call->log) == 0)
 		write_line(call->text, call->text_len);
 	free(call->text);
+}
+
+void call_on_behalf(pid_t tid)
+{
+	caller = tid;
 }
 
 void call_enter(struct call *call, unsigned int minor)

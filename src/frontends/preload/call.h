@@ -11,6 +11,7 @@
 
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/types.h>
 
 #include "base/compiler.h"
 
@@ -24,6 +25,10 @@ struct call {
 	size_t text_len;
 	int64_t start_ns; /* CLOCK_MONOTONIC */
 };
+
+/** call_on_behalf() - the calling thread's next calls are those of thread @tid, which the log
+ * names */
+void call_on_behalf(pid_t tid);
 
 /**
  * call_enter() - begin

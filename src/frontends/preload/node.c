@@ -39,6 +39,7 @@
 #include "frontends/preload/control.h"
 #include "frontends/preload/node.h"
 #include "frontends/preload/preload.h"
+#include "frontends/preload/raw.h"
 #include "memory/guard.h"
 
 #define NODE_PREFIX  "/dev/" NODE_NAME
@@ -187,6 +188,7 @@ static void after_fork(void) NO_TSA
 	mutex_init(&node_lock);
 	bus = NULL;
 	has_bus = false;
+	raw_after_fork();
 	control_after_fork();
 	files_after_fork();
 }
@@ -347,6 +349,22 @@ static void release(struct preload_file *file) NO_TSA
 		__atomic_store_n(&node->busy, false, __ATOMIC_RELEASE);
 }
 
+/* If raw calls are caught, a filter knows a device by its number alone. Return: the new number, or
+ * @fd if there is none left. */
+static int move_to_window(int fd, int flags)
+{
+	const struct raw_window *window = raw_window();
+	int moved;
+
+	if (!window)
+		return fd;
+	moved = real()->fcntl(fd, flags & O_CLOEXEC ? F_DUPFD_CLOEXEC : F_DUPFD, window->first);
+	if (moved < 0)
+		return fd;
+	real()->close(fd);
+	return moved;
+}
+
 /* Puts the new descriptor @fd into the table. On error @fd is closed. */
 static int install(int fd, unsigned int minor, int flags, struct vhost_vdpa *session)
 	REQUIRES(node_lock)
@@ -409,7 +427,7 @@ static int __open_node(unsigned int minor, int flags) REQUIRES(node_lock)
 		goto err_idle;
 	rc = new_description(node, minor, flags);
 	if (rc >= 0)
-		rc = install(rc, minor, flags, session);
+		rc = install(move_to_window(rc, flags), minor, flags, session);
 	if (rc >= 0)
 		return rc;
 	vhost_vdpa_release(session);
@@ -435,6 +453,7 @@ int node_open(unsigned int minor, int flags)
 		return rc;
 	if (files_in_vfork())
 		return refuse(-EBUSY, "this process shares the memory of a client");
+	raw_start();
 	/* a descriptor closed by a raw system call is noticed here at the latest */
 	files_remove_stale();
 	mutex_lock(&node_lock);

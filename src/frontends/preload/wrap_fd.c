@@ -13,6 +13,7 @@
 
 #include "frontends/preload/call.h"
 #include "frontends/preload/files.h"
+#include "frontends/preload/raw.h"
 
 /* ---- close ---- */
 
@@ -102,10 +103,22 @@ static struct preload_file *source(int fd)
 	return files_maybe(fd) && !files_in_vfork() ? files_get(fd) : NULL;
 }
 
+/* A copy of a device gets a number of the window, if there is one (raw.h), whatever the client's
+ * @lowest is. Return: the number, or -1 with errno as from fcntl(2). */
+static int copy_of_device(int fd, int cmd, int lowest)
+{
+	const struct raw_window *window = raw_window();
+	int to = -1;
+
+	if (window && lowest >= 0 && lowest < window->first)
+		to = real()->fcntl(fd, cmd, window->first);
+	return to >= 0 ? to : real()->fcntl(fd, cmd, lowest);
+}
+
 HF_EXPORT int dup(int fd)
 {
 	struct preload_file *file = source(fd);
-	int to = real()->dup(fd);
+	int to = file ? copy_of_device(fd, F_DUPFD, 0) : real()->dup(fd);
 
 	if (file && to >= 0)
 		note_copy("dup", file, fd, to);
@@ -156,7 +169,8 @@ HF_EXPORT int dup3(int from, int to, int flags)
 		va_end(ap);                                                                        \
 		if (cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC)                                      \
 			file = source(fd);                                                         \
-		rc = real()->name(fd, cmd, arg);                                                   \
+		rc = file ? copy_of_device(fd, cmd, (int)(intptr_t)arg)                            \
+			  : real()->name(fd, cmd, arg);                                            \
 		if (file && rc >= 0)                                                               \
 			note_copy("fcntl", file, fd, rc);                                          \
 		else if (file)                                                                     \

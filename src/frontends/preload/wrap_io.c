@@ -20,6 +20,7 @@
 #include "frontends/preload/call.h"
 #include "frontends/preload/files.h"
 #include "frontends/preload/node.h"
+#include "frontends/preload/raw.h"
 #include "frontends/preload/wrap_memory.h"
 #include "memory/hold.h"
 
@@ -77,6 +78,8 @@ static int call_ioctl(struct preload_file *file, unsigned int cmd, uaddr_t arg)
 
 	if (files_is_foreign(file))
 		return cmd == VHOST_SET_OWNER ? -EBUSY : -EPERM;
+	if (cmd == VHOST_SET_OWNER || cmd == VHOST_VDPA_SET_STATUS)
+		raw_start(); /* more code may have been loaded since the open */
 	rc = vhost_vdpa_ioctl(file->session, node_client(), cmd, arg);
 	if (cmd == VHOST_SET_OWNER && rc == 0)
 		node_note_owned();

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Handlers for SIGSEGV and SIGBUS. Once there are devices, the guard (memory/guard.h) has both
- * signals and keeps the client's handler as the next one; the client sees sigaction(2) as ever.
- * Until then the guard itself passes the request on to libc, which answers for all other signals.
+ * Handlers for SIGSEGV, SIGBUS and SIGSYS. The guard (memory/guard.h) has the first two once there
+ * are devices, and the third if raw calls raise it (raw.c). It keeps the client's handler as the
+ * next one; the client sees sigaction(2) as ever. Until then the guard itself passes the request on
+ * to libc, which answers for all other signals.
  */
 #include "real.h"
 
@@ -13,7 +14,7 @@
 
 static bool is_guarded(int sig)
 {
-	return unlikely(sig == SIGSEGV || sig == SIGBUS);
+	return unlikely(sig == SIGSEGV || sig == SIGBUS || sig == SIGSYS);
 }
 
 static int set_next(int sig, const struct sigaction *act, struct sigaction *old)

@@ -60,6 +60,20 @@ static inline void set_status(int fd, uint8_t status)
 	assert_int_equal(ioctl(fd, VHOST_VDPA_SET_STATUS, &status), 0);
 }
 
+/* How many seccomp filters this process has; -1 if the kernel does not say (before 5.9). */
+static inline int nr_filters(void)
+{
+	FILE *f = fopen("/proc/self/status", "re");
+	char line[256];
+	int nr = -1;
+
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f))
+		(void)sscanf(line, "Seccomp_filters: %d", &nr);
+	fclose(f);
+	return nr;
+}
+
 /* Return: status byte, or -errno */
 static inline int get_status(int fd)
 {

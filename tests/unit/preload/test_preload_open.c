@@ -334,6 +334,15 @@ static void preload_success_keeps_errno(void **state)
 	assert_int_equal(errno, ENOTNAM);
 }
 
+/* Raw calls are caught by a filter, and a client that makes none does not pay for one. */
+static void preload_client_that_calls_libc_alone_gets_no_filter(void **state)
+{
+	int before = nr_filters();
+
+	assert_closed();
+	assert_int_equal(nr_filters(), before);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -353,6 +362,7 @@ int main(void)
 		cmocka_unit_test(preload_poll_is_always_ready_and_epoll_refused),
 		cmocka_unit_test(preload_mmap_is_refused),
 		cmocka_unit_test(preload_success_keeps_errno),
+		cmocka_unit_test(preload_client_that_calls_libc_alone_gets_no_filter),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Who answers a call that the filter caught.
+ *
+ *	client's thread ── its own syscall ──> kernel: the thread sleeps
+ *	                                          │ listener
+ *	                        "holdfast-calls" <┘  wrapper, as if the client had called it
+ *	client's thread <── result ── kernel <── reply
+ *
+ * 1. The thread answers for this process alone. A child that was forked has the filter, and its
+ *    calls come here, too: on a device that it inherited they get what the wrappers give a child;
+ *    others the kernel makes itself.
+ * 2. A call that was received is not interrupted by a signal (WAIT_KILLABLE_RECV, Linux 5.19), so
+ *    no call is made twice. Where the kernel does not know the flag, or the process has a listener
+ *    already, the filter raises SIGSYS instead, and the handler calls the wrapper in the client's
+ *    own thread (raw_trap.c).
+ * 3. The search for such code, and the filter, come with the first open of a node. A client without
+ *    such code gets neither.
+ */
+#include "real.h"
+
+#include <errno.h>
+#include <linux/seccomp.h>
+#include <linux/vhost.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+
+#include "base/log.h"
+#include "base/mutex.h"
+#include "base/thread.h"
+#include "frontends/preload/call.h"
+#include "frontends/preload/node.h"
+#include "frontends/preload/raw.h"
+#include "frontends/preload/raw_trap.h"
+
+#define WINDOW_LEN  64
+#define WINDOW_LAST 1023 /* select(2) takes no higher number */
+
+static struct mutex raw_lock = MUTEX_INIT;
+static unsigned long long generation GUARDED_BY(raw_lock); /* of the loaded objects */
+static struct raw_range caught[RAW_NR_RANGES_MAX] GUARDED_BY(raw_lock);
+static size_t nr_caught GUARDED_BY(raw_lock);
+static struct raw_window window;
+static bool has_window;   /* atomic; its release pairs with the acquire in raw_window() */
+static int listener = -1; /* atomic; -1: none */
+
+const struct raw_window *raw_window(void)
+{
+	return __atomic_load_n(&has_window, __ATOMIC_ACQUIRE) ? &window : NULL;
+}
+
+static void choose_window(void)
+{
+	struct rlimit limit = {.rlim_cur = WINDOW_LAST + 1};
+
+	(void)getrlimit(RLIMIT_NOFILE, &limit);
+	window.last = limit.rlim_cur > WINDOW_LAST ? WINDOW_LAST : (int)limit.rlim_cur - 1;
+	window.first =
+		window.last >= 2 * WINDOW_LEN ? window.last - WINDOW_LEN + 1 : window.last / 2;
+	__atomic_store_n(&has_window, true, __ATOMIC_RELEASE);
+}
+
+/* ---- answers ---- */
+
+static bool is_own_thread(pid_t tid)
+{
+	return syscall(SYS_tgkill, getpid(), tid, 0) == 0;
+}
+
+/* Is descriptor @fd of another process a device of ours? */
+static bool is_node_of(pid_t tid, int fd)
+{
+	static const char expected[] = "/memfd:" NODE_NAME;
+	char path[48], target[sizeof(expected)];
+	ssize_t len;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd/%d", tid, fd);
+	len = real()->readlink(path, target, sizeof(target));
+	return len == (ssize_t)sizeof(target) && memcmp(target, expected, sizeof(target) - 1) == 0;
+}
+
+/* For a child that was forked: as wrap_io.c answers it. Return: -errno; 0 the kernel shall. */
+static int answer_child(const struct raw_call *call, const struct seccomp_notif *n)
+{
+	if ((call->when != RAW_IOCTL && call->when != RAW_MESSAGE) ||
+	    !is_node_of((pid_t)n->pid, (int)n->data.args[0]))
+		return 0;
+	if (call->when == RAW_IOCTL)
+		return (uint32_t)n->data.args[1] == VHOST_SET_OWNER ? -EBUSY : -EPERM;
+	return n->data.args[2] < 40 ? -EINVAL : -EFAULT;
+}
+
+static void answer(const struct seccomp_notif *n, struct seccomp_notif_resp *resp)
+{
+	const struct raw_call *call = raw_call_find(n->data.nr);
+	uint64_t args[RAW_NR_ARGS];
+	long rc;
+
+	memcpy(args, n->data.args, sizeof(args));
+	if (call && !is_own_thread((pid_t)n->pid)) {
+		resp->error = answer_child(call, n);
+	} else if (call && raw_call_is_ours(call, args)) {
+		call_on_behalf((pid_t)n->pid);
+		rc = call->serve(args);
+		resp->error = rc == -1 ? -errno : 0;
+		resp->val = rc == -1 ? 0 : rc;
+		return;
+	}
+	resp->flags = resp->error ? 0 : SECCOMP_USER_NOTIF_FLAG_CONTINUE;
+}
+
+/* The kernel's structures may be longer than the ones we know. */
+static bool get_room(struct seccomp_notif **n, size_t *n_len, struct seccomp_notif_resp **resp)
+{
+	struct seccomp_notif_sizes sizes;
+
+	if (syscall(SYS_seccomp, SECCOMP_GET_NOTIF_SIZES, 0, &sizes) < 0)
+		return false;
+	*n_len = sizes.seccomp_notif > sizeof(**n) ? sizes.seccomp_notif : sizeof(**n);
+	*n = calloc(1, *n_len);
+	*resp = calloc(1, sizes.seccomp_notif_resp > sizeof(**resp) ? sizes.seccomp_notif_resp
+								    : sizeof(**resp));
+	return *n && *resp;
+}
+
+static void *serve_calls(void *arg)
+{
+	int fd = (int)(intptr_t)arg, err = 0;
+	struct seccomp_notif_resp *resp = NULL;
+	struct seccomp_notif *n = NULL;
+	size_t n_len;
+
+	thread_settle("holdfast-calls");
+	if (!get_room(&n, &n_len, &resp))
+		err = ENOMEM;
+	while (!err) {
+		memset(n, 0, n_len);
+		if (real()->ioctl(fd, SECCOMP_IOCTL_NOTIF_RECV, n) < 0) {
+			/* a thread may be killed while it waits */
+			err = errno == EINTR || errno == ENOENT ? 0 : errno;
+			continue;
+		}
+		memset(resp, 0, sizeof(*resp));
+		resp->id = n->id;
+		answer(n, resp);
+		if (real()->ioctl(fd, SECCOMP_IOCTL_NOTIF_SEND, resp) < 0 && errno != ENOENT)
+			err = errno;
+	}
+	hf_err("preload", "system calls that the client makes without libc are no longer seen: %s",
+	       strerror(err));
+	free(n);
+	free(resp);
+	return NULL;
+}
+
+/* ---- start ---- */
+
+static int listen_to(int fd)
+{
+	pthread_t thread;
+	int rc;
+
+	fd = node_fd_high(fd);
+	rc = thread_start(&thread, serve_calls, (void *)(intptr_t)fd);
+	if (rc) {
+		real()->close(fd);
+		return rc;
+	}
+	pthread_detach(thread);
+	__atomic_store_n(&listener, fd, __ATOMIC_RELEASE);
+	return 0;
+}
+
+static void catch_ranges(const struct raw_range *ranges, size_t nr)
+{
+	int rc;
+
+	if (!has_window)
+		choose_window();
+	rc = raw_filter_install(ranges, nr, &window, false);
+	if (rc >= 0)
+		rc = listen_to(rc);
+	else if (rc == -EBUSY || rc == -EINVAL)
+		rc = raw_trap_install(ranges, nr, &window);
+	if (rc < 0)
+		hf_warn("preload",
+			"the client makes system calls without libc, and they cannot be seen: %s",
+			strerror(-rc));
+}
+
+static bool is_caught(const struct raw_range *range) REQUIRES(raw_lock)
+{
+	for (size_t i = 0; i < nr_caught; i++)
+		if (caught[i].first == range->first && caught[i].last == range->last)
+			return true;
+	return false;
+}
+
+void raw_start(void)
+{
+	struct raw_range found[RAW_NR_RANGES_MAX], fresh[RAW_NR_RANGES_MAX];
+	size_t nr = 0;
+	int nr_found;
+
+	mutex_lock(&raw_lock);
+	nr_found = raw_scan(found, &generation);
+	for (int i = 0; i < nr_found; i++) {
+		if (is_caught(&found[i]))
+			continue;
+		fresh[nr++] = found[i];
+		if (nr_caught < RAW_NR_RANGES_MAX)
+			caught[nr_caught++] = found[i];
+	}
+	if (nr)
+		catch_ranges(fresh, nr);
+	mutex_unlock(&raw_lock);
+}
+
+/* The parent's thread answers for this process as long as the parent lives, and the listener's copy
+ * here would keep calls waiting after that. The parent's filter stays. */
+void raw_after_fork(void) NO_TSA
+{
+	if (listener >= 0)
+		real()->close(listener);
+	listener = -1;
+	generation = 0;
+	nr_caught = 0;
+	mutex_init(&raw_lock);
+}

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * The filter:
+ *
+ *	number of the call ── not in raw_calls[] ──> let it be
+ *	  └ descriptor, command or length ── for no device ──> let it be
+ *	      └ the instruction's address ── not in the client's ranges ──> let it be
+ *	          └ catch
+ *
+ * 1. The number comes first: for numbers that are let be whatever the arguments are, the kernel
+ *    (5.11 and later) does not run the filter at all.
+ * 2. The addresses are a positive list. A filter outlives execve(2), the code that it was made for
+ *    does not. Whatever the next program calls from elsewhere is let be.
+ * 3. Raw calls of this library and of libc are never caught, so the wrappers need no way around.
+ * 4. Only one filter of a process may have a listener. Code that is loaded later, and a process
+ *    that has one already, get a filter that raises SIGSYS.
+ */
+#include "real.h"
+
+#include <errno.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+#include "frontends/preload/raw.h"
+
+#ifndef SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
+#define SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (1UL << 5)
+#endif
+
+#define NR_INSNS_MAX 1024u
+#define MESSAGE_LEN  72u /* struct vhost_msg_v2, and its elder */
+#define MESSAGE1_LEN 64u
+#define VHOST_TYPE   (0xafu << 8) /* of an ioctl's command */
+#define TYPE_MASK    0xff00u
+
+#define OFFSET_NR     offsetof(struct seccomp_data, nr)
+#define OFFSET_ARCH   offsetof(struct seccomp_data, arch)
+#define OFFSET_ARG(i) (offsetof(struct seccomp_data, args) + 8 * (i))
+#define OFFSET_IP     offsetof(struct seccomp_data, instruction_pointer)
+
+#if defined(__x86_64__)
+#define ARCH AUDIT_ARCH_X86_64
+#elif defined(__aarch64__)
+#define ARCH AUDIT_ARCH_AARCH64
+#else
+#define ARCH 0
+#endif
+
+struct program {
+	struct sock_filter insns[NR_INSNS_MAX];
+	size_t len;
+};
+
+static void emit(struct program *p, unsigned int code, uint32_t k, size_t jt, size_t jf)
+{
+	if (p->len < NR_INSNS_MAX)
+		p->insns[p->len++] = (struct sock_filter){
+			.code = (uint16_t)code, .jt = (uint8_t)jt, .jf = (uint8_t)jf, .k = k};
+}
+
+static void load(struct program *p, size_t offset)
+{
+	emit(p, BPF_LD | BPF_W | BPF_ABS, (uint32_t)offset, 0, 0);
+}
+
+static void ret(struct program *p, uint32_t action)
+{
+	emit(p, BPF_RET | BPF_K, action, 0, 0);
+}
+
+/* A jump to a place that is not known yet: land() is told. */
+static size_t jump(struct program *p)
+{
+	emit(p, BPF_JMP | BPF_JA, 0, 0, 0);
+	return p->len - 1;
+}
+
+static void land(struct program *p, size_t from)
+{
+	p->insns[from].k = (uint32_t)(p->len - from - 1);
+}
+
+/* The jumps of the calls that may be for a device. */
+struct exits {
+	size_t at[4 * 32];
+	size_t nr;
+};
+
+static void leave(struct program *p, struct exits *exits)
+{
+	if (exits->nr < ARRAY_LEN(exits->at))
+		exits->at[exits->nr++] = jump(p);
+}
+
+static void leave_if_equal(struct program *p, struct exits *exits, uint32_t value)
+{
+	emit(p, BPF_JMP | BPF_JEQ | BPF_K, value, 0, 1);
+	leave(p, exits);
+}
+
+static void leave_if_in_window(struct program *p, struct exits *exits, unsigned int arg,
+			       const struct raw_window *window)
+{
+	load(p, OFFSET_ARG(arg));
+	emit(p, BPF_JMP | BPF_JGE | BPF_K, (uint32_t)window->first, 0, 2);
+	emit(p, BPF_JMP | BPF_JGT | BPF_K, (uint32_t)window->last, 1, 0);
+	leave(p, exits);
+}
+
+static void look_at_call(struct program *p, struct exits *exits, const struct raw_call *call,
+			 const struct raw_window *window)
+{
+	switch (call->when) {
+	case RAW_IOCTL:
+		load(p, OFFSET_ARG(1));
+		emit(p, BPF_ALU | BPF_AND | BPF_K, TYPE_MASK, 0, 0);
+		leave_if_equal(p, exits, VHOST_TYPE);
+		break;
+	case RAW_MESSAGE:
+		load(p, OFFSET_ARG(2));
+		leave_if_equal(p, exits, MESSAGE_LEN);
+		leave_if_equal(p, exits, MESSAGE1_LEN);
+		leave_if_in_window(p, exits, 0, window);
+		break;
+	case RAW_FD:
+		leave_if_in_window(p, exits, call->fd_arg, window);
+		break;
+	case RAW_COPY:
+		leave_if_in_window(p, exits, 0, window);
+		leave_if_in_window(p, exits, 1, window);
+		break;
+	case RAW_ALWAYS:
+		leave(p, exits);
+		break;
+	}
+	ret(p, SECCOMP_RET_ALLOW);
+}
+
+/* Addresses are compared in halves, so a range that crosses 4 GiB is two. */
+static void catch_range(struct program *p, uint64_t first, uint64_t last, uint32_t action)
+{
+	while (first <= last) {
+		uint64_t end = (first | UINT32_MAX) < last ? first | UINT32_MAX : last;
+
+		load(p, OFFSET_IP + 4);
+		emit(p, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)(first >> 32), 0, 4);
+		load(p, OFFSET_IP);
+		emit(p, BPF_JMP | BPF_JGE | BPF_K, (uint32_t)first, 0, 2);
+		emit(p, BPF_JMP | BPF_JGT | BPF_K, (uint32_t)end, 1, 0);
+		ret(p, action);
+		if (end == last)
+			break;
+		first = end + 1;
+	}
+}
+
+static void assemble(struct program *p, const struct raw_range *ranges, size_t nr,
+		     const struct raw_window *window, uint32_t action)
+{
+	struct exits exits = {.nr = 0};
+	size_t calls[32];
+
+	load(p, OFFSET_ARCH);
+	emit(p, BPF_JMP | BPF_JEQ | BPF_K, ARCH, 1, 0);
+	ret(p, SECCOMP_RET_ALLOW);
+	load(p, OFFSET_NR);
+	for (size_t i = 0; i < raw_nr_calls; i++) {
+		emit(p, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)raw_calls[i].nr, 0, 1);
+		calls[i] = jump(p);
+	}
+	ret(p, SECCOMP_RET_ALLOW);
+	for (size_t i = 0; i < raw_nr_calls; i++) {
+		land(p, calls[i]);
+		look_at_call(p, &exits, &raw_calls[i], window);
+	}
+	for (size_t i = 0; i < exits.nr; i++)
+		land(p, exits.at[i]);
+	for (size_t i = 0; i < nr; i++)
+		catch_range(p, ranges[i].first, ranges[i].last, action);
+	ret(p, SECCOMP_RET_ALLOW);
+}
+
+/* Without the privilege to do so, a thread may install a filter only if it gives up the means to
+ * get more privileges by execve(2). */
+static long install(struct sock_fprog *program, unsigned long flags)
+{
+	long rc = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, program);
+
+	if (rc >= 0 || errno != EACCES)
+		return rc;
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return -1;
+	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, program);
+}
+
+int raw_filter_install(const struct raw_range *ranges, size_t nr, const struct raw_window *window,
+		       bool trap)
+{
+	unsigned long flags = SECCOMP_FILTER_FLAG_SPEC_ALLOW | SECCOMP_FILTER_FLAG_TSYNC |
+			      SECCOMP_FILTER_FLAG_TSYNC_ESRCH;
+	struct program program = {.len = 0};
+	struct sock_fprog prog = {.filter = program.insns};
+	long rc;
+
+	_Static_assert(RAW_NR_RANGES_MAX * 12 + 512 < NR_INSNS_MAX, "all ranges fit");
+	assemble(&program, ranges, nr, window,
+		 trap ? SECCOMP_RET_TRAP | RAW_TRAP_MARK : SECCOMP_RET_USER_NOTIF);
+	prog.len = (unsigned short)program.len;
+	if (!trap)
+		flags |= SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
+	else
+		flags &= ~SECCOMP_FILTER_FLAG_TSYNC_ESRCH;
+	rc = install(&prog, flags);
+	return rc < 0 ? -errno : rc > 0 && trap ? -ESRCH : (int)rc;
+}

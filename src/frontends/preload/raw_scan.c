@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Looks for `syscall` instructions that may be for a device. The bytes 0f 05 alone are no sign:
+ * many displacements have them. So one of two things must be near them:
+ *
+ *  1. in the 40 bytes before, the number of a call that drives a device is put into %eax. The last
+ *     small number there counts;
+ *  2. no number is put into %eax, and the result is compared with the highest errno: a function
+ *     that makes any call, as in Go's runtime.
+ *
+ * A displacement that reads as 0f 05 is followed by a byte 0, an instruction hardly ever, unless it
+ * is the last of a function. An object that is taken for one that makes raw calls only pays for the
+ * filter. Of everything that QEMU loads in Debian 12, 13 and unstable, libblkio alone is found;
+ * libc and the dynamic loader are left out.
+ */
+#include "real.h"
+
+#include <elf.h>
+#include <link.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/syscall.h>
+
+#include "frontends/preload/raw.h"
+
+#define LOOK_BACK  40u
+#define RET        0xc3
+#define NR_NUMBERS 1024u /* more than there are system calls */
+
+struct search {
+	struct raw_range *ranges;
+	size_t nr;
+	unsigned long long generation;
+	bool is_known; /* the generation is the one that was searched before */
+};
+
+#if defined(__x86_64__)
+/* Return: the number that was put into %eax last before the @len bytes of code end; -1 none */
+static long number_before(const unsigned char *code, size_t len)
+{
+	long found = -1;
+	uint32_t imm;
+
+	for (size_t i = 0; i + 5 <= len; i++) {
+		memcpy(&imm, code + i + 1, sizeof(imm));
+		if (code[i] == 0xb8 && imm < NR_NUMBERS) /* mov $imm,%eax */
+			found = (long)imm;
+	}
+	for (size_t i = 0; i + 3 <= len; i++)
+		if (code[i] == 0x6a && code[i + 2] == 0x58) /* push $imm; pop %rax */
+			found = code[i + 1];
+	return found;
+}
+
+static bool is_call_on_device(const unsigned char *code, size_t before, size_t after)
+{
+	static const unsigned char compare[2][6] = {{0x48, 0x3d, 0x00, 0xf0, 0xff, 0xff},
+						    {0x48, 0x3d, 0x01, 0xf0, 0xff, 0xff}};
+	size_t len = before < LOOK_BACK ? before : LOOK_BACK;
+	long nr;
+
+	if (after < 4 || code[2] == 0 || (code[3] == 0 && code[2] != RET))
+		return false;
+	nr = number_before(code - len, len);
+	if (nr >= 0)
+		return nr == SYS_ioctl || nr == SYS_write || nr == SYS_writev ||
+		       nr == SYS_pwrite64 || nr == SYS_pwritev || nr == SYS_pwritev2;
+	return after >= 2 + sizeof(compare[0]) &&
+	       (memcmp(code + 2, compare[0], sizeof(compare[0])) == 0 ||
+		memcmp(code + 2, compare[1], sizeof(compare[1])) == 0);
+}
+
+static bool has_call(const unsigned char *code, size_t len)
+{
+	static const unsigned char instruction[] = {0x0f, 0x05};
+	const unsigned char *at = code, *end = code + len;
+
+	while ((at = memmem(at, (size_t)(end - at), instruction, sizeof(instruction)))) {
+		if (is_call_on_device(at, (size_t)(at - code), (size_t)(end - at)))
+			return true;
+		at++;
+	}
+	return false;
+}
+#else
+static bool has_call(const unsigned char *code, size_t len)
+{
+	return false;
+}
+#endif
+
+static bool is_inside(const struct dl_phdr_info *info, const void *address)
+{
+	for (size_t i = 0; i < info->dlpi_phnum; i++) {
+		const ElfW(Phdr) *p = &info->dlpi_phdr[i];
+		uintptr_t at = (uintptr_t)info->dlpi_addr + p->p_vaddr;
+
+		if (p->p_type == PT_LOAD && (uintptr_t)address >= at &&
+		    (uintptr_t)address - at < p->p_memsz)
+			return true;
+	}
+	return false;
+}
+
+static bool is_exempt(const struct dl_phdr_info *info)
+{
+	const char *name = strrchr(info->dlpi_name, '/');
+
+	if (name && strcmp(name, "/libc.so.6") == 0)
+		return true;
+	return is_inside(info, &real_table) || is_inside(info, (void *)getauxval(AT_BASE)) ||
+	       is_inside(info, (void *)getauxval(AT_SYSINFO_EHDR));
+}
+
+static int look_at(struct dl_phdr_info *info, size_t size, void *arg)
+{
+	struct search *s = arg;
+
+	if (s->generation == info->dlpi_adds + info->dlpi_subs) {
+		s->is_known = true;
+		return 1;
+	}
+	for (size_t i = 0; i < info->dlpi_phnum && !is_exempt(info); i++) {
+		const ElfW(Phdr) *p = &info->dlpi_phdr[i];
+		uintptr_t at = (uintptr_t)info->dlpi_addr + p->p_vaddr;
+
+		if (p->p_type != PT_LOAD || (p->p_flags & (PF_X | PF_R)) != (PF_X | PF_R) ||
+		    s->nr == RAW_NR_RANGES_MAX || !has_call((const void *)at, p->p_memsz))
+			continue;
+		s->ranges[s->nr++] = (struct raw_range){.first = at, .last = at + p->p_memsz - 1};
+	}
+	return 0;
+}
+
+static int get_generation(struct dl_phdr_info *info, size_t size, void *arg)
+{
+	*(unsigned long long *)arg = info->dlpi_adds + info->dlpi_subs;
+	return 1;
+}
+
+int raw_scan(struct raw_range *ranges, unsigned long long *generation)
+{
+	struct search s = {.ranges = ranges, .generation = *generation};
+
+	dl_iterate_phdr(get_generation, generation);
+	dl_iterate_phdr(look_at, &s);
+	return s.is_known ? -1 : (int)s.nr;
+}

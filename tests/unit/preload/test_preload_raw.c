@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * A client whose calls do not go through libc: each is answered as the wrapper answers it.
+ *
+ * Usage: test_preload_raw PLUGIN listener|old-kernel|own-listener
+ *
+ *	listener	as the kernel is
+ *	old-kernel	the kernel does not know that a received call is not to be interrupted
+ *	own-listener	the client has a listener already, and a process has one at most
+ */
+#include "client.h"
+
+#include <dlfcn.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/time.h>
+
+#include "raw_calls.h"
+
+#define NR_UPDATES 20000
+
+static const char *plugin_path, *way;
+
+static bool is_way(const char *name)
+{
+	return strcmp(way, name) == 0;
+}
+
+static int open_owned(void)
+{
+	uint64_t features = 1ULL << VHOST_BACKEND_F_IOTLB_MSG_V2;
+	int fd = open_node();
+
+	assert_int_equal(raw_ioctl(fd, VHOST_SET_OWNER, NULL), 0);
+	assert_int_equal(raw_ioctl(fd, VHOST_SET_BACKEND_FEATURES, &features), 0);
+	return fd;
+}
+
+static long send_update(int fd, uint64_t iova, void *page, uint8_t type)
+{
+	struct vhost_msg_v2 msg = update_message(page);
+
+	msg.iotlb.iova = iova;
+	msg.iotlb.type = type;
+	return raw_write(fd, &msg, sizeof(msg));
+}
+
+static void raw_calls_on_a_device_are_answered_as_the_wrappers_do(void **state)
+{
+	int fd = open_owned();
+	void *page = shared_page();
+	struct vhost_msg_v2 msg = update_message(page);
+	struct iovec iov[2] = {{&msg, 8}, {(char *)&msg + 8, sizeof(msg) - 8}};
+	uint64_t features = 0;
+	uint8_t status = 1;
+
+	assert_int_equal(raw_ioctl(fd, VHOST_GET_FEATURES, &features), 0);
+	assert_true(features >> VIRTIO_F_VERSION_1 & 1);
+	assert_int_equal(raw_ioctl(fd, VHOST_VDPA_SET_STATUS, &status), 0);
+	assert_int_equal(get_status(fd), 1);
+	assert_int_equal(raw_ioctl(fd, VHOST_SET_OWNER, NULL), -EBUSY);
+	assert_int_equal(raw_write(fd, &msg, sizeof(msg)), sizeof(msg));
+	assert_int_equal(raw_write(fd, &msg, sizeof(msg)), -EFAULT);
+	msg.iotlb.type = VHOST_IOTLB_INVALIDATE;
+	assert_int_equal(raw_writev(fd, iov, 2), sizeof(msg));
+	assert_int_equal(RAW3(SYS_read, fd, &msg, sizeof(msg)), -EINVAL);
+	assert_int_equal(raw_ioctl(fd, VHOST_GET_FEATURES, (void *)8), -EFAULT);
+	assert_int_equal(raw_ioctl(fd, _IO(0xaf, 0xee), NULL), -EFAULT);
+	assert_int_equal(raw_close(fd), 0);
+	assert_closed();
+	munmap(page, 4096);
+}
+
+static void raw_calls_on_other_files_are_the_kernels(void **state)
+{
+	int other = memfd_create("other", MFD_CLOEXEC);
+	char bytes[72] = "";
+	struct iovec iov = {bytes, sizeof(bytes)};
+	int fd = open_node(), high;
+
+	high = fcntl(other, F_DUPFD_CLOEXEC, fd);
+	assert_true(high > fd);
+	assert_int_equal(raw_write(other, bytes, sizeof(bytes)), sizeof(bytes));
+	assert_int_equal(raw_write(high, bytes, 8), 8);
+	assert_int_equal(raw_writev(high, &iov, 1), sizeof(bytes));
+	assert_int_equal(raw_ioctl(other, VHOST_GET_FEATURES, bytes), -ENOTTY);
+	assert_int_equal(raw_ioctl(-1, VHOST_GET_FEATURES, bytes), -EBADF);
+	assert_int_equal(raw_write(-1, bytes, sizeof(bytes)), -EBADF);
+	assert_int_equal(lseek(other, 0, SEEK_END), 2 * sizeof(bytes) + 8);
+	assert_int_equal(raw_close(high), 0);
+	assert_errno(EBADF, fcntl(high, F_GETFD));
+	close(other);
+	close(fd);
+}
+
+static void raw_copies_and_closes_are_followed(void **state)
+{
+	int fd = open_node(), copy = (int)RAW3(SYS_dup, fd, 0, 0), low;
+
+	assert_true(copy > fd);
+	low = open("/dev/null", O_RDWR | O_CLOEXEC);
+	assert_int_equal(RAW3(SYS_dup2, fd, low, 0), low);
+	assert_int_equal(raw_close(fd), 0);
+	assert_int_equal(raw_close(copy), 0);
+	set_status(low, 1);
+	assert_int_equal(raw_ioctl(low, VHOST_VDPA_GET_STATUS, &(uint8_t){0}), 0);
+	assert_errno(EBUSY, open(NODE, O_RDWR));
+	assert_int_equal(close(low), 0);
+	assert_closed();
+}
+
+static void raw_calls_of_a_forked_child_are_not_the_owners(void **state)
+{
+	int fd = open_owned(), other;
+	uint8_t status = 0;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		struct vhost_msg_v2 msg = update_message(&status);
+
+		other = memfd_create("other", MFD_CLOEXEC);
+		_exit(raw_ioctl(fd, VHOST_VDPA_GET_STATUS, &status) != -EPERM       ? 1
+		      : raw_ioctl(fd, VHOST_SET_OWNER, NULL) != -EBUSY              ? 2
+		      : raw_write(fd, &msg, sizeof(msg)) != -EFAULT                 ? 3
+		      : raw_write(other, &msg, sizeof(msg)) != sizeof(msg)          ? 4
+		      : raw_ioctl(other, VHOST_VDPA_GET_STATUS, &status) != -ENOTTY ? 5
+		      : raw_close(fd)                                               ? 6
+										    : 0);
+	}
+	assert_int_equal(child_status(pid), 0);
+	assert_int_equal(raw_ioctl(fd, VHOST_VDPA_GET_STATUS, &status), 0);
+	close(fd);
+	assert_closed();
+}
+
+static void *call_from_thread(void *arg)
+{
+	uint8_t status = 0;
+	sigset_t all;
+
+	if (is_way("listener")) { /* SIGSYS cannot be blocked where it is what catches */
+		sigfillset(&all);
+		RAW3(SYS_rt_sigprocmask, SIG_BLOCK, &all, NULL);
+	}
+	for (int i = 0; i < 1000; i++)
+		if (raw_ioctl(*(int *)arg, VHOST_VDPA_GET_STATUS, &status) != 0)
+			return arg;
+	return NULL;
+}
+
+static void raw_calls_of_several_threads_are_answered(void **state)
+{
+	pthread_t threads[4];
+	int fd = open_owned();
+	void *result;
+
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, call_from_thread, &fd), 0);
+	for (int i = 0; i < 4; i++) {
+		assert_int_equal(pthread_join(threads[i], &result), 0);
+		assert_null(result);
+	}
+	close(fd);
+}
+
+static volatile int nr_alarms;
+
+static void count_alarm(int sig)
+{
+	nr_alarms++;
+}
+
+/* An UPDATE that is made twice is refused. */
+static void a_raw_call_is_made_once_under_a_storm_of_signals(void **state)
+{
+	struct sigaction act = {.sa_handler = count_alarm, .sa_flags = SA_RESTART};
+	struct itimerval every = {{0, 100}, {0, 100}}, never = {{0, 0}, {0, 0}};
+	int fd = open_owned(), nr_bad = 0;
+	void *page = shared_page();
+
+	sigaction(SIGALRM, &act, NULL);
+	setitimer(ITIMER_REAL, &every, NULL);
+	for (int i = 0; i < NR_UPDATES; i++)
+		nr_bad += send_update(fd, (uint64_t)(i + 1) << 16, page, VHOST_IOTLB_UPDATE) != 72;
+	setitimer(ITIMER_REAL, &never, NULL);
+	assert_int_equal(nr_bad, 0);
+	assert_true(nr_alarms > 100);
+	close(fd);
+	munmap(page, 4096);
+}
+
+static void code_that_is_loaded_later_is_seen_when_the_device_starts(void **state)
+{
+	long (*plugin_ioctl)(int fd, unsigned long cmd, void *arg);
+	uint8_t status = 0;
+	int fd = open_node();
+	void *plugin = dlopen(plugin_path, RTLD_NOW);
+
+	assert_non_null(plugin);
+	*(void **)&plugin_ioctl = dlsym(plugin, "plugin_ioctl");
+	set_status(fd, 1);
+	assert_int_equal(plugin_ioctl(fd, VHOST_VDPA_GET_STATUS, &status), 0);
+	assert_int_equal(status, 1);
+	close(fd);
+}
+
+static volatile sig_atomic_t seen_sigsys;
+
+static void count_sigsys(int sig)
+{
+	seen_sigsys++;
+}
+
+static void the_clients_own_handler_for_sigsys_stays_its_own(void **state)
+{
+	struct sigaction act = {.sa_handler = count_sigsys}, old;
+	uint8_t status = 0;
+	int fd;
+
+	assert_int_equal(sigaction(SIGSYS, &act, NULL), 0);
+	fd = open_node();
+	assert_int_equal(raw_ioctl(fd, VHOST_VDPA_GET_STATUS, &status), 0);
+	assert_int_equal(seen_sigsys, 0);
+	raise(SIGSYS);
+	assert_int_equal(seen_sigsys, 1);
+	assert_int_equal(sigaction(SIGSYS, NULL, &old), 0);
+	assert_ptr_equal(old.sa_handler, count_sigsys);
+	close(fd);
+}
+
+/* ---- ways ---- */
+
+static void install(struct sock_filter *insns, unsigned short len, unsigned int flags)
+{
+	struct sock_fprog prog = {len, insns};
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+	    syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &prog) < 0) {
+		perror("seccomp");
+		exit(1);
+	}
+}
+
+static void take_way(void)
+{
+	struct sock_filter allow[] = {BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+	struct sock_filter old[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_seccomp, 0, 3),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[1])),
+		BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, 1 << 5, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EINVAL),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+
+	if (is_way("own-listener"))
+		install(allow, 1, SECCOMP_FILTER_FLAG_NEW_LISTENER);
+	else if (is_way("old-kernel"))
+		install(old, sizeof(old) / sizeof(old[0]), 0);
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(raw_calls_on_a_device_are_answered_as_the_wrappers_do),
+		cmocka_unit_test(raw_calls_on_other_files_are_the_kernels),
+		cmocka_unit_test(raw_copies_and_closes_are_followed),
+		cmocka_unit_test(raw_calls_of_a_forked_child_are_not_the_owners),
+		cmocka_unit_test(raw_calls_of_several_threads_are_answered),
+		cmocka_unit_test(a_raw_call_is_made_once_under_a_storm_of_signals),
+		cmocka_unit_test(code_that_is_loaded_later_is_seen_when_the_device_starts),
+		cmocka_unit_test(the_clients_own_handler_for_sigsys_stays_its_own),
+	};
+
+	plugin_path = argv[1];
+	way = argv[2];
+	take_way();
+	return cmocka_run_group_tests_name(way, tests, NULL, NULL);
+}
