@@ -214,23 +214,30 @@ static void descriptor_half_mapped(struct check_ctx *t)
 		EXPECT_EQ(t, 0xa5, disk.mem[DISK_DATA + i]);
 }
 
-/* Two descriptors, the second not mapped: the simulator moves data up to it, and loses the
- * status. */
-static void read_second_unmapped(struct check_ctx *t)
+/* A request of @type at sector 0, which holds 0x44. Its data are two descriptors, the first one
+ * filled with @fill, the second one not mapped. */
+static void second_unmapped(struct check_ctx *t, struct disk *disk, uint32_t type, int fill)
 {
 	struct client_buf bufs[] = {{DISK_HEADER, 16, false},
-				    {DISK_DATA, P, true},
-				    {DISK_DATA + P, P, true},
+				    {DISK_DATA, P, type == IN_},
+				    {DISK_DATA + P, P, type == IN_},
 				    {DISK_STATUS, 1, true}};
+
+	disk_start(t, disk, 0, disk_features(t));
+	disk_write(t, disk, 0, 16, 0x44);
+	disk_header(disk, type, 0);
+	disk_unmap(t, disk, DISK_DATA + P, P);
+	memset(disk->mem + DISK_DATA, fill, P);
+	disk_add(t, disk, bufs, 4);
+	disk_kick(t, disk);
+}
+
+/* The simulator moves data up to the second descriptor, and loses the status. */
+static void read_second_unmapped(struct check_ctx *t)
+{
 	struct disk disk;
 
-	disk_start(t, &disk, 0, disk_features(t));
-	disk_write(t, &disk, 0, 16, 0x44);
-	disk_header(&disk, IN_, 0);
-	disk_unmap(t, &disk, DISK_DATA + P, P);
-	memset(disk.mem + DISK_DATA, 0xa5, P);
-	disk_add(t, &disk, bufs, 4);
-	disk_kick(t, &disk);
+	second_unmapped(t, &disk, IN_, 0xa5);
 	disk_expect(t, &disk,
 		    as(t, (struct disk_end){NONE, 0, false}, (struct disk_end){ERR, 1, true}));
 	EXPECT_EQ(t, t->dev->strict ? 0x44 : 0xa5, disk.mem[DISK_DATA]);
@@ -239,19 +246,9 @@ static void read_second_unmapped(struct check_ctx *t)
 
 static void write_second_unmapped(struct check_ctx *t)
 {
-	struct client_buf bufs[] = {{DISK_HEADER, 16, false},
-				    {DISK_DATA, P, false},
-				    {DISK_DATA + P, P, false},
-				    {DISK_STATUS, 1, true}};
 	struct disk disk;
 
-	disk_start(t, &disk, 0, disk_features(t));
-	disk_write(t, &disk, 0, 16, 0x44);
-	disk_header(&disk, OUT_, 0);
-	disk_unmap(t, &disk, DISK_DATA + P, P);
-	memset(disk.mem + DISK_DATA, 0x33, P);
-	disk_add(t, &disk, bufs, 4);
-	disk_kick(t, &disk);
+	second_unmapped(t, &disk, OUT_, 0x33);
 	disk_expect(t, &disk, (struct disk_end){ERR, 1, true});
 	disk_expect_bytes(t, &disk, 0, 8, t->dev->strict ? 0x33 : 0x44);
 	disk_expect_bytes(t, &disk, 8, 8, 0x44);

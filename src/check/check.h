@@ -339,6 +339,9 @@ static inline void check_work_quiet(struct check_ctx *t, struct check_kit *kit, 
 	check_kit_expect_quiet(t, kit, kit->page, KIT_WORK, want);
 }
 
+/** check_kit_expect_base() - GET_VRING_BASE of the working ring gives @want. */
+void check_kit_expect_base(struct check_ctx *t, int fd, const struct check_kit *kit, uint32_t want);
+
 /** check_kit_expect_done() - wait until the first work in @page is done: the frame is back, the id
  * here. */
 void check_kit_expect_done(struct check_ctx *t, struct check_kit *kit, const void *page);

@@ -62,11 +62,9 @@ static void destination(struct check_ctx *t)
 
 static void no_receive_buffer(struct check_ctx *t)
 {
-	struct check_kit kit = {0};
-	int fd = check_open_owned(t);
+	struct check_kit kit;
+	int fd = check_kit_open(t, &kit, IOVA);
 
-	check_kit_init(t, &kit, check_pages(t, 1), IOVA, 0);
-	EXPECT_RC(t, 0, check_map(fd, 0, IOVA, P, kit.page));
 	client_ring_init(&kit.ring[RX], RX, KIT_NUM, kit.page, IOVA, 0);
 	check_kit_start(t, fd, &kit);
 	check_kit_kick(t, &kit, TX);
@@ -168,11 +166,9 @@ static void ctrl_not_negotiated(struct check_ctx *t)
 {
 	uint64_t features = check_features(t) & ~CLIENT_BIT(VIRTIO_NET_F_CTRL_VQ) &
 			    ~CLIENT_BIT(VIRTIO_NET_F_CTRL_MAC_ADDR);
-	int fd = check_open_owned(t);
-	struct check_kit kit = {0};
+	struct check_kit kit;
+	int fd = check_kit_open(t, &kit, IOVA);
 
-	check_kit_init(t, &kit, check_pages(t, 1), IOVA, 0);
-	EXPECT_RC(t, 0, check_map(fd, 0, IOVA, P, kit.page));
 	EXPECT_RC(t, 0, client_set_status(fd, CLIENT_STATUS_DRIVER));
 	EXPECT_RC(t, 0, client_set_u64(fd, VHOST_SET_FEATURES, features));
 	EXPECT_RC(t, 0, client_set_status(fd, CLIENT_STATUS_FEATURES));

@@ -3,6 +3,7 @@
  * Section 1.2: the ioctls of the device, which need no owner: shape, errors and values.
  */
 #include "check/check.h"
+#include "check/pointer.h"
 
 #include <string.h>
 
@@ -21,28 +22,6 @@ static void foreign_ok(struct check_ctx *t)
 	int fd = check_open_owned(t);
 
 	EXPECT_RC(t, 0, check_child_ioctl(t, fd, t->check->req, arg));
-}
-
-static void null_efault(struct check_ctx *t)
-{
-	EXPECT_RC(t, -EFAULT, client_ioctl(check_open(t), t->check->req, NULL));
-}
-
-static void unmapped_efault(struct check_ctx *t)
-{
-	EXPECT_RC(t, -EFAULT, client_ioctl(check_open(t), t->check->req, check_unmapped()));
-}
-
-static void read_only_efault(struct check_ctx *t)
-{
-	EXPECT_RC(t, -EFAULT, client_ioctl(check_open(t), t->check->req, check_read_only(t)));
-}
-
-static void truncated_efault(struct check_ctx *t)
-{
-	uint8_t *arg = check_guarded(t, (size_t)t->check->a - 1);
-
-	EXPECT_RC(t, -EFAULT, client_ioctl(check_open(t), t->check->req, arg));
 }
 
 /* Filled with two patterns in turn: the bytes of the argument become equal, the next stays. */
@@ -227,54 +206,25 @@ static void set_features_retry(struct check_ctx *t)
 	check_kit_ready(t, fd);
 }
 
+#define ROW(name_, what_, clause_, fn_, req_, len_)                                                \
+	CHECK_IOCTL_ROW(name_, what_, clause_, fn_, 0, req_, len_, 0)
 #define GETTER(name_, clause_, req_, len_)                                                         \
-	{"ioctl." name_ ".without_owner_ok", clause_, unowned_ok, 0, req_, len_, 0},               \
-		{"ioctl." name_ ".foreign_process_ok",                                             \
-		 "1-3",                                                                            \
-		 foreign_ok,                                                                       \
-		 CHECK_FORK,                                                                       \
-		 req_,                                                                             \
-		 len_,                                                                             \
-		 0},                                                                               \
-		{"ioctl." name_ ".null_pointer_efault", clause_, null_efault, 0, req_, len_, 0},   \
-		{"ioctl." name_ ".unmapped_pointer_efault",                                        \
-		 clause_,                                                                          \
-		 unmapped_efault,                                                                  \
-		 0,                                                                                \
-		 req_,                                                                             \
-		 len_,                                                                             \
-		 0},                                                                               \
-		{"ioctl." name_ ".read_only_pointer_efault",                                       \
-		 clause_,                                                                          \
-		 read_only_efault,                                                                 \
-		 0,                                                                                \
-		 req_,                                                                             \
-		 len_,                                                                             \
-		 0},                                                                               \
-		{"ioctl." name_ ".pointer_at_page_end_efault",                                     \
-		 clause_,                                                                          \
-		 truncated_efault,                                                                 \
-		 0,                                                                                \
-		 req_,                                                                             \
-		 len_,                                                                             \
-		 0},                                                                               \
-	{                                                                                          \
-		"ioctl." name_ ".writes_exact_length", clause_, writes_length, 0, req_, len_, 0    \
-	}
+	ROW(name_, "without_owner_ok", clause_, unowned_ok, req_, len_),                           \
+		CHECK_IOCTL_ROW(name_, "foreign_process_ok", "1-3", foreign_ok, CHECK_FORK, req_,  \
+				len_, 0),                                                          \
+		ROW(name_, "null_pointer_efault", clause_, check_null_efault, req_, len_),         \
+		ROW(name_, "unmapped_pointer_efault", clause_, check_unmapped_efault, req_, len_), \
+		ROW(name_, "read_only_pointer_efault", clause_, check_read_only_efault, req_,      \
+		    len_),                                                                         \
+		ROW(name_, "pointer_at_page_end_efault", clause_, check_truncated_efault, req_,    \
+		    len_),                                                                         \
+		ROW(name_, "writes_exact_length", clause_, writes_length, req_, len_)
 
 #define SETTER(name_, clause_, req_, len_)                                                         \
-	{"ioctl." name_ ".null_pointer_efault", clause_, null_efault, 0, req_, len_, 0},           \
-		{"ioctl." name_ ".unmapped_pointer_efault",                                        \
-		 clause_,                                                                          \
-		 unmapped_efault,                                                                  \
-		 0,                                                                                \
-		 req_,                                                                             \
-		 len_,                                                                             \
-		 0},                                                                               \
-	{                                                                                          \
-		"ioctl." name_ ".pointer_at_page_end_efault", clause_, truncated_efault, 0, req_,  \
-			len_, 0                                                                    \
-	}
+	ROW(name_, "null_pointer_efault", clause_, check_null_efault, req_, len_),                 \
+		ROW(name_, "unmapped_pointer_efault", clause_, check_unmapped_efault, req_, len_), \
+		ROW(name_, "pointer_at_page_end_efault", clause_, check_truncated_efault, req_,    \
+		    len_)
 
 static const struct check rows[] = {
 	GETTER("get_features", "1-6", VHOST_GET_FEATURES, 8),

@@ -174,6 +174,14 @@ int check_kit_run(struct check_ctx *t, struct check_kit *kit, uint64_t iova)
 	return fd;
 }
 
+void check_kit_expect_base(struct check_ctx *t, int fd, const struct check_kit *kit, uint32_t want)
+{
+	uint32_t base = ~want;
+
+	EXPECT_RC(t, 0, client_vring_get(fd, VHOST_GET_VRING_BASE, kit->ring[KIT_WORK].idx, &base));
+	EXPECT_EQ(t, want, base);
+}
+
 void check_kit_kick(struct check_ctx *t, struct check_kit *kit, unsigned idx)
 {
 	EXPECT_RC(t, 0, client_ring_kick(&kit->ring[idx]));

@@ -41,12 +41,9 @@ static void after_close(struct check_ctx *t)
 /* A refused open leaves the first client untouched. */
 static void second_open_harmless(struct check_ctx *t)
 {
-	int fd = check_open_owned(t);
-	struct check_kit kit = {0};
+	struct check_kit kit;
 
-	check_kit_init(t, &kit, check_pages(t, 1), IOVA, 0);
-	EXPECT_RC(t, 0, check_map(fd, 0, IOVA, P, kit.page));
-	check_kit_start(t, fd, &kit);
+	(void)check_kit_run(t, &kit, IOVA);
 	EXPECT_RC(t, -EBUSY, try_open(t, O_RDWR));
 	check_kit_kick(t, &kit, KIT_WORK);
 	check_kit_expect_used(t, &kit, kit.page, KIT_WORK, 1);
@@ -113,14 +110,11 @@ static void child_keeps_open(struct check_ctx *t)
 /* The end of a child that shares the descriptor releases nothing. */
 static void child_end_harmless(struct check_ctx *t)
 {
-	int fd = check_open_owned(t);
-	struct check_kit kit = {0};
+	struct check_kit kit;
+	int fd = check_kit_run(t, &kit, IOVA);
 	int release;
 	int pid;
 
-	check_kit_init(t, &kit, check_pages(t, 1), IOVA, 0);
-	EXPECT_RC(t, 0, check_map(fd, 0, IOVA, P, kit.page));
-	check_kit_start(t, fd, &kit);
 	pid = holding_child(t, fd, &release);
 	close(release);
 	check_wait_child(t, pid);
@@ -133,12 +127,9 @@ static void child_end_harmless(struct check_ctx *t)
 
 static void release_state(struct check_ctx *t)
 {
-	int fd = check_open_owned(t);
-	struct check_kit kit = {0};
+	struct check_kit kit;
+	int fd = check_kit_run(t, &kit, IOVA);
 
-	check_kit_init(t, &kit, check_pages(t, 1), IOVA, 0);
-	EXPECT_RC(t, 0, check_map(fd, 0, IOVA, P, kit.page));
-	check_kit_start(t, fd, &kit);
 	check_close(t, fd);
 	fd = check_open(t);
 	EXPECT_RC(t, 0, client_get_status(fd));
@@ -188,12 +179,9 @@ static void release_unmapped(struct check_ctx *t)
 /* The rings of the last client are not served any more, whoever kicks. */
 static void release_stops_rings(struct check_ctx *t)
 {
-	int fd = check_open_owned(t);
-	struct check_kit kit = {0};
+	struct check_kit kit;
+	int fd = check_kit_run(t, &kit, IOVA);
 
-	check_kit_init(t, &kit, check_pages(t, 1), IOVA, 0);
-	EXPECT_RC(t, 0, check_map(fd, 0, IOVA, P, kit.page));
-	check_kit_start(t, fd, &kit);
 	check_close(t, fd);
 	check_kit_kick(t, &kit, KIT_WORK);
 	check_kit_expect_quiet(t, &kit, kit.page, KIT_WORK, 0);

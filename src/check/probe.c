@@ -109,64 +109,67 @@ static bool probe_pinned(struct check_ctx *t)
 	return rc != 0;
 }
 
+/* Start the device on the pair. Return: whose used index moves. The device is closed. */
+static enum check_where works_where(struct check_ctx *t, int fd, struct check_pair *pair, int ms)
+{
+	enum check_where where;
+
+	check_pair_start(t, fd, pair);
+	where = check_pair_where(t, pair, KIT_WORK, ms);
+	check_close(t, fd);
+	return where;
+}
+
+/* Does the device work 1:1 although the pair is mapped, or was? */
+static bool works_1to1(struct check_ctx *t, int fd, struct check_pair *pair)
+{
+	enum check_where where = works_where(t, fd, pair, CHECK_WAIT);
+
+	EXPECT(t, where == WHERE_MAPPED || where == WHERE_IDENTITY);
+	return where == WHERE_IDENTITY;
+}
+
 static bool probe_set_map(struct check_ctx *t)
 {
 	int fd = check_open_owned(t);
 	struct check_pair pair;
-	enum check_where where;
 
 	check_pair_init(t, &pair);
 	EXPECT_RC(t, 0, client_iotlb_batch(fd, 0, true));
 	check_pair_map(t, fd, &pair, 0);
-	check_pair_start(t, fd, &pair);
-	where = check_pair_where(t, &pair, KIT_WORK, CHECK_WAIT);
-	EXPECT(t, where == WHERE_MAPPED || where == WHERE_IDENTITY);
-	check_close(t, fd);
-	return where == WHERE_IDENTITY;
+	return works_1to1(t, fd, &pair);
 }
 
 static bool probe_platform(struct check_ctx *t)
 {
 	struct check_pair pair;
-	enum check_where where;
 	int fd;
 
 	if (t->dev->set_map || t->dev->binds || t->dev->nr_as > 1)
 		return false;
 	fd = check_open_owned(t);
 	check_pair_init(t, &pair);
-	check_pair_start(t, fd, &pair);
-	where = check_pair_where(t, &pair, KIT_WORK, t->dev->quiet_ms);
-	check_close(t, fd);
-	return where == WHERE_NOWHERE;
+	return works_where(t, fd, &pair, t->dev->quiet_ms) == WHERE_NOWHERE;
 }
 
 static bool probe_compat_reset(struct check_ctx *t)
 {
 	int fd = check_open_owned(t);
 	struct check_pair pair;
-	enum check_where where;
 
 	check_pair_init(t, &pair);
 	check_pair_map(t, fd, &pair, 0);
 	EXPECT_RC(t, 0, client_set_status(fd, 0));
-	check_pair_start(t, fd, &pair);
-	where = check_pair_where(t, &pair, KIT_WORK, CHECK_WAIT);
-	EXPECT(t, where == WHERE_MAPPED || where == WHERE_IDENTITY);
-	check_close(t, fd);
-	return where == WHERE_IDENTITY;
+	return works_1to1(t, fd, &pair);
 }
 
 /* From a kick to the used index of the slowest of a few, in us. */
 static int64_t latency_us(struct check_ctx *t)
 {
-	int fd = check_open_owned(t);
-	struct check_kit kit = {0};
+	struct check_kit kit;
+	int fd = check_kit_run(t, &kit, 0x100000);
 	int64_t worst = 0;
 
-	check_kit_init(t, &kit, check_pages(t, 1), 0x100000, 0);
-	EXPECT_RC(t, 0, check_map(fd, 0, 0x100000, CHECK_PAGE, kit.page));
-	check_kit_start(t, fd, &kit);
 	for (uint16_t i = 1; i <= 5; i++) {
 		int64_t start = clock_now_ns(), took;
 

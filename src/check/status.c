@@ -46,12 +46,9 @@ static void swap_bit(struct check_ctx *t)
 
 static void clear_driver_ok(struct check_ctx *t)
 {
-	int fd = check_open_owned(t);
-	struct check_kit kit = {0};
+	struct check_kit kit;
+	int fd = check_kit_run(t, &kit, 0x100000);
 
-	check_kit_init(t, &kit, check_pages(t, 1), 0x100000, 0);
-	EXPECT_RC(t, 0, check_map(fd, 0, 0x100000, CHECK_PAGE, kit.page));
-	check_kit_start(t, fd, &kit);
 	EXPECT_RC(t, -EINVAL, client_set_status(fd, CLIENT_STATUS_FEATURES));
 	EXPECT_RC(t, CLIENT_STATUS_RUNNING, client_get_status(fd));
 	check_kit_kick(t, &kit, KIT_WORK);

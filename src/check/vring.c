@@ -4,6 +4,7 @@
  * order in which they win.
  */
 #include "check/check.h"
+#include "check/pointer.h"
 
 #include <string.h>
 
@@ -57,61 +58,28 @@ static void index_before_rest(struct check_ctx *t)
 	EXPECT_RC(t, want, client_ioctl(check_open_owned(t), t->check->req, arg));
 }
 
-static void null_efault(struct check_ctx *t)
-{
-	EXPECT_RC(t, -EFAULT, client_ioctl(check_open_owned(t), t->check->req, NULL));
-}
+#define ROW(name_, what_, clause_, fn_, req_, len_)                                                \
+	CHECK_IOCTL_ROW(name_, what_, clause_, fn_, 0, req_, len_, POINTER_OWNED)
+#define SHAPE(name_, clause_, req_, len_)                                                          \
+	ROW(name_, "without_owner_eperm", "1-4", unowned_eperm, req_, len_),                       \
+		ROW(name_, "without_owner_eperm_wins", "1-4", unowned_wins, req_, len_),           \
+		ROW(name_, "foreign_process_eperm", "1-4", foreign_eperm, req_, len_),             \
+		ROW(name_, "index_past_end_enobufs", clause_, index_enobufs, req_, len_),          \
+		ROW(name_, "index_max_enobufs", clause_, index_max_enobufs, req_, len_),           \
+		ROW(name_, "bad_index_with_short_argument", "1-5", index_before_rest, req_, len_), \
+		ROW(name_, "null_pointer_efault", clause_, check_null_efault, req_, len_),         \
+		ROW(name_, "unmapped_pointer_efault", clause_, check_unmapped_efault, req_, len_), \
+		ROW(name_, "pointer_at_page_end_efault", clause_, check_truncated_efault, req_,    \
+		    len_)
 
-static void unmapped_efault(struct check_ctx *t)
-{
-	EXPECT_RC(t, -EFAULT, client_ioctl(check_open_owned(t), t->check->req, check_unmapped()));
-}
-
-static void truncated_efault(struct check_ctx *t)
-{
-	uint8_t *arg = check_guarded(t, (size_t)t->check->a - 1);
-
-	memset(arg, 0, (size_t)t->check->a - 1);
-	EXPECT_RC(t, -EFAULT, client_ioctl(check_open_owned(t), t->check->req, arg));
-}
-
-/* Commands that answer: the argument is readable, the answer cannot be written. */
-static void read_only_efault(struct check_ctx *t)
-{
-	EXPECT_RC(t, -EFAULT, client_ioctl(check_open_owned(t), t->check->req, check_read_only(t)));
-}
-
-#define SHAPE(name_, clause_, req_, len_)                                                            \
-	{"ioctl." name_ ".without_owner_eperm", "1-4", unowned_eperm, 0, req_, len_, 0},             \
-		{"ioctl." name_ ".without_owner_eperm_wins", "1-4", unowned_wins, 0, req_, len_, 0}, \
-		{"ioctl." name_ ".foreign_process_eperm", "1-4", foreign_eperm, 0, req_, len_, 0},   \
-		{"ioctl." name_ ".index_past_end_enobufs",                                           \
-		 clause_,                                                                            \
-		 index_enobufs,                                                                      \
-		 0,                                                                                  \
-		 req_,                                                                               \
-		 len_,                                                                               \
-		 0},                                                                                 \
-		{"ioctl." name_ ".index_max_enobufs", clause_, index_max_enobufs, 0, req_, len_, 0}, \
-		{"ioctl." name_ ".bad_index_with_short_argument",                                    \
-		 "1-5",                                                                              \
-		 index_before_rest,                                                                  \
-		 0,                                                                                  \
-		 req_,                                                                               \
-		 len_,                                                                               \
-		 0},                                                                                 \
-		{"ioctl." name_ ".null_pointer_efault", clause_, null_efault, 0, req_, len_, 0},     \
-		{"ioctl." name_ ".unmapped_pointer_efault",                                          \
-		 clause_,                                                                            \
-		 unmapped_efault,                                                                    \
-		 0,                                                                                  \
-		 req_,                                                                               \
-		 len_,                                                                               \
-		 0},                                                                                 \
-	{                                                                                            \
-		"ioctl." name_ ".pointer_at_page_end_efault", clause_, truncated_efault, 0, req_,    \
-			len_, 0                                                                      \
-	}
+/* A command that newer kernels have. */
+#define LATER(name_, clause_, req_)                                                                \
+	ROW(name_, "without_owner_eperm", "1-4", unowned_eperm, req_, 8),                          \
+		ROW(name_, "foreign_process_eperm", "1-4", foreign_eperm, req_, 8),                \
+		ROW(name_, "index_past_end_enobufs", clause_, index_enobufs, req_, 8),             \
+		ROW(name_, "null_pointer_efault", clause_, check_null_efault, req_, 8)
+#define READ_ONLY(name_, clause_, req_)                                                            \
+	ROW(name_, "read_only_pointer_efault", clause_, check_read_only_efault, req_, 8)
 
 static const struct check rows[] = {
 	SHAPE("set_vring_num", "1-28", VHOST_SET_VRING_NUM, 8),
@@ -126,28 +94,11 @@ static const struct check rows[] = {
 	SHAPE("set_vring_enable", "1-36", VHOST_VDPA_SET_VRING_ENABLE, 8),
 	SHAPE("get_vring_group", "1-37", VHOST_VDPA_GET_VRING_GROUP, 8),
 	SHAPE("set_group_asid", "1-39", VHOST_VDPA_SET_GROUP_ASID, 8),
-	{"ioctl.get_vring_base.read_only_pointer_efault", "1-31", read_only_efault, 0,
-	 VHOST_GET_VRING_BASE, 8, 0},
-	{"ioctl.get_vring_group.read_only_pointer_efault", "1-37", read_only_efault, 0,
-	 VHOST_VDPA_GET_VRING_GROUP, 8, 0},
-	{"ioctl.get_vring_busyloop.read_only_pointer_efault", "1-35", read_only_efault, 0,
-	 VHOST_GET_VRING_BUSYLOOP_TIMEOUT, 8, 0},
-	{"ioctl.get_vring_desc_group.without_owner_eperm", "1-4", unowned_eperm, 0,
-	 VHOST_VDPA_GET_VRING_DESC_GROUP, 8, 0},
-	{"ioctl.get_vring_desc_group.foreign_process_eperm", "1-4", foreign_eperm, 0,
-	 VHOST_VDPA_GET_VRING_DESC_GROUP, 8, 0},
-	{"ioctl.get_vring_desc_group.index_past_end_enobufs", "1-38", index_enobufs, 0,
-	 VHOST_VDPA_GET_VRING_DESC_GROUP, 8, 0},
-	{"ioctl.get_vring_desc_group.null_pointer_efault", "1-38", null_efault, 0,
-	 VHOST_VDPA_GET_VRING_DESC_GROUP, 8, 0},
-	{"ioctl.get_vring_size.without_owner_eperm", "1-4", unowned_eperm, 0,
-	 VHOST_VDPA_GET_VRING_SIZE, 8, 0},
-	{"ioctl.get_vring_size.foreign_process_eperm", "1-4", foreign_eperm, 0,
-	 VHOST_VDPA_GET_VRING_SIZE, 8, 0},
-	{"ioctl.get_vring_size.index_past_end_enobufs", "1-40", index_enobufs, 0,
-	 VHOST_VDPA_GET_VRING_SIZE, 8, 0},
-	{"ioctl.get_vring_size.null_pointer_efault", "1-40", null_efault, 0,
-	 VHOST_VDPA_GET_VRING_SIZE, 8, 0},
+	READ_ONLY("get_vring_base", "1-31", VHOST_GET_VRING_BASE),
+	READ_ONLY("get_vring_group", "1-37", VHOST_VDPA_GET_VRING_GROUP),
+	READ_ONLY("get_vring_busyloop", "1-35", VHOST_GET_VRING_BUSYLOOP_TIMEOUT),
+	LATER("get_vring_desc_group", "1-38", VHOST_VDPA_GET_VRING_DESC_GROUP),
+	LATER("get_vring_size", "1-40", VHOST_VDPA_GET_VRING_SIZE),
 };
 
 const struct check_set check_set_vring = CHECK_SET(rows);

@@ -177,41 +177,34 @@ static void base_counts(struct check_ctx *t)
 {
 	struct check_kit kit;
 	int fd = check_kit_run(t, &kit, IOVA);
-	uint32_t base = 0;
 
 	traffic(t, &kit, 3);
 	if (t->dev->backend & CLIENT_BACKEND_SUSPEND)
 		EXPECT_RC(t, 0, client_ioctl(fd, VHOST_VDPA_SUSPEND, NULL));
-	EXPECT_RC(t, 0, client_vring_get(fd, VHOST_GET_VRING_BASE, kit.ring[KIT_WORK].idx, &base));
-	EXPECT_EQ(t, 3, base);
+	check_kit_expect_base(t, fd, &kit, 3);
 }
 
 static void base_after_reset_zero(struct check_ctx *t)
 {
 	struct check_kit kit;
 	int fd = check_kit_run(t, &kit, IOVA);
-	uint32_t base = 0xeeee;
 
 	traffic(t, &kit, 2);
 	EXPECT_RC(t, 0, client_set_status(fd, 0));
-	EXPECT_RC(t, 0, client_vring_get(fd, VHOST_GET_VRING_BASE, kit.ring[KIT_WORK].idx, &base));
-	EXPECT_EQ(t, 0, base);
+	check_kit_expect_base(t, fd, &kit, 0);
 }
 
 static void base_survives_reset(struct check_ctx *t)
 {
 	struct check_kit kit;
 	int fd = check_kit_run(t, &kit, IOVA);
-	uint32_t base = 0xeeee;
 
 	traffic(t, &kit, 2);
 	EXPECT_RC(t, 0, client_set_status(fd, 0));
 	EXPECT_RC(t, 0, client_set_status(fd, CLIENT_STATUS_DRIVER));
-	EXPECT_RC(t, 0, client_vring_get(fd, VHOST_GET_VRING_BASE, kit.ring[KIT_WORK].idx, &base));
-	EXPECT_EQ(t, 2, base);
+	check_kit_expect_base(t, fd, &kit, 2);
 	EXPECT_RC(t, 0, client_vring_set(fd, VHOST_SET_VRING_BASE, kit.ring[KIT_WORK].idx, 9));
-	EXPECT_RC(t, 0, client_vring_get(fd, VHOST_GET_VRING_BASE, kit.ring[KIT_WORK].idx, &base));
-	EXPECT_EQ(t, 9, base);
+	check_kit_expect_base(t, fd, &kit, 9);
 }
 
 /* Packed: the low half is the available position, the high half the used one, bit 15 their

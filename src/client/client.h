@@ -22,7 +22,8 @@
 #include <linux/virtio_net.h>
 #include <linux/virtio_ring.h>
 
-/* What Debian 12's headers do not have yet. */
+/* What Debian 12's headers do not have yet. vhost_vdpa/uapi.h has the same numbers: this room takes
+ * nothing from the device's code, so that a wrong number there is seen from here. */
 #ifndef VHOST_VDPA_RESUME
 #define VHOST_VDPA_RESUME _IO(VHOST_VIRTIO, 0x7E)
 #endif
