@@ -5,8 +5,9 @@
  *
  *   simblk.c          makes devices
  *   simblk_device.c   answers the core's hooks
- *   simblk_request.c  takes requests apart and carries them out
- *   simblk_strict.c   the same as the kernel's simulator does it, to the letter
+ *   simblk_request.c  takes a request apart
+ *   simblk_batch.c    carries requests out
+ *   simblk_strict.c   does so as the kernel's simulator does, to the letter
  *   simblk_ram.c, simblk_file.c   the backends
  *
  * Owns: the backend.
@@ -135,6 +136,7 @@ void simblk_destroy(struct simblk *blk);
 uint64_t simblk_features(const struct simblk *blk);
 
 /* ---- simblk_request.c ---- */
+#define SIMBLK_HEADER_LEN sizeof(struct virtio_blk_outhdr)
 
 /* One request, taken apart. */
 struct simblk_req {
@@ -163,6 +165,12 @@ void simblk_req_parse(struct simblk_req *req);
 /** simblk_req_finish() - write the status if there is room for it, and complete the chain
  * @written: bytes of data written */
 void simblk_req_finish(struct simblk_req *req, uint8_t status, uint32_t written);
+/** simblk_is_mapped() - are the first @len bytes there, and mapped? */
+bool simblk_is_mapped(const struct iovec *iov, uint32_t nr, uint64_t len);
+/** simblk_slice() - the @len bytes behind @off. Return: false if any of them is missing or not
+ * mapped; @pieces has what comes before that */
+bool simblk_slice(const struct iovec *iov, uint32_t nr, uint64_t off, uint64_t len,
+		  struct simblk_pieces *pieces);
 /** simblk_req_in() / simblk_req_out() - the data of a request, of the writable bytes the first @len
  * Return: false if any of it is not mapped; @pieces has what comes before that */
 bool simblk_req_in(const struct simblk_req *req, uint64_t len, struct simblk_pieces *pieces);
@@ -176,6 +184,8 @@ bool simblk_in_range(const struct simblk *blk, uint64_t sector, uint64_t nr, uin
 /** simblk_req_status() - the status for what a backend returned; breaks the ring if memory is
  * gone */
 uint8_t simblk_req_status(const struct simblk_req *req, int err);
+
+/* ---- simblk_batch.c ---- */
 /** simblk_process() - one batch. Return: more is there */
 bool simblk_process(struct simblk *blk, struct vdpasim_vq *vq);
 

@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Batches of requests, as the device without quirks carries them out.
+ *
+ * 1. Every request is completed, in order, with an interrupt if the driver wants one. If there is
+ *    a byte for the status, it gets one, whatever is wrong with the rest. A buffer that is not
+ *    mapped makes the request fail; the request is not lost.
+ * 2. Header and ranges are copied before they are looked at. Data goes between backend and client
+ *    memory without a copy of ours.
+ * 3. A batch is bounded in requests and in bytes, because control threads wait for its end. A
+ *    longer request is done in pieces: after a piece its chain is given back to the ring, and the
+ *    next batch takes it up again behind what is done. A ring that is stopped meanwhile starts with
+ *    that request, from its beginning; no type minds being done twice. What the driver changes in
+ *    a request under way is checked anew with each piece.
+ */
+#include <endian.h>
+#include <linux/virtio_blk.h>
+#include <string.h>
+
+#include "simblk_internal.h"
+
+#define NO_FEATURE 0xff
+
+/* ---- a request in pieces ---- */
+
+/* The bytes of the next piece, of @total. */
+static uint64_t piece_len(const struct simblk_req *req, uint64_t total)
+{
+	uint64_t left = total - req->done;
+
+	return left < req->budget ? left : req->budget;
+}
+
+/* @len bytes of @total are carried out. */
+static void piece_done(struct simblk_req *req, uint64_t len, uint64_t total)
+{
+	req->done += len;
+	req->budget -= len;
+	req->again = req->done < total;
+}
+
+/* Is this the request that the last batch has left in the middle? */
+static void take_up(struct simblk_req *req, struct simblk_progress *p)
+{
+	bool same = p->done && p->generation == req->chain.generation && p->seq == req->chain.seq &&
+		    p->type == req->type && p->sector == req->sector;
+
+	req->done = same ? p->done : 0;
+	req->again = false;
+	p->done = 0;
+}
+
+/* Give it back to the ring, which is its place while the worker's lock is free. */
+static void leave(struct simblk_req *req, struct simblk_progress *p)
+{
+	*p = (struct simblk_progress){.generation = req->chain.generation,
+				      .seq = req->chain.seq,
+				      .type = req->type,
+				      .sector = req->sector,
+				      .done = req->done};
+	if (req->type == VIRTIO_BLK_T_IN)
+		ring_wrote(req->vq->ring, &req->chain, 0, req->done);
+	ring_unpop(req->vq->ring, &req->chain, 1);
+}
+
+/* ---- the types of requests ---- */
+
+/* The next piece of the data of a read or a write. */
+struct data_piece {
+	struct simblk_pieces data;
+	uint64_t off; /* on the disk */
+	uint64_t len;
+};
+
+/* @iov: its data begin behind @head bytes, and have @total. Return: can the request be carried
+ * out? */
+static bool take_piece(const struct simblk_req *req, const struct iovec *iov, uint32_t nr,
+		       uint64_t head, uint64_t total, struct data_piece *piece)
+{
+	if (total % SIMBLK_SECTOR || !simblk_is_mapped(iov, nr, head + total) ||
+	    !simblk_in_range(req->blk, req->sector, total / SIMBLK_SECTOR, SIMBLK_MAX_SECTORS) ||
+	    req->done > total)
+		return false;
+	piece->off = req->sector * SIMBLK_SECTOR + req->done;
+	piece->len = piece_len(req, total);
+	(void)simblk_slice(iov, nr, head + req->done, piece->len, &piece->data);
+	return true;
+}
+
+static uint8_t do_in(struct simblk_req *req, uint32_t *written)
+{
+	const struct ring_chain *chain = &req->chain;
+	struct data_piece p;
+	int err;
+
+	if (!take_piece(req, chain->in, chain->nr_in, 0, req->in_len, &p))
+		return VIRTIO_BLK_S_IOERR;
+	err = req->blk->backend->read(req->blk, p.off, p.data.iov, p.data.n);
+	if (!err) {
+		*written = (uint32_t)req->in_len;
+		piece_done(req, p.len, req->in_len);
+	}
+	return simblk_req_status(req, err);
+}
+
+/* What has changed is safe before the request is completed, if the driver never flushes. */
+static uint8_t settle(struct simblk_req *req, int err)
+{
+	if (!err && !req->again && req->blk->write_through)
+		err = req->blk->backend->flush(req->blk);
+	return simblk_req_status(req, err);
+}
+
+static uint8_t do_out(struct simblk_req *req, uint32_t *written)
+{
+	const struct ring_chain *chain = &req->chain;
+	struct data_piece p;
+	int err;
+
+	(void)written;
+	if (!take_piece(req, chain->out, chain->nr_out, SIMBLK_HEADER_LEN, req->out_len, &p))
+		return VIRTIO_BLK_S_IOERR;
+	err = req->blk->backend->write(req->blk, p.off, p.data.iov, p.data.n);
+	if (!err)
+		piece_done(req, p.len, req->out_len);
+	return settle(req, err);
+}
+
+static uint8_t do_flush(struct simblk_req *req, uint32_t *written)
+{
+	(void)written;
+	return simblk_req_status(req, req->blk->backend->flush(req->blk));
+}
+
+static uint8_t do_get_id(struct simblk_req *req, uint32_t *written)
+{
+	uint32_t len = req->in_len < SIMBLK_ID_LEN ? (uint32_t)req->in_len : SIMBLK_ID_LEN;
+	char id[SIMBLK_ID_LEN] = {0};
+
+	memcpy(id, req->blk->name, strnlen(req->blk->name, sizeof(id)));
+	if (!simblk_is_mapped(req->chain.in, req->chain.nr_in, len))
+		return VIRTIO_BLK_S_IOERR;
+	*written = (uint32_t)ring_chain_write(&req->chain, 0, id, len);
+	return VIRTIO_BLK_S_OK;
+}
+
+/* Return: status of a range that could be carried out */
+static uint8_t check_range(const struct simblk *blk,
+			   const struct virtio_blk_discard_write_zeroes *r, bool discard)
+{
+	uint32_t allowed = discard ? 0 : VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP;
+
+	if (le32toh(r->flags) & ~allowed)
+		return VIRTIO_BLK_S_UNSUPP;
+	return simblk_in_range(blk, le64toh(r->sector), le32toh(r->num_sectors),
+			       discard ? SIMBLK_DISCARD_MAX : SIMBLK_ZEROES_MAX)
+		       ? VIRTIO_BLK_S_OK
+		       : VIRTIO_BLK_S_IOERR;
+}
+
+/* Do @len bytes of a range, from its byte @done on. */
+static int do_range(struct simblk *blk, const struct virtio_blk_discard_write_zeroes *r,
+		    bool discard, uint64_t done, uint64_t len)
+{
+	uint64_t off = le64toh(r->sector) * SIMBLK_SECTOR + done;
+
+	if (discard)
+		return blk->backend->discard(blk, off, len);
+	return blk->backend->zero(blk, off, len,
+				  le32toh(r->flags) & VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP);
+}
+
+/* The next piece of @n ranges, which count as one behind another. */
+static int do_ranges_piece(struct simblk_req *req, const struct virtio_blk_discard_write_zeroes *r,
+			   uint64_t n, uint64_t total)
+{
+	bool discard = req->type == VIRTIO_BLK_T_DISCARD;
+	uint64_t before = 0; /* bytes of the ranges before r[i] */
+	int err = 0;
+
+	for (uint64_t i = 0; !err && i < n && req->budget > 0; i++) {
+		uint64_t range_len = (uint64_t)le32toh(r[i].num_sectors) * SIMBLK_SECTOR;
+
+		if (req->done < before + range_len) {
+			uint64_t len = piece_len(req, before + range_len);
+
+			err = do_range(req->blk, &r[i], discard, req->done - before, len);
+			piece_done(req, len, total);
+		}
+		before += range_len;
+	}
+	return err;
+}
+
+/* DISCARD and WRITE_ZEROES: all ranges are checked before the first one is touched. */
+static uint8_t do_ranges(struct simblk_req *req, uint32_t *written)
+{
+	struct virtio_blk_discard_write_zeroes r[SIMBLK_RANGES_MAX];
+	bool discard = req->type == VIRTIO_BLK_T_DISCARD;
+	uint64_t n = req->out_len / sizeof(r[0]), total = 0;
+	int err;
+
+	(void)written;
+	if (n < 1 || n > (discard ? SIMBLK_RANGES_MAX : 1) || req->out_len % sizeof(r[0]) ||
+	    !simblk_req_read(req, r, req->out_len))
+		return VIRTIO_BLK_S_IOERR;
+	for (uint64_t i = 0; i < n; i++) {
+		uint8_t status = check_range(req->blk, &r[i], discard);
+
+		if (status != VIRTIO_BLK_S_OK)
+			return status;
+		total += (uint64_t)le32toh(r[i].num_sectors) * SIMBLK_SECTOR;
+	}
+	err = do_ranges_piece(req, r, n, total);
+	return settle(req, err);
+}
+
+static const struct {
+	uint32_t type;
+	uint8_t feature; /* bit that must be negotiated, or NO_FEATURE */
+	bool changes;    /* not on a disk that is read only */
+	uint8_t (*fn)(struct simblk_req *req, uint32_t *written);
+} types[] = {
+	{VIRTIO_BLK_T_IN, NO_FEATURE, false, do_in},
+	{VIRTIO_BLK_T_OUT, NO_FEATURE, true, do_out},
+	{VIRTIO_BLK_T_FLUSH, NO_FEATURE, false, do_flush},
+	{VIRTIO_BLK_T_GET_ID, NO_FEATURE, false, do_get_id},
+	{VIRTIO_BLK_T_DISCARD, VIRTIO_BLK_F_DISCARD, true, do_ranges},
+	{VIRTIO_BLK_T_WRITE_ZEROES, VIRTIO_BLK_F_WRITE_ZEROES, true, do_ranges},
+};
+
+static uint8_t execute(struct simblk_req *req, uint32_t *written)
+{
+	if (!req->has_header)
+		return VIRTIO_BLK_S_IOERR;
+	for (size_t i = 0; i < ARRAY_LEN(types); i++) {
+		if (types[i].type != req->type)
+			continue;
+		if (types[i].changes && req->blk->read_only)
+			return VIRTIO_BLK_S_IOERR;
+		if (types[i].feature != NO_FEATURE &&
+		    !vdpasim_acked(req->vq->sim, types[i].feature))
+			return VIRTIO_BLK_S_UNSUPP;
+		return types[i].fn(req, written);
+	}
+	return VIRTIO_BLK_S_UNSUPP;
+}
+
+static void count(uint64_t *counter, uint64_t n)
+{
+	if (n)
+		__atomic_store_n(counter, *counter + n, __ATOMIC_RELAXED); /* one writer */
+}
+
+static void count_request(const struct simblk_req *req, uint8_t status)
+{
+	struct simblk_stats *stats = &req->blk->stats[req->vq->idx];
+	bool ok = status == VIRTIO_BLK_S_OK;
+
+	count(&stats->requests, 1);
+	count(&stats->errors, !ok);
+	if (ok && req->type == VIRTIO_BLK_T_IN)
+		count(&stats->read_bytes, req->in_len);
+	if (ok && req->type == VIRTIO_BLK_T_OUT)
+		count(&stats->written_bytes, req->out_len);
+}
+
+/* A request that cannot be answered is not carried out: nobody would know. Return: false: the batch
+ * is full, and the request goes on in the next one */
+static bool serve(struct simblk_req *req)
+{
+	struct simblk_progress *p = &req->blk->progress[req->vq->idx];
+	uint8_t status = VIRTIO_BLK_S_IOERR;
+	uint32_t written = 0;
+
+	simblk_req_parse(req);
+	take_up(req, p);
+	if (req->has_status)
+		status = execute(req, &written);
+	if (status == VIRTIO_BLK_S_OK && req->again) {
+		leave(req, p);
+		return false;
+	}
+	count_request(req, status);
+	simblk_req_finish(req, status, written);
+	return true;
+}
+
+bool simblk_process(struct simblk *blk, struct vdpasim_vq *vq)
+{
+	struct simblk_req req = {.blk = blk, .vq = vq, .budget = SIMBLK_BATCH_LEN};
+	struct ring *ring = vq->ring;
+	unsigned int n = 0;
+	int err = 1;
+
+	vdpasim_vq_busy(vq);
+	while (n < SIMBLK_BATCH && req.budget > 0 && (err = ring_pop(ring, &req.chain)) > 0) {
+		if (!serve(&req))
+			break;
+		n++;
+		if (blk->backend->blocks)
+			vdpasim_vq_flush(vq);
+	}
+	vdpasim_vq_flush(vq);
+	return err > 0 ? true : vdpasim_vq_idle(vq, err);
+}
