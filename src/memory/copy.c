@@ -113,32 +113,28 @@ static int copy(void *dst, const void *src, size_t len, bool to)
 	return len > 0 ? copy_guarded(dst, src, len) : 0;
 }
 
-int memory_copy_from(struct memory_space *space, void *dst, uaddr_t src, size_t len)
+/* @client: whichever of @dst and @src is the client's; @to says which */
+static int transfer(uaddr_t client, void *dst, const void *src, size_t len, bool to)
 {
 	uaddr_t last;
 
 	if (len == 0)
 		return 0;
-	if (!range_last(src, len, &last))
-		return refuse(-EFAULT, "0x%zx bytes at 0x%" PRIx64 " are no range", len, src);
-	if (is_on_stack(src, last)) {
-		memcpy(dst, (const void *)(uintptr_t)src, len);
+	if (!range_last(client, len, &last))
+		return refuse(-EFAULT, "0x%zx bytes at 0x%" PRIx64 " are no range", len, client);
+	if (is_on_stack(client, last)) {
+		memcpy(dst, src, len);
 		return 0;
 	}
-	return copy(dst, (const void *)(uintptr_t)src, len, false);
+	return copy(dst, src, len, to);
+}
+
+int memory_copy_from(struct memory_space *space, void *dst, uaddr_t src, size_t len)
+{
+	return transfer(src, dst, (const void *)(uintptr_t)src, len, false);
 }
 
 int memory_copy_to(struct memory_space *space, uaddr_t dst, const void *src, size_t len)
 {
-	uaddr_t last;
-
-	if (len == 0)
-		return 0;
-	if (!range_last(dst, len, &last))
-		return refuse(-EFAULT, "0x%zx bytes at 0x%" PRIx64 " are no range", len, dst);
-	if (is_on_stack(dst, last)) {
-		memcpy((void *)(uintptr_t)dst, src, len);
-		return 0;
-	}
-	return copy((void *)(uintptr_t)dst, src, len, true);
+	return transfer(dst, (void *)(uintptr_t)dst, src, len, true);
 }
