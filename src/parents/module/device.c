@@ -57,10 +57,8 @@ int module_device_add(struct hf_add *add, const struct hf_device_desc *given, vo
 {
 	struct hf_device_desc desc;
 	struct module_device *md;
-	int err = module_begin_add(add);
+	int err = module_begin_add(add, &desc, sizeof(desc), given, "struct hf_device_desc");
 
-	if (!err)
-		err = module_copy_sized(&desc, sizeof(desc), given, "struct hf_device_desc");
 	if (err)
 		return err;
 	md = calloc(1, sizeof(*md));

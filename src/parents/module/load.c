@@ -126,12 +126,13 @@ int module_copy_sized(void *dst, size_t dst_len, const void *src, const char *wh
 
 /* ---- making a device ---- */
 
-int module_begin_add(const struct hf_add *add)
+int module_begin_add(const struct hf_add *add, void *desc, size_t size, const void *given,
+		     const char *what)
 {
 	if (add->used)
 		return refuse(-EINVAL, "parent '%s' makes a second device in one dev_add()",
 			      add->module->name);
-	return 0;
+	return module_copy_sized(desc, size, given, what);
 }
 
 static int dev_add(const struct vdpa_mgmt_dev *mgmt, struct vdpa_bus *bus,

@@ -49,9 +49,11 @@ const struct hf_api *module_api(void);
  * @dst; what @src lacks is zero.
  * Return: 0; -EINVAL there is none, or its size is none, with refuse() naming @what */
 int module_copy_sized(void *dst, size_t dst_len, const void *src, const char *what) HF_MUST_CHECK;
-/** module_begin_add() - Return: 0; -EINVAL with refuse(): this dev_add() has made its device
- * already */
-int module_begin_add(const struct hf_add *add) HF_MUST_CHECK;
+/** module_begin_add() - begin one device of dev_add(): copy its description, as
+ * module_copy_sized() does
+ * Return: 0; -EINVAL with refuse(): also if this dev_add() has made its device already */
+int module_begin_add(const struct hf_add *add, void *desc, size_t size, const void *given,
+		     const char *what) HF_MUST_CHECK;
 
 /* soft.c */
 int module_soft_add(struct hf_add *add, const struct hf_soft_desc *desc, void *priv);

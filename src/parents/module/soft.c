@@ -433,10 +433,8 @@ int module_soft_add(struct hf_add *add, const struct hf_soft_desc *given, void *
 {
 	struct hf_soft_desc desc;
 	struct hf_soft *soft;
-	int err = module_begin_add(add);
+	int err = module_begin_add(add, &desc, sizeof(desc), given, "struct hf_soft_desc");
 
-	if (!err)
-		err = module_copy_sized(&desc, sizeof(desc), given, "struct hf_soft_desc");
 	if (!err)
 		err = check_desc(add->module, &desc);
 	if (err)
