@@ -158,6 +158,22 @@ void call_on_behalf(pid_t tid)
 	caller = tid;
 }
 
+void call_block_signals(sigset_t *before)
+{
+	static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS};
+	sigset_t most;
+
+	sigfillset(&most);
+	for (size_t i = 0; i < ARRAY_LEN(faults); i++)
+		sigdelset(&most, faults[i]);
+	pthread_sigmask(SIG_BLOCK, &most, before);
+}
+
+void call_restore_signals(const sigset_t *before)
+{
+	pthread_sigmask(SIG_SETMASK, before, NULL);
+}
+
 void call_enter(struct call *call, unsigned int minor)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -166,6 +182,7 @@ void call_enter(struct call *call, unsigned int minor)
 	call->log = NULL;
 	call->text = NULL;
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &call->cancel_state);
+	call_block_signals(&call->signals);
 	pthread_once(&once, start_log);
 	if (minor != CALL_NO_LOG && unlikely(log_path != NULL))
 		begin_line(call, minor);
@@ -175,6 +192,7 @@ long call_leave(struct call *call, long rc)
 {
 	if (call->log)
 		end_line(call, rc);
+	call_restore_signals(&call->signals);
 	pthread_setcancelstate(call->cancel_state, NULL);
 	errno = rc < 0 ? (int)-rc : call->saved_errno;
 	return rc < 0 ? -1 : rc;

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * What every wrapper of a call on a device does around it: keep errno unless the call fails, put
- * off thread cancellation (our locks are not cancellation-safe), and write one line to the call
- * log.
+ * off thread cancellation and signal handlers (our locks are safe with neither), and write one line
+ * to the call log.
  *
  * Thread rule: a struct call belongs to the calling thread.
  */
 #ifndef HOLDFAST_FRONTENDS_PRELOAD_CALL_H
 #define HOLDFAST_FRONTENDS_PRELOAD_CALL_H
 
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <sys/types.h>
@@ -20,11 +21,17 @@
 struct call {
 	int saved_errno;
 	int cancel_state;
-	FILE *log; /* the line so far; NULL: no log */
+	sigset_t signals; /* blocked before */
+	FILE *log;        /* the line so far; NULL: no log */
 	char *text;
 	size_t text_len;
 	int64_t start_ns; /* CLOCK_MONOTONIC */
 };
+
+/** call_block_signals() - put off handlers: one that calls on a device would wait for a lock of the
+ * thread that it interrupts. Faults are not put off. */
+void call_block_signals(sigset_t *before);
+void call_restore_signals(const sigset_t *before);
 
 /** call_on_behalf() - the calling thread's next calls are those of thread @tid, which the log
  * names */

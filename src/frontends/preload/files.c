@@ -13,7 +13,11 @@
  *    not a system call: the process id stands on a page of its own, which the kernel wipes in every
  *    copy of the memory, whatever made it. A vfork child shares the memory, and is the same client
  *    as its parent.
- * 5. Whether a descriptor is still the file's is asked on every call, too. Our open file
+ * 5. A number is the kernel's and an entry is ours, and the two change in two steps. Who makes,
+ *    copies or closes a descriptor of a device holds the lock of the numbers over both steps. Who
+ *    finds an entry whose descriptor has changed hands looks again under that lock before it drops
+ *    the entry.
+ * 6. Whether a descriptor is still the file's is asked on every call, too. Our open file
  *    descriptions bear a mark in a field that others leave at 0, the signal for asynchronous I/O:
  *    reading it is several times cheaper than fstat(2), which is the answer where the mark could
  *    not be set.
@@ -25,15 +29,17 @@
 #include <sys/mman.h>
 
 #include "base/mutex.h"
+#include "frontends/preload/call.h"
 #include "frontends/preload/files.h"
 
-/* See (5). A real-time signal that nothing raises without O_ASYNC, which a memfd does not have. */
+/* See (6). A real-time signal that nothing raises without O_ASYNC, which a memfd does not have. */
 #define DESCRIPTION_MARK 63
 
 struct preload_file **files_chunks[FILES_NR_CHUNKS];
 
-static struct mutex files_lock = MUTEX_INIT; /* chunks and the free list */
-static struct preload_file *free_files GUARDED_BY(files_lock);
+static struct mutex numbers_lock = MUTEX_INIT; /* see (5) */
+static struct mutex list_lock = MUTEX_INIT;    /* chunks and the free list */
+static struct preload_file *free_files GUARDED_BY(list_lock);
 static pid_t owner_pid; /* whose table this is, 0 before the first open; const between forks */
 static pid_t *
 	/* whose memory this is, 0 in a fresh copy; NULL: no such page, ask the kernel */
@@ -56,12 +62,12 @@ static int add_chunk(unsigned int i)
 
 	if (!chunk)
 		return -ENOMEM;
-	mutex_lock(&files_lock);
+	mutex_lock(&list_lock);
 	if (!files_chunks[i]) {
 		__atomic_store_n(&files_chunks[i], chunk, __ATOMIC_RELEASE);
 		chunk = NULL;
 	}
-	mutex_unlock(&files_lock);
+	mutex_unlock(&list_lock);
 	free(chunk);
 	return 0;
 }
@@ -106,15 +112,21 @@ static bool is_behind(const struct preload_file *file, int fd)
 	       st.st_dev == file->st_dev;
 }
 
-/* Empties @slot if it still holds @file, whose descriptor has changed hands. */
-static void drop_stale(struct preload_file **slot, struct preload_file *file)
+/* Empties @slot of @fd if it still holds @file, and the descriptor has changed hands. */
+static void drop_stale(struct preload_file **slot, struct preload_file *file, int fd)
 {
 	struct preload_file *seen = file;
+	struct files_hold hold;
+	bool dropped;
 
 	if (files_in_vfork())
 		return;
-	if (__atomic_compare_exchange_n(slot, &seen, NULL, false, __ATOMIC_ACQ_REL,
-					__ATOMIC_RELAXED))
+	files_lock(&hold);
+	dropped = !is_behind(file, fd) &&
+		  __atomic_compare_exchange_n(slot, &seen, NULL, false, __ATOMIC_ACQ_REL,
+					      __ATOMIC_RELAXED);
+	files_unlock(&hold);
+	if (dropped)
 		files_put(file);
 }
 
@@ -126,7 +138,7 @@ struct preload_file *files_get(int fd)
 
 	if (!file || is_behind(file, fd))
 		return file;
-	drop_stale(slot, file);
+	drop_stale(slot, file, fd);
 	files_put(file);
 	errno = saved;
 	return NULL;
@@ -134,27 +146,31 @@ struct preload_file *files_get(int fd)
 
 void files_put(struct preload_file *file)
 {
+	sigset_t before;
+
 	if (!file || __atomic_sub_fetch(&file->refs, 1, __ATOMIC_ACQ_REL) != 0)
 		return;
 	if (files_is_foreign(file))
 		return;
+	call_block_signals(&before);
 	if (file->release)
 		file->release(file);
-	mutex_lock(&files_lock);
+	mutex_lock(&list_lock);
 	file->next_free = free_files;
 	free_files = file;
-	mutex_unlock(&files_lock);
+	mutex_unlock(&list_lock);
+	call_restore_signals(&before);
 }
 
 struct preload_file *files_new(void)
 {
 	struct preload_file *file;
 
-	mutex_lock(&files_lock);
+	mutex_lock(&list_lock);
 	file = free_files;
 	if (file)
 		free_files = file->next_free;
-	mutex_unlock(&files_lock);
+	mutex_unlock(&list_lock);
 	if (!file)
 		file = calloc(1, sizeof(*file));
 	if (!file)
@@ -166,7 +182,19 @@ struct preload_file *files_new(void)
 	return file;
 }
 
-int files_install(int fd, struct preload_file *file)
+void files_lock(struct files_hold *hold) NO_TSA
+{
+	call_block_signals(&hold->signals);
+	mutex_lock(&numbers_lock);
+}
+
+void files_unlock(struct files_hold *hold) NO_TSA
+{
+	mutex_unlock(&numbers_lock);
+	call_restore_signals(&hold->signals);
+}
+
+int files_install(int fd, struct preload_file *file, struct preload_file **old)
 {
 	unsigned int n = (unsigned int)fd;
 	int rc;
@@ -176,7 +204,7 @@ int files_install(int fd, struct preload_file *file)
 	if (!slot_of(fd) && (rc = add_chunk(n / FILES_CHUNK_LEN)))
 		return rc;
 	__atomic_add_fetch(&file->refs, 1, __ATOMIC_RELAXED);
-	files_put(__atomic_exchange_n(slot_of(fd), file, __ATOMIC_ACQ_REL));
+	*old = __atomic_exchange_n(slot_of(fd), file, __ATOMIC_ACQ_REL);
 	return 0;
 }
 
@@ -201,19 +229,14 @@ static void for_each_slot(unsigned int first, unsigned int last, void (*fn)(int 
 	}
 }
 
-static void remove_one(int fd)
-{
-	files_put(files_remove(fd));
-}
-
 static void check_one(int fd)
 {
 	files_put(files_get(fd));
 }
 
-void files_remove_range(unsigned int first, unsigned int last)
+void files_remove_closed(unsigned int first, unsigned int last)
 {
-	for_each_slot(first, last, remove_one);
+	for_each_slot(first, last, check_one);
 }
 
 void files_remove_stale(void)
@@ -263,6 +286,7 @@ void files_after_fork(void) NO_TSA
 	owner_pid = getpid();
 	if (memory_pid)
 		*memory_pid = owner_pid;
-	mutex_init(&files_lock);
+	mutex_init(&numbers_lock);
+	mutex_init(&list_lock);
 	free_files = NULL;
 }

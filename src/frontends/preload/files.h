@@ -17,6 +17,7 @@
 #ifndef HOLDFAST_FRONTENDS_PRELOAD_FILES_H
 #define HOLDFAST_FRONTENDS_PRELOAD_FILES_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -69,17 +70,28 @@ bool files_mark(int fd);
 /** files_new() - an empty file with one reference, or NULL without memory */
 struct preload_file *files_new(void);
 
-/**
- * files_install() - make @fd refer to @file, with a reference of its own
- * What @fd referred to before is let go. Return: 0; -EMFILE @fd beyond the table; -ENOMEM.
- */
-int files_install(int fd, struct preload_file *file) HF_MUST_CHECK;
+/* Held while a number changes hands in the kernel and in the table, and no longer: nothing is put
+ * under it. */
+struct files_hold {
+	sigset_t signals; /* as before: a handler may close descriptors */
+};
 
-/** files_remove() - @fd refers to nothing any more. Return: the file with the reference that @fd
- * held, or NULL */
+void files_lock(struct files_hold *hold);
+void files_unlock(struct files_hold *hold);
+
+/**
+ * files_install() - make @fd refer to @file, with a reference of its own; locked
+ * @old: [out, owned by the caller] what @fd referred to before, or NULL; to be put when unlocked
+ * Return: 0; -EMFILE @fd beyond the table; -ENOMEM.
+ */
+int files_install(int fd, struct preload_file *file, struct preload_file **old) HF_MUST_CHECK;
+
+/** files_remove() - @fd refers to nothing any more; locked. Return: the file with the reference
+ * that @fd held, or NULL; to be put when unlocked */
 struct preload_file *files_remove(int fd);
-/** files_remove_range() - the same for all of [@first, @last], letting go what they referred to */
-void files_remove_range(unsigned int first, unsigned int last);
+/** files_remove_closed() - let go what the numbers in [@first, @last] referred to, unless they
+ * still refer to a device: another thread may have opened one there. Not locked. */
+void files_remove_closed(unsigned int first, unsigned int last);
 /** files_remove_stale() - let go all entries whose descriptor is not the file's any more */
 void files_remove_stale(void);
 

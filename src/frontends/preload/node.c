@@ -365,9 +365,10 @@ static int move_to_window(int fd, int flags)
 	return moved;
 }
 
-/* Puts the new descriptor @fd into the table. On error @fd is closed. */
-static int install(int fd, unsigned int minor, int flags, struct vhost_vdpa *session)
-	REQUIRES(node_lock)
+/* Puts the new descriptor @fd into the table; locked. On error @fd is closed. @old: as of
+ * files_install(), which has set it to NULL */
+static int install(int fd, unsigned int minor, int flags, struct vhost_vdpa *session,
+		   struct preload_file **old) REQUIRES(node_lock)
 {
 	struct preload_file *file = files_new();
 	struct stat st;
@@ -382,7 +383,7 @@ static int install(int fd, unsigned int minor, int flags, struct vhost_vdpa *ses
 	file->st_ino = st.st_ino;
 	file->marked = files_mark(fd);
 	file->session = session;
-	rc = files_install(fd, file);
+	rc = files_install(fd, file, old);
 	if (rc)
 		goto err_close;
 	file->release = release; /* from here on the last reference ends the session */
@@ -391,6 +392,23 @@ static int install(int fd, unsigned int minor, int flags, struct vhost_vdpa *ses
 err_close:
 	files_put(file);
 	real()->close(fd);
+	return rc;
+}
+
+/* The number and its entry come into being as one. */
+static int make_descriptor(const struct node *node, unsigned int minor, int flags,
+			   struct vhost_vdpa *session) REQUIRES(node_lock)
+{
+	struct preload_file *old = NULL;
+	struct files_hold hold;
+	int rc;
+
+	files_lock(&hold);
+	rc = new_description(node, minor, flags);
+	if (rc >= 0)
+		rc = install(move_to_window(rc, flags), minor, flags, session, &old);
+	files_unlock(&hold);
+	files_put(old);
 	return rc;
 }
 
@@ -425,9 +443,7 @@ static int __open_node(unsigned int minor, int flags) REQUIRES(node_lock)
 	rc = open_session(minor, &session);
 	if (rc)
 		goto err_idle;
-	rc = new_description(node, minor, flags);
-	if (rc >= 0)
-		rc = install(move_to_window(rc, flags), minor, flags, session);
+	rc = make_descriptor(node, minor, flags, session);
 	if (rc >= 0)
 		return rc;
 	vhost_vdpa_release(session);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Calls that make, copy and close descriptors. The order is always the same: libc's call first, the
- * table after it has succeeded, and a file that nobody refers to any more last; close(2) alone
- * empties the table entry first, because the number is anybody's once the kernel has closed it. A
+ * Calls that make, copy and close descriptors. The number in the kernel and its entry in the table
+ * change as one, under the lock of the numbers (files.c); a file that nobody refers to any more is
+ * let go after that. After a whole range was closed, only entries whose descriptor is gone leave
+ * the table: another thread's open may have got one of the numbers since, and that device stays. A
  * vfork child passes everything through: the table is its parent's, the descriptors are its own.
  */
 #include "real.h"
@@ -21,14 +22,17 @@
 static int close_ours(struct preload_file *file, int fd)
 {
 	struct preload_file *held;
+	struct files_hold hold;
 	struct call call;
 	int rc;
 
 	call_enter(&call, file->minor);
 	if (call.log)
 		fprintf(call.log, "close(%d)", fd);
+	files_lock(&hold);
 	held = files_remove(fd);
 	rc = real()->close(fd) < 0 ? -errno : 0;
+	files_unlock(&hold);
 	files_put(held);
 	files_put(file);
 	return (int)call_leave(&call, rc);
@@ -53,9 +57,11 @@ HF_EXPORT int fclose(FILE *stream)
 	int rc;
 
 	errno = saved;
-	if (files_maybe(fd) && !files_in_vfork() && (file = files_get(fd)))
-		files_put(files_remove(fd));
+	if (files_maybe(fd) && !files_in_vfork())
+		file = files_get(fd);
 	rc = real()->fclose(stream);
+	if (file)
+		files_remove_closed((unsigned int)fd, (unsigned int)fd);
 	files_put(file);
 	return rc;
 }
@@ -67,7 +73,7 @@ HF_EXPORT int close_range(unsigned int first, unsigned int last, int flags)
 	int saved = errno;
 
 	if (rc == 0 && !((unsigned int)flags & CLOSE_RANGE_CLOEXEC) && !files_in_vfork())
-		files_remove_range(first, last);
+		files_remove_closed(first, last);
 	errno = saved;
 	return rc;
 }
@@ -78,80 +84,105 @@ HF_EXPORT void closefrom(int first)
 
 	real()->closefrom(first);
 	if (!files_in_vfork())
-		files_remove_range(first < 0 ? 0 : (unsigned int)first, UINT32_MAX);
+		files_remove_closed(first < 0 ? 0 : (unsigned int)first, UINT32_MAX);
 	errno = saved;
 }
 
 /* ---- duplicates ---- */
-
-/* @to refers to @file (or to no device, if NULL) from now on. Consumes the reference. */
-static void note_copy(const char *name, struct preload_file *file, int from, int to)
-{
-	struct call call;
-
-	call_enter(&call, file ? file->minor : CALL_NO_LOG);
-	if (call.log)
-		fprintf(call.log, "%s(%d)", name, from);
-	if (!file || files_install(to, file) != 0)
-		files_put(files_remove(to));
-	files_put(file);
-	(void)call_leave(&call, to);
-}
 
 static struct preload_file *source(int fd)
 {
 	return files_maybe(fd) && !files_in_vfork() ? files_get(fd) : NULL;
 }
 
+/* What makes a copy: as fcntl(2) and dup3(2). */
+struct copying {
+	const char *name;
+	int from, cmd, lowest; /* fcntl */
+	int to, flags;         /* dup3; dup2 if the flags are -1 */
+};
+
 /* A copy of a device gets a number of the window, if there is one (raw.h), whatever the client's
- * @lowest is. Return: the number, or -1 with errno as from fcntl(2). */
-static int copy_of_device(int fd, int cmd, int lowest)
+ * lowest is. */
+static int copy_up(const struct copying *c)
 {
 	const struct raw_window *window = raw_window();
 	int to = -1;
 
-	if (window && lowest >= 0 && lowest < window->first)
-		to = real()->fcntl(fd, cmd, window->first);
-	return to >= 0 ? to : real()->fcntl(fd, cmd, lowest);
+	if (window && c->lowest >= 0 && c->lowest < window->first)
+		to = real()->fcntl(c->from, c->cmd, window->first);
+	return to >= 0 ? to : real()->fcntl(c->from, c->cmd, c->lowest);
+}
+
+static int copy_onto(const struct copying *c)
+{
+	return c->flags == -1 ? real()->dup2(c->from, c->to)
+			      : real()->dup3(c->from, c->to, c->flags);
+}
+
+/* Makes the copy and notes that it refers to @file (or to no device, if NULL) from now on. Consumes
+ * the reference. Return: as the wrapper */
+static int copy(const struct copying *c, struct preload_file *file,
+		int (*make)(const struct copying *))
+{
+	struct preload_file *old = NULL;
+	struct files_hold hold;
+	struct call call;
+	int to;
+
+	call_enter(&call, file ? file->minor : CALL_NO_LOG);
+	if (call.log)
+		fprintf(call.log, "%s(%d)", c->name, c->from);
+	files_lock(&hold);
+	to = make(c);
+	if (to < 0)
+		to = -errno;
+	else if (to != c->from && (!file || files_install(to, file, &old) != 0))
+		old = files_remove(to);
+	files_unlock(&hold);
+	files_put(old);
+	files_put(file);
+	return (int)call_leave(&call, to);
 }
 
 HF_EXPORT int dup(int fd)
 {
+	const struct copying c = {.name = "dup", .from = fd, .cmd = F_DUPFD};
 	struct preload_file *file = source(fd);
-	int to = file ? copy_of_device(fd, F_DUPFD, 0) : real()->dup(fd);
 
-	if (file && to >= 0)
-		note_copy("dup", file, fd, to);
-	else if (file)
-		files_put(file);
-	return to;
+	return file ? copy(&c, file, copy_up) : real()->dup(fd);
 }
 
-static int after_dup2(const char *name, struct preload_file *file, int from, int to, int rc)
+static bool touches_device(const struct preload_file *file, int to)
 {
-	int saved = errno;
-
-	if (rc >= 0 && from != to && (file || (files_maybe(to) && !files_in_vfork())))
-		note_copy(name, file, from, to);
-	else
-		files_put(file);
-	errno = saved;
-	return rc;
+	return file || (files_maybe(to) && !files_in_vfork());
 }
 
 HF_EXPORT int dup2(int from, int to)
 {
+	const struct copying c = {.name = "dup2", .from = from, .to = to, .flags = -1};
 	struct preload_file *file = source(from);
 
-	return after_dup2("dup2", file, from, to, real()->dup2(from, to));
+	return touches_device(file, to) ? copy(&c, file, copy_onto) : real()->dup2(from, to);
 }
 HF_ALIAS(__dup2, dup2);
 
 HF_EXPORT int dup3(int from, int to, int flags)
 {
+	const struct copying c = {.name = "dup3", .from = from, .to = to, .flags = flags};
 	struct preload_file *file = source(from);
 
-	return after_dup2("dup3", file, from, to, real()->dup3(from, to, flags));
+	/* -1 is no flag of dup3's: the kernel refuses it */
+	return flags != -1 && touches_device(file, to)
+		       ? copy(&c, file, copy_onto)
+		       : (files_put(file), real()->dup3(from, to, flags));
+}
+
+static int copy_fcntl(int fd, int cmd, int lowest, struct preload_file *file)
+{
+	const struct copying c = {.name = "fcntl", .from = fd, .cmd = cmd, .lowest = lowest};
+
+	return copy(&c, file, copy_up);
 }
 
 /* The third argument is a number or a pointer; either fills one register, and libc reads it the
@@ -162,20 +193,14 @@ HF_EXPORT int dup3(int from, int to, int flags)
 		struct preload_file *file = NULL;                                                  \
 		va_list ap;                                                                        \
 		void *arg;                                                                         \
-		int rc;                                                                            \
                                                                                                    \
 		va_start(ap, cmd);                                                                 \
 		arg = va_arg(ap, void *);                                                          \
 		va_end(ap);                                                                        \
 		if (cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC)                                      \
 			file = source(fd);                                                         \
-		rc = file ? copy_of_device(fd, cmd, (int)(intptr_t)arg)                            \
-			  : real()->name(fd, cmd, arg);                                            \
-		if (file && rc >= 0)                                                               \
-			note_copy("fcntl", file, fd, rc);                                          \
-		else if (file)                                                                     \
-			files_put(file);                                                           \
-		return rc;                                                                         \
+		return file ? copy_fcntl(fd, cmd, (int)(intptr_t)arg, file)                        \
+			    : real()->name(fd, cmd, arg);                                          \
 	}
 WRAP_FCNTL(fcntl)
 WRAP_FCNTL(fcntl64)

@@ -3,6 +3,7 @@
 #include "client.h"
 
 #include <signal.h>
+#include <sys/time.h>
 
 static sigjmp_buf back;
 static volatile sig_atomic_t nr_caught;
@@ -114,6 +115,48 @@ static void preload_fault_without_a_handler_kills(void **state)
 	assert_int_equal(WTERMSIG(status), SIGSEGV);
 }
 
+static int device;
+static volatile int nr_in_handler, nr_refused;
+
+static void call_in_handler(int sig)
+{
+	int saved = errno, copy = dup(device);
+
+	nr_refused += get_status(device) != 0 || copy < 0 || close(copy) != 0;
+	nr_in_handler++;
+	errno = saved;
+}
+
+/* The handler interrupts calls of the same thread on the same device, and waits for none. */
+static void preload_handler_may_call_on_the_device(void **state)
+{
+	struct sigaction act = {.sa_handler = call_in_handler, .sa_flags = SA_RESTART};
+	struct itimerval every = {{0, 100}, {0, 100}}, never = {{0, 0}, {0, 0}};
+	uint64_t features = 1ULL << VHOST_BACKEND_F_IOTLB_MSG_V2;
+	void *page = shared_page();
+	int nr_bad = 0;
+
+	device = open_node();
+	assert_int_equal(ioctl(device, VHOST_SET_OWNER), 0);
+	assert_int_equal(ioctl(device, VHOST_SET_BACKEND_FEATURES, &features), 0);
+	assert_int_equal(sigaction(SIGALRM, &act, NULL), 0);
+	setitimer(ITIMER_REAL, &every, NULL);
+	for (int i = 0; i < 20000 || nr_in_handler < 100; i++) {
+		struct vhost_msg_v2 msg = update_message(page);
+		int copy = dup(device);
+
+		msg.iotlb.type = i % 2 ? VHOST_IOTLB_INVALIDATE : VHOST_IOTLB_UPDATE;
+		nr_bad += write(device, &msg, sizeof(msg)) != sizeof(msg);
+		nr_bad += copy < 0 || close(copy) != 0;
+	}
+	setitimer(ITIMER_REAL, &never, NULL);
+	assert_int_equal(nr_bad, 0);
+	assert_int_equal(nr_refused, 0);
+	close(device);
+	munmap(page, 4096);
+	assert_closed();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -121,6 +164,8 @@ int main(void)
 		cmocka_unit_test(preload_handler_from_after_the_open_runs),
 		cmocka_unit_test(preload_signal_gives_back_the_old_handler),
 		cmocka_unit_test(preload_fault_without_a_handler_kills),
+		/* last: children of an owner cannot open */
+		cmocka_unit_test(preload_handler_may_call_on_the_device),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -123,12 +123,148 @@ static void preload_cancelled_thread_leaves_no_lock_behind(void **state)
 	assert_closed();
 }
 
+#define FIRST_CLOSED 500
+#define NR_OPENS     20000
+
+static void *close_numbers(void *arg)
+{
+	while (!__atomic_load_n(&done, __ATOMIC_ACQUIRE))
+		close_range(FIRST_CLOSED, FIRST_CLOSED + 100, 0);
+	return NULL;
+}
+
+/* Only the numbers that the other thread closes are free. A descriptor that is open after a call on
+ * it said ENOTTY was open during the call, for nobody else opens any: its device was lost. */
+static void preload_open_racing_close_range_keeps_its_device(void **state)
+{
+	pthread_t closer;
+	int nr_lost = 0;
+
+	close(open_node());
+	for (int fd = open("/dev/null", O_RDONLY); fd >= 0 && fd < FIRST_CLOSED - 1;)
+		fd = dup(fd);
+	done = false;
+	assert_int_equal(pthread_create(&closer, NULL, close_numbers, NULL), 0);
+	for (int i = 0; i < NR_OPENS; i++) {
+		int fd = open(NODE, O_RDWR);
+
+		if (fd < 0)
+			continue;
+		nr_lost += get_status(fd) == -ENOTTY && fcntl(fd, F_GETFD) >= 0;
+		close(fd);
+	}
+	__atomic_store_n(&done, true, __ATOMIC_RELEASE);
+	pthread_join(closer, NULL);
+	assert_int_equal(nr_lost, 0);
+}
+
+#define COPY_AT   400
+#define NR_COPIES 100000
+
+/* Behind the library's back; then a call finds the entry stale. */
+static void *close_behind(void *arg)
+{
+	while (!__atomic_load_n(&done, __ATOMIC_ACQUIRE)) {
+		syscall(SYS_close, COPY_AT);
+		(void)get_status(COPY_AT);
+	}
+	return NULL;
+}
+
+static void *look_at_copy(void *arg)
+{
+	while (!__atomic_load_n(&done, __ATOMIC_ACQUIRE))
+		(void)get_status(COPY_AT);
+	return NULL;
+}
+
+/* The entry of the last copy is of the same file. To drop that one must not drop this one: ENOTTY
+ * says that the number is open and its entry gone. */
+static void preload_copy_racing_the_end_of_an_elder_copy_keeps_its_device(void **state)
+{
+	pthread_t closer, looker;
+	int fd = open_node(), nr_lost = 0, nr_worked_before = 0;
+
+	done = false;
+	assert_int_equal(pthread_create(&closer, NULL, close_behind, NULL), 0);
+	assert_int_equal(pthread_create(&looker, NULL, look_at_copy, NULL), 0);
+	for (int i = 0; i < NR_COPIES; i++) {
+		int rc;
+
+		assert_int_equal(dup2(fd, COPY_AT), COPY_AT);
+		rc = get_status(COPY_AT);
+		nr_lost += rc == -ENOTTY;
+		nr_worked_before += rc == 0;
+	}
+	__atomic_store_n(&done, true, __ATOMIC_RELEASE);
+	pthread_join(closer, NULL);
+	pthread_join(looker, NULL);
+	assert_int_equal(nr_lost, 0);
+	assert_true(nr_worked_before > 0);
+	close(COPY_AT);
+	close(fd);
+	assert_closed();
+}
+
+/* Copies, ends and copies onto each other, by all threads at once: at the end the last number that
+ * is closed ends the session. */
+static void *juggle(void *arg)
+{
+	unsigned int seed = (unsigned int)(uintptr_t)arg;
+	int fd = open(NODE, O_RDWR | O_CLOEXEC);
+
+	for (int i = 0; i < 5000; i++) {
+		int a = COPY_AT + (int)(rand_r(&seed) % 8), b = COPY_AT + (int)(rand_r(&seed) % 8);
+
+		switch (rand_r(&seed) % 6) {
+		case 0:
+			if (fd >= 0)
+				dup2(fd, a);
+			break;
+		case 1:
+			dup2(a, b);
+			break;
+		case 2:
+			close(a);
+			break;
+		case 3:
+			close_range((unsigned int)a, (unsigned int)a + 2, 0);
+			break;
+		case 4:
+			fcntl(a, F_DUPFD_CLOEXEC, COPY_AT + 8);
+			close_range(COPY_AT + 8, COPY_AT + 40, 0);
+			break;
+		default:
+			(void)get_status(a);
+		}
+	}
+	if (fd >= 0)
+		close(fd);
+	return NULL;
+}
+
+static void preload_copies_and_closes_of_all_threads_end_in_a_closed_device(void **state)
+{
+	pthread_t threads[NR_CALLERS];
+
+	for (uintptr_t i = 0; i < NR_CALLERS; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, juggle, (void *)i), 0);
+	for (int i = 0; i < NR_CALLERS; i++)
+		pthread_join(threads[i], NULL);
+	close_range(COPY_AT, COPY_AT + 100, 0);
+	assert_closed();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(preload_calls_racing_close_work_or_are_refused),
 		cmocka_unit_test(preload_racing_opens_have_one_winner_at_a_time),
 		cmocka_unit_test(preload_cancelled_thread_leaves_no_lock_behind),
+		cmocka_unit_test(preload_copy_racing_the_end_of_an_elder_copy_keeps_its_device),
+		cmocka_unit_test(preload_copies_and_closes_of_all_threads_end_in_a_closed_device),
+		/* last: it uses up the low numbers */
+		cmocka_unit_test(preload_open_racing_close_range_keeps_its_device),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
