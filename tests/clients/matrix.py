@@ -15,7 +15,6 @@ OUTCOMES = {
     "ok": "yes",
     "refused": "refused",  # the client says that it does not do this
     "client": "no",  # the client's own bug
-    "raw": "not yet",  # the client makes system calls without libc
     "better": "differs",  # the client expects what a default device does better: docs/deviations.md
     "skipped": "-",
     "failed": "FAILED",
@@ -68,6 +67,8 @@ ROWS = [
         "clients/test_generic_nic.py"),
     Row("QEMU", "`-device vhost-vdpa-device-pci`, a disk: raw data, ext4, reboots, e2fsck",
         "`vhost-vdpa-device-pci` with a disk", "clients/test_generic_disk.py"),
+    Row("QEMU", "`-blockdev driver=virtio-blk-vhost-vdpa`, a disk: raw data, ext4, reboots, e2fsck",
+        "`-blockdev` with `virtio-blk-vhost-vdpa`", "clients/test_generic_disk.py", "--blockdev", releases=NEWER),
     Row("QEMU", "`qemu-img convert` from a `virtio-blk-vhost-vdpa` disk", "`qemu-img` on `virtio-blk-vhost-vdpa`",
         "clients/test_libblkio.py", "--qemu_img", releases=NEWER),
     Row("QEMU", "`qemu-storage-daemon` with a `virtio-blk-vhost-vdpa` disk", "`qemu-storage-daemon` on `virtio-blk-vhost-vdpa`",
@@ -112,7 +113,6 @@ class Known:
 
 
 KNOWN = [
-    Known("libblkio-qemu_img libblkio-storage_daemon libblkio-copy", NEWER, "raw", "L1", r"Operation not permitted"),
     Known("rust_vhost-disk", ("sid",), "client", "R1", r"test_vdpa_kern_ioctls \(lines 517 "),
     Known("rust_vhost-nic_default rust_vhost-disk_default", ("sid",), "better", "R2",
           r"test_vdpa_kern_dma, test_vdpa_kern_ioctls \(lines 554, 480 "),

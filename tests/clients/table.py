@@ -20,8 +20,7 @@ RESULTS = os.path.join("tests", "clients", "results.json")
 BEGIN, END = "<!-- begin: tests/clients/table.py -->", "<!-- end -->"
 EMPTY = {"tried": {}, "versions": {}, "rows": {}}
 OTHERS = ["| `holdfast check`, and anything else that makes its calls through libc | conformance checks of network cards and "
-          "disks that also pass on the real 6.12 kernel ([docs/conformance.md](docs/conformance.md)) | static binaries, raw "
-          "system calls |"]
+          "disks that also pass on the real 6.12 kernel ([docs/conformance.md](docs/conformance.md)) | static binaries |"]
 
 
 def read_json(path):

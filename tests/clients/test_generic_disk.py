@@ -1,9 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""One guest with a Holdfast disk through QEMU's generic vDPA device: raw data, a file system, reboots."""
+"""One guest with a Holdfast disk through QEMU's generic vDPA device: raw data, a file system, reboots.
+
+With `--blockdev` the disk is a virtio-blk-pci on QEMU's block driver virtio-blk-vhost-vdpa, that is libblkio. It maps
+the guest's memory only if it is shared.
+"""
 
 import hashlib
 import os
 import subprocess
+import sys
 
 import client
 from guest import Guest, qemu_version
@@ -11,6 +16,10 @@ from lab import Skip, check
 
 SIZE = 64 << 20
 DEVICE = "name disk0 mgmtdev vdpasim_blk backend file,path="
+GENERIC = ["-device", "vhost-vdpa-device-pci,id=disk0,vhostdev=/dev/vhost-vdpa-0"]
+BLOCKDEV = ["-object", "memory-backend-memfd,id=memory,size=256M,share=on", "-machine", "memory-backend=memory",
+            "-blockdev", "driver=virtio-blk-vhost-vdpa,node-name=disk0,path=/dev/vhost-vdpa-0,cache.direct=on",
+            "-device", "virtio-blk-pci,drive=disk0,serial=disk0"]
 DRIVER = "for m in $(cat /modules/disk); do insmod /modules/$m.ko; done; " \
     "until [ -b /dev/vda ]; do usleep 20000; done"
 
@@ -23,8 +32,7 @@ def boot(lab):
     with open(lab.disk, "wb") as disk:
         disk.truncate(SIZE)
     wrap = [lab.holdfast, "run", "-d", DEVICE + lab.disk, "--log", os.path.join(lab.logs, "holdfast.log"), "--"]
-    args = ["-device", "vhost-vdpa-device-pci,id=disk0,vhostdev=/dev/vhost-vdpa-0"]
-    lab.guest = Guest(lab.image, wrap, args, log_dir=lab.logs)
+    lab.guest = Guest(lab.image, wrap, BLOCKDEV if "--blockdev" in sys.argv else GENERIC, log_dir=lab.logs)
     lab.guest.wait_ready()
     lab.guest.run(DRIVER)
     shown = lab.guest.run("cat /sys/block/vda/size /sys/block/vda/serial").split()

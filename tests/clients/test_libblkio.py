@@ -5,8 +5,11 @@
 
 import hashlib
 import os
+import shutil
+import signal
 import subprocess
 import sys
+import tempfile
 
 import client
 from lab import Failure, Skip, check
@@ -75,10 +78,26 @@ def qemu_img(lab):
 
 
 def storage_daemon(lab):
-    """qemu-storage-daemon opens the disk"""
-    # the monitor's standard input is at its end at once, which ends a daemon that has come up
-    Disk(lab).run("qemu-storage-daemon", "--blockdev", DRIVER + ",node-name=disk", "--chardev", "stdio,id=monitor",
-                  "--monitor", "chardev=monitor")
+    """qemu-storage-daemon serves the disk by NBD: its bytes are read, others are written and are in the file"""
+    disk, folder = Disk(lab), tempfile.mkdtemp()
+    there, copy_path, new = os.path.join(folder, "nbd"), os.path.join(lab.logs, "copy.img"), os.path.join(lab.logs, "new")
+    with open(new, "wb") as noise:
+        noise.write(os.urandom(SIZE))
+    pid_file = os.path.join(folder, "pid")
+    # it goes into the background when it is ready
+    disk.run("qemu-storage-daemon", "--blockdev", DRIVER + ",node-name=disk", "--nbd-server",
+             "addr.type=unix,addr.path=" + there, "--export", "nbd,id=disk,node-name=disk,writable=on", "--daemonize",
+             "--pidfile", pid_file)
+    try:
+        url = "nbd+unix:///disk?socket=" + there
+        subprocess.run(["qemu-img", "convert", "-f", "raw", "-O", "raw", url, copy_path], check=True, timeout=60)
+        disk.compare(copy_path)
+        subprocess.run(["qemu-img", "convert", "-n", "-f", "raw", "-O", "raw", new, url], check=True, timeout=60)
+        disk.compare(new)
+    finally:
+        with open(pid_file, encoding="ascii") as pid:
+            os.kill(int(pid.read()), signal.SIGTERM)
+        shutil.rmtree(folder)
 
 
 if __name__ == "__main__":
