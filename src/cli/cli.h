@@ -33,6 +33,8 @@ int bench_reset(int argc, char **argv);
 int bench_downtime(int argc, char **argv);
 int bench_pin_memory(int argc, char **argv);
 int bench_iotlb(int argc, char **argv);
+int bench_net(int argc, char **argv);
+int bench_blk(int argc, char **argv);
 
 /** cli_set_main_args() - remember main()'s arguments for cli_reexec_with_devices() */
 void cli_set_main_args(char **argv);

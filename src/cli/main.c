@@ -19,7 +19,8 @@ static const struct command commands[] = {
 	{"run", cmd_run, "run a program with vDPA devices of its own"},
 	{"dev", cmd_dev, "devices of a running program: show, add, del, set, config, vstats"},
 	{"mgmtdev", cmd_mgmtdev, "what kinds of devices can be made"},
-	{"bench", cmd_bench, "measure: bench reset, bench downtime, bench pin, bench iotlb"},
+	{"bench", cmd_bench,
+	 "measure: resets, downtimes, memory, the IOTLB, frames, disk requests"},
 	{"check", cmd_check, "check that a vhost-vdpa device behaves as specified"},
 	{"blk", cmd_blk, "use a disk without a guest: info, read, write, discard, zero"},
 	{"net", cmd_net, "use a network card without a guest: ping"},
@@ -31,6 +32,8 @@ static const struct command benches[] = {
 	{"downtime", bench_downtime, "what a migration's interruptions cost, phase by phase"},
 	{"pin", bench_pin_memory, "the first registration of memory, by one processor and by all"},
 	{"iotlb", bench_iotlb, "the IOTLB's operations"},
+	{"net", bench_net, "frames through a card, and how long they are under way"},
+	{"blk", bench_blk, "requests to a disk, and how long they take"},
 };
 
 static void list(FILE *f, const struct command *table, size_t nr)

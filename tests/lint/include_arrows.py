@@ -20,7 +20,7 @@ ALLOWED = {
     'frontends': {'mgmt', 'vhost_vdpa', 'vdpa', 'memory', 'base', 'holdfast'},
     'client': set(),
     'check': {'client', 'base'},
-    'bench': LOWER | {'client'},
+    'bench': LOWER | {'client', 'ring'},
     'holdfast': set(),
 }
 # Single files that a room may include beyond its row.

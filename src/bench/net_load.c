@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * A frame has its number, the run it belongs to, and the time at which it was sent. Each side's
+ * buffers are used again and again: transmit buffer i is free when the device has given it back,
+ * receive buffer i is posted anew as soon as its frame was read. If no frame comes for LOST_MS,
+ * those under way count as lost.
+ */
+#include "bench/net_load.h"
+
+#include <errno.h>
+#include <linux/virtio_net.h>
+#include <string.h>
+
+#include "base/clock.h"
+
+#define BUFFER     2048u
+#define TIMEOUT_MS 10000
+#define LOST_MS    1000
+#define LOOKS      256u   /* at the rings, between two looks at the clock */
+#define ETHERTYPE  0x88b5 /* for experiments */
+
+struct frame {
+	struct virtio_net_hdr_mrg_rxbuf header;
+	uint8_t to[6], from[6];
+	uint16_t type;
+	uint64_t number;
+	int64_t run;  /* when the run began, which names it */
+	int64_t sent; /* ns */
+} __attribute__((packed));
+
+struct run {
+	struct net_load *load;
+	int64_t began;
+	int64_t last;            /* a frame came */
+	uint64_t sent, received; /* frames; @received has lost ones, too */
+	uint64_t given_up;       /* frames below this number count as lost, or are back */
+	unsigned int free_tx[NET_DEPTH_MAX], nr_free;
+};
+
+size_t net_load_room(unsigned int depth)
+{
+	return (size_t)BUFFER * 3 * depth;
+}
+
+static struct bench_vq *rx_of(const struct net_load *load)
+{
+	return &load->target->vqs[NET_RX];
+}
+
+static struct bench_vq *tx_of(const struct net_load *load)
+{
+	return &load->target->vqs[NET_TX];
+}
+
+/* Receive buffers lie behind those to transmit. There are twice as many: what comes while one batch
+ * is read has room. */
+static int post(struct net_load *load, unsigned int i)
+{
+	size_t off = (size_t)BUFFER * (load->depth + i);
+	struct ring_driver_seg seg = {bench_target_iova(load->target, off), BUFFER};
+
+	return ring_driver_add(rx_of(load)->drv, &seg, 0, 1, bench_target_data(load->target, off),
+			       NULL, 0);
+}
+
+int net_load_prepare(struct net_load *load)
+{
+	int err = 0;
+
+	for (unsigned int i = 0; !err && i < 2 * load->depth; i++)
+		err = post(load, i);
+	ring_driver_cb_disable(rx_of(load)->drv);
+	ring_driver_cb_disable(tx_of(load)->drv);
+	return err ? err : bench_vq_publish(rx_of(load));
+}
+
+static int send_one(struct run *run)
+{
+	struct net_load *load = run->load;
+	unsigned int i = run->free_tx[--run->nr_free];
+	size_t off = (size_t)BUFFER * i;
+	struct frame *frame = bench_target_data(load->target, off);
+	struct ring_driver_seg seg = {bench_target_iova(load->target, off),
+				      (uint32_t)sizeof(frame->header) + load->size};
+
+	memset(&frame->header, 0, sizeof(frame->header));
+	memcpy(frame->to, load->mac, sizeof(frame->to));
+	memcpy(frame->from, (const uint8_t[6]){2, 0, 0, 0, 0, 1}, sizeof(frame->from));
+	frame->type = __builtin_bswap16(ETHERTYPE);
+	frame->number = run->sent++;
+	frame->run = run->began;
+	frame->sent = clock_now_ns();
+	return ring_driver_add(tx_of(load)->drv, &seg, 1, 0, frame, NULL, 0);
+}
+
+/* Take back what was sent, and send as many as may be under way. */
+static int transmit(struct run *run)
+{
+	struct net_load *load = run->load;
+	uint64_t before = run->sent;
+	struct frame *frame;
+	uint32_t len;
+	int err = 0;
+
+	while (!err && (frame = ring_driver_get(tx_of(load)->drv, &len, &err)) != NULL)
+		run->free_tx[run->nr_free++] =
+			(unsigned int)(((char *)frame -
+					(char *)bench_target_data(load->target, 0)) /
+				       BUFFER);
+	while (!err && run->nr_free > 0 && run->sent < load->frames &&
+	       run->sent - run->received < load->depth)
+		err = send_one(run);
+	if (!err && run->sent != before)
+		err = bench_vq_publish(tx_of(load));
+	return err;
+}
+
+static int take(struct run *run, const struct frame *frame, uint32_t len)
+{
+	struct net_load *load = run->load;
+	int64_t now = clock_now_ns();
+
+	if (len < sizeof(*frame) || frame->type != __builtin_bswap16(ETHERTYPE) ||
+	    frame->run != run->began || frame->number < run->given_up)
+		return 0; /* somebody else's, or one that was given up */
+	if (len != sizeof(frame->header) + load->size || frame->number >= run->sent)
+		return -EPROTO;
+	run->received++;
+	run->last = now;
+	return bench_samples_add(&load->samples, (double)(now - frame->sent));
+}
+
+/* Return: frames taken; -errno */
+static int receive(struct run *run)
+{
+	struct net_load *load = run->load;
+	char *first = bench_target_data(load->target, (size_t)BUFFER * load->depth);
+	struct frame *frame;
+	uint32_t len;
+	int n = 0, err = 0;
+
+	while (!err && (frame = ring_driver_get(rx_of(load)->drv, &len, &err)) != NULL) {
+		err = take(run, frame, len);
+		if (!err)
+			err = post(load, (unsigned int)(((char *)frame - first) / BUFFER));
+		n++;
+	}
+	if (!err && n)
+		err = bench_vq_publish(rx_of(load));
+	return err ? err : n;
+}
+
+/* Nothing came for long: what is under way will not come any more. */
+static int give_up(struct run *run)
+{
+	uint64_t under_way = run->sent - run->received;
+	int64_t waited = clock_now_ns() - run->last;
+
+	if (waited > TIMEOUT_MS * NS_PER_MS)
+		return -ETIMEDOUT;
+	if (waited > LOST_MS * NS_PER_MS && under_way > 0) {
+		run->load->lost += under_way;
+		run->received += under_way;
+		run->given_up = run->sent;
+	}
+	return 0;
+}
+
+static int turn(struct run *run)
+{
+	struct net_load *load = run->load;
+	int n = 0, err = transmit(run);
+
+	for (unsigned int i = 0; !err && n == 0 && i < (load->poll ? LOOKS : 1); i++)
+		n = receive(run);
+	if (err || n > 0)
+		return err;
+	/* With no frame under way only transmit buffers are missing, which come back at once and
+	 * without an interrupt. */
+	if (n == 0 && !load->poll && run->sent > run->received)
+		n = bench_vq_wait(rx_of(load), LOST_MS);
+	return n == 0 || n == -ETIMEDOUT ? give_up(run) : n;
+}
+
+int net_load_run(struct net_load *load)
+{
+	int64_t now = clock_now_ns();
+	struct run run = {.load = load, .began = now, .last = now};
+	int err = 0;
+
+	for (unsigned int i = 0; i < load->depth; i++)
+		run.free_tx[run.nr_free++] = i;
+	while (!err && run.received < load->frames)
+		err = turn(&run);
+	load->took_ns = clock_now_ns() - now;
+	/* The last buffers come back after their frames did. */
+	for (int64_t end = clock_now_ns() + TIMEOUT_MS * NS_PER_MS;
+	     !err && run.nr_free < load->depth;)
+		err = clock_now_ns() < end ? transmit(&run) : -ETIMEDOUT;
+	return err;
+}

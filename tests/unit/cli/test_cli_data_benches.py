@@ -1,0 +1,113 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""`holdfast bench net` and `bench blk` in short form, also against a vhost-user daemon.
+
+usage: test_cli_data_benches.py HOLDFAST
+"""
+import json
+import os
+import select
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+HOLDFAST = os.path.abspath(sys.argv[1])
+BLK = ["--requests", "2000", "--repeat", "2"]
+NET = ["--frames", "5000", "--repeat", "2"]
+
+
+def bench(*args):
+    return subprocess.run([HOLDFAST, "bench", *args], capture_output=True, text=True, timeout=100)
+
+
+class Measured(unittest.TestCase):
+    def measure(self, *args):
+        done = bench(*args, "--json")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        row, = json.loads(done.stdout)["rows"]
+        self.assertLessEqual(row["min_ns"], row["median_ns"])
+        self.assertLessEqual(row["median_ns"], row["p99_ns"])
+        self.assertLessEqual(row["p99_ns"], row["p999_ns"])
+        return row
+
+    def test_each_layout_of_rings_moves_frames(self):
+        for words in ([], ["--packed"], ["--in-order"], ["--packed", "--in-order"], ["--event-idx"],
+                      ["--mergeable", "--size", "1514"], ["--poll"], ["--depth", "1", "--frames", "500"]):
+            row = self.measure("net", *NET, *words)
+            self.assertEqual((row["n"], row["lost"]), (1000 if "500" in words else 10000, 0), words)
+            self.assertGreater(row["frames_per_second"], 0)
+
+    def test_each_layout_of_rings_moves_requests(self):
+        for words in ([], ["--packed"], ["--in-order", "--indirect"], ["--packed", "--indirect"], ["--event-idx"],
+                      ["--queues", "4"], ["--poll"], ["--writes", "50", "--flush", "7"], ["--block", "512"],
+                      ["--depth", "1"], ["--block", "1048576", "--depth", "2", "--requests", "100"]):
+            row = self.measure("blk", *BLK, *words)
+            self.assertEqual(row["n"], 200 if "100" in words else 4000, words)
+            self.assertGreater(row["requests_per_second"], 0)
+
+    def test_a_file_as_a_disk(self):
+        with tempfile.NamedTemporaryFile() as image:
+            image.truncate(8 << 20)
+            row = self.measure("blk", *BLK, "--writes", "30", "-d",
+                               "mgmtdev vdpasim_blk backend file,path=" + image.name)
+            self.assertEqual(row["wire"], "vhost-vdpa")
+            image.seek(0)
+            self.assertEqual(len(image.read()), 8 << 20)
+
+    @unittest.skipUnless(shutil.which("qemu-storage-daemon"), "qemu-storage-daemon is not installed")
+    def test_a_vhost_user_daemon(self):
+        with tempfile.TemporaryDirectory() as folder:
+            image, sock = os.path.join(folder, "image"), os.path.join(folder, "socket")
+            with open(image, "wb") as out:
+                out.truncate(8 << 20)
+            with daemon(image, sock) as process:
+                row = self.measure("blk", *BLK, "--queues", "2", "--vhost-user", sock)
+                self.assertEqual((row["wire"], row["n"]), ("vhost-user", 4000))
+                self.measure("blk", *BLK, "--writes", "50", "--overwrite", "--indirect", "--vhost-user", sock)
+                process.terminate()
+
+
+def daemon(image, sock):
+    """QEMU's storage daemon, whose monitor's greeting says that the export is there."""
+    process = subprocess.Popen(
+        ["qemu-storage-daemon", "--blockdev", "file,filename=%s,node-name=f" % image, "--export",
+         "vhost-user-blk,id=e,node-name=f,addr.type=unix,addr.path=%s,writable=on,num-queues=2" % sock,
+         "--chardev", "stdio,id=c", "--monitor", "chardev=c"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    if not select.select([process.stdout], [], [], 20)[0] or b"QMP" not in process.stdout.readline():
+        process.kill()
+        raise AssertionError("qemu-storage-daemon does not start")
+    return process
+
+
+class WrongUse(unittest.TestCase):
+    def refused(self, status, word, *args):
+        done = bench(*args)
+        self.assertEqual((done.returncode, done.stdout), (status, ""), args)
+        self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
+        self.assertIn(word, done.stderr)
+
+    def test_wrong_values_are_named(self):
+        for args in (["blk", "--block", "1000"], ["blk", "--depth", "0"], ["blk", "--depth", "300"],
+                     ["blk", "--queues", "9"], ["blk", "--writes", "101"], ["net", "--size", "59"],
+                     ["net", "--size", "1515"], ["net", "--depth", "513"], ["net", "--frames", "-1"]):
+            self.refused(2, "'%s'" % args[-1], *args)
+
+    def test_a_disk_is_not_written_to_unasked(self):
+        self.refused(2, "--overwrite", "blk", "--writes", "10", "/dev/vhost-vdpa-0")
+
+    def test_a_device_that_cannot_do_it_is_told(self):
+        self.refused(1, "0x400000000", "net", *NET, "--packed", "-d", "mgmtdev vdpasim_net")
+        self.refused(1, "the disk has 2", "blk", *BLK, "--queues", "3", "-d", "mgmtdev vdpasim_blk num_queues 2")
+        self.refused(1, "is more than the disk has", "blk", *BLK, "--block", "1048576", "-d",
+                     "mgmtdev vdpasim_blk capacity 65536")
+
+    def test_what_cannot_be_opened_is_named(self):
+        self.refused(1, "/dev/none", "blk", "/dev/none")
+        self.refused(1, "/dev/none", "net", "--vhost-user", "/dev/none")
+        self.refused(2, "--vhost-user", "net", "--vhost-user")
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1], verbosity=2)
