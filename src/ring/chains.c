@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * The way of a chain, and kicks: what all readers of a ring share.
+ *
+ * A chain goes popped -> pushed -> published. Pushing is private: it notes id and length in
+ * @pending. Only ring_flush() writes to the used area, so that an area that is not mapped at the
+ * moment loses nothing, and the index moves once a batch. At most `num` chains are between popped
+ * and published: a driver that offers more has broken the ring, which bounds all memory here by the
+ * ring's size.
+ */
+#include <assert.h>
+
+#include "base/iov.h"
+#include "base/trace.h"
+#include "ring/engine.h"
+
+/* ---- in ---- */
+
+int ring_pop_waits(struct ring *ring, const struct ring_view *view, struct ring_chain *chain)
+{
+	(void)ring;
+	(void)view;
+	(void)chain;
+	return -EFAULT;
+}
+
+bool ring_publish_waits(struct ring *ring, uint32_t n)
+{
+	(void)ring;
+	(void)n;
+	return false;
+}
+
+static inline int pop_one(struct ring *ring, const struct ring_view *view, struct ring_chain *chain)
+{
+	int rc = ring->reader->pop(ring, view, chain);
+
+	if (rc > 0)
+		HF_TRACE4(ring_pop, ring, chain->id, chain->out_len, chain->in_len);
+	return rc;
+}
+
+unsigned int ring_pop_many(struct ring *ring, struct ring_chain *chains, unsigned int max, int *err)
+{
+	struct ring_view view;
+	unsigned int n = 0;
+
+	*err = 1;
+	if (unlikely(!ring_is_live(ring))) {
+		*err = ring->started ? -EPROTO : 0;
+		return 0;
+	}
+	if (unlikely(!ring_enter(ring, &view))) {
+		*err = ring->reader->pop_unmapped(ring, &view, chains);
+		return *err > 0;
+	}
+	while (n < max) {
+		*err = pop_one(ring, &view, &chains[n]);
+		if (*err <= 0)
+			break;
+		n++;
+	}
+	return n;
+}
+
+int ring_pop(struct ring *ring, struct ring_chain *chain)
+{
+	int err;
+
+	return ring_pop_many(ring, chain, 1, &err) ? 1 : err;
+}
+
+bool ring_peek(struct ring *ring)
+{
+	struct ring_view view;
+
+	if (unlikely(!ring_is_live(ring)) || unlikely(!ring_enter(ring, &view)))
+		return false;
+	return ring->reader->peek(ring);
+}
+
+void ring_unpop(struct ring *ring, const struct ring_chain *chains, unsigned int n)
+{
+	for (unsigned int i = n; i-- > 0;) {
+		const struct ring_chain *chain = &chains[i];
+
+		if (!ring_is_current(ring, chain))
+			continue;
+		assert(chain->seq + 1 == ring->pop_seq); /* the newest one that is out */
+		scratch_give(&ring->scratch, chain->scratch);
+		ring->pop_seq--;
+		ring->reader->unpop(ring, chain);
+	}
+}
+
+/* ---- out ---- */
+
+/* Once a chain: out of the way of a device that is not logged. */
+static HF_COLD void mark_written(struct ring *ring, const struct ring_chain *chain, uint64_t off,
+				 uint64_t len)
+{
+	struct iov_walk w = iov_walk_from(chain->in, chain->nr_in, off, len);
+
+	while (ring->dirty.buffers && iov_walk_next(&w))
+		ring->ops.dirty(ring->arg, chain->in_iova[w.idx] + w.off, w.len);
+}
+
+void ring_wrote(struct ring *ring, const struct ring_chain *chain, uint64_t off, uint64_t len)
+{
+	if (unlikely(ring->logging) && ring_is_current(ring, chain))
+		mark_written(ring, chain, off, len);
+}
+
+static inline void push_one(struct ring *ring, const struct ring_chain *chain, uint32_t written)
+{
+	assert(written <= chain->in_len);
+	if (unlikely(!ring_is_current(ring, chain)))
+		return;
+	if (unlikely(ring->logging))
+		mark_written(ring, chain, 0, written);
+	ring_note_pushed(ring, chain, written);
+}
+
+void ring_push(struct ring *ring, const struct ring_chain *chain, uint32_t written)
+{
+	push_one(ring, chain, written);
+}
+
+void ring_push_read(struct ring *ring, const struct ring_chain *chains, unsigned int n)
+{
+	for (unsigned int i = 0; i < n; i++)
+		push_one(ring, &chains[i], 0);
+}
+
+/* How many chains may be published now, oldest first. */
+static uint32_t nr_publishable(const struct ring *ring)
+{
+	uint32_t n = 0;
+
+	if (!ring->in_order)
+		return ring->push_seq - ring->flush_seq;
+	while (ring->flush_seq + n != ring->pop_seq &&
+	       ring->pending[(ring->flush_seq + n) & ring->pending_mask].done)
+		n++;
+	return n;
+}
+
+bool ring_flush(struct ring *ring)
+{
+	struct ring_view view;
+	uint32_t n = nr_publishable(ring);
+
+	if (n == 0 || unlikely(!ring_is_live(ring)))
+		return false;
+	if (unlikely(!ring_enter(ring, &view)))
+		return ring->reader->publish_unmapped(ring, n);
+	return ring->reader->publish(ring, n);
+}
+
+bool ring_is_flushed(const struct ring *ring)
+{
+	return nr_publishable(ring) == 0 || !ring_is_live(ring);
+}
+
+/* ---- kicks ---- */
+
+void ring_kick_disable(struct ring *ring)
+{
+	struct ring_view view;
+
+	if ((ring->kicks_off && ring->kicks_told) || !ring_is_live(ring))
+		return;
+	if (!ring_enter(ring, &view))
+		return;
+	ring->reader->kick_disable(ring);
+	ring->kicks_off = true;
+	ring->kicks_told = true;
+}
+
+bool ring_kick_enable(struct ring *ring)
+{
+	struct ring_view view;
+
+	if (!ring_is_live(ring) || !ring_enter(ring, &view))
+		return false;
+	ring->reader->kick_enable(ring);
+	ring->kicks_off = false;
+	ring->kicks_told = true;
+	access_full_fence(); /* R4 */
+	return ring->reader->has_avail(ring);
+}
+
+bool ring_kick_is_disabled(const struct ring *ring)
+{
+	return ring->kicks_off;
+}
