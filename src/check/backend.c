@@ -2,7 +2,7 @@
 /*
  * Section 5: backend features.
  */
-#include "check/check.h"
+#include "check/kit.h"
 
 #include <unistd.h>
 

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "check/disk.h"
+#include "check/kit.h"
 
 #define IN_  VIRTIO_BLK_T_IN
 #define OUT_ VIRTIO_BLK_T_OUT

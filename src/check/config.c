@@ -2,7 +2,7 @@
 /*
  * GET_CONFIG and SET_CONFIG.
  */
-#include "check/check.h"
+#include "check/kit.h"
 
 #include <string.h>
 

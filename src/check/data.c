@@ -2,7 +2,7 @@
 /*
  * Section 7, as far as a client of a looping network device sees it: frames and commands.
  */
-#include "check/check.h"
+#include "check/kit.h"
 
 #include <endian.h>
 #include <string.h>

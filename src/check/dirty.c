@@ -4,7 +4,7 @@
  * marked, and when the log is left alone. Rings and buffers lie on pages of their own, so that each
  * tells for itself.
  */
-#include "check/check.h"
+#include "check/kit.h"
 
 #include <linux/virtio_blk.h>
 #include <poll.h>

@@ -4,6 +4,7 @@
  * status byte, the used element's length, and whether the driver was told.
  */
 #include "check/disk.h"
+#include "check/kit.h"
 
 #include <endian.h>
 #include <string.h>

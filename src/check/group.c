@@ -3,7 +3,7 @@
  * Section 3: address spaces and groups, as the device's own accesses show them. The control
  * queue moves to address space 1 while the data queues stay in 0.
  */
-#include "check/check.h"
+#include "check/kit.h"
 
 #define P    CHECK_PAGE
 #define TX   CLIENT_NET_TX

@@ -2,7 +2,7 @@
 /*
  * Section 1.2: the ioctls of the device, which need no owner: shape, errors and values.
  */
-#include "check/check.h"
+#include "check/kit.h"
 #include "check/pointer.h"
 
 #include <string.h>

@@ -7,7 +7,7 @@
  * tells which of the two the device worked on. Positive outcomes wait for the call eventfd with a
  * generous deadline; "nothing moves" is watched for quiet_ms.
  */
-#include "check/check.h"
+#include "check/kit.h"
 
 #include <endian.h>
 #include <linux/virtio_blk.h>

@@ -2,7 +2,7 @@
 /*
  * Section 4.1 and 4.2: exclusive open, release, clients that die.
  */
-#include "check/check.h"
+#include "check/kit.h"
 
 #include <fcntl.h>
 #include <poll.h>

@@ -13,7 +13,7 @@
  *    translation is not taken for one.
  * 4. After a reset without IOTLB_PERSIST, a compat_reset parent is back at 1:1.
  */
-#include "check/check.h"
+#include "check/kit.h"
 
 #include <string.h>
 #include <sys/resource.h>

@@ -3,7 +3,7 @@
  * Section 4.3: SET_STATUS(0), the device state it loses, and what the device translates
  * with afterwards, by the acked backend features at that moment.
  */
-#include "check/check.h"
+#include "check/kit.h"
 
 #include <string.h>
 #include <unistd.h>

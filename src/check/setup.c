@@ -3,7 +3,7 @@
  * In which order rings may be set up: what counts when they start, and what of a ring that never
  * was.
  */
-#include "check/check.h"
+#include "check/kit.h"
 
 #define IOVA 0x100000UL
 #define P    CHECK_PAGE

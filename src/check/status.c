@@ -2,7 +2,7 @@
 /*
  * The status byte and the config change interrupt.
  */
-#include "check/check.h"
+#include "check/kit.h"
 
 #include <fcntl.h>
 #include <sys/mman.h>

@@ -2,7 +2,7 @@
 /*
  * Section 6: suspend and resume, kicks and calls.
  */
-#include "check/check.h"
+#include "check/kit.h"
 
 #include <unistd.h>
 

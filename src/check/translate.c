@@ -3,7 +3,7 @@
  * What the device translates with while it is open: 1:1 at first, maps afterwards, batches,
  * permissions. Method of clause 4-17: see struct check_pair.
  */
-#include "check/check.h"
+#include "check/kit.h"
 
 #include <string.h>
 #include <sys/mman.h>

@@ -2,7 +2,7 @@
 /*
  * UPDATE, for every kind of device: ranges, overlaps, permissions, the entry limit.
  */
-#include "check/check.h"
+#include "check/kit.h"
 
 #include <sys/mman.h>
 #include <sys/resource.h>

@@ -2,7 +2,7 @@
 /*
  * Section 1.4: what a ring is bound to and how it runs: eventfds, enabling, groups, its size.
  */
-#include "check/check.h"
+#include "check/kit.h"
 
 #include <sys/mman.h>
 #include <unistd.h>

@@ -2,7 +2,7 @@
 /*
  * Section 1.4: values and states of the per-ring ioctls.
  */
-#include "check/check.h"
+#include "check/kit.h"
 
 #include <string.h>
 #include <sys/mman.h>
