@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Section 7's block device: requests, whole and well mapped. What they write is never read back
+ * Section 7's block device: requests, whole and well mapped; blk_range.c has those that name
+ * ranges. What they write is never read back
  * from before the check, and stays: the disk has to be one that may be overwritten.
  */
 #include <endian.h>
@@ -16,8 +17,7 @@
 #define ERR  VIRTIO_BLK_S_IOERR
 #define NO   VIRTIO_BLK_S_UNSUPP
 
-/* A sector counted from the end: END - 1 is the last. */
-#define END (1ULL << 62)
+#define END DISK_LAST_END
 
 /* One request with a status; a success has written @in bytes of data, or @written. Row: a is the
  * case. */
@@ -56,29 +56,14 @@ static const struct request_case requests[] = {
 	{2, 0, 0, 512, ERR, NO, 0},
 };
 
-static uint64_t sector_of(const struct disk *disk, uint64_t sector)
-{
-	bool counted = sector > END - (1 << 20) && sector < END + (1 << 20);
-
-	return counted ? disk->capacity + (sector - END) : sector;
-}
-
-static struct disk_end end_of(struct check_ctx *t, uint8_t strict, uint8_t relaxed,
-			      uint32_t written)
-{
-	uint8_t status = t->dev->strict ? strict : relaxed;
-
-	return (struct disk_end){status, status == OK ? written + 1 : 1, true};
-}
-
 static void request(struct check_ctx *t)
 {
 	const struct request_case *c = &requests[t->check->a];
 	struct disk disk;
 
 	disk_start(t, &disk, 0, disk_features(t));
-	disk_request(t, &disk, c->type, sector_of(&disk, c->sector), c->out, c->in,
-		     end_of(t, c->strict, c->relaxed, c->written));
+	disk_request(t, &disk, c->type, disk_sector(&disk, c->sector), c->out, c->in,
+		     disk_end_of(t, c->strict, c->relaxed, c->written));
 	/* Whatever it was, the next one is served. */
 	disk_request(t, &disk, IN_, 0, 0, 512, (struct disk_end){OK, 513, true});
 }
@@ -251,122 +236,6 @@ static void id_short_relaxed(struct check_ctx *t)
 	disk_request(t, &disk, ID, 0, 0, room, (struct disk_end){OK, room + 1, true});
 }
 
-/* ---- DISCARD and WRITE_ZEROES ---- */
-
-/* One range and its flags. Row: a is the case, b the type. */
-struct range_case {
-	uint64_t sector;
-	uint32_t nr;
-	uint32_t flags;
-	uint8_t discard, zeroes; /* status */
-};
-
-static const struct range_case ranges[] = {
-	{0, 8, 0, OK, OK},     {0, 8, 1, NO, OK},
-	{0, 8, 2, NO, NO},     {0, 8, 0x80000000, NO, NO},
-	{0, 0, 0, OK, OK},     {END - 1, 2, 0, ERR, ERR},
-	{END, 1, 0, ERR, ERR}, {UINT64_MAX, 2, 0, ERR, ERR},
-};
-
-static void put_range(struct disk *disk, unsigned idx, uint64_t sector, uint32_t nr, uint32_t flags)
-{
-	const struct virtio_blk_discard_write_zeroes range = {
-		.sector = htole64(sector), .num_sectors = htole32(nr), .flags = htole32(flags)};
-
-	memcpy(disk->mem + DISK_DATA + idx * sizeof(range), &range, sizeof(range));
-}
-
-static void range(struct check_ctx *t)
-{
-	const struct range_case *c = &ranges[t->check->a];
-	bool discard = t->check->b == VIRTIO_BLK_T_DISCARD;
-	struct disk disk;
-
-	disk_start(t, &disk, 0, disk_features(t));
-	put_range(&disk, 0, sector_of(&disk, c->sector), c->nr, c->flags);
-	disk_request(t, &disk, (uint32_t)t->check->b, 0, 16, 0,
-		     (struct disk_end){discard ? c->discard : c->zeroes, 1, true});
-}
-
-/* The length of the ranges, and the header's sector. Row: a is the length, b the type. */
-static void range_length(struct check_ctx *t)
-{
-	struct disk disk;
-
-	disk_start(t, &disk, 0, disk_features(t));
-	put_range(&disk, 0, 0, 8, 0);
-	disk_request(t, &disk, (uint32_t)t->check->b, 0, (uint32_t)t->check->a, 0,
-		     (struct disk_end){ERR, 1, true});
-}
-
-/* As many ranges as the device says it takes, and one more. */
-static void discard_many(struct check_ctx *t)
-{
-	uint32_t max = 0;
-	struct disk disk;
-
-	disk_start(t, &disk, 0, disk_features(t));
-	EXPECT_RC(t, 0,
-		  client_get_config(disk.fd, offsetof(struct virtio_blk_config, max_discard_seg),
-				    &max, sizeof(max)));
-	max = le32toh(max);
-	EXPECT(t, max >= 1 && max < DISK_DATA_LEN / 16);
-	for (unsigned i = 0; i <= max; i++)
-		put_range(&disk, i, 8ULL * i, 8, 0);
-	disk_request(t, &disk, VIRTIO_BLK_T_DISCARD, 0, 16 * max, 0,
-		     (struct disk_end){OK, 1, true});
-	disk_request(t, &disk, VIRTIO_BLK_T_DISCARD, 0, 16 * (max + 1), 0,
-		     (struct disk_end){ERR, 1, true});
-}
-
-static void range_with_sector(struct check_ctx *t)
-{
-	struct disk disk;
-
-	disk_start(t, &disk, 0, disk_features(t));
-	put_range(&disk, 0, 0, 8, 0);
-	disk_request(t, &disk, (uint32_t)t->check->b, 1, 16, 0, end_of(t, ERR, OK, 0));
-}
-
-static void range_not_negotiated(struct check_ctx *t)
-{
-	struct disk disk;
-
-	disk_start(t, &disk, 0,
-		   disk_features(t) & ~CLIENT_BIT(VIRTIO_BLK_F_DISCARD) &
-			   ~CLIENT_BIT(VIRTIO_BLK_F_WRITE_ZEROES));
-	put_range(&disk, 0, 0, 8, 0);
-	disk_request(t, &disk, (uint32_t)t->check->b, 0, 16, 0, end_of(t, OK, NO, 0));
-}
-
-static void discard_data(struct check_ctx *t)
-{
-	struct disk disk;
-
-	disk_start(t, &disk, 0, disk_features(t));
-	disk_write(t, &disk, 16, 8, 0x31);
-	disk_write(t, &disk, 24, 8, 0x32);
-	put_range(&disk, 0, 16, 8, 0);
-	disk_request(t, &disk, VIRTIO_BLK_T_DISCARD, 0, 16, 0, (struct disk_end){OK, 1, true});
-	disk_expect_bytes(t, &disk, 24, 8, 0x32);
-	if (t->dev->strict)
-		disk_expect_bytes(t, &disk, 16, 8, 0x31);
-}
-
-/* Row: a are the flags. */
-static void zeroes_data(struct check_ctx *t)
-{
-	struct disk disk;
-
-	disk_start(t, &disk, 0, disk_features(t));
-	disk_write(t, &disk, 15, 10, 0x31);
-	put_range(&disk, 0, 16, 8, (uint32_t)t->check->a);
-	disk_request(t, &disk, VIRTIO_BLK_T_WRITE_ZEROES, 0, 16, 0, (struct disk_end){OK, 1, true});
-	disk_expect_bytes(t, &disk, 16, 8, 0);
-	disk_expect_bytes(t, &disk, 15, 1, 0x31);
-	disk_expect_bytes(t, &disk, 24, 1, 0x31);
-}
-
 /* ---- a disk that is read only ---- */
 
 /* Row: a is the type of request. */
@@ -375,33 +244,18 @@ static void read_only(struct check_ctx *t)
 	struct disk disk;
 
 	disk_start(t, &disk, 0, disk_features(t));
-	put_range(&disk, 0, 0, 8, 0);
+	disk_range(&disk, 0, 0, 8, 0);
 	disk_request(t, &disk, (uint32_t)t->check->a, 0, t->check->a == OUT_ ? 512 : 16, 0,
 		     (struct disk_end){ERR, 1, true});
 	disk_request(t, &disk, IN_, 0, 0, 512, (struct disk_end){OK, 513, true});
 }
 
 #define OVER CHECK_OVERWRITE
-#define DISC (CHECK_OVERWRITE | CHECK_DISCARD)
-#define ZERO (CHECK_OVERWRITE | CHECK_ZEROES)
-#define D    VIRTIO_BLK_T_DISCARD
-#define Z    VIRTIO_BLK_T_WRITE_ZEROES
 
 #define REQUEST(name_, needs_, a_)                                                                 \
 	{                                                                                          \
 		"blk.request." name_, "7-13", request, needs_, 0, a_, 0                            \
 	}
-#define RANGE(name_, a_)                                                                           \
-	{"blk.discard." name_, "7-13", range, DISC, 0, a_, D},                                     \
-	{                                                                                          \
-		"blk.write_zeroes." name_, "7-13", range, ZERO, 0, a_, Z                           \
-	}
-#define RANGES(name_, fn_, a_)                                                                     \
-	{"blk.discard." name_, "7-13", fn_, DISC, 0, a_, D},                                       \
-	{                                                                                          \
-		"blk.write_zeroes." name_, "7-13", fn_, ZERO, 0, a_, Z                             \
-	}
-
 static const struct check rows[] = {
 	REQUEST("read_sector_ok", 0, 0),
 	REQUEST("read_513_bytes", 0, 1),
@@ -445,27 +299,11 @@ static const struct check rows[] = {
 	{"blk.id.no_room_ok", "7-13", id_short_relaxed, CHECK_RELAXED, 0, 0, 0},
 	{"blk.id.10_bytes_cut_short_ok", "7-13", id_short_relaxed, CHECK_RELAXED, 0, 10, 0},
 	{"blk.id.19_bytes_cut_short_ok", "7-13", id_short_relaxed, CHECK_RELAXED, 0, 19, 0},
-	RANGE("range_ok", 0),
-	RANGE("unmap_flag", 1),
-	RANGE("flag_1_unsupp", 2),
-	RANGE("flag_31_unsupp", 3),
-	RANGE("no_sectors_ok", 4),
-	RANGE("across_end_ioerr", 5),
-	RANGE("behind_end_ioerr", 6),
-	RANGE("sum_wraps_ioerr", 7),
-	RANGES("length_0_ioerr", range_length, 0),
-	RANGES("length_15_ioerr", range_length, 15),
-	RANGES("length_17_ioerr", range_length, 17),
-	RANGES("with_sector", range_with_sector, 0),
-	RANGES("not_negotiated", range_not_negotiated, 0),
-	{"blk.write_zeroes.two_ranges_ioerr", "7-13", range_length, ZERO, 0, 32, Z},
-	{"blk.discard.most_ranges_ok_one_more_ioerr", "7-13", discard_many, DISC, 0, 0, 0},
-	{"blk.discard.neighbours_stay", "7-13", discard_data, DISC, 0, 0, 0},
-	{"blk.write_zeroes.zeroes_the_range", "7-13", zeroes_data, ZERO, 0, 0, 0},
-	{"blk.write_zeroes.unmap_zeroes_the_range", "7-13", zeroes_data, ZERO, 0, 1, 0},
 	{"blk.read_only.write_ioerr", "7-13", read_only, CHECK_READ_ONLY, 0, OUT_, 0},
-	{"blk.read_only.discard_ioerr", "7-13", read_only, CHECK_READ_ONLY, 0, D, 0},
-	{"blk.read_only.write_zeroes_ioerr", "7-13", read_only, CHECK_READ_ONLY, 0, Z, 0},
+	{"blk.read_only.discard_ioerr", "7-13", read_only, CHECK_READ_ONLY, 0, VIRTIO_BLK_T_DISCARD,
+	 0},
+	{"blk.read_only.write_zeroes_ioerr", "7-13", read_only, CHECK_READ_ONLY, 0,
+	 VIRTIO_BLK_T_WRITE_ZEROES, 0},
 };
 
 const struct check_set check_set_blk = CHECK_SET_OF(rows, CHECK_BLK);

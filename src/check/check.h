@@ -255,6 +255,6 @@ extern const struct check_set check_set_device, check_set_status, check_set_conf
 	check_set_message, check_set_update, check_set_pinned, check_set_invalidate,
 	check_set_translate, check_set_group, check_set_open, check_set_reset, check_set_backend,
 	check_set_setup, check_set_suspend, check_set_kick, check_set_data, check_set_blk_config,
-	check_set_blk, check_set_blk_odd, check_set_dirty;
+	check_set_blk, check_set_blk_odd, check_set_blk_range, check_set_dirty;
 
 #endif

@@ -176,3 +176,25 @@ void disk_expect_bytes(struct check_ctx *t, struct disk *disk, uint64_t sector, 
 	for (unsigned i = 0; i < nr * DISK_SECTOR; i++)
 		EXPECT_EQ(t, value, disk->mem[DISK_DATA + i]);
 }
+
+uint64_t disk_sector(const struct disk *disk, uint64_t sector)
+{
+	bool counted = sector > DISK_LAST_END - (1 << 20) && sector < DISK_LAST_END + (1 << 20);
+
+	return counted ? disk->capacity + (sector - DISK_LAST_END) : sector;
+}
+
+struct disk_end disk_end_of(struct check_ctx *t, uint8_t strict, uint8_t relaxed, uint32_t written)
+{
+	uint8_t status = t->dev->strict ? strict : relaxed;
+
+	return (struct disk_end){status, status == VIRTIO_BLK_S_OK ? written + 1 : 1, true};
+}
+
+void disk_range(struct disk *disk, unsigned idx, uint64_t sector, uint32_t nr, uint32_t flags)
+{
+	const struct virtio_blk_discard_write_zeroes range = {
+		.sector = htole64(sector), .num_sectors = htole32(nr), .flags = htole32(flags)};
+
+	memcpy(disk->mem + DISK_DATA + idx * sizeof(range), &range, sizeof(range));
+}

@@ -88,6 +88,19 @@ void disk_write(struct check_ctx *t, struct disk *disk, uint64_t sector, unsigne
 void disk_expect_bytes(struct check_ctx *t, struct disk *disk, uint64_t sector, unsigned nr,
 		       uint8_t value);
 
+/** A sector counted from the end: DISK_LAST_END - 1 is the last one. */
+#define DISK_LAST_END (1ULL << 62)
+
+/** disk_sector() - Return: @sector, if it is counted from the end as one from the beginning. */
+uint64_t disk_sector(const struct disk *disk, uint64_t sector);
+
+/** disk_end_of() - how a request ends whose status depends on the mode; @written: bytes of data, if
+ * it succeeds. */
+struct disk_end disk_end_of(struct check_ctx *t, uint8_t strict, uint8_t relaxed, uint32_t written);
+
+/** disk_range() - put range @idx of a DISCARD or WRITE_ZEROES into the data. */
+void disk_range(struct disk *disk, unsigned idx, uint64_t sector, uint32_t nr, uint32_t flags);
+
 /** disk_unmap() - take [@off, @off + @len) away from the device. */
 void disk_unmap(struct check_ctx *t, struct disk *disk, size_t off, size_t len);
 
