@@ -55,7 +55,7 @@ int module_copy_sized(void *dst, size_t dst_len, const void *src, const char *wh
 int module_begin_add(const struct hf_add *add, void *desc, size_t size, const void *given,
 		     const char *what) HF_MUST_CHECK;
 
-/* soft.c */
+/* soft.c, soft_chains.c */
 int module_soft_add(struct hf_add *add, const struct hf_soft_desc *desc, void *priv);
 bool module_soft_pop(struct hf_soft *soft, uint16_t idx, struct hf_chain *chain);
 void module_soft_push(struct hf_soft *soft, uint16_t idx, const struct hf_chain *chain,

@@ -4,203 +4,31 @@
  * workers and every rule of reset and suspend. What is added here makes a module short and keeps
  * its mistakes its own:
  *
- * 1. A pass of process() takes at most BATCH chains of each queue and then goes on later, however
- *    long its loop.
+ * 1. A pass of process() takes at most SOFT_BATCH chains of each queue and then goes on later,
+ *    however long its loop.
  * 2. What was pushed is published when process() returns, and the driver is told.
  * 3. Kicks are suppressed while there is work, and asked for when process() has seen its queue
  *    empty. A queue that process() does not pop from when it is kicked (a receive queue that waits
  *    for nothing) is not kicked again.
  * 4. A chain that process() keeps breaks the ring, for the core relies on none being out.
- * 5. A module can write to what it gets of a chain. So that is a ticket: the chain itself is kept
- *    here, and a ticket that names no chain which is out is refused with a message.
+ * 5. A chain that the module holds is named by a ticket (soft_chains.c).
  */
 #include <errno.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_ring.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
 
 #include "base/log.h"
 #include "base/refuse.h"
-#include "parents/module/module.h"
-#include "parents/sim/sim.h"
+#include "parents/module/soft.h"
 
-#define BATCH      64 /* chains of a queue in one pass */
 #define IDLE_POLLS 64 /* empty passes before kicks are asked for: a few microseconds */
 #define NVQS_MAX   1024
-#define NOT_ASKED  1 /* soft_queue.err: the queue was not seen empty */
-
-/* A chain that process() was given. */
-struct soft_slot {
-	struct ring_chain chain;
-	uint64_t serial; /* of its pop; 0: pushed or given back */
-};
-
-/* Worker lock. */
-struct soft_queue {
-	struct soft_slot *slots; /* [BATCH], part of hf_soft.slots */
-	unsigned int nr_popped;  /* in this pass */
-	unsigned int nr_out;     /* popped, and neither pushed nor given back */
-	unsigned int nr_slots;   /* of @slots, those in use or used in this pass, oldest first */
-	unsigned int idle_polls; /* empty passes in a row */
-	int err;                 /* what the last ring_pop() said, NOT_ASKED without one */
-	bool pushed;             /* something is to be published */
-};
-
-struct hf_soft {
-	struct vdpasim_type type; /* const after creation */
-	struct hf_soft_desc desc; /* const after creation */
-	void *priv;
-	struct vdpasim *sim;
-	struct worker_fd *fd;      /* worker lock */
-	bool in_process, run_self; /* worker lock */
-	uint64_t nr_pops;          /* serial of the newest chain; worker lock */
-	struct soft_slot *slots;   /* [owned] [nvqs * BATCH] */
-	struct soft_queue queues[];
-};
-
-/* What a chain carries for us. */
-struct ticket {
-	uint64_t idx, slot, serial;
-};
-_Static_assert(sizeof(struct ticket) <= sizeof(((struct hf_chain *)0)->own),
-	       "room in struct hf_chain");
-
-/* Whose process() this thread runs: soft_read() and soft_write() name no device. */
-static __thread struct hf_soft *current;
 
 static struct hf_soft *soft_of(struct vdpasim *sim)
 {
 	return sim->priv;
-}
-
-/* ---- chains ---- */
-
-/* The chain that a module means. Return: NULL if none of this device is out under that ticket */
-static struct soft_slot *slot_of(struct hf_soft *soft, const struct hf_chain *chain)
-{
-	struct soft_slot *slot;
-	struct ticket t;
-
-	memcpy(&t, chain->own, sizeof(t));
-	if (!soft || !soft->in_process || t.idx >= soft->desc.nvqs ||
-	    t.slot >= soft->queues[t.idx].nr_slots)
-		return NULL;
-	slot = &soft->queues[t.idx].slots[t.slot];
-	return t.serial && slot->serial == t.serial ? slot : NULL;
-}
-
-/* The same, of queue @idx. What the module gets wrong is said as @what. */
-static struct soft_slot *slot_of_queue(struct hf_soft *soft, uint16_t idx,
-				       const struct hf_chain *chain, const char *what)
-{
-	struct soft_slot *slot = slot_of(soft, chain);
-
-	if (slot && idx == (slot - soft->slots) / BATCH)
-		return slot;
-	hf_err(soft->sim->dev.name, "the module %s a chain that is not out, queue %u", what, idx);
-	return NULL;
-}
-
-static void slot_take(struct hf_soft *soft, uint16_t idx, const struct ring_chain *popped,
-		      struct hf_chain *chain)
-{
-	struct soft_queue *q = &soft->queues[idx];
-	struct ticket t = {idx, q->nr_slots, ++soft->nr_pops};
-
-	q->slots[q->nr_slots++] = (struct soft_slot){*popped, t.serial};
-	q->nr_popped++;
-	q->nr_out++;
-	*chain = (struct hf_chain){
-		.out = popped->out,
-		.in = popped->in,
-		.nr_out = popped->nr_out,
-		.nr_in = popped->nr_in,
-		.out_len = popped->fault ? 0 : popped->out_len,
-		.in_len = popped->fault ? 0 : popped->in_len,
-		.fault = popped->fault,
-	};
-	memcpy(chain->own, &t, sizeof(t));
-}
-
-bool module_soft_pop(struct hf_soft *soft, uint16_t idx, struct hf_chain *chain)
-{
-	struct ring_chain popped;
-	struct soft_queue *q;
-	struct vdpasim_vq *vq;
-
-	if (!soft->in_process || idx >= soft->desc.nvqs)
-		return false;
-	q = &soft->queues[idx];
-	vq = &soft->sim->vqs[idx];
-	if (q->nr_popped == BATCH || !vdpasim_vq_runs(vq))
-		return false;
-	q->err = ring_pop(vq->ring, &popped);
-	if (q->err <= 0)
-		return false;
-	slot_take(soft, idx, &popped, chain);
-	return true;
-}
-
-void module_soft_push(struct hf_soft *soft, uint16_t idx, const struct hf_chain *chain,
-		      uint32_t written)
-{
-	struct soft_slot *slot = slot_of_queue(soft, idx, chain, "pushes");
-	uint64_t room;
-
-	if (!slot)
-		return;
-	room = slot->chain.fault ? 0 : slot->chain.in_len;
-	if (written > room) {
-		hf_err(soft->sim->dev.name, "the module says it wrote %u bytes of %llu, queue %u",
-		       written, (unsigned long long)room, idx);
-		written = (uint32_t)room;
-	}
-	ring_push(soft->sim->vqs[idx].ring, &slot->chain, written);
-	slot->serial = 0;
-	soft->queues[idx].nr_out--;
-	soft->queues[idx].pushed = true;
-}
-
-void module_soft_unpop(struct hf_soft *soft, uint16_t idx, const struct hf_chain *chain)
-{
-	struct soft_slot *slot = slot_of_queue(soft, idx, chain, "gives back");
-	struct soft_queue *q;
-
-	if (!slot)
-		return;
-	q = &soft->queues[idx];
-	if (slot != &q->slots[q->nr_slots - 1]) {
-		hf_err(soft->sim->dev.name,
-		       "the module gives back a chain that is not the last, queue %u", idx);
-		return;
-	}
-	ring_unpop(soft->sim->vqs[idx].ring, &slot->chain, 1);
-	slot->serial = 0;
-	q->nr_slots--;
-	q->nr_out--;
-	q->err = NOT_ASKED;
-}
-
-size_t module_soft_read(const struct hf_chain *chain, size_t off, void *dst, size_t len)
-{
-	struct soft_slot *slot = slot_of(current, chain);
-
-	if (!slot)
-		return 0;
-	ring_attend(current->sim->vqs[(slot - current->slots) / BATCH].ring);
-	return ring_chain_read(&slot->chain, off, dst, len);
-}
-
-size_t module_soft_write(const struct hf_chain *chain, size_t off, const void *src, size_t len)
-{
-	struct soft_slot *slot = slot_of(current, chain);
-
-	if (!slot)
-		return 0;
-	ring_attend(current->sim->vqs[(slot - current->slots) / BATCH].ring);
-	return ring_chain_write(&slot->chain, off, src, len);
 }
 
 void module_soft_run(struct hf_soft *soft, uint16_t idx)
@@ -238,11 +66,11 @@ static void finish_queue(struct hf_soft *soft, uint16_t idx)
 
 static bool again(struct vdpasim_vq *vq, struct soft_queue *q)
 {
-	if (q->nr_popped == BATCH || q->err == -ENOBUFS)
+	if (q->nr_popped == SOFT_BATCH || q->err == -ENOBUFS)
 		return q->nr_popped > 0;
 	if (q->nr_popped)
 		q->idle_polls = 0;
-	if (q->err == NOT_ASKED || q->err > 0)
+	if (q->err == SOFT_NOT_ASKED || q->err > 0)
 		return false;
 	if (q->err == 0 && q->idle_polls++ < IDLE_POLLS)
 		return true;
@@ -257,17 +85,17 @@ static bool soft_process(struct vdpasim_vq *vq)
 	for (uint32_t i = 0; i < soft->desc.nvqs; i++) {
 		soft->queues[i].nr_popped = soft->queues[i].nr_out = 0;
 		soft->queues[i].nr_slots = 0;
-		soft->queues[i].err = NOT_ASKED;
+		soft->queues[i].err = SOFT_NOT_ASKED;
 	}
 	soft->run_self = false;
 	soft->in_process = true;
-	current = soft;
+	soft_current = soft;
 	vdpasim_vq_busy(vq);
 	soft->desc.process(soft->priv, soft, vq->idx);
 	for (uint32_t i = 0; i < soft->desc.nvqs; i++)
 		finish_queue(soft, (uint16_t)i);
 	soft->in_process = false;
-	current = NULL;
+	soft_current = NULL;
 	return again(vq, &soft->queues[vq->idx]) || soft->run_self;
 }
 
@@ -416,13 +244,13 @@ static struct hf_soft *soft_new(const struct hf_soft_desc *desc, void *priv)
 
 	if (!soft)
 		return NULL;
-	soft->slots = calloc(desc->nvqs, BATCH * sizeof(soft->slots[0]));
+	soft->slots = calloc(desc->nvqs, SOFT_BATCH * sizeof(soft->slots[0]));
 	if (!soft->slots) {
 		free(soft);
 		return NULL;
 	}
 	for (uint32_t i = 0; i < desc->nvqs; i++)
-		soft->queues[i].slots = &soft->slots[(size_t)i * BATCH];
+		soft->queues[i].slots = &soft->slots[(size_t)i * SOFT_BATCH];
 	soft->desc = *desc;
 	soft->priv = priv;
 	fill_type(soft);
