@@ -12,6 +12,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+enum {
+	HIGH_FROM = 700, /* the limit is 1024 by default */
+	HIGH_FROM_LOW_LIMIT = 160,
+};
+
 void fd_close(int *fd)
 {
 	int saved = errno;
@@ -24,11 +29,34 @@ void fd_close(int *fd)
 	errno = saved;
 }
 
+/* A copy with a number that programs do not come near. Return: as fcntl(2) */
+static int copy_up(int fd)
+{
+	int copy = fcntl(fd, F_DUPFD_CLOEXEC, HIGH_FROM);
+
+	if (copy < 0 &&
+	    (errno == EINVAL || errno == EMFILE)) /* beyond the limit, or all are taken */
+		copy = fcntl(fd, F_DUPFD_CLOEXEC, HIGH_FROM_LOW_LIMIT);
+	return copy;
+}
+
 int fd_dup(int fd)
 {
-	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	int copy = copy_up(fd);
 
+	if (copy < 0 && (errno == EINVAL || errno == EMFILE))
+		copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	return copy < 0 ? -errno : copy;
+}
+
+int fd_move_up(int fd)
+{
+	int saved = errno, high = fd < 0 || fd >= HIGH_FROM ? -1 : copy_up(fd);
+
+	if (high >= 0)
+		(void)close(fd);
+	errno = saved;
+	return high < 0 ? fd : high;
 }
 
 int fd_open_output(const char *path, mode_t mode)

@@ -11,8 +11,17 @@
 /** fd_close() - close *@fd if it is open (>= 0) and set it to -1; errno is kept */
 void fd_close(int *fd);
 
-/** fd_dup() - duplicate with close-on-exec. Return: the new fd or -errno (-EBADF) */
+/** fd_dup() - duplicate with close-on-exec, to a high number as of fd_move_up(). Return: the new fd
+ * or -errno (-EBADF, -EMFILE) */
 int fd_dup(int fd) HF_MUST_CHECK;
+
+/**
+ * fd_move_up() - move a descriptor of our own out of the way of the process's low numbers
+ * A program may count on the lowest number that is free. Sets close-on-exec.
+ * @fd: an open fd, consumed; or -1, and errno is kept
+ * Return: the new number; @fd where the limit allows none, or none is left
+ */
+int fd_move_up(int fd);
 
 /** fd_open_output() - a file that is written afresh: made, or emptied; never waits for a pipe's
  * reader

@@ -44,7 +44,7 @@ static int open_socket(const char *path, struct sockaddr_un *address)
 			      sizeof(address->sun_path) - 1, len);
 	*address = (struct sockaddr_un){.sun_family = AF_UNIX};
 	memcpy(address->sun_path, path, len + 1);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	fd = fd_move_up(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
 	return fd < 0 ? -errno : fd;
 }
 

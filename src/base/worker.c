@@ -289,10 +289,10 @@ static int fds_open(struct worker *w)
 {
 	struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.u64 = WAKE_SLOT};
 
-	w->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	w->epoll_fd = fd_move_up(epoll_create1(EPOLL_CLOEXEC));
 	if (w->epoll_fd < 0)
 		return -errno;
-	w->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	w->wake_fd = fd_move_up(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
 	if (w->wake_fd < 0)
 		return -errno;
 	if (epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, w->wake_fd, &event) < 0)

@@ -27,7 +27,7 @@ static bool keeper_runs GUARDED_BY(keeper_lock);
 
 static int psi_open(void)
 {
-	int fd = open("/proc/pressure/memory", O_RDWR | O_NONBLOCK | O_CLOEXEC);
+	int fd = fd_move_up(open("/proc/pressure/memory", O_RDWR | O_NONBLOCK | O_CLOEXEC));
 
 	if (fd >= 0 && write(fd, PSI_TRIGGER, sizeof(PSI_TRIGGER)) < 0)
 		fd_close(&fd);

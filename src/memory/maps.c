@@ -220,6 +220,7 @@ static void keep(int *fd)
 {
 	struct stat st;
 
+	*fd = fd_move_up(*fd);
 	if (fstat(*fd, &st) == 0) {
 		mutex_lock(&kept_lock);
 		if (kept_fd < 0) {

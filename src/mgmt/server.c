@@ -27,8 +27,6 @@
 #include "base/log.h"
 #include "base/thread.h"
 
-#define FD_HIGH_FROM 700
-
 struct held_fd {
 	int fd; /* -1: none */
 	dev_t dev;
@@ -58,13 +56,9 @@ struct mgmt_server {
 /* Takes over @fd, and moves it out of the way of the process's low numbers if the limit allows. */
 static void hold(struct held_fd *held, int fd)
 {
-	int high = fcntl(fd, F_DUPFD_CLOEXEC, FD_HIGH_FROM);
 	struct stat st = {0};
 
-	if (high >= 0) {
-		close(fd);
-		fd = high;
-	}
+	fd = fd_move_up(fd);
 	(void)fstat(fd, &st);
 	held->dev = st.st_dev;
 	held->ino = st.st_ino;

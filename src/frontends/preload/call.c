@@ -20,6 +20,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/fd.h"
 #include "base/log.h"
 #include "base/mutex.h"
 #include "base/refuse.h"
@@ -53,12 +54,12 @@ static int open_log(void) REQUIRES(log_lock)
 
 	if (node_fd_is(log_fd, log_dev, log_ino))
 		return log_fd;
-	log_fd = real()->open(log_path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0644);
+	log_fd = fd_move_up(
+		real()->open(log_path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0644));
 	if (log_fd < 0) {
 		complain();
 		return -1;
 	}
-	log_fd = node_fd_high(log_fd);
 	if (real()->fstat(log_fd, &st) == 0) {
 		log_dev = st.st_dev;
 		log_ino = st.st_ino;

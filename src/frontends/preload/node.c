@@ -42,8 +42,7 @@
 #include "frontends/preload/raw.h"
 #include "memory/guard.h"
 
-#define NODE_PREFIX  "/dev/" NODE_NAME
-#define FD_HIGH_FROM 700 /* own descriptors, if the limit allows (it is 1024 by default) */
+#define NODE_PREFIX "/dev/" NODE_NAME
 
 struct node {
 	int ctl_fd;    /* -1: none yet */
@@ -140,16 +139,6 @@ const struct vhost_vdpa_client *node_client(void)
 void node_note_owned(void)
 {
 	__atomic_store_n(&was_owned, true, __ATOMIC_RELAXED);
-}
-
-int node_fd_high(int fd)
-{
-	int high = real()->fcntl(fd, F_DUPFD_CLOEXEC, FD_HIGH_FROM);
-
-	if (high < 0)
-		return fd;
-	real()->close(fd);
-	return high;
 }
 
 bool node_fd_is(int fd, dev_t dev, ino_t ino)
@@ -291,7 +280,7 @@ static int start_control(struct node *node, unsigned int minor)
 	fd = make_memfd(minor);
 	if (fd < 0)
 		return fd;
-	fd = node_fd_high(fd);
+	fd = fd_move_up(fd);
 	if (real()->fstat(fd, &st) < 0) {
 		int err = -errno;
 

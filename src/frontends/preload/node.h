@@ -61,9 +61,6 @@ int node_proc_devices(bool cloexec) HF_MUST_CHECK;
 
 /* ---- own descriptors in the client's process ---- */
 
-/** node_fd_high() - move @fd out of the way of the client's low numbers. Return: the new number, or
- * @fd */
-int node_fd_high(int fd);
 /** node_fd_is() - is @fd still the file with this identity? The client may have closed all it did
  * not know */
 bool node_fd_is(int fd, dev_t dev, ino_t ino);

@@ -28,6 +28,7 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
+#include "base/fd.h"
 #include "base/log.h"
 #include "base/mutex.h"
 #include "base/thread.h"
@@ -163,7 +164,7 @@ static int listen_to(int fd)
 	pthread_t thread;
 	int rc;
 
-	fd = node_fd_high(fd);
+	fd = fd_move_up(fd);
 	rc = thread_start(&thread, serve_calls, (void *)(intptr_t)fd);
 	if (rc) {
 		real()->close(fd);

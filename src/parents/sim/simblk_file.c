@@ -68,8 +68,8 @@ static int file_open(struct simblk *blk, const char *args, const struct vdpa_dev
 	if (err)
 		return err;
 	/* O_NONBLOCK: what is not a file must not make us wait; on a file it means nothing */
-	blk->fd = open(path,
-		       (blk->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	blk->fd = fd_move_up(open(path, (blk->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC |
+						O_NOCTTY | O_NONBLOCK));
 	if (blk->fd < 0)
 		return refuse(-errno, "file '%s': %s%s", path, strerror(errno),
 			      (errno == EACCES || errno == EROFS) && !blk->read_only

@@ -167,7 +167,8 @@ static void listen_ready(void *arg, uint32_t events)
 	int fd;
 
 	(void)events;
-	while ((fd = accept4(s->listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
+	while ((fd = fd_move_up(accept4(s->listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC))) >=
+	       0) {
 		if (s->fd >= 0 && s->hung_up)
 			disconnect(s, "another peer has come");
 		if (s->fd >= 0) {
@@ -238,7 +239,8 @@ static int stream_open(struct simnet *net, const char *args)
 	if (!err && s->listens) {
 		err = start_listening(s);
 	} else if (!err) {
-		s->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+		s->timer_fd =
+			fd_move_up(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC));
 		if (s->timer_fd < 0)
 			err = refuse(-errno, "stream: no timer: %s", strerror(errno));
 	}

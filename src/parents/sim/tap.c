@@ -40,7 +40,7 @@ static int refuse_attach(const char *ifname, int err, bool multi)
 static int attach_queue(const char *ifname, bool multi, int *out)
 {
 	struct ifreq req = {.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR};
-	int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
+	int fd = fd_move_up(open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC));
 	int one = 1, err;
 
 	if (fd < 0)

@@ -4,6 +4,7 @@
 #include "client.h"
 
 #include <limits.h>
+#include <sys/eventfd.h>
 
 static void preload_dup_keeps_the_session_until_the_last_close(void **state)
 {
@@ -202,9 +203,47 @@ static void preload_device_in_the_place_of_stderr_takes_no_messages(void **state
 	assert_closed();
 }
 
+#define NR_LOW 160
+
+static int nr_low_numbers(void)
+{
+	int nr = 0;
+
+	for (int fd = 0; fd < NR_LOW; fd++)
+		nr += fcntl(fd, F_GETFD) >= 0;
+	return nr;
+}
+
+/* Workers, copies of eventfds, the map of the process, management: all lie high. */
+static void preload_takes_none_of_the_low_numbers(void **state)
+{
+	uint64_t features = 1ULL << VHOST_BACKEND_F_IOTLB_MSG_V2;
+	int before = nr_low_numbers(), fd = open_node();
+	struct vhost_vring_file file = {.index = 0};
+	void *page = shared_page();
+	struct vhost_msg_v2 msg = update_message(page);
+	int kick = eventfd(0, EFD_CLOEXEC), call = eventfd(0, EFD_CLOEXEC);
+
+	assert_int_equal(ioctl(fd, VHOST_SET_OWNER), 0);
+	assert_int_equal(ioctl(fd, VHOST_SET_BACKEND_FEATURES, &features), 0);
+	file.fd = kick;
+	assert_int_equal(ioctl(fd, VHOST_SET_VRING_KICK, &file), 0);
+	file.fd = call;
+	assert_int_equal(ioctl(fd, VHOST_SET_VRING_CALL, &file), 0);
+	assert_int_equal(ioctl(fd, VHOST_VDPA_SET_CONFIG_CALL, &call), 0);
+	assert_int_equal(write(fd, &msg, sizeof(msg)), sizeof(msg));
+	assert_int_equal(nr_low_numbers(), before + 3);
+	close(fd);
+	assert_int_equal(nr_low_numbers(), before + 2);
+	close(kick);
+	close(call);
+	munmap(page, 4096);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(preload_takes_none_of_the_low_numbers),
 		cmocka_unit_test(preload_dup_keeps_the_session_until_the_last_close),
 		cmocka_unit_test(preload_fcntl_dup_is_the_device),
 		cmocka_unit_test(preload_dup2_over_the_device_closes_it),
