@@ -56,6 +56,8 @@ struct ring_config {
 	 * chain decides: a disk writes the status even if the data is not mapped, a network card
 	 * can do nothing with half a frame. */
 	bool holes;
+	/* A buffer that is not mapped breaks the ring, as a device does whose keys are checked. */
+	bool faults_break;
 	/* NULL: the layout's own. Else another reader of that layout (ring/strict.h) */
 	const struct ring_reader *reader;
 	iova_t desc_addr;   /* descriptor table: 16 * num bytes */

@@ -59,6 +59,8 @@ int build_add_slow(struct build *b, iova_t iova, uint32_t len, uint8_t perm)
 	n = translate_into(b, iova, len, perm);
 	if (n == -ENOBUFS)
 		return n;
+	if (n <= 0 && n != -E2BIG && b->ring->config.faults_break)
+		return build_refuse(b, "a buffer is not mapped");
 	if (n <= 0) {
 		b->fault = true;
 		b->holes &= n != -E2BIG;
@@ -192,6 +194,8 @@ int build_indirect(struct build *b, const struct desc *d)
 	struct table t;
 	int rc = table_open(b, d, &t);
 
+	if (rc == -EFAULT && b->ring->config.faults_break)
+		return build_refuse(b, "an indirect table is not mapped");
 	if (rc == -EFAULT) {
 		b->fault = true;
 		b->holes = false;

@@ -119,6 +119,7 @@ void lane_init(struct lane *l, struct world *w, unsigned int index, const struct
 					 .indirect = opts->indirect,
 					 .holes = opts->holes,
 					 .reader = opts->strict ? &ring_strict_reader : NULL,
+					 .faults_break = opts->faults_break,
 					 .desc_addr = lane_iova(l, LANE_DESC),
 					 .driver_addr = lane_iova(l, LANE_DRIVER),
 					 .device_addr = lane_iova(l, LANE_DEVICE)};

@@ -51,7 +51,7 @@ struct lane {
 
 struct lane_opts {
 	uint16_t num;
-	bool packed, event_idx, in_order, indirect, holes;
+	bool packed, event_idx, in_order, indirect, holes, faults_break;
 	bool strict;    /* read by ring/strict.h's reader */
 	uint16_t start; /* as ring_driver_config's start_avail */
 	bool no_dirty;

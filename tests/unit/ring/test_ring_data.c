@@ -510,6 +510,30 @@ static void ring_pop_indirect_table_unmapped_faults(void **state)
 	teardown(&f);
 }
 
+/* A device that checks keys does not complete what it may not touch. */
+static void ring_pop_faults_break_breaks_at_a_buffer_or_table_unmapped(void **state)
+{
+	struct lane_opts opts = *(const struct lane_opts *)*state;
+	struct ring_driver_seg seg;
+	struct ring_chain chain;
+	struct fixture f;
+
+	opts.faults_break = true;
+	for (int table = 0; table < 2; table++) {
+		setup(&f, &opts);
+		seg = lane_seg(&f.l, 0, 8);
+		if (!table)
+			seg.iova = 0x1000;
+		assert_int_equal(ring_driver_add(f.l.drv, &seg, 1, 0, &f,
+						 table ? lane_host(&f.l, LANE_TABLES) : NULL, 16),
+				 0);
+		ring_driver_publish(f.l.drv);
+		assert_int_equal(ring_pop(f.l.ring, &chain), -EPROTO);
+		assert_int_equal(f.l.nr_broken, 1);
+		teardown(&f);
+	}
+}
+
 /* [7-8]: nothing is consumed while an area is not mapped, not wholly mapped or not writable. */
 static void ring_pop_area_unmapped_stalls_until_mapped(void **state)
 {
@@ -859,6 +883,7 @@ int main(void)
 		ALL(ring_pop_buffer_unmapped_or_not_permitted_faults),
 		ALL(ring_pop_holes_keep_the_mapped_buffers),
 		ALL(ring_pop_indirect_table_unmapped_faults),
+		ALL(ring_pop_faults_break_breaks_at_a_buffer_or_table_unmapped),
 		ALL(ring_pop_area_unmapped_stalls_until_mapped),
 		ALL(ring_pop_descriptors_read_only_stalls_packed_alone),
 		ALL(ring_pop_area_in_two_places_or_unaligned_stalls),
