@@ -51,6 +51,7 @@ static void vq_broken(void *arg, const char *reason)
 
 	(void)reason;
 	vq->pending = false;
+	__atomic_store_n(&vq->broken, true, __ATOMIC_RELEASE);
 	vdpasim_needs_reset(vq->sim);
 }
 
@@ -130,6 +131,7 @@ static struct ring_config ring_config_of(const struct vdpasim_vq *vq)
 		.indirect = setup_has(use, VIRTIO_RING_F_INDIRECT_DESC) || sim->strict,
 		.in_order = setup_has(use, VIRTIO_F_IN_ORDER),
 		.holes = sim->type->holes || sim->lossy,
+		.faults_break = sim->type->faults_break,
 		.reader = lossy ? &ring_strict_reader : NULL,
 		.desc_addr = use->desc,
 		.driver_addr = use->driver,
@@ -179,6 +181,10 @@ static void ring_tlbs(const struct vdpasim_vq *vq, struct iotlb **ring_tlb, stru
 {
 	uint32_t group, desc_group;
 
+	if (vq->sim->type->vq_tlbs) {
+		vq->sim->type->vq_tlbs(vq, ring_tlb, buf_tlb);
+		return;
+	}
 	ring_groups(vq, &desc_group, &group);
 	*ring_tlb = vdpasim_iommu_tlb(vq->sim, desc_group);
 	*buf_tlb = vdpasim_iommu_tlb(vq->sim, group);
@@ -241,6 +247,7 @@ void vdpasim_vq_start(struct vdpasim_vq *vq)
 	}
 	vq->state_set = true;
 	vq->parked = vq->stalled = vq->kicks_known = vq->suppressed = false;
+	__atomic_store_n(&vq->broken, false, __ATOMIC_RELAXED);
 	if (sim->strict)
 		__atomic_store_n(&vq->kicked, false, __ATOMIC_RELAXED);
 	/* A kick that finds the queue not live yet is seen here, and one that is not seen here

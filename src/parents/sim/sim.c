@@ -94,8 +94,8 @@ static int check_config(const struct vdpa_dev_config *config)
 	return 0;
 }
 
-int vdpasim_create(struct vdpa_bus *bus, const struct vdpa_dev_config *config,
-		   const struct vdpasim_params *params)
+int vdpasim_create_inner(struct vdpa_bus *bus, const struct vdpa_dev_config *config,
+			 const struct vdpasim_params *params, struct vdpasim **out)
 {
 	struct vdpasim *sim;
 	int err = check_config(config);
@@ -114,11 +114,25 @@ int vdpasim_create(struct vdpa_bus *bus, const struct vdpa_dev_config *config,
 	err = make_queues(sim);
 	if (!err)
 		err = vdpasim_iommu_init(sim);
-	if (!err) {
-		sim->priv = params->priv;
-		sim->type->created(sim);
-		err = vdpa_device_register(&sim->dev);
+	if (err) {
+		vdpa_device_put(&sim->dev);
+		return err;
 	}
+	sim->priv = params->priv;
+	sim->type->created(sim);
+	*out = sim;
+	return 0;
+}
+
+int vdpasim_create(struct vdpa_bus *bus, const struct vdpa_dev_config *config,
+		   const struct vdpasim_params *params)
+{
+	struct vdpasim *sim;
+	int err = vdpasim_create_inner(bus, config, params, &sim);
+
+	if (err)
+		return err;
+	err = vdpa_device_register(&sim->dev);
 	if (err) {
 		sim->priv = NULL; /* the caller keeps it */
 		vdpa_device_put(&sim->dev);

@@ -76,6 +76,7 @@ struct vdpasim_vq {
 	bool stalled;     /* an area was not mapped: try again when the map changes */
 
 	bool live;   /* atomic: started and running; kicks count */
+	bool broken; /* atomic: the ring broke since it was last started */
 	bool kicked; /* atomic: kicked since the worker last looked, or while it did not run */
 };
 
@@ -99,11 +100,15 @@ struct vdpasim_type {
 	uint32_t device_id; /* virtio id */
 	size_t config_size; /* bytes */
 	bool holes;         /* wants chains that are not mapped whole, as ring_config's holes */
+	bool faults_break;  /* what is not mapped breaks the ring, as ring_config's faults_break */
 	bool strict_stats;  /* the kernel's simulator has counters, too */
 	void (*get_config)(struct vdpasim *sim, size_t off, void *buf, size_t len);
 	void (*set_config)(struct vdpasim *sim, size_t off, const void *buf, size_t len);
 	uint32_t (*vq_group)(struct vdpasim *sim, uint16_t idx);
 	uint32_t (*vq_desc_group)(struct vdpasim *sim, uint16_t idx); /* NULL: none */
+	/** what a ring's areas and buffers are looked up in; NULL: its groups' address spaces */
+	void (*vq_tlbs)(const struct vdpasim_vq *vq, struct iotlb **ring_tlb,
+			struct iotlb **buf_tlb);
 	/** which worker owns a queue; asked once */
 	uint16_t (*vq_worker)(struct vdpasim *sim, uint16_t idx);
 	/** driver features changed, or were reset to 0; all worker locks held */
@@ -174,6 +179,10 @@ struct vdpasim {
  * words */
 int vdpasim_create(struct vdpa_bus *bus, const struct vdpa_dev_config *config,
 		   const struct vdpasim_params *params) HF_MUST_CHECK;
+/** vdpasim_create_inner() - the same, but not registered: no client sees it. Its maker calls its
+ * functions under a lock of his own, and vdpa_device_put() destroys it. @out: [out] on success */
+int vdpasim_create_inner(struct vdpa_bus *bus, const struct vdpa_dev_config *config,
+			 const struct vdpasim_params *params, struct vdpasim **out) HF_MUST_CHECK;
 
 static inline struct vdpasim *vdpasim_of(struct vdpa_device *dev)
 {
