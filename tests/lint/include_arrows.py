@@ -27,6 +27,8 @@ ALLOWED = {
 ALSO = {'virtio_vdpa': {'src/ring/driver.h'},
         # a module's device may have its queues served by the simulator's core
         'parents/module': {'src/parents/sim/sim.h'},
+        # ... and so may the port of the modelled device, with the simulated card's backends
+        'parents/mlx5': {'src/parents/sim/sim.h', 'src/parents/sim/net.h'},
         'bench': {'src/cli/cli.h'}}  # exit statuses, and how a command goes on under the preload library
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*(["<])([^">]+)[">]', re.M)
 

@@ -7,9 +7,12 @@
 #include <string.h>
 
 #include "base/refuse.h"
+#include "cmd_internal.h"
 #include "layout.h"
 
-#define GENERAL_CURRENT 1 /* op_mod of QUERY_HCA_CAP: kind 0 (general) << 1 | current values */
+/* op_mod of QUERY_HCA_CAP: kind << 1 | current values */
+#define GENERAL_CURRENT 0x01
+#define VIRTIO_CURRENT  0x27
 #define MTT_PAD         2 /* 8-byte entries to a 16-byte unit */
 #define KLM_PAD         4 /* list entries are counted in fours */
 
@@ -29,25 +32,49 @@ static const struct status statuses[] = {
 	{0x51, -EIO, "bad output length"},
 };
 
+static const struct {
+	uint16_t opcode;
+	const char *name;
+} opcodes[] = {
+	{MLX5_OP_QUERY_HCA_CAP, "QUERY_HCA_CAP"},
+	{MLX5_OP_CREATE_MKEY, "CREATE_MKEY"},
+	{MLX5_OP_DESTROY_MKEY, "DESTROY_MKEY"},
+	{MLX5_OP_QUERY_SPECIAL_CONTEXTS, "QUERY_SPECIAL_CONTEXTS"},
+	{MLX5_OP_CREATE_EQ, "CREATE_EQ"},
+	{MLX5_OP_DESTROY_EQ, "DESTROY_EQ"},
+	{MLX5_OP_ALLOC_PD, "ALLOC_PD"},
+	{MLX5_OP_DEALLOC_PD, "DEALLOC_PD"},
+	{MLX5_OP_ALLOC_TRANSPORT_DOMAIN, "ALLOC_TRANSPORT_DOMAIN"},
+	{MLX5_OP_DEALLOC_TRANSPORT_DOMAIN, "DEALLOC_TRANSPORT_DOMAIN"},
+	{MLX5_OP_CREATE_TIR, "CREATE_TIR"},
+	{MLX5_OP_DESTROY_TIR, "DESTROY_TIR"},
+	{MLX5_OP_CREATE_TIS, "CREATE_TIS"},
+	{MLX5_OP_DESTROY_TIS, "DESTROY_TIS"},
+	{MLX5_OP_CREATE_RQT, "CREATE_RQT"},
+	{MLX5_OP_MODIFY_RQT, "MODIFY_RQT"},
+	{MLX5_OP_DESTROY_RQT, "DESTROY_RQT"},
+	{MLX5_OP_SET_FLOW_TABLE_ROOT, "SET_FLOW_TABLE_ROOT"},
+	{MLX5_OP_CREATE_FLOW_TABLE, "CREATE_FLOW_TABLE"},
+	{MLX5_OP_DESTROY_FLOW_TABLE, "DESTROY_FLOW_TABLE"},
+	{MLX5_OP_CREATE_FLOW_GROUP, "CREATE_FLOW_GROUP"},
+	{MLX5_OP_DESTROY_FLOW_GROUP, "DESTROY_FLOW_GROUP"},
+	{MLX5_OP_SET_FLOW_TABLE_ENTRY, "SET_FLOW_TABLE_ENTRY"},
+	{MLX5_OP_DELETE_FLOW_TABLE_ENTRY, "DELETE_FLOW_TABLE_ENTRY"},
+	{MLX5_OP_CREATE_GENERAL_OBJECT, "CREATE_GENERAL_OBJECT"},
+	{MLX5_OP_MODIFY_GENERAL_OBJECT, "MODIFY_GENERAL_OBJECT"},
+	{MLX5_OP_QUERY_GENERAL_OBJECT, "QUERY_GENERAL_OBJECT"},
+	{MLX5_OP_DESTROY_GENERAL_OBJECT, "DESTROY_GENERAL_OBJECT"},
+};
+
 static const char *opcode_name(unsigned int opcode)
 {
-	switch (opcode) {
-	case MLX5_OP_QUERY_HCA_CAP:
-		return "QUERY_HCA_CAP";
-	case MLX5_OP_CREATE_MKEY:
-		return "CREATE_MKEY";
-	case MLX5_OP_DESTROY_MKEY:
-		return "DESTROY_MKEY";
-	case MLX5_OP_QUERY_SPECIAL_CONTEXTS:
-		return "QUERY_SPECIAL_CONTEXTS";
-	case MLX5_OP_ALLOC_PD:
-		return "ALLOC_PD";
-	default:
-		return "DEALLOC_PD";
-	}
+	for (size_t i = 0; i < ARRAY_LEN(opcodes); i++)
+		if (opcodes[i].opcode == opcode)
+			return opcodes[i].name;
+	return "a command";
 }
 
-static int exec(struct mlx5_dev *dev, const void *in, size_t in_len, void *out, size_t out_len)
+int mlx5_cmd_exec(struct mlx5_dev *dev, const void *in, size_t in_len, void *out, size_t out_len)
 {
 	const char *op = opcode_name((unsigned int)mlx5_get(in, MLX5_IN_OPCODE));
 	unsigned int code, syndrome;
@@ -70,33 +97,60 @@ static int exec(struct mlx5_dev *dev, const void *in, size_t in_len, void *out, 
 		      code, syndrome);
 }
 
-/* A command of an opcode and an index alone. */
-static int exec_short(struct mlx5_dev *dev, unsigned int opcode, uint32_t index,
-		      uint32_t *index_out)
+int mlx5_cmd_exec_short(struct mlx5_dev *dev, unsigned int opcode, uint32_t index,
+			uint32_t *index_out)
 {
 	uint8_t in[MLX5_CMD_HDR_LEN] = {0}, out[MLX5_CMD_HDR_LEN];
 	int err;
 
 	mlx5_put(in, MLX5_IN_OPCODE, opcode);
 	mlx5_put(in, MLX5_IO_INDEX, index);
-	err = exec(dev, in, sizeof(in), out, sizeof(out));
+	err = mlx5_cmd_exec(dev, in, sizeof(in), out, sizeof(out));
 	if (!err && index_out)
 		*index_out = (uint32_t)mlx5_get(out, MLX5_IO_INDEX);
 	return err;
 }
 
-int mlx5_cmd_query_caps(struct mlx5_dev *dev, struct mlx5_caps *caps)
+static int query_cap(struct mlx5_dev *dev, unsigned int kind, uint8_t *out, size_t out_len)
 {
-	uint8_t in[MLX5_CMD_HDR_LEN] = {0}, out[MLX5_CMD_HDR_LEN + MLX5_HCA_CAP_LEN];
-	int err;
+	uint8_t in[MLX5_CMD_HDR_LEN] = {0};
 
 	mlx5_put(in, MLX5_IN_OPCODE, MLX5_OP_QUERY_HCA_CAP);
-	mlx5_put(in, MLX5_IN_OP_MOD, GENERAL_CURRENT);
-	err = exec(dev, in, sizeof(in), out, sizeof(out));
+	mlx5_put(in, MLX5_IN_OP_MOD, kind);
+	return mlx5_cmd_exec(dev, in, sizeof(in), out, out_len);
+}
+
+int mlx5_cmd_query_caps(struct mlx5_dev *dev, struct mlx5_caps *caps)
+{
+	uint8_t out[MLX5_CMD_HDR_LEN + MLX5_HCA_CAP_LEN];
+	int err = query_cap(dev, GENERAL_CURRENT, out, sizeof(out));
+
 	if (err)
 		return err;
 	caps->max_klm = 1u << (mlx5_get(out, MLX5_CAP_LOG_MAX_KLM) & 31);
 	caps->umem_uid_0 = mlx5_get(out, MLX5_CAP_UMEM_UID_0);
+	return 0;
+}
+
+int mlx5_cmd_query_virtio_caps(struct mlx5_dev *dev, struct mlx5_virtio_caps *caps)
+{
+	uint8_t out[MLX5_CMD_HDR_LEN + MLX5_HCA_CAP_LEN];
+	int err = query_cap(dev, VIRTIO_CURRENT, out, sizeof(out));
+
+	if (err)
+		return err;
+	*caps = (struct mlx5_virtio_caps){
+		.version_1 = mlx5_get(out, MLX5_VQ_CAP_VERSION_1),
+		.msix = mlx5_get(out, MLX5_VQ_CAP_EVENT_MODES) >> MLX5_VQ_EVENTS_MSIX & 1,
+		.desc_mkey = mlx5_get(out, MLX5_VQ_CAP_DESC_MKEY),
+		.freeze_to_rdy = mlx5_get(out, MLX5_VQ_CAP_FREEZE_TO_RDY),
+		.features = (uint16_t)mlx5_get(out, MLX5_VQ_CAP_FEATURES),
+		.max_queues = (uint32_t)mlx5_get(out, MLX5_VQ_CAP_MAX_QUEUES),
+	};
+	for (unsigned int i = 0; i < 3; i++) {
+		caps->umem_a[i] = (uint32_t)mlx5_get(out, MLX5_VQ_CAP_UMEM_1_A + 2 * i);
+		caps->umem_b[i] = (uint32_t)mlx5_get(out, MLX5_VQ_CAP_UMEM_1_B + 2 * i);
+	}
 	return 0;
 }
 
@@ -106,7 +160,7 @@ int mlx5_cmd_null_mkey(struct mlx5_dev *dev, uint32_t *mkey)
 	int err;
 
 	mlx5_put(in, MLX5_IN_OPCODE, MLX5_OP_QUERY_SPECIAL_CONTEXTS);
-	err = exec(dev, in, sizeof(in), out, sizeof(out));
+	err = mlx5_cmd_exec(dev, in, sizeof(in), out, sizeof(out));
 	if (!err)
 		*mkey = (uint32_t)mlx5_get(out, MLX5_SPECIAL_NULL_MKEY);
 	return err;
@@ -114,17 +168,17 @@ int mlx5_cmd_null_mkey(struct mlx5_dev *dev, uint32_t *mkey)
 
 int mlx5_cmd_alloc_pd(struct mlx5_dev *dev, uint32_t *pd)
 {
-	return exec_short(dev, MLX5_OP_ALLOC_PD, 0, pd);
+	return mlx5_cmd_exec_short(dev, MLX5_OP_ALLOC_PD, 0, pd);
 }
 
 int mlx5_cmd_dealloc_pd(struct mlx5_dev *dev, uint32_t pd)
 {
-	return exec_short(dev, MLX5_OP_DEALLOC_PD, pd, NULL);
+	return mlx5_cmd_exec_short(dev, MLX5_OP_DEALLOC_PD, pd, NULL);
 }
 
 int mlx5_cmd_destroy_mkey(struct mlx5_dev *dev, uint32_t mkey)
 {
-	return exec_short(dev, MLX5_OP_DESTROY_MKEY, mkey >> 8, NULL);
+	return mlx5_cmd_exec_short(dev, MLX5_OP_DESTROY_MKEY, mkey >> 8, NULL);
 }
 
 static size_t round_up(size_t n, size_t to)
@@ -175,7 +229,7 @@ int mlx5_cmd_create_mkey(struct mlx5_dev *dev, const struct mlx5_mkey_desc *desc
 	mlx5_put(in, MLX5_MKC_LOG_PAGE, desc->log_page);
 	mlx5_put(in, MLX5_MKEY_ACTUAL, octwords);
 	put_list(in + MLX5_CREATE_MKEY_IN_LEN, desc);
-	err = exec(dev, in, in_len, out, sizeof(out));
+	err = mlx5_cmd_exec(dev, in, in_len, out, sizeof(out));
 	if (!err)
 		*mkey = (uint32_t)mlx5_get(out, MLX5_IO_INDEX) << 8 |
 			(uint32_t)mlx5_get(in, MLX5_MKC_KEY);

@@ -3,12 +3,13 @@
  * Commands to the device, typed. Below them is one seam, `struct mlx5_dev_ops`: whoever executes a
  * command, a firmware model or a card, implements it. Above them nobody sees a byte of a layout.
  *
- * Owns nothing. Used by the memory keys. Thread rule: that of the end below; the firmware model
- * takes one thread at a time.
+ * Owns nothing. Used by the memory keys and the rest of the driver; queues and steering have headers
+ * of their own. Thread rule: that of the end below; the firmware model takes one thread at a time.
  */
 #ifndef HOLDFAST_PARENTS_MLX5_CMD_H
 #define HOLDFAST_PARENTS_MLX5_CMD_H
 
+#include <holdfast/vdpa.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -17,11 +18,30 @@
 
 struct mlx5_dev;
 
+struct worker;
+
 /* The seam. */
 struct mlx5_dev_ops {
 	/** execute one command. @out is zeroed by the caller. Return: 0 if the device answered,
 	 * whatever its status; negative errno if it did not */
 	int (*exec)(struct mlx5_dev *dev, const void *in, size_t in_len, void *out, size_t out_len);
+
+	/* ---- what is no command for a driver outside the kernel ---- */
+	/** let the device use @len bytes at @addr under a number, until umem_close() */
+	int (*umem_open)(struct mlx5_dev *dev, void *addr, size_t len, uint32_t *id);
+	void (*umem_close)(struct mlx5_dev *dev, uint32_t id);
+	/** an interrupt vector; @cb is called from any thread, with whatever locks it has: it may
+	 * write an eventfd and wake a worker */
+	int (*vector_open)(struct mlx5_dev *dev, const struct vdpa_callback *cb, uint32_t *vector);
+	/** on return the former callback is not running and will not be called */
+	void (*vector_set)(struct mlx5_dev *dev, uint32_t vector, const struct vdpa_callback *cb);
+	void (*vector_close)(struct mlx5_dev *dev, uint32_t vector);
+	/** the buffer of an event queue that CREATE_EQ has made */
+	void *(*eq_buffer)(struct mlx5_dev *dev, uint32_t eqn);
+	/** write the doorbell of queue @idx; any thread */
+	void (*kick)(struct mlx5_dev *dev, uint16_t idx);
+	/** on which worker kicks of @idx are best delivered; NULL, or returns NULL: on none */
+	struct worker *(*kick_worker)(struct mlx5_dev *dev, uint16_t idx);
 };
 
 struct mlx5_dev {
@@ -33,6 +53,17 @@ struct mlx5_dev {
 struct mlx5_caps {
 	uint32_t max_klm; /* entries of an indirect key's list */
 	bool umem_uid_0;  /* the 1:1 key is allowed */
+};
+
+/* What it offers to a virtio device. */
+struct mlx5_virtio_caps {
+	bool version_1;
+	bool msix;          /* a queue can name its interrupt vector */
+	bool desc_mkey;     /* rings may have a key of their own */
+	bool freeze_to_rdy; /* a suspended queue can run again */
+	uint16_t features;  /* 13 bits in the device's own order, cmd_virtq.h */
+	uint32_t max_queues;
+	uint32_t umem_a[3], umem_b[3]; /* a queue's memory is a * entries + b bytes */
 };
 
 struct mlx5_klm {
@@ -55,6 +86,7 @@ struct mlx5_mkey_desc {
 
 /** mlx5_cmd_query_caps() - Return: 0; negative errno, and a reason in words, as all below */
 int mlx5_cmd_query_caps(struct mlx5_dev *dev, struct mlx5_caps *caps) HF_MUST_CHECK;
+int mlx5_cmd_query_virtio_caps(struct mlx5_dev *dev, struct mlx5_virtio_caps *caps) HF_MUST_CHECK;
 int mlx5_cmd_null_mkey(struct mlx5_dev *dev, uint32_t *mkey) HF_MUST_CHECK;
 int mlx5_cmd_alloc_pd(struct mlx5_dev *dev, uint32_t *pd) HF_MUST_CHECK;
 int mlx5_cmd_dealloc_pd(struct mlx5_dev *dev, uint32_t pd) HF_MUST_CHECK;

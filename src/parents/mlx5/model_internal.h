@@ -1,12 +1,24 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * The inside of the firmware model: its objects, and reading a command. Used by model*.c alone;
- * one thread at a time.
+ * The inside of the firmware model: its objects, and reading a command. Used by model*.c alone; one
+ * thread at a time, but for what says otherwise.
+ *
+ *   model.c        the table of commands, latencies, injected failures
+ *   model_mkey.c   memory keys, and what they translate
+ *   model_view.c   the same as an address space that rings look things up in
+ *   model_obj.c    objects by number: domains, what steers frames
+ *   model_virtq.c  virtqueues: their state machine
+ *   model_nic.c    the port: what moves frames between queues and a backend
+ *   model_event.c  vectors, event queues, registered memory
  */
 #ifndef HOLDFAST_PARENTS_MLX5_MODEL_INTERNAL_H
 #define HOLDFAST_PARENTS_MLX5_MODEL_INTERNAL_H
 
+#include <sys/queue.h>
+
+#include "base/mutex.h"
 #include "model.h"
+#include "parents/sim/net.h"
 
 /* Statuses and syndromes. The syndromes are the model's own: real ones depend on the firmware. */
 enum {
@@ -16,6 +28,7 @@ enum {
 	FW_BAD_RES = 0x5,
 	FW_BUSY = 0x6,
 	FW_LIMIT = 0x8,
+	FW_BAD_STATE = 0x9,
 	FW_NO_RES = 0xf,
 	FW_BAD_IN_LEN = 0x50,
 	FW_BAD_OUT_LEN = 0x51,
@@ -35,11 +48,103 @@ struct fw_mkey {
 	uint64_t *mtt;         /* [nr] */
 	struct fw_piece *list; /* [nr] */
 	size_t nr;
+	uint64_t serial; /* no two keys ever have the same */
 	uint32_t pd;
 	uint8_t low, mode, log_page;
 	bool all; /* length64 */
 	bool read, write;
 };
+
+/* What has a number, and names other such things. */
+enum fw_type {
+	FW_TD,
+	FW_TIS,
+	FW_RQT,
+	FW_TIR,
+	FW_TABLE,
+	FW_GROUP,
+	FW_FLOW,
+	FW_EQ,
+	FW_COUNTERS,
+	FW_VIRTQ,
+	FW_UMEM,
+	FW_NR_TYPES,
+};
+
+/* Bits that count, or their values. */
+struct fw_match {
+	uint8_t dmac[6];
+	uint16_t vid;
+	bool cvlan;
+};
+
+struct fw_virtq {
+	uint16_t index, size, features;
+	uint16_t avail, used; /* of one that does not run */
+	uint8_t state;
+	bool version_1;
+	uint32_t vector, mkey, desc_mkey;
+	uint64_t desc, driver, device;
+	struct fw_view *view, *desc_view; /* while it runs */
+	struct fw_obj *counters;          /* or NULL */
+};
+
+struct fw_obj {
+	TAILQ_ENTRY(fw_obj) link;
+	enum fw_type type;
+	uint32_t id;
+	unsigned int users;
+	struct fw_obj *uses[4]; /* or NULL */
+	union {
+		struct {
+			struct fw_obj *queue[SIMNET_PAIRS_MAX];
+			uint16_t nr, max;
+		} rqt;
+		struct {
+			uint8_t log_size;
+		} table;
+		struct {
+			uint32_t first, last;
+			struct fw_match mask;
+		} group;
+		struct {
+			uint32_t index;
+			struct fw_match value;
+		} flow;
+		struct {
+			uint8_t *buf; /* entries of 64 bytes */
+			uint32_t nr, producer, vector;
+			uint64_t events;
+		} eq;
+		struct {
+			uint64_t base; /* chains of the ring before this object */
+			struct fw_obj *queue;
+		} counters;
+		struct {
+			size_t len;
+		} umem;
+		struct fw_virtq virtq;
+	};
+};
+
+TAILQ_HEAD(fw_list, fw_obj);
+
+#define FW_VECTORS (2 * SIMNET_PAIRS_MAX + 1)
+
+struct fw_vector {
+	bool open;
+	struct vdpa_callback cb; /* lock of the worker that calls it */
+};
+
+/* A queue that runs, for the threads that move frames. */
+struct fw_run {
+	struct iotlb *ring_tlb, *buf_tlb; /* worker's lock */
+	uint32_t id;                      /* atomic: the object */
+	bool told;                        /* atomic: the driver knows that it broke */
+};
+
+/* What a ring looks things up in: a key as an address space. */
+struct fw_view;
 
 struct mlx5_model {
 	struct mlx5_dev dev;
@@ -49,18 +154,31 @@ struct mlx5_model {
 	size_t nr_free, room;  /* room of both arrays */
 	uint32_t next_idx;     /* indices from here on were never used */
 	size_t nr_mkeys;
-	uint32_t *pd_users; /* [nr_pd]: mkeys of it + 1; 0: free */
+	uint64_t serial;    /* of the newest key */
+	uint32_t *pd_users; /* [nr_pd]: mkeys and queues of it + 1; 0: free */
 	size_t nr_pd;
 	uint64_t nr_commands[MODEL_NR_KINDS], seen, fail_at;
 	uint8_t fail_status;
 	bool fatal;
+
+	struct fw_list objs[FW_NR_TYPES];
+	uint32_t next_id;
+	struct fw_view *views;     /* in use */
+	struct fw_view *last_view; /* not in use, or NULL: the next one may be like it */
+	struct fw_obj *root;       /* flow table, or NULL */
+	struct fw_vector vectors[FW_VECTORS];
+	struct vdpasim_type type; /* of @sim; const after creation */
+	struct vdpasim *sim;      /* the port; NULL: none */
+	struct simnet *net;
+	struct fw_obj *eq; /* or NULL; worker 0's lock */
+	struct fw_run run[2 * SIMNET_PAIRS_MAX];
 };
 
 /* A reply's status and syndrome. */
 struct fw_reply {
 	uint8_t status;
 	uint32_t syndrome;
-	uint32_t index; /* 24 bits at byte 9 */
+	uint32_t index; /* 24 bits at byte 9, or all 32 from byte 8 */
 };
 
 static inline uint32_t fw_u32(const uint8_t *p)
@@ -78,9 +196,130 @@ static inline uint32_t fw_u24(const uint8_t *p)
 	return (uint32_t)p[0] << 16 | (uint32_t)p[1] << 8 | p[2];
 }
 
-void mlx5_model_create_mkey(struct mlx5_model *m, const uint8_t *in, size_t in_len,
-			    struct fw_reply *r);
-void mlx5_model_destroy_mkey(struct mlx5_model *m, uint32_t index, struct fw_reply *r);
-void mlx5_model_free_mkeys(struct mlx5_model *m);
+static inline uint16_t fw_u16(const uint8_t *p)
+{
+	return (uint16_t)(p[0] << 8 | p[1]);
+}
+
+static inline void fw_put16(uint8_t *p, uint16_t v)
+{
+	p[0] = (uint8_t)(v >> 8);
+	p[1] = (uint8_t)v;
+}
+
+static inline void fw_put32(uint8_t *p, uint32_t v)
+{
+	fw_put16(p, (uint16_t)(v >> 16));
+	fw_put16(p + 2, (uint16_t)v);
+}
+
+static inline void fw_put64(uint8_t *p, uint64_t v)
+{
+	fw_put32(p, (uint32_t)(v >> 32));
+	fw_put32(p + 4, (uint32_t)v);
+}
+
+/* One command. */
+struct fw_cmd {
+	const uint8_t *in;
+	size_t in_len;
+	uint8_t *out;
+	struct fw_reply *r;
+};
+
+/** fw_refuse() - put a status into the reply */
+static inline void fw_refuse(const struct fw_cmd *c, uint8_t status, uint32_t syndrome)
+{
+	*c->r = (struct fw_reply){status, syndrome, 0};
+}
+
+typedef void (*fw_fn)(struct mlx5_model *m, const struct fw_cmd *c);
+
+/* ---- model_mkey.c ---- */
+void fw_create_mkey(struct mlx5_model *m, const struct fw_cmd *c);
+void fw_destroy_mkey(struct mlx5_model *m, const struct fw_cmd *c);
+void fw_mkeys_free(struct mlx5_model *m);
+/** fw_mkey_of() - the key of a number, low byte and all; NULL: none */
+const struct fw_mkey *fw_mkey_of(const struct mlx5_model *m, uint32_t mkey);
+bool fw_pd_is(const struct mlx5_model *m, uint32_t pd);
+
+/* ---- model_view.c ---- */
+/** fw_view_get() - Return: 0; -EFAULT there is no such key; -ENOMEM. Not under a worker's lock. */
+int fw_view_get(struct mlx5_model *m, uint32_t mkey, struct fw_view **out) HF_MUST_CHECK;
+void fw_view_put(struct mlx5_model *m, struct fw_view *view);
+struct iotlb *fw_view_tlb(const struct fw_view *view);
+/** fw_view_forget() - a key goes: on return no queue reaches anything by it */
+void fw_view_forget(struct mlx5_model *m, const struct fw_mkey *key);
+void fw_views_free(struct mlx5_model *m);
+
+/* ---- model_obj.c ---- */
+struct fw_obj *fw_obj_make(struct mlx5_model *m, enum fw_type type);
+struct fw_obj *fw_obj_find(const struct mlx5_model *m, enum fw_type type, uint32_t id);
+/** fw_obj_use() - @obj names @other from now on; NULL is fine */
+void fw_obj_use(struct fw_obj *obj, struct fw_obj *other);
+/** fw_obj_destroy() - nobody names it any more */
+void fw_obj_destroy(struct mlx5_model *m, struct fw_obj *obj);
+/** fw_obj_take() - the object that a DESTROY names. Return: NULL, and the reply says why */
+struct fw_obj *fw_obj_take(struct mlx5_model *m, enum fw_type type, uint32_t id,
+			   const struct fw_cmd *c);
+void fw_objs_free(struct mlx5_model *m);
+void fw_alloc_td(struct mlx5_model *m, const struct fw_cmd *c);
+void fw_dealloc_td(struct mlx5_model *m, const struct fw_cmd *c);
+void fw_create_tis(struct mlx5_model *m, const struct fw_cmd *c);
+void fw_destroy_tis(struct mlx5_model *m, const struct fw_cmd *c);
+
+/* ---- model_steer.c ---- */
+void fw_create_rqt(struct mlx5_model *m, const struct fw_cmd *c);
+void fw_modify_rqt(struct mlx5_model *m, const struct fw_cmd *c);
+void fw_destroy_rqt(struct mlx5_model *m, const struct fw_cmd *c);
+void fw_create_tir(struct mlx5_model *m, const struct fw_cmd *c);
+void fw_destroy_tir(struct mlx5_model *m, const struct fw_cmd *c);
+void fw_create_table(struct mlx5_model *m, const struct fw_cmd *c);
+void fw_set_root(struct mlx5_model *m, const struct fw_cmd *c);
+void fw_destroy_table(struct mlx5_model *m, const struct fw_cmd *c);
+void fw_create_group(struct mlx5_model *m, const struct fw_cmd *c);
+void fw_destroy_group(struct mlx5_model *m, const struct fw_cmd *c);
+void fw_set_flow(struct mlx5_model *m, const struct fw_cmd *c);
+void fw_delete_flow(struct mlx5_model *m, const struct fw_cmd *c);
+/** fw_steer() - have the port receive what the flow tables say */
+void fw_steer(struct mlx5_model *m);
+
+/* ---- model_virtq.c ---- */
+void fw_query_virtio_cap(struct mlx5_model *m, uint8_t *cap);
+void fw_create_virtq(struct mlx5_model *m, const struct fw_cmd *c);
+void fw_modify_virtq(struct mlx5_model *m, const struct fw_cmd *c);
+void fw_query_virtq(struct mlx5_model *m, const struct fw_cmd *c);
+void fw_destroy_virtq(struct mlx5_model *m, const struct fw_cmd *c);
+void fw_create_counters(struct mlx5_model *m, const struct fw_cmd *c);
+void fw_query_counters(struct mlx5_model *m, const struct fw_cmd *c);
+void fw_destroy_counters(struct mlx5_model *m, const struct fw_cmd *c);
+
+/* ---- model_nic.c ---- */
+/** fw_nic_open() - Return: 0, or refuse() */
+int fw_nic_open(struct mlx5_model *m) HF_MUST_CHECK;
+void fw_nic_close(struct mlx5_model *m);
+uint64_t fw_nic_features(const struct mlx5_model *m);
+/** fw_nic_run() - let queue @q run from its position. Return: false if it cannot */
+bool fw_nic_run(struct mlx5_model *m, struct fw_virtq *q);
+/** fw_nic_stop() - and note its position */
+void fw_nic_stop(struct mlx5_model *m, struct fw_virtq *q);
+/** fw_nic_halt() - all queues break */
+void fw_nic_halt(struct mlx5_model *m);
+/** fw_nic_forget() - it is another queue's from now on */
+void fw_nic_forget(struct mlx5_model *m, const struct fw_virtq *q);
+/** fw_nic_position() - of a queue that runs. Return: false if it broke */
+bool fw_nic_position(struct mlx5_model *m, const struct fw_virtq *q, uint16_t *avail);
+uint64_t fw_nic_chains(const struct mlx5_model *m, uint16_t index);
+/** fw_nic_set_callback() - of the queue or event queue that has vector @v */
+void fw_nic_set_callback(struct mlx5_model *m, uint32_t v, const struct vdpa_callback *cb);
+
+/* ---- model_event.c ---- */
+extern const struct mlx5_dev_ops fw_dev_ops;
+void fw_create_eq(struct mlx5_model *m, const struct fw_cmd *c);
+void fw_destroy_eq(struct mlx5_model *m, const struct fw_cmd *c);
+/** fw_event_broken() - tell event queues that object @id has changed; under worker 0's lock */
+void fw_event_broken(struct mlx5_model *m, uint32_t id);
+/** fw_exec() - the seam's exec: model.c */
+int fw_exec(struct mlx5_dev *dev, const void *in, size_t in_len, void *out, size_t out_len);
 
 #endif

@@ -47,7 +47,7 @@ static void mkey_free(struct fw_mkey *k)
 	free(k);
 }
 
-void mlx5_model_free_mkeys(struct mlx5_model *m)
+void fw_mkeys_free(struct mlx5_model *m)
 {
 	for (uint32_t i = 0; i < m->next_idx && i < m->room; i++)
 		mkey_free(m->mkey[i]);
@@ -127,7 +127,7 @@ static struct fw_mkey *decode(struct mlx5_model *m, const uint8_t *in, size_t in
 		r->syndrome = 0x20006;
 		return NULL;
 	}
-	if (pd == 0 || pd > m->nr_pd || m->pd_users[pd - 1] == 0) {
+	if (!fw_pd_is(m, pd)) {
 		*r = (struct fw_reply){FW_BAD_RES, 0x20007, 0};
 		return NULL;
 	}
@@ -171,49 +171,64 @@ static bool grow(struct mlx5_model *m)
 	return true;
 }
 
-void mlx5_model_create_mkey(struct mlx5_model *m, const uint8_t *in, size_t in_len,
-			    struct fw_reply *r)
+void fw_create_mkey(struct mlx5_model *m, const struct fw_cmd *c)
 {
 	struct fw_mkey *k;
 
 	if (m->nr_mkeys >= m->opt.max_mkeys) {
-		*r = (struct fw_reply){FW_NO_RES, 0x20008, 0};
+		fw_refuse(c, FW_NO_RES, 0x20008);
 		return;
 	}
-	k = decode(m, in, in_len, r);
+	k = decode(m, c->in, c->in_len, c->r);
 	if (!k)
 		return;
 	/* Half of the indices lie idle before one is used again. */
 	if (m->nr_free > m->opt.max_mkeys / 2) {
-		r->index = m->free_idx[0];
+		c->r->index = m->free_idx[0];
 		m->nr_free--;
 		memmove(m->free_idx, m->free_idx + 1, m->nr_free * sizeof(*m->free_idx));
 	} else if (grow(m)) {
-		r->index = m->next_idx++;
+		c->r->index = m->next_idx++;
 	} else {
 		mkey_free(k);
-		*r = (struct fw_reply){FW_NO_RES, 0x20009, 0};
+		fw_refuse(c, FW_NO_RES, 0x20009);
 		return;
 	}
-	m->mkey[r->index] = k;
+	k->serial = ++m->serial;
+	m->mkey[c->r->index] = k;
 	m->nr_mkeys++;
 	m->pd_users[k->pd - 1]++;
-	*r = (struct fw_reply){FW_OK, 0, r->index};
+	*c->r = (struct fw_reply){FW_OK, 0, c->r->index};
 }
 
-void mlx5_model_destroy_mkey(struct mlx5_model *m, uint32_t index, struct fw_reply *r)
+void fw_destroy_mkey(struct mlx5_model *m, const struct fw_cmd *c)
 {
+	uint32_t index = fw_u24(c->in + 9);
 	struct fw_mkey *k = index < m->next_idx && index < m->room ? m->mkey[index] : NULL;
 
 	if (!k) {
-		*r = (struct fw_reply){FW_BAD_RES, 0x2000a, 0};
+		fw_refuse(c, FW_BAD_RES, 0x2000a);
 		return;
 	}
 	m->pd_users[k->pd - 1]--;
 	m->nr_mkeys--;
-	mkey_free(k);
 	m->mkey[index] = NULL;
 	m->free_idx[m->nr_free++] = index;
+	fw_view_forget(m, k);
+	mkey_free(k);
+}
+
+const struct fw_mkey *fw_mkey_of(const struct mlx5_model *m, uint32_t mkey)
+{
+	uint32_t index = mkey >> 8;
+	const struct fw_mkey *k = index < m->next_idx && index < m->room ? m->mkey[index] : NULL;
+
+	return k && k->low == (mkey & 0xff) ? k : NULL;
+}
+
+bool fw_pd_is(const struct mlx5_model *m, uint32_t pd)
+{
+	return pd != 0 && pd <= m->nr_pd && m->pd_users[pd - 1] != 0;
 }
 
 struct access {
@@ -284,11 +299,9 @@ static int walk_klm(struct access *a, const struct fw_mkey *k, uint64_t off, uin
 
 static int walk(struct access *a, uint32_t mkey, uint64_t addr, uint64_t len, int depth)
 {
-	uint32_t index = mkey >> 8;
-	const struct fw_mkey *k =
-		index < a->m->next_idx && index < a->m->room ? a->m->mkey[index] : NULL;
+	const struct fw_mkey *k = fw_mkey_of(a->m, mkey);
 
-	if (!k || k->low != (mkey & 0xff) || depth > MAX_DEPTH || !(a->write ? k->write : k->read))
+	if (!k || depth > MAX_DEPTH || !(a->write ? k->write : k->read))
 		return -EFAULT;
 	if (!k->all &&
 	    (addr < k->start || addr - k->start >= k->len || len > k->len - (addr - k->start)))

@@ -92,18 +92,7 @@ static int op_set_vq_state(struct vdpa_device *dev, uint16_t idx, const struct v
 	if (running && !movable) {
 		err = refuse(-EBUSY, "queue %u is running: its position cannot be set", idx);
 	} else {
-		/* Going on where it stopped, it still owes its driver a look; anywhere else it does
-		 * not. */
-		if (vq->state_set)
-			vq->owed &= memcmp(&vq->state, state, sizeof(*state)) == 0;
-		else
-			vq->owed = vq->left_owed && memcmp(&vq->left, state, sizeof(*state)) == 0;
-		if (sim->strict) /* where the used index stands is not changed */
-			vq->state.last_avail = state->last_avail;
-		else
-			vq->state = *state;
-		vq->state_set = true;
-		vq->left_owed = false;
+		vdpasim_vq_set_state(vq, state);
 		if (running)
 			vdpasim_vq_start(vq);
 	}

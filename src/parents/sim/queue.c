@@ -35,6 +35,7 @@
 #include <linux/virtio_config.h>
 #include <linux/virtio_ring.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -110,6 +111,21 @@ void vdpasim_vq_set_num(struct vdpasim_vq *vq, uint32_t num)
 	vq->set.num = num;
 	if (takes_now(vq))
 		vq->use.num = num;
+}
+
+void vdpasim_vq_set_state(struct vdpasim_vq *vq, const struct vdpa_vq_state *state)
+{
+	/* Going on where it stopped, it still owes its driver a look; anywhere else it does not. */
+	if (vq->state_set)
+		vq->owed &= memcmp(&vq->state, state, sizeof(*state)) == 0;
+	else
+		vq->owed = vq->left_owed && memcmp(&vq->left, state, sizeof(*state)) == 0;
+	if (vq->sim->strict) /* where the used index stands is not changed */
+		vq->state.last_avail = state->last_avail;
+	else
+		vq->state = *state;
+	vq->state_set = true;
+	vq->left_owed = false;
 }
 
 static bool setup_has(const struct vdpasim_vq_setup *setup, unsigned int bit)

@@ -243,6 +243,8 @@ int vdpasim_vq_init(struct vdpasim *sim, uint16_t idx) HF_MUST_CHECK;
  * that does not run, for the next start of any kind */
 void vdpasim_vq_set_address(struct vdpasim_vq *vq, uint64_t desc, uint64_t driver, uint64_t device);
 void vdpasim_vq_set_num(struct vdpasim_vq *vq, uint32_t num);
+/** vdpasim_vq_set_state() - the position that a ring which does not run starts from */
+void vdpasim_vq_set_state(struct vdpasim_vq *vq, const struct vdpa_vq_state *state);
 /** vdpasim_vq_start() - start the ring as it was set up last, if everything says so; no-op
  * otherwise */
 void vdpasim_vq_start(struct vdpasim_vq *vq);
