@@ -288,23 +288,36 @@ void check_pair_map(struct check_ctx *t, int fd, struct check_pair *pair, uint32
 enum check_where check_pair_where(struct check_ctx *t, struct check_pair *pair, unsigned idx,
 				  int wait_ms)
 {
-	uint16_t a = check_kit_used(pair->mapped, idx);
-	uint16_t b = check_kit_used(pair->identity, idx);
 	int64_t end = clock_now_ms() + wait_ms;
 	int where = WHERE_NOWHERE;
+	uint16_t a, b;
 
 	check_kit_kick(t, &pair->kit, idx);
 	do {
-		where = (check_kit_used(pair->mapped, idx) != a ? WHERE_MAPPED : 0) |
-			(check_kit_used(pair->identity, idx) != b ? WHERE_IDENTITY : 0);
+		a = check_kit_used(pair->mapped, idx);
+		b = check_kit_used(pair->identity, idx);
+		where = (a != pair->mapped_used[idx] ? WHERE_MAPPED : 0) |
+			(b != pair->identity_used[idx] ? WHERE_IDENTITY : 0);
 	} while (where == WHERE_NOWHERE && wait_call(&pair->kit.ring[idx], end));
+	pair->mapped_used[idx] = a;
+	pair->identity_used[idx] = b;
 	return (enum check_where)where;
+}
+
+/* Both pages are the same from now on. */
+static void pair_level(struct check_pair *pair)
+{
+	memcpy(pair->identity, pair->mapped, CHECK_PAGE);
+	for (unsigned i = 0; i < CLIENT_NET_NR; i++) {
+		pair->mapped_used[i] = check_kit_used(pair->mapped, i);
+		pair->identity_used[i] = check_kit_used(pair->identity, i);
+	}
 }
 
 void check_pair_start(struct check_ctx *t, int fd, struct check_pair *pair)
 {
 	check_kit_init(t, &pair->kit, pair->mapped, pair->iova, 0);
-	memcpy(pair->identity, pair->mapped, CHECK_PAGE);
+	pair_level(pair);
 	check_kit_start(t, fd, &pair->kit);
 }
 
@@ -318,7 +331,7 @@ void check_pair_refill(struct check_pair *pair, unsigned idx)
 	if (idx == KIT_WORK && !pair->kit.blk)
 		kit_add(&pair->kit, KIT_RX);
 	kit_add(&pair->kit, idx);
-	memcpy(pair->identity, pair->mapped, CHECK_PAGE);
+	pair_level(pair);
 }
 
 void check_pair_expect(struct check_ctx *t, struct check_pair *pair, unsigned idx,

@@ -125,6 +125,7 @@ struct check_pair {
 	uint8_t *identity;
 	uint64_t iova;
 	struct check_kit kit;
+	uint16_t mapped_used[CLIENT_NET_NR], identity_used[CLIENT_NET_NR]; /* when last looked at */
 };
 
 /** check_pair_init() - make the pair, nothing mapped yet. */
@@ -142,7 +143,9 @@ void check_pair_start(struct check_ctx *t, int fd, struct check_pair *pair);
 /** check_pair_refill() - on a running device: offer one more buffer on ring @idx. */
 void check_pair_refill(struct check_pair *pair, unsigned idx);
 
-/** check_pair_where() - kick ring @idx. Return: whose used index moves within @wait_ms. */
+/** check_pair_where() - kick ring @idx. Return: whose used index moves within @wait_ms, or has
+ * moved since the pair was started, refilled, or looked at: a device may look at a ring when it
+ * starts. */
 enum check_where check_pair_where(struct check_ctx *t, struct check_pair *pair, unsigned idx,
 				  int wait_ms);
 
