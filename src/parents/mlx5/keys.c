@@ -16,6 +16,9 @@
  *     again.
  * I5. Pieces of `changed` may become too many for the device's list. Then all is cut anew.
  *
+ * An entry that begins or ends inside a page has a key of its own over its whole pages. The list
+ * has its exact length, and where in those pages it begins, so nothing else is reached.
+ *
  * An entity (what one address of a direct key's list stands for) is the largest power of two that
  * divides the lengths of all entries in the piece. Clause [10-2] says "not above their gcd", which
  * is the same unless the gcd is no power of two. There it would put the wrong bytes behind an
@@ -104,52 +107,59 @@ static void clip(const struct mlx5_range *r, const struct iotlb_entry *e, iova_t
 	*to = e->last < r->last ? e->last : r->last;
 }
 
-/* Count entries, and find the entity. A piece has no holes. */
-static int measure(const struct iotlb_version *map, const struct mlx5_range *r, size_t *nr,
-		   unsigned int *log_entity)
+static uint64_t host_of(const struct iotlb_entry *e, iova_t iova)
+{
+	return (uint64_t)(uintptr_t)e->mem->host + e->off + (iova - e->first);
+}
+
+/* Count entries, and find the entity. A piece has no holes. A ragged entry is alone in its piece,
+ * and its pages are keyed whole: @off is where in them it begins. */
+static void measure(const struct iotlb_version *map, const struct mlx5_range *r, size_t *nr,
+		    unsigned int *log_entity, uint16_t *off)
 {
 	uint64_t lens = 0;
 	struct iotlb_entry e;
 	iova_t from, to;
 
 	*nr = 0;
+	*off = 0;
 	for (iova_t at = r->first; iotlb_version_next(map, at, &e); at = to + 1) {
 		clip(r, &e, &from, &to);
 		lens |= to - from + 1; /* the lowest bit of all lengths divides each */
 		++*nr;
+		if (mlx5_is_ragged(&e)) {
+			*off = (uint16_t)(host_of(&e, from) % MEMORY_PAGE_SIZE);
+			lens |= MEMORY_PAGE_SIZE;
+		}
 		if (to == r->last)
 			break;
 	}
 	*log_entity = (unsigned int)__builtin_ctzll(lens);
 	if (*log_entity < LOG_ENTITY_MIN)
-		return refuse(-EINVAL, "a mapping in [0x%llx, 0x%llx] is no multiple of 4096 bytes",
-			      (unsigned long long)r->first, (unsigned long long)r->last);
-	return 0;
+		*log_entity = LOG_ENTITY_MIN;
 }
 
-static int fill(const struct iotlb_version *map, const struct mlx5_range *r, struct mlx5_direct *d,
-		unsigned int log_entity, uint64_t *mtt)
+static void fill(const struct iotlb_version *map, const struct mlx5_range *r, struct mlx5_direct *d,
+		 unsigned int log_entity, uint64_t *mtt)
 {
 	struct iotlb_entry e;
 	iova_t from, to;
 	size_t n = 0;
 
 	for (iova_t at = r->first; iotlb_version_next(map, at, &e); at = to + 1) {
-		uint64_t host;
+		uint64_t host, off = 0;
 
 		clip(r, &e, &from, &to);
-		host = (uint64_t)(uintptr_t)e.mem->host + e.off + (from - e.first);
-		if (host % MEMORY_PAGE_SIZE)
-			return refuse(-EINVAL, "the memory at 0x%llx does not start on a page",
-				      (unsigned long long)from);
+		host = host_of(&e, from) - d->off;
 		if (d->nr == 0 || d->mem[d->nr - 1] != e.mem)
 			d->mem[d->nr++] = memory_region_get(e.mem);
-		for (uint64_t off = 0; off < to - from + 1; off += 1ULL << log_entity)
+		do {
 			mtt[n++] = host + off;
+			off += 1ULL << log_entity;
+		} while (off < to - from + 1 + d->off);
 		if (to == r->last)
 			break;
 	}
-	return 0;
 }
 
 static int direct_create(struct mlx5_keys *keys, const struct iotlb_version *map,
@@ -158,17 +168,17 @@ static int direct_create(struct mlx5_keys *keys, const struct iotlb_version *map
 	struct mlx5_mkey_desc desc = {.mode = MLX5_ACCESS_MTT,
 				      .read = r->perm & IOTLB_R,
 				      .write = r->perm & IOTLB_W,
-				      .pd = keys->pd,
-				      .len = r->last - r->first + 1};
+				      .pd = keys->pd};
 	struct mlx5_direct *d;
 	unsigned int log_entity;
+	uint16_t off;
 	uint64_t *mtt;
 	size_t nr;
-	int err = measure(map, r, &nr, &log_entity);
+	int err;
 
-	if (err)
-		return err;
-	desc.nr = desc.len >> log_entity;
+	measure(map, r, &nr, &log_entity, &off);
+	desc.nr = (r->last - r->first + off) / (1ULL << log_entity) + 1;
+	desc.len = (uint64_t)desc.nr << log_entity;
 	desc.log_page = (uint8_t)log_entity;
 	mtt = malloc(desc.nr * sizeof(*mtt));
 	d = calloc(1, sizeof(*d) + nr * sizeof(struct memory_region *));
@@ -180,11 +190,11 @@ static int direct_create(struct mlx5_keys *keys, const struct iotlb_version *map
 	d->first = r->first;
 	d->last = r->last;
 	d->perm = r->perm;
+	d->off = off;
 	d->refs = 1;
 	desc.mtt = mtt;
-	err = fill(map, r, d, log_entity, mtt);
-	if (!err)
-		err = mlx5_cmd_create_mkey(keys->dev, &desc, &d->mkey);
+	fill(map, r, d, log_entity, mtt);
+	err = mlx5_cmd_create_mkey(keys->dev, &desc, &d->mkey);
 	free(mtt);
 	if (err)
 		direct_free(d);
@@ -232,7 +242,8 @@ static int indirect_create(struct mlx5_mr *mr)
 			klm[desc.nr] = (struct mlx5_klm){(uint32_t)part, keys->null_mkey, 0};
 			hole -= part;
 		}
-		klm[desc.nr++] = (struct mlx5_klm){(uint32_t)(d->last - d->first + 1), d->mkey, 0};
+		klm[desc.nr++] =
+			(struct mlx5_klm){(uint32_t)(d->last - d->first + 1), d->mkey, d->off};
 	}
 	desc.pd = keys->pd;
 	desc.start = mr->piece[0]->first;

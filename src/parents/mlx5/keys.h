@@ -47,8 +47,8 @@ void mlx5_keys_fini(struct mlx5_keys *keys);
  * mlx5_mr_create() - the keys of @map, complete; nothing of @old changes
  * @old: the keys of the same address space until now, or NULL
  * @out: [out] NULL if @map is empty ([10-3])
- * Return: 0; -ENOSPC more pieces and holes than the device takes in one key; -EINVAL a length that
- * is no multiple of 4096; -ENOMEM; the device's refusal. On error nothing new is left.
+ * Return: 0; -ENOSPC more pieces and holes than the device takes in one key; -ENOMEM; the device's
+ * refusal. On error nothing new is left.
  */
 int mlx5_mr_create(struct mlx5_keys *keys, const struct iotlb_version *map, struct mlx5_mr *old,
 		   struct mlx5_mr **out) HF_MUST_CHECK;

@@ -13,6 +13,7 @@
 struct mlx5_direct {
 	iova_t first, last; /* inclusive */
 	uint8_t perm;       /* enum iotlb_perm */
+	uint16_t off;       /* of byte @first in the key: pages are keyed whole */
 	unsigned int refs;
 	uint32_t mkey;
 	struct mlx5_direct *next; /* in keys->undead */
@@ -36,6 +37,9 @@ struct mlx5_plan {
 	size_t nr_make, room_make;
 	iova_t window; /* pieces do not cross multiples of this + 1; UINT64_MAX: no windows */
 };
+
+/** mlx5_is_ragged() - does the entry, or its memory, begin or end inside a page? */
+bool mlx5_is_ragged(const struct iotlb_entry *e);
 
 /** mlx5_plan_init() - Return: 0; -ENOMEM. In both cases mlx5_plan_fini() frees it. */
 int mlx5_plan_init(struct mlx5_plan *plan, const struct iotlb_version *map,

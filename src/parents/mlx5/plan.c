@@ -2,7 +2,8 @@
 /*
  * Which pieces of a map need a key.
  *
- * 1. A piece is a run of entries that touch and have equal permissions; at most 1 GiB.
+ * 1. A piece is a run of entries that touch and have equal permissions; at most 1 GiB. An entry
+ *    that begins or ends inside a page is a piece of its own.
  * 2. `full`: each run is cut every 1 GiB from its start ([10-2]), and every piece is new.
  * 3. `changed`: pieces never cross a multiple of 1 GiB, so a change stays in its window. An old
  *    piece is carried over unless an entry of it is gone. What is left of such a piece, and what
@@ -161,24 +162,34 @@ static void swallow_neighbours(struct mlx5_plan *plan, struct mlx5_range *r)
 	}
 }
 
+bool mlx5_is_ragged(const struct iotlb_entry *e)
+{
+	uint64_t host = (uint64_t)(uintptr_t)e->mem->host + e->off;
+
+	return (e->first | (e->last + 1) | host) % MEMORY_PAGE_SIZE != 0;
+}
+
 /* Cut what is mapped of [@first, @last] into pieces. */
 static int cut(struct mlx5_plan *plan, iova_t first, iova_t last)
 {
 	struct mlx5_range run = {1, 0, 0};
+	bool ragged = false;
 	struct iotlb_entry e;
 
 	while (iotlb_version_next(plan->map, first, &e) && e.first <= last) {
 		iova_t from = e.first > first ? e.first : first;
 		iova_t to = e.last < last ? e.last : last;
 
-		if (run.first <= run.last && (run.last + 1 != from || run.perm != e.perm ||
-					      piece_end(plan, run.first) == run.last)) {
+		if (run.first <= run.last &&
+		    (run.last + 1 != from || run.perm != e.perm || ragged || mlx5_is_ragged(&e) ||
+		     piece_end(plan, run.first) == run.last)) {
 			if (add(&plan->make, &plan->nr_make, &plan->room_make, run))
 				return -ENOMEM;
 			run = (struct mlx5_range){1, 0, 0};
 		}
 		if (run.first > run.last)
 			run = (struct mlx5_range){from, to, e.perm};
+		ragged = mlx5_is_ragged(&e);
 		if (piece_end(plan, run.first) < to)
 			to = piece_end(plan, run.first);
 		run.last = to;
