@@ -44,6 +44,10 @@ enum vdpa_key {
 	VDPA_KEY_DIRTY_LOG = 1u << 20, /* on | off */
 	VDPA_KEY_OFFER = 1u << 21,     /* packed, in_order, indirect, all; with commas between */
 	VDPA_KEY_AS = 1u << 22,        /* kernel | dpdk: a preset */
+	VDPA_KEY_MODEL = 1u << 23,     /* on | off */
+	VDPA_KEY_PCI = 1u << 24,       /* address of a card, 0000:00:00.0 */
+	VDPA_KEY_REBUILD = 1u << 25,   /* changed | full */
+	VDPA_KEY_LATENCY = 1u << 26,   /* NAME=TIME, with commas between */
 };
 
 struct vdpa_dev_config {
@@ -72,6 +76,11 @@ struct vdpa_dev_config {
 	uint8_t preset; /* which words `as` stood for; they are given, too */
 	/* VHOST_F_LOG_ALL is not offered; default: it is, but never in strict mode */
 	bool dirty_log_off;
+	/* mlx5 */
+	bool model;        /* firmware in software */
+	char pci[16];      /* of a card */
+	uint8_t rebuild;   /* enum mlx5_rebuild: which memory keys a change of the map makes anew */
+	char latency[256]; /* of the model's commands */
 };
 
 struct vdpa_mgmt_dev {
@@ -84,6 +93,9 @@ struct vdpa_mgmt_dev {
 	/* Of mac, mtu, max_vqp and device_features those that the kernel's driver of the name
 	 * takes; asked for a strict device, and before everything else ([9-3]). */
 	uint32_t strict_attrs;
+	/** [o] is @config one that dev_add would take, as far as that can be told without the
+	 * device? Return: 0 or -errno with refuse() in words */
+	int (*check)(const struct vdpa_dev_config *config);
 	/** make and register a device. Return: 0 or -errno with refuse() in words */
 	int (*dev_add)(const struct vdpa_mgmt_dev *mgmt, struct vdpa_bus *bus,
 		       const struct vdpa_dev_config *config);

@@ -221,6 +221,8 @@ int vdpa_spec_parse(const struct vdpa_mgmt_dev *const *mgmt, size_t nr_mgmt, con
 		ret = check_keys_taken(found, &c);
 	if (!ret && c.strict)
 		ret = check_strict(&c);
+	if (!ret && found->check)
+		ret = found->check(&c);
 	if (ret)
 		return ret;
 	if (!(c.given & VDPA_KEY_NAME))

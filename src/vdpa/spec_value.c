@@ -26,6 +26,7 @@ static const struct spec_choice offers[] = {{"packed", VIRTIO_F_RING_PACKED},
 					    {"indirect", VIRTIO_RING_F_INDIRECT_DESC},
 					    {"ring_reset", VIRTIO_F_RING_RESET},
 					    {NULL, 0}};
+static const struct spec_choice rebuilds[] = {{"changed", 0}, {"full", 1}, {NULL, 0}};
 /* What "all" stands for. Not RING_RESET: it harms guests of QEMU, which resets queues without a
  * word to the device. */
 #define OFFER_ALL                                                                                  \
@@ -65,6 +66,10 @@ const struct spec_key spec_keys[NR_SPEC_KEYS] = {
 	{"num_queues", VDPA_KEY_NUM_QUEUES, KIND_NUMBER, FIELD(num_queues), 1, 64, 1, 0, NULL},
 	{"read_only", VDPA_KEY_READ_ONLY, KIND_CHOICE, FIELD(read_only), 0, 0, 0, 0, on_off},
 	{"offer", VDPA_KEY_OFFER, KIND_BITS, FIELD(offer), 0, OFFER_ALL, 0, 0, offers},
+	{"model", VDPA_KEY_MODEL, KIND_CHOICE, FIELD(model), 0, 0, 0, 0, on_off},
+	{"pci", VDPA_KEY_PCI, KIND_PCI, FIELD(pci), 0, 0, 0, 0, NULL},
+	{"rebuild", VDPA_KEY_REBUILD, KIND_CHOICE, FIELD(rebuild), 0, 0, 0, 0, rebuilds},
+	{"latency", VDPA_KEY_LATENCY, KIND_TEXT, FIELD(latency), 0, 0, 0, 0, NULL},
 	{"as", VDPA_KEY_AS, KIND_CHOICE, FIELD(preset), 0, 0, 0, 0, spec_presets},
 };
 
@@ -274,6 +279,27 @@ static int parse_bits(const struct spec_key *key, const char *word, struct vdpa_
 		      words);
 }
 
+/* Domain, bus, device, function: 0000:3b:00.2 */
+static int parse_pci(const struct spec_key *key, const char *word, struct vdpa_dev_config *config)
+{
+	static const char form[] = "xxxx:xx:xx.o";
+	bool fits = strlen(word) == sizeof(form) - 1;
+
+	for (size_t i = 0; fits && form[i]; i++) {
+		if (form[i] == 'x')
+			fits = hex_digit(word[i]) >= 0;
+		else if (form[i] == 'o')
+			fits = word[i] >= '0' && word[i] <= '7';
+		else
+			fits = word[i] == form[i];
+	}
+	if (!fits)
+		return refuse(-EINVAL, "%s \"%s\" is no address like 0000:3b:00.2", key->name,
+			      word);
+	memcpy((char *)config + key->off, word, sizeof(form));
+	return 0;
+}
+
 int spec_value_parse(const struct spec_key *key, const char *word, struct vdpa_dev_config *config)
 {
 	switch (key->kind) {
@@ -292,6 +318,8 @@ int spec_value_parse(const struct spec_key *key, const char *word, struct vdpa_d
 		return parse_choice(key, word, config);
 	case KIND_BITS:
 		return parse_bits(key, word, config);
+	case KIND_PCI:
+		return parse_pci(key, word, config);
 	}
 	return -EINVAL;
 }

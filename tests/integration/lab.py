@@ -66,6 +66,7 @@ class Lab:
     """Interfaces, servers and guests of one test program."""
 
     ifname = "tap0"  # where the host sends and receives numbered frames
+    mgmtdev = "vdpasim_net"  # what makes the guest's NIC, and words that it needs
 
     def __init__(self, name, holdfast=HOLDFAST):
         self.name = name
@@ -138,8 +139,8 @@ class Lab:
         if CONTROL:
             return [], _qemu_netdev(backend, queues)
         mq = " max_vqp %d" % queues if queues > 1 else ""
-        device = "name net0 mgmtdev vdpasim_net mac %s%s%s backend %s" % (
-            MAC, mq, (" " + spec) if spec else "", backend)
+        device = "name net0 mgmtdev %s mac %s%s%s backend %s" % (
+            self.mgmtdev, MAC, mq, (" " + spec) if spec else "", backend)
         wrap = [self.holdfast, "run", "-d", device, "--log", self.call_log, "--"]
         netdev = "vhost-vdpa,id=n0,vhostdev=/dev/vhost-vdpa-0"
         return wrap, netdev + (",queues=%d" % queues if queues > 1 else "")

@@ -3,8 +3,9 @@
  * Commands to the device, typed. Below them is one seam, `struct mlx5_dev_ops`: whoever executes a
  * command, a firmware model or a card, implements it. Above them nobody sees a byte of a layout.
  *
- * Owns nothing. Used by the memory keys and the rest of the driver; queues and steering have headers
- * of their own. Thread rule: that of the end below; the firmware model takes one thread at a time.
+ * Owns nothing. Used by the memory keys and the rest of the driver; queues and steering have
+ * headers of their own. Thread rule: that of the end below; the model takes one thread at a
+ * time.
  */
 #ifndef HOLDFAST_PARENTS_MLX5_CMD_H
 #define HOLDFAST_PARENTS_MLX5_CMD_H

@@ -31,7 +31,7 @@
 #define MKEY         120
 #define ERROR_TYPE   127
 #define UMEM_1       128
-#define UMEM_STEP    32
+#define UMEM_STEP    16
 #define COUNTERS     176
 #define PD           181
 #define DESC_MKEY    188

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * The operations that move a device between its states. None of them touches keys, but for
+ * CLEAN_MAP, which a client of old asks for ([10-8]).
+ */
+#include <errno.h>
+#include <linux/virtio_config.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/refuse.h"
+#include "base/trace.h"
+#include "driver.h"
+
+uint8_t mlx5_op_get_status(struct vdpa_device *dev)
+{
+	return mlx5_status(mlx5_of(dev));
+}
+
+void mlx5_needs_reset(struct mlx5_vdpa *v)
+{
+	uint8_t old = __atomic_fetch_or(&v->status, VIRTIO_CONFIG_S_NEEDS_RESET, __ATOMIC_ACQ_REL);
+
+	if (old & VIRTIO_CONFIG_S_NEEDS_RESET)
+		return;
+	HF_TRACE3(status, v->dev.name, old, old | VIRTIO_CONFIG_S_NEEDS_RESET);
+	if (v->config_cb.fn)
+		v->config_cb.fn(v->config_cb.arg);
+}
+
+/* [10-10]: a device that cannot be set up has failed, and has no keys. */
+static void driver_ok(struct mlx5_vdpa *v)
+{
+	for (uint32_t i = 0; i < v->dev.nvqs; i++)
+		if (v->vqs[i].ready)
+			mlx5_vq_take(&v->vqs[i]);
+	if (mlx5_setup(v) == 0)
+		return;
+	hf_err(v->dev.name, "cannot start: %s", refuse_reason());
+	__atomic_fetch_or(&v->status, VIRTIO_CONFIG_S_FAILED, __ATOMIC_ACQ_REL);
+	mlx5_slots_drop(v);
+}
+
+void mlx5_op_set_status(struct vdpa_device *dev, uint8_t status)
+{
+	struct mlx5_vdpa *v = mlx5_of(dev);
+	uint8_t old;
+
+	mlx5_lock(v);
+	old = mlx5_status(v);
+	status |= old & VIRTIO_CONFIG_S_NEEDS_RESET;
+	if (old & VIRTIO_CONFIG_S_DRIVER_OK && !(status & VIRTIO_CONFIG_S_DRIVER_OK)) {
+		hf_warn(dev->name, "DRIVER_OK cannot be taken back without a reset");
+		status |= VIRTIO_CONFIG_S_DRIVER_OK;
+	}
+	HF_TRACE3(status, dev->name, old, status);
+	__atomic_store_n(&v->status, status, __ATOMIC_RELEASE);
+	if (status & VIRTIO_CONFIG_S_DRIVER_OK) {
+		for (uint16_t i = 0; i < mlx5_nr_data(v); i++)
+			mlx5_vq_unpark(v, &v->vqs[i]);
+		if (!(old & VIRTIO_CONFIG_S_DRIVER_OK))
+			driver_ok(v);
+		mlx5_ctrl_update(v);
+	}
+	mlx5_unlock(v);
+}
+
+/* Was anything set or run since the objects were made ahead? */
+static bool was_used(const struct mlx5_vdpa *v)
+{
+	bool used = v->set_up;
+
+	for (uint16_t i = 0; i < mlx5_nr_data(v); i++)
+		used |= v->vqs[i].obj == MLX5_NO_OBJ || v->vqs[i].fw_state != MLX5_VQ_INIT;
+	return used;
+}
+
+static void reset(struct mlx5_vdpa *v)
+{
+	v->suspended = true; /* nothing may start meanwhile */
+	mlx5_ctrl_update(v);
+	if (was_used(v))
+		mlx5_teardown(v);
+	for (uint32_t i = 0; i < v->dev.nvqs; i++) {
+		static const struct vdpa_callback none;
+
+		if (i < mlx5_nr_data(v))
+			v->hw->ops->vector_set(v->hw, v->vqs[i].vector, &none);
+		mlx5_vq_reset(&v->vqs[i]);
+	}
+	memset(v->group_asid, 0, sizeof(v->group_asid)); /* [3-4] */
+	mlx5_ctrl_set_map(v);
+	memset(v->vlan_used, 0, sizeof(v->vlan_used));
+	__atomic_store_n(&v->ctrl.kicked, false, __ATOMIC_RELAXED);
+	HF_TRACE3(status, v->dev.name, mlx5_status(v), 0);
+	__atomic_store_n(&v->status, 0, __ATOMIC_RELEASE);
+	v->suspended = false;
+	v->acked = 0;
+	v->pairs = 1;
+	v->generation++;
+}
+
+int mlx5_op_reset(struct vdpa_device *dev)
+{
+	struct mlx5_vdpa *v = mlx5_of(dev);
+
+	mlx5_lock(v);
+	reset(v);
+	mlx5_prepare(v);
+	mlx5_unlock(v);
+	return 0;
+}
+
+int mlx5_op_compat_reset(struct vdpa_device *dev, uint32_t flags)
+{
+	struct mlx5_vdpa *v = mlx5_of(dev);
+
+	mlx5_lock(v);
+	reset(v);
+	for (uint32_t i = 0; flags & VDPA_RESET_F_CLEAN_MAP && i < MLX5_NAS; i++)
+		if (mlx5_slot_restore(v, i))
+			hf_warn(dev->name, "no 1:1 key: %s", refuse_reason());
+	mlx5_prepare(v);
+	mlx5_unlock(v);
+	return 0;
+}
+
+int mlx5_op_suspend(struct vdpa_device *dev)
+{
+	struct mlx5_vdpa *v = mlx5_of(dev);
+	int err = 0;
+
+	mlx5_lock(v);
+	for (uint16_t i = 0; i < mlx5_nr_data(v); i++) {
+		int e = mlx5_vq_stop(v, &v->vqs[i]);
+
+		err = err ? err : e;
+	}
+	if (!err) {
+		v->suspended = true;
+		mlx5_ctrl_update(v);
+	}
+	mlx5_unlock(v);
+	return err;
+}
+
+int mlx5_op_resume(struct vdpa_device *dev)
+{
+	struct mlx5_vdpa *v = mlx5_of(dev);
+	int err;
+
+	mlx5_lock(v);
+	v->suspended = false;
+	err = v->set_up ? mlx5_restart(v) : 0;
+	mlx5_ctrl_update(v);
+	mlx5_unlock(v);
+	return err;
+}

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Address spaces. Each has a slot with the keys in force, and the same map for the control queue,
+ * which the driver serves by itself.
+ *
+ * S1. The new keys are complete before anything old is touched. If they cannot be made, nothing has
+ *     changed ([10-6]).
+ * S2. A slot changes while no queue runs with its keys: queues are stopped, given the new ones with
+ *     the command that lets them run again, and keep their positions.
+ * S3. If a queue cannot run with the new keys, the slot gets the old ones back.
+ * S4. On return of set_map no queue has the old keys. Memory that only they reach may be given
+ *     back.
+ * S5. A reset does not come here. Keys belong to address spaces, and not to queues ([10-8]).
+ * S6. The 1:1 key is made for address space 0 when the device is made and in reset_map, if the
+ *     firmware allows it ([10-4]). A driver that has no map of its own, as virtio_vdpa, needs it.
+ */
+#include <errno.h>
+#include <linux/virtio_config.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/refuse.h"
+#include "driver.h"
+
+struct mlx5_mr *mlx5_key_of(const struct mlx5_vdpa *v, uint32_t group)
+{
+	return v->slot[v->group_asid[group]];
+}
+
+static void set_ctrl_map(struct mlx5_vdpa *v, uint32_t asid, const struct iotlb_version *map)
+{
+	const struct iotlb_version *old = v->map[asid];
+
+	v->map[asid] = map;
+	if (v->group_asid[MLX5_GROUP_CTRL] == asid)
+		mlx5_ctrl_set_map(v);
+	iotlb_version_put(old);
+}
+
+int mlx5_slots_init(struct mlx5_vdpa *v)
+{
+	int err = iotlb_create(1, &v->one_to_one);
+
+	if (!err)
+		err = iotlb_map(v->one_to_one, 0, UINT64_MAX, memory_space_identity(v->dev.space),
+				0, IOTLB_RW);
+	for (uint32_t i = 0; !err && i < MLX5_NAS; i++)
+		err = mlx5_slot_restore(v, i);
+	return err;
+}
+
+void mlx5_slots_fini(struct mlx5_vdpa *v)
+{
+	for (uint32_t i = 0; i < MLX5_NAS; i++) {
+		mlx5_mr_put(v->slot[i]);
+		iotlb_version_put(v->map[i]);
+		v->slot[i] = NULL;
+		v->map[i] = NULL;
+	}
+	iotlb_destroy(v->one_to_one);
+	v->one_to_one = NULL;
+}
+
+static void put_slot(struct mlx5_vdpa *v, uint32_t asid, struct mlx5_mr *mr)
+{
+	struct mlx5_mr *old = v->slot[asid];
+
+	v->slot[asid] = mr;
+	mlx5_mr_put(old);
+}
+
+int mlx5_slot_restore(struct mlx5_vdpa *v, uint32_t asid)
+{
+	struct mlx5_mr *mr = NULL;
+	int err = 0;
+
+	put_slot(v, asid, NULL);
+	if (asid == 0 && v->keys.caps.umem_uid_0)
+		err = mlx5_mr_create_one_to_one(&v->keys, &mr);
+	if (!err)
+		v->slot[asid] = mr;
+	set_ctrl_map(v, asid, iotlb_snapshot(v->one_to_one));
+	return err;
+}
+
+void mlx5_slots_drop(struct mlx5_vdpa *v)
+{
+	for (uint32_t i = 0; i < MLX5_NAS; i++)
+		put_slot(v, i, NULL);
+}
+
+static int check_asid(const struct mlx5_vdpa *v, uint32_t asid)
+{
+	if (asid >= v->dev.nas)
+		return refuse(-EINVAL, "no address space %u, there are %u", asid, v->dev.nas);
+	return 0;
+}
+
+static bool is_for_queues(const struct mlx5_vdpa *v, uint32_t asid)
+{
+	return v->group_asid[MLX5_GROUP_DATA] == asid || v->group_asid[MLX5_GROUP_DESC] == asid;
+}
+
+/* [S2] Put @mr in force under queues that may run. */
+static int swap(struct mlx5_vdpa *v, uint32_t asid, struct mlx5_mr *mr)
+{
+	v->slot[asid] = mr;
+	if (!is_for_queues(v, asid))
+		return 0;
+	for (uint16_t i = 0; i < mlx5_nr_data(v); i++) {
+		int err = mlx5_vq_stop(v, &v->vqs[i]);
+
+		if (err)
+			return err;
+	}
+	for (uint16_t i = 0; i < mlx5_nr_data(v); i++)
+		mlx5_vq_release_keys(&v->vqs[i]);
+	return v->set_up ? mlx5_restart(v) : 0;
+}
+
+int mlx5_op_set_map(struct vdpa_device *dev, uint32_t asid, const struct iotlb_version *map)
+{
+	struct mlx5_vdpa *v = mlx5_of(dev);
+	struct mlx5_mr *old, *mr;
+	int err = check_asid(v, asid);
+
+	if (err)
+		return err;
+	mlx5_lock(v);
+	old = v->slot[asid];
+	err = mlx5_mr_create(&v->keys, map, old, &mr); /* [S1] */
+	if (err) {
+		mlx5_unlock(v);
+		return err;
+	}
+	err = swap(v, asid, mr);
+	if (err) { /* [S3] */
+		char reason[256];
+
+		(void)strncpy(reason, refuse_reason(), sizeof(reason) - 1);
+		reason[sizeof(reason) - 1] = '\0';
+		if (swap(v, asid, old))
+			mlx5_needs_reset(v);
+		mlx5_mr_put(mr);
+		err = refuse(err, "%s", reason);
+	} else {
+		mlx5_mr_put(old);
+		set_ctrl_map(v, asid, iotlb_version_get(map));
+	}
+	mlx5_unlock(v);
+	return err;
+}
+
+/* Queues are not touched: the caller has reset the device, and a queue that still runs keeps its
+ * keys by its reference. */
+int mlx5_op_reset_map(struct vdpa_device *dev, uint32_t asid)
+{
+	struct mlx5_vdpa *v = mlx5_of(dev);
+	int err = check_asid(v, asid);
+
+	if (err)
+		return err;
+	mlx5_lock(v);
+	err = mlx5_slot_restore(v, asid);
+	mlx5_unlock(v);
+	return err;
+}
+
+int mlx5_op_set_group_asid(struct vdpa_device *dev, uint32_t group, uint32_t asid)
+{
+	struct mlx5_vdpa *v = mlx5_of(dev);
+	int err = check_asid(v, asid);
+
+	if (err)
+		return err;
+	if (group >= dev->ngroups)
+		return refuse(-EINVAL, "no group %u, there are %u", group, dev->ngroups);
+	mlx5_lock(v);
+	v->group_asid[group] = asid;
+	if (group == MLX5_GROUP_CTRL)
+		mlx5_ctrl_set_map(v);
+	else
+		for (uint16_t i = 0; i < mlx5_nr_data(v); i++)
+			v->vqs[i].changed |= MLX5_VQ_MKEY | MLX5_VQ_DESC_MKEY;
+	mlx5_unlock(v);
+	return 0;
+}
