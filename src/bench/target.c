@@ -10,9 +10,7 @@
 
 #include "base/fd.h"
 
-#define IOVA  0x100000000ULL /* of the memory */
-#define PAGE  4096u
-#define FRESH 0x8000u /* a packed ring at its beginning: position 0, wrap counter 1 */
+#define PAGE 4096u
 
 static int fail(const char *who, const char *what, int err)
 {
@@ -25,32 +23,12 @@ static size_t page_up(size_t len)
 	return (len + PAGE - 1) & ~(size_t)(PAGE - 1);
 }
 
-iova_t bench_target_iova(const struct bench_target *t, size_t off)
-{
-	return IOVA + t->data_off + off;
-}
-
 void *bench_target_data(const struct bench_target *t, size_t off)
 {
 	return (char *)t->mem.addr + t->data_off + off;
 }
 
 /* ---- wire of a vhost-vdpa node ---- */
-
-struct vhost_vring_addr bench_vring_addr(const struct bench_vq *vq, uint64_t base)
-{
-	return (struct vhost_vring_addr){
-		.index = vq->idx,
-		.desc_user_addr = base + vq->area_off[RING_AREA_DESC],
-		.avail_user_addr = base + vq->area_off[RING_AREA_DRIVER],
-		.used_user_addr = base + vq->area_off[RING_AREA_DEVICE],
-	};
-}
-
-uint32_t bench_vring_base(const struct bench_target *t)
-{
-	return bench_target_has(t, VIRTIO_F_RING_PACKED) ? FRESH << 16 | FRESH : 0;
-}
 
 static int vdpa_open(struct bench_target *t, const char *path)
 {
@@ -85,13 +63,14 @@ static int vdpa_map(struct bench_target *t)
 	int err = client_iotlb_batch(t->fd, 0, true);
 
 	if (!err)
-		err = client_iotlb_map(t->fd, 0, IOVA, t->mem.size, t->mem.addr, VHOST_ACCESS_RW);
+		err = client_iotlb_map(t->fd, 0, BENCH_IOVA, t->mem.size, t->mem.addr,
+				       VHOST_ACCESS_RW);
 	return err ? err : client_iotlb_batch(t->fd, 0, false);
 }
 
 static int vdpa_set_up(struct bench_target *t, const struct bench_vq *vq)
 {
-	struct vhost_vring_addr addr = bench_vring_addr(vq, IOVA);
+	struct vhost_vring_addr addr = bench_vring_addr(vq, BENCH_IOVA);
 	int err = client_vring_set(t->fd, VHOST_SET_VRING_NUM, vq->idx, t->num);
 
 	if (!err)
@@ -162,7 +141,7 @@ static int create_ring(struct bench_target *t, struct bench_vq *vq)
 		.device = base + vq->area_off[RING_AREA_DEVICE],
 	};
 
-	config.start_avail = config.packed ? FRESH : 0;
+	config.start_avail = config.packed ? BENCH_FRESH : 0;
 	vq->kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	vq->call = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (vq->kick < 0 || vq->call < 0)

@@ -19,6 +19,8 @@
 #include "ring/driver.h"
 
 #define BENCH_VQS_MAX 16u
+#define BENCH_IOVA    0x100000000ULL /* of the memory */
+#define BENCH_FRESH   0x8000u        /* a packed ring at its start: position 0, wrap counter 1 */
 
 struct bench_vq {
 	struct ring_driver *drv;
@@ -85,7 +87,10 @@ static inline bool bench_target_has(const struct bench_target *t, unsigned int b
 }
 
 /** bench_target_iova() / bench_target_data() - a byte of the buffers, for the device and for us */
-iova_t bench_target_iova(const struct bench_target *t, size_t off);
+static inline iova_t bench_target_iova(const struct bench_target *t, size_t off)
+{
+	return BENCH_IOVA + t->data_off + off;
+}
 void *bench_target_data(const struct bench_target *t, size_t off);
 
 /** bench_vq_publish() - make what was added visible, and kick if the device wants it. Return: 0 or
@@ -98,8 +103,20 @@ int bench_vq_wait(struct bench_vq *vq, int timeout_ms) HF_MUST_CHECK;
 /* ---- the wires ---- */
 extern const struct bench_wire bench_wire_vdpa, bench_wire_user;
 /** bench_vring_addr() - where the areas of a ring are, counted from @base */
-struct vhost_vring_addr bench_vring_addr(const struct bench_vq *vq, uint64_t base);
+static inline struct vhost_vring_addr bench_vring_addr(const struct bench_vq *vq, uint64_t base)
+{
+	return (struct vhost_vring_addr){
+		.index = vq->idx,
+		.desc_user_addr = base + vq->area_off[RING_AREA_DESC],
+		.avail_user_addr = base + vq->area_off[RING_AREA_DRIVER],
+		.used_user_addr = base + vq->area_off[RING_AREA_DEVICE],
+	};
+}
+
 /** bench_vring_base() - what SET_VRING_BASE takes for a fresh ring */
-uint32_t bench_vring_base(const struct bench_target *t);
+static inline uint32_t bench_vring_base(const struct bench_target *t)
+{
+	return bench_target_has(t, VIRTIO_F_RING_PACKED) ? BENCH_FRESH << 16 | BENCH_FRESH : 0;
+}
 
 #endif

@@ -30,23 +30,6 @@ static const struct command {
 	{"dev vstats show", mgmt_cmd_vstats_show, {"dev", "qidx"}},
 };
 
-int mgmt_add(json_t *object, const char *key, json_t *value)
-{
-	if (!value || json_object_set_new(object, key, value))
-		return refuse(-ENOMEM, "no memory for a reply");
-	return 0;
-}
-
-int mgmt_string(const struct mgmt_call *call, const char *member, const char **out)
-{
-	const json_t *value = json_object_get(call->request, member);
-
-	if (value && !json_is_string(value))
-		return refuse(-EINVAL, "\"%s\" is not a string", member);
-	*out = json_string_value(value);
-	return 0;
-}
-
 /* ---- the line ---- */
 
 /* Strings are skipped; what is not JSON otherwise is for the parser to find. */

@@ -25,7 +25,7 @@ void driver_packed_reset(struct ring_driver *drv, uint16_t start)
 		le16_store(&packed_at(drv, (uint16_t)i)->flags,
 			   lap ? DESC_F_AVAIL | DESC_F_USED : 0);
 	}
-	ring_driver_cb_enable(drv);
+	driver_packed_cb(drv, true);
 }
 
 static void indirect_write(const struct driver_add *add)

@@ -82,7 +82,12 @@ static inline bool vdpa_deviates(const struct vdpa_device *dev, enum vdpa_deviat
 }
 
 /** vdpa_device_mapping() - which of the three styles the parent's operations make it */
-enum vdpa_mapping vdpa_device_mapping(const struct vdpa_device *dev);
+static inline enum vdpa_mapping vdpa_device_mapping(const struct vdpa_device *dev)
+{
+	if (dev->ops->set_map)
+		return VDPA_MAPPING_SET_MAP;
+	return dev->ops->dma_map ? VDPA_MAPPING_DMA_MAP : VDPA_MAPPING_PLATFORM;
+}
 
 struct vdpa_device *vdpa_device_get(struct vdpa_device *dev);
 /** vdpa_device_put() - NULL is fine; the last reference frees the parent's device */

@@ -136,3 +136,56 @@ int vhost_vdpa_minor(struct vdpa_device *dev)
 	mutex_unlock(&dev->lock);
 	return ret;
 }
+
+/* ---- the one open session ---- */
+
+/* Hang @s on its device's binding and start it. */
+static int session_attach(struct vhost_vdpa *s) REQUIRES(s->dev->lock)
+{
+	struct binding *b = s->dev->drvdata;
+	int ret;
+
+	if (s->dev->removed || s->dev->driver != &vhost_vdpa_driver || !b)
+		return refuse(-ENODEV, "device %s is not bound to vhost_vdpa", s->dev->name);
+	if (b->session)
+		return refuse(-EBUSY, "device %s is open already", s->dev->name);
+	ret = session_start(s);
+	if (!ret)
+		b->session = s;
+	return ret;
+}
+
+int vhost_vdpa_open(struct vdpa_device *dev, struct vhost_vdpa **out)
+{
+	struct vhost_vdpa *s = session_alloc(dev);
+	int ret;
+
+	if (!s)
+		return refuse(-ENOMEM, "%s: no memory for a session", dev->name);
+	mutex_lock(&s->dev->lock);
+	ret = session_attach(s);
+	mutex_unlock(&s->dev->lock);
+	if (ret) {
+		session_free(s);
+		return ret;
+	}
+	HF_TRACE1(open, dev->name);
+	*out = s;
+	return 0;
+}
+
+void vhost_vdpa_release(struct vhost_vdpa *s)
+{
+	struct binding *b;
+
+	if (!s)
+		return;
+	HF_TRACE1(release, s->dev->name);
+	mutex_lock(&s->dev->lock);
+	session_end(s, VDPA_RESET_CLOSE);
+	b = s->dev->driver == &vhost_vdpa_driver ? s->dev->drvdata : NULL;
+	if (b && b->session == s)
+		b->session = NULL;
+	mutex_unlock(&s->dev->lock);
+	session_free(s);
+}

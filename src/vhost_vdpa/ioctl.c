@@ -109,15 +109,6 @@ const struct ioctl_info *ioctl_find(unsigned int cmd)
 	return NULL;
 }
 
-int session_owner_check(const struct vhost_vdpa *s, const struct vhost_vdpa_client *client)
-{
-	if (s->owner_mm == 0)
-		return refuse(-EPERM, "nobody owns the device: SET_OWNER comes first");
-	if (client->mm_id != s->owner_mm)
-		return refuse(-EPERM, "the device is owned by another process");
-	return 0;
-}
-
 /* Copy in, handle, copy out, as the row says. */
 static int run_one(struct vhost_vdpa *s, const struct ioctl_info *info, struct ioctl_call *c)
 	REQUIRES(s->dev->lock)

@@ -8,6 +8,15 @@
 
 #define MEM_TABLE_MAX_REGIONS 64
 
+int session_owner_check(const struct vhost_vdpa *s, const struct vhost_vdpa_client *client)
+{
+	if (s->owner_mm == 0)
+		return refuse(-EPERM, "nobody owns the device: SET_OWNER comes first");
+	if (client->mm_id != s->owner_mm)
+		return refuse(-EPERM, "the device is owned by another process");
+	return 0;
+}
+
 int do_set_owner(struct vhost_vdpa *s, struct ioctl_call *c)
 {
 	int ret;

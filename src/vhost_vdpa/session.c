@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * A session from open to release. Guarantees, in the order of the spec:
+ * What a session does when driver.c opens and releases it. Guarantees, in the order of the spec:
  *
  * 1. Open resets the device with flags 0 before anything of the client can reach it ([4-1]).
  * 2. A session ends once, in the order of [4-3], by release or by the loss of its device, whichever
@@ -37,14 +37,9 @@ int session_reset(struct vhost_vdpa *s, enum vdpa_reset_event event)
 	return 0;
 }
 
-bool session_is_running(struct vhost_vdpa *s)
-{
-	return (VDPA_CALL(s->dev, get_status) & VIRTIO_CONFIG_S_DRIVER_OK) != 0 && !s->suspended;
-}
-
 /* ---- open ---- */
 
-static struct vhost_vdpa *session_alloc(struct vdpa_device *dev)
+struct vhost_vdpa *session_alloc(struct vdpa_device *dev)
 {
 	struct vhost_vdpa *s = calloc(1, sizeof(*s) + dev->nvqs * sizeof(s->vrings[0]));
 
@@ -69,7 +64,7 @@ static struct vhost_vdpa *session_alloc(struct vdpa_device *dev)
 	return s;
 }
 
-static void session_free(struct vhost_vdpa *s)
+void session_free(struct vhost_vdpa *s)
 {
 	struct vdpa_device *dev = s->dev;
 
@@ -79,7 +74,7 @@ static void session_free(struct vhost_vdpa *s)
 	vdpa_device_put(dev);
 }
 
-static int session_start(struct vhost_vdpa *s) REQUIRES(s->dev->lock)
+int session_start(struct vhost_vdpa *s)
 {
 	int ret;
 
@@ -90,41 +85,6 @@ static int session_start(struct vhost_vdpa *s) REQUIRES(s->dev->lock)
 	if (ret)
 		return refuse(ret, "%s: no memory for an empty map", s->dev->name);
 	s->range = vdpa_iova_range(s->dev);
-	return 0;
-}
-
-/* Hang @s on its device's binding and start it. */
-static int session_attach(struct vhost_vdpa *s) REQUIRES(s->dev->lock)
-{
-	struct binding *b = s->dev->drvdata;
-	int ret;
-
-	if (s->dev->removed || s->dev->driver != &vhost_vdpa_driver || !b)
-		return refuse(-ENODEV, "device %s is not bound to vhost_vdpa", s->dev->name);
-	if (b->session)
-		return refuse(-EBUSY, "device %s is open already", s->dev->name);
-	ret = session_start(s);
-	if (!ret)
-		b->session = s;
-	return ret;
-}
-
-int vhost_vdpa_open(struct vdpa_device *dev, struct vhost_vdpa **out)
-{
-	struct vhost_vdpa *s = session_alloc(dev);
-	int ret;
-
-	if (!s)
-		return refuse(-ENOMEM, "%s: no memory for a session", dev->name);
-	mutex_lock(&s->dev->lock);
-	ret = session_attach(s);
-	mutex_unlock(&s->dev->lock);
-	if (ret) {
-		session_free(s);
-		return ret;
-	}
-	HF_TRACE1(open, dev->name);
-	*out = s;
 	return 0;
 }
 
@@ -194,22 +154,6 @@ void session_end_of(struct vdpa_device *dev, struct vhost_vdpa *s,
 		    enum vdpa_reset_event event) NO_TSA
 {
 	session_end(s, event);
-}
-
-void vhost_vdpa_release(struct vhost_vdpa *s)
-{
-	struct binding *b;
-
-	if (!s)
-		return;
-	HF_TRACE1(release, s->dev->name);
-	mutex_lock(&s->dev->lock);
-	session_end(s, VDPA_RESET_CLOSE);
-	b = s->dev->driver == &vhost_vdpa_driver ? s->dev->drvdata : NULL;
-	if (b && b->session == s)
-		b->session = NULL;
-	mutex_unlock(&s->dev->lock);
-	session_free(s);
 }
 
 /* ---- mmap ---- */

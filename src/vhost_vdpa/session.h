@@ -275,6 +275,13 @@ void notify_cleanup(struct vhost_vdpa *s) REQUIRES(s->dev->lock);
 
 /* ---- session.c ---- */
 
+/** session_alloc() - a session of @dev, of which it takes a reference; not started. Return: NULL
+ * without memory */
+struct vhost_vdpa *session_alloc(struct vdpa_device *dev);
+/** session_free() - an ended session, or one that was not started */
+void session_free(struct vhost_vdpa *s);
+/** session_start() - [4-1]. Return: 0; -errno with refuse() */
+int session_start(struct vhost_vdpa *s) HF_MUST_CHECK REQUIRES(s->dev->lock);
 /** session_end() - everything of [4-3] but freeing; the session is gone afterwards */
 void session_end(struct vhost_vdpa *s, enum vdpa_reset_event event) REQUIRES(s->dev->lock);
 /** session_end_of() - the same for the driver, which holds the lock under the device's own name */
@@ -284,7 +291,10 @@ void session_end_of(struct vdpa_device *dev, struct vhost_vdpa *s, enum vdpa_res
 int session_reset(struct vhost_vdpa *s, enum vdpa_reset_event event) HF_MUST_CHECK
 	REQUIRES(s->dev->lock);
 /** session_is_running() - DRIVER_OK and not suspended: rings must not be moved */
-bool session_is_running(struct vhost_vdpa *s) REQUIRES(s->dev->lock);
+static inline bool session_is_running(struct vhost_vdpa *s) REQUIRES(s->dev->lock)
+{
+	return (VDPA_CALL(s->dev, get_status) & VIRTIO_CONFIG_S_DRIVER_OK) != 0 && !s->suspended;
+}
 
 /* ---- driver.c ---- */
 

@@ -8,6 +8,7 @@
 #include <linux/virtio_ring.h>
 #include <string.h>
 
+#include "base/fd.h"
 #include "base/refuse.h"
 #include "virtio_vdpa/internal.h"
 
@@ -118,6 +119,13 @@ int virtio_vdpa_negotiate(struct virtio_vdpa *v, uint64_t wanted, uint64_t neede
 }
 
 /* ---- status ---- */
+
+void virtio_vdpa_wake_all(struct virtio_vdpa *v)
+{
+	for (uint32_t i = 0; i < v->dev->nvqs; i++)
+		if (v->vqs[i])
+			fd_signal(v->vqs[i]->call_fd, false);
+}
 
 static void config_cb(void *arg)
 {

@@ -249,13 +249,6 @@ void virtio_vdpa_vqs_free(struct virtio_vdpa *v)
 	}
 }
 
-void virtio_vdpa_wake_all(struct virtio_vdpa *v)
-{
-	for (uint32_t i = 0; i < v->dev->nvqs; i++)
-		if (v->vqs[i])
-			fd_signal(v->vqs[i]->call_fd, false);
-}
-
 /* ---- chains ---- */
 
 uint16_t virtio_vdpa_vq_num(const struct virtio_vdpa_vq *vq)

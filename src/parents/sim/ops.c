@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <linux/virtio_config.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -242,6 +243,36 @@ static int op_get_vendor_vq_stats(struct vdpa_device *dev, uint16_t idx, struct 
 
 	return sim->type->stats(sim, idx, stats);
 }
+
+/* ---- the end ---- */
+
+/* Dropped last, by the bus: workers first, so that nothing runs while the rest goes. */
+void vdpasim_free(struct vdpa_device *dev)
+{
+	struct vdpasim *sim = vdpasim_of(dev);
+
+	/* Worker 0 is the last to go: the others wake it for config interrupts. */
+	for (uint16_t i = sim->nr_workers; i-- > 0;) {
+		struct vdpasim_worker *sw = &sim->workers[i];
+
+		if (sw->worker && sim->type->worker_stopping) {
+			vdpasim_lock(sw);
+			sim->type->worker_stopping(sim, sw);
+			vdpasim_unlock(sw);
+		}
+		worker_destroy(sw->worker);
+		free(sw->vqs);
+	}
+	for (uint32_t i = 0; sim->vqs && i < dev->nvqs; i++)
+		ring_destroy(sim->vqs[i].ring);
+	if (sim->priv)
+		sim->type->destroy(sim);
+	vdpasim_iommu_fini(sim);
+	free(sim->vqs);
+	free(sim);
+}
+
+/* ---- the table ---- */
 
 static const struct vdpa_config_ops all_ops = {
 	.size = sizeof(struct vdpa_config_ops),

@@ -8,32 +8,6 @@
 #include "base/refuse.h"
 #include "vdpa/bus.h"
 
-/* Dropped last, by the bus: workers first, so that nothing runs while the rest goes. */
-void vdpasim_free(struct vdpa_device *dev)
-{
-	struct vdpasim *sim = vdpasim_of(dev);
-
-	/* Worker 0 is the last to go: the others wake it for config interrupts. */
-	for (uint16_t i = sim->nr_workers; i-- > 0;) {
-		struct vdpasim_worker *sw = &sim->workers[i];
-
-		if (sw->worker && sim->type->worker_stopping) {
-			vdpasim_lock(sw);
-			sim->type->worker_stopping(sim, sw);
-			vdpasim_unlock(sw);
-		}
-		worker_destroy(sw->worker);
-		free(sw->vqs);
-	}
-	for (uint32_t i = 0; sim->vqs && i < dev->nvqs; i++)
-		ring_destroy(sim->vqs[i].ring);
-	if (sim->priv)
-		sim->type->destroy(sim);
-	vdpasim_iommu_fini(sim);
-	free(sim->vqs);
-	free(sim);
-}
-
 static void fill_device(struct vdpasim *sim, const struct vdpa_dev_config *config,
 			const struct vdpasim_params *params)
 {
