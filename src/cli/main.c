@@ -30,6 +30,7 @@ static const struct command commands[] = {
 static const struct command benches[] = {
 	{"reset", bench_reset, "what a device reset costs against mapped memory"},
 	{"downtime", bench_downtime, "what a migration's interruptions cost, phase by phase"},
+	{"hold", bench_hold, "what a client's calls cost while registrations are held"},
 	{"pin", bench_pin_memory, "the first registration of memory, by one processor and by all"},
 	{"iotlb", bench_iotlb, "the IOTLB's operations"},
 	{"net", bench_net, "frames through a card, and how long they are under way"},

@@ -322,6 +322,22 @@ class Pin(Case):
             self.assert_wrong_use(holdfast("bench", "pin", *args), "'%s'" % args[-1])
 
 
+class Hold(Case):
+    def test_bench_hold_measures_every_question_at_every_count(self):
+        done = holdfast("bench", "hold", "--samples", "1", "--json",
+                        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_MEMLOCK, (MEMLOCK, MEMLOCK)))
+        if done.returncode == 1 and "does not allow to lock" in done.stderr:
+            self.skipTest("RLIMIT_MEMLOCK is too small")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        rows = json.loads(done.stdout)["rows"]
+        self.assertEqual({(r["question"], r["held"]) for r in rows},
+                         {(q, n) for q in ("range", "file", "take over") for n in (10, 1000, 20000)})
+
+    def test_wrong_values_are_named(self):
+        for args in (["--samples", "0"], ["x"], ["--sise"], ["--samples"]):
+            self.assert_wrong_use(holdfast("bench", "hold", *args), "'%s'" % args[-1])
+
+
 class Sockets(Case):
     """The management's sockets of clients that were killed."""
 
@@ -437,7 +453,7 @@ class Help(Case):
         for args in (["--help"], ["help"], ["run", "--help"], ["bench", "--help"], ["check", "--help"],
                      ["bench", "reset", "--help"], ["bench", "reset", "-h"],
                      ["bench", "downtime", "--help"], ["bench", "downtime", "-h"],
-                     ["bench", "pin", "--help"],
+                     ["bench", "pin", "--help"], ["bench", "hold", "--help"],
                      ["bench", "iotlb", "--help"], ["bench", "iotlb", "-h"]):
             done = holdfast(*args)
             self.assertEqual((done.returncode, done.stderr), (0, ""))
