@@ -1,20 +1,18 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * The cache of registrations that wait to be mapped again. Guarantees:
+ * What is held: intervals whose last mapping is gone, and whose pages stay locked. Guarantees:
  *
- *  (1) A registration is taken over only by a map of exactly its range, for no more than it was
- *	populated for, and only if every mapping in the range is the same part of the same file, as
- *	it was, and locked (marks.c). It does not depend on anybody telling us of the client's
+ *  (1) Held memory is taken over only where it is, mapping by mapping, the same part of the same
+ *	file as it was, and locked (pin.c). It does not depend on anybody telling us of the client's
  *	calls.
- *  (2) What waits counts as locked memory, and gives way: to a new registration that finds no room,
- *	to the client's own use of the memory, to age, and to pressure.
- *  (3) A forked child inherits no lock, so nothing waits in it.
+ *  (2) What is held counts as locked memory, and gives way: to a new registration that finds no
+ *	room, to the client's own use of the memory, to age, and to pressure.
+ *  (3) A forked child inherits no lock, so nothing is held in it.
  *
- * Order: two lists of the same registrations. The tree finds a range; the list, oldest first, says
- * what goes.
+ * What is held is found by address in the table, by file and by device in indexes of its own, and
+ * by age in lists. No question walks what it is not about.
  */
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 
@@ -31,29 +29,30 @@ struct memory_hold {
 	bool beyond_limit;
 	/* table lock */
 	bool closed;
+	struct interval_list held; /* oldest first */
 	struct memory_hold_counters counters;
 };
 
-static int pin_cmp(const struct memory_pin *a, const struct memory_pin *b)
+static int file_cmp(const struct interval *a, const struct interval *b)
 {
-	if (a->first != b->first)
-		return a->first < b->first ? -1 : 1;
-	return a->end < b->end ? -1 : a->end > b->end;
+	if (a->source.ino != b->source.ino)
+		return a->source.ino < b->source.ino ? -1 : 1;
+	return a->addr < b->addr ? -1 : a->addr > b->addr;
 }
 
-RB_HEAD(pin_tree, memory_pin);
-RB_PROTOTYPE_INTERNAL(pin_tree, memory_pin, node, pin_cmp, HF_UNUSED static)
-RB_GENERATE_INTERNAL(pin_tree, memory_pin, node, pin_cmp, HF_UNUSED static)
-TAILQ_HEAD(pin_list, memory_pin);
+RB_HEAD(file_tree, interval);
+RB_PROTOTYPE_INTERNAL(file_tree, interval, of_file, file_cmp, HF_UNUSED static)
+RB_GENERATE_INTERNAL(file_tree, interval, of_file, file_cmp, HF_UNUSED static)
 
-static struct pin_tree waiting GUARDED_BY(memory_pins_lock) = RB_INITIALIZER(&waiting);
-static struct pin_list oldest GUARDED_BY(memory_pins_lock) = TAILQ_HEAD_INITIALIZER(oldest);
-static unsigned int nr_waiting; /* atomic; written under the table lock */
+static struct interval_list oldest GUARDED_BY(memory_table_lock) = TAILQ_HEAD_INITIALIZER(oldest);
+static struct file_tree by_file GUARDED_BY(memory_table_lock) = RB_INITIALIZER(&by_file);
+static uint64_t held_bytes GUARDED_BY(memory_table_lock);
+static size_t nr_held; /* atomic; written under the lock */
 static __thread enum memory_got last_got;
 
 bool memory_hold_is_empty(void)
 {
-	return __atomic_load_n(&nr_waiting, __ATOMIC_RELAXED) == 0;
+	return __atomic_load_n(&nr_held, __ATOMIC_RELAXED) == 0;
 }
 
 enum memory_got memory_got(void)
@@ -77,6 +76,7 @@ int memory_hold_create(struct memory_space *space, uint64_t budget, bool beyond_
 	hold->space = memory_space_get(space);
 	hold->budget = budget;
 	hold->beyond_limit = beyond_limit;
+	TAILQ_INIT(&hold->held);
 	*out = hold;
 	return 0;
 }
@@ -107,49 +107,87 @@ void hold_count(struct memory_hold *hold, enum memory_got got, bool stale)
 	last_got = got;
 	if (!hold)
 		return;
-	pins_lock();
+	table_lock();
 	hold->counters.hits += got == MEMORY_GOT_HELD;
 	hold->counters.shared += got == MEMORY_GOT_SHARED;
 	hold->counters.misses += got == MEMORY_GOT_NEW;
 	hold->counters.stale += stale;
-	pins_unlock();
+	table_unlock();
 }
 
 void memory_hold_counters(struct memory_hold *hold, struct memory_hold_counters *out)
 {
-	pins_lock();
+	table_lock();
 	*out = hold->counters;
-	pins_unlock();
+	table_unlock();
 }
 
 /* ---- in and out ---- */
 
-static void insert(struct memory_pin *pin) REQUIRES(memory_pins_lock)
+bool held_may(const struct interval *i)
 {
-	RB_INSERT(pin_tree, &waiting, pin);
-	TAILQ_INSERT_TAIL(&oldest, pin, lru);
-	pin->since_ns = clock_now_ns();
-	__atomic_fetch_add(&nr_waiting, 1, __ATOMIC_RELAXED);
-	pin->hold->counters.nr_held++;
-	pin->hold->counters.held_bytes += pin->end - pin->first;
-	pin_set_live(pin, -1);
+	return i->ready && i->looked;
 }
 
-static void take_out(struct memory_pin *pin) REQUIRES(memory_pins_lock)
+static void count_held(struct interval *i, int by) REQUIRES(memory_table_lock)
 {
-	RB_REMOVE(pin_tree, &waiting, pin);
-	TAILQ_REMOVE(&oldest, pin, lru);
-	__atomic_fetch_sub(&nr_waiting, 1, __ATOMIC_RELAXED);
-	pin->hold->counters.nr_held--;
-	pin->hold->counters.held_bytes -= pin->end - pin->first;
+	uint64_t len = (interval_end(i) - i->addr) * (uint64_t)by;
+
+	held_bytes += len;
+	i->holder->counters.held_bytes += len;
+	i->holder->counters.nr_held += (uint64_t)by;
+	__atomic_fetch_add(&nr_held, (size_t)by, __ATOMIC_RELAXED);
 }
 
-static void evict(struct memory_pin *pin, enum memory_evict why) REQUIRES(memory_pins_lock)
+void held_insert(struct interval *i, struct memory_hold *hold)
 {
-	pin->hold->counters.evicted[why]++;
-	HF_TRACE3(hold_evict, pin->first, pin->end - pin->first, why);
-	take_out(pin);
-	pin_remove(pin);
+	i->holder = hold;
+	i->since_ns = clock_now_ns();
+	TAILQ_INSERT_TAIL(&oldest, i, age);
+	TAILQ_INSERT_TAIL(&hold->held, i, of_holder);
+	RB_INSERT(file_tree, &by_file, i);
+	count_held(i, 1);
+}
+
+void held_remove(struct interval *i)
+{
+	count_held(i, -1);
+	RB_REMOVE(file_tree, &by_file, i);
+	TAILQ_REMOVE(&i->holder->held, i, of_holder);
+	TAILQ_REMOVE(&oldest, i, age);
+	i->holder = NULL;
+}
+
+void held_split(struct interval *i, struct interval *fresh)
+{
+	fresh->holder = i->holder;
+	fresh->since_ns = i->since_ns;
+	TAILQ_INSERT_AFTER(&oldest, i, fresh, age);
+	TAILQ_INSERT_AFTER(&i->holder->held, i, fresh, of_holder);
+	RB_INSERT(file_tree, &by_file, fresh);
+	i->holder->counters.nr_held++;
+	__atomic_fetch_add(&nr_held, 1, __ATOMIC_RELAXED);
+}
+
+void held_forget(void) NO_TSA
+{
+	TAILQ_INIT(&oldest);
+	RB_INIT(&by_file);
+	held_bytes = 0;
+	__atomic_store_n(&nr_held, 0, __ATOMIC_RELAXED);
+}
+
+static void evict(struct interval *i, enum memory_evict why) REQUIRES(memory_table_lock)
+{
+	uaddr_t end = interval_end(i);
+	struct releaser r = {.open = false};
+
+	i->holder->counters.evicted[why]++;
+	HF_TRACE3(hold_evict, i->addr, end - i->addr, why);
+	held_remove(i);
+	release(&r, i);
+	release_done(&r);
+	interval_join(i, end);
 }
 
 /* RLIMIT_MEMLOCK now, in bytes. */
@@ -174,147 +212,60 @@ static uint64_t budget_bytes(const struct memory_hold *hold)
 	return limit / 100 * (hold->budget - MEMORY_HOLD_PERCENT(0));
 }
 
-/* The oldest that waits, of @hold alone if it is given. */
-static struct memory_pin *oldest_of(const struct memory_hold *hold) REQUIRES(memory_pins_lock)
-{
-	struct memory_pin *pin;
-
-	TAILQ_FOREACH (pin, &oldest, lru)
-		if (!hold || pin->hold == hold)
-			return pin;
-	return NULL;
-}
-
-/* Room for @len bytes more in the budget of @hold. Return: false if there cannot be any */
-static bool make_room(struct memory_hold *hold, uint64_t len) REQUIRES(memory_pins_lock)
+bool held_room(struct memory_hold *hold, uint64_t len)
 {
 	uint64_t budget = budget_bytes(hold);
-	struct memory_pin *pin;
 
 	if (hold->closed || len > budget)
 		return false;
-	while (hold->counters.held_bytes > budget - len && (pin = oldest_of(hold)))
-		evict(pin, MEMORY_EVICT_BUDGET);
+	while (hold->counters.held_bytes > budget - len)
+		evict(TAILQ_FIRST(&hold->held), MEMORY_EVICT_BUDGET);
 	return true;
-}
-
-static bool keep(struct memory_pin *pin) REQUIRES(memory_pins_lock)
-{
-	struct memory_pin *same = RB_FIND(pin_tree, &waiting, pin);
-
-	if (same && same->write >= pin->write)
-		return false; /* that one keeps the lock, too */
-	if (same)
-		evict(same, MEMORY_EVICT_BUDGET);
-	if (!make_room(pin->hold, pin->end - pin->first))
-		return false;
-	insert(pin);
-	return true;
-}
-
-/* Once it waits it is anybody's: the caller's pointer is good for nothing any more. */
-bool hold_keep(struct memory_pin *pin)
-{
-	uint64_t len = pin->end - pin->first;
-	uaddr_t first = pin->first;
-	bool kept;
-
-	if (!pin->hold || !pin->ready || pin->nr_marks == 0 || pin->hold->budget == 0)
-		return false;
-	pins_lock();
-	kept = keep(pin);
-	pins_unlock();
-	if (!kept)
-		return false;
-	HF_TRACE2(hold_keep, first, len);
-	hold_trim(NULL);
-	keeper_start();
-	return true;
-}
-
-struct memory_pin *hold_take(struct memory_hold *hold, uaddr_t first, uaddr_t end, bool write)
-{
-	struct memory_pin *pin, range = {.first = first, .end = end};
-
-	if (memory_hold_is_empty())
-		return NULL;
-	pins_lock();
-	pin = RB_FIND(pin_tree, &waiting, &range);
-	if (pin && pin->write < write)
-		pin = NULL;
-	if (pin) {
-		take_out(pin);
-		pin_set_live(pin, 1);
-		if (pin->hold != hold) {
-			hold_put(pin->hold); /* not the last: its session has not ended */
-			pin->hold = hold_get(hold);
-		}
-	}
-	pins_unlock();
-	return pin;
-}
-
-void hold_absorb(struct memory_pin *pin)
-{
-	struct memory_pin *other, *next;
-
-	if (!pin->hold || memory_hold_is_empty())
-		return;
-	pins_lock();
-	other = RB_NFIND(pin_tree, &waiting, &(struct memory_pin){.first = pin->first});
-	for (; other && other->first < pin->end; other = next) {
-		next = RB_NEXT(pin_tree, &waiting, other);
-		if (other->end <= pin->end && other->write <= pin->write) {
-			take_out(other);
-			pin_remove(other);
-		}
-	}
-	pins_unlock();
 }
 
 /* ---- giving way ---- */
 
 void hold_trim(struct memory_hold *hold)
 {
-	struct memory_pin *pin;
 	uint64_t limit, live;
+	struct interval *i;
 
 	if (memory_hold_is_empty())
 		return;
 	limit = limit_bytes();
 	if (limit == UINT64_MAX)
 		return;
-	pins_lock();
-	while ((pin = oldest_of(NULL))) {
-		if ((hold ? hold : pin->hold)->beyond_limit)
+	table_lock();
+	while ((i = TAILQ_FIRST(&oldest))) {
+		if ((hold ? hold : i->holder)->beyond_limit)
 			break;
-		live = memory_charged_pages(pin->hold->space) * MEMORY_PAGE_SIZE;
-		if (live <= limit && pins_waiting_bytes() <= limit - live)
+		live = memory_charged_pages(i->holder->space) * MEMORY_PAGE_SIZE;
+		if (live <= limit && held_bytes <= limit - live)
 			break;
-		evict(pin, MEMORY_EVICT_LIMIT);
+		evict(i, MEMORY_EVICT_LIMIT);
 	}
-	pins_unlock();
+	table_unlock();
 }
 
 bool hold_give_way(enum memory_evict why)
 {
-	struct memory_pin *pin;
+	struct interval *i;
 
 	if (memory_hold_is_empty())
 		return false;
-	pins_lock();
-	pin = oldest_of(NULL);
-	if (pin)
-		evict(pin, why);
-	pins_unlock();
-	return pin != NULL;
+	table_lock();
+	i = TAILQ_FIRST(&oldest);
+	if (i)
+		evict(i, why);
+	table_unlock();
+	return i != NULL;
 }
 
 bool memory_hold_forget_all(enum memory_evict why)
 {
 	bool any = false;
 
-	if (pins_is_inside())
+	if (table_is_inside())
 		return false;
 	while (hold_give_way(why))
 		any = true;
@@ -323,81 +274,60 @@ bool memory_hold_forget_all(enum memory_evict why)
 
 void memory_hold_forget(uaddr_t first, uaddr_t last)
 {
-	struct memory_pin *pin, *next;
+	struct interval *i;
+	uaddr_t end;
 
-	if (memory_hold_is_empty() || pins_is_inside())
+	if (memory_hold_is_empty() || table_is_inside())
 		return;
-	pins_lock();
-	TAILQ_FOREACH_SAFE(pin, &oldest, lru, next)
-	if (pin->first <= last && pin->end > first)
-		evict(pin, MEMORY_EVICT_CLIENT);
-	pins_unlock();
-}
-
-static bool is_of_file(const struct memory_pin *pin, uint64_t ino)
-{
-	for (size_t i = 0; i < pin->nr_marks; i++)
-		if (pin->marks[i].ino == ino)
-			return true;
-	return false;
+	table_lock();
+	for (i = interval_over(first) ?: interval_from(first); i && i->addr <= last;
+	     i = interval_from(end)) {
+		end = interval_end(i);
+		if (i->holder)
+			evict(i, MEMORY_EVICT_CLIENT);
+	}
+	table_unlock();
 }
 
 void memory_hold_forget_file(uint64_t ino)
 {
-	struct memory_pin *pin, *next;
+	struct interval *i, from = {.source.ino = ino};
 
-	if (memory_hold_is_empty() || pins_is_inside())
+	if (memory_hold_is_empty() || table_is_inside())
 		return;
-	pins_lock();
-	TAILQ_FOREACH_SAFE(pin, &oldest, lru, next)
-	if (is_of_file(pin, ino))
-		evict(pin, MEMORY_EVICT_CLIENT);
-	pins_unlock();
+	table_lock();
+	while ((i = RB_NFIND(file_tree, &by_file, &from)) && i->source.ino == ino)
+		evict(i, MEMORY_EVICT_CLIENT);
+	table_unlock();
 }
 
 void memory_hold_destroy(struct memory_hold *hold)
 {
-	struct memory_pin *pin;
+	struct interval *i;
 
 	if (!hold)
 		return;
-	pins_lock();
+	table_lock();
 	hold->closed = true;
-	while ((pin = oldest_of(hold)))
-		evict(pin, MEMORY_EVICT_CLOSE);
-	pins_unlock();
+	while ((i = TAILQ_FIRST(&hold->held)))
+		evict(i, MEMORY_EVICT_CLOSE);
+	table_unlock();
 	hold_put(hold);
 }
 
 int64_t hold_expire(int64_t now_ns)
 {
-	struct memory_pin *pin;
+	struct interval *i;
 	int64_t left = -1;
 
-	pins_lock();
-	while ((pin = oldest_of(NULL))) {
-		left = pin->since_ns + AGE_NS - now_ns;
+	table_lock();
+	while ((i = TAILQ_FIRST(&oldest))) {
+		left = i->since_ns + AGE_NS - now_ns;
 		if (left > 0)
 			break;
-		evict(pin, MEMORY_EVICT_AGE);
+		evict(i, MEMORY_EVICT_AGE);
 		left = -1;
 	}
-	pins_unlock();
+	table_unlock();
 	return left;
-}
-
-/* ---- fork ---- */
-
-/* The child has one thread. Its parent's may have held the lock; and no page is locked here. */
-static void forked(void) NO_TSA
-{
-	mutex_init(&memory_pins_lock);
-	RB_INIT(&waiting);
-	TAILQ_INIT(&oldest);
-	__atomic_store_n(&nr_waiting, 0, __ATOMIC_RELAXED);
-}
-
-static void __attribute__((constructor)) watch_forks(void)
-{
-	(void)pthread_atfork(NULL, NULL, forked);
 }

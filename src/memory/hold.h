@@ -85,6 +85,13 @@ void memory_hold_forget(uaddr_t first, uaddr_t last);
 void memory_hold_forget_file(uint64_t ino);
 /** memory_hold_forget_all() - everything. Return: was anything held? */
 bool memory_hold_forget_all(enum memory_evict why);
+/**
+ * memory_client_locked() / memory_client_unlocked() - after the client's own mlock or munlock of
+ * [@first, @last]: what it has locked stays locked when its registration ends, and what it has
+ * unlocked is locked again while it is registered. Cost one load if nothing is registered.
+ */
+void memory_client_locked(uaddr_t first, uaddr_t last);
+void memory_client_unlocked(uaddr_t first, uaddr_t last);
 /** memory_hold_is_empty() - nothing is held in this process; one load */
 bool memory_hold_is_empty(void);
 

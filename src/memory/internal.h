@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * What the files of this room share and nobody else sees: page locks, and the two ways to read the
+ * What the files of this room share and nobody else sees: the space, and the two ways to read the
  * process's map. Owns nothing. Thread rule: as memory.h, except where said.
  */
 #ifndef HOLDFAST_MEMORY_INTERNAL_H
@@ -51,20 +51,10 @@ bool memory_map_is_huge(const struct memory_map *map);
 int memory_space_walk_how(enum memory_maps_how how, uaddr_t first, uaddr_t last, memory_piece_fn fn,
 			  void *arg) HF_MUST_CHECK;
 
-struct memory_hold;
-struct memory_pin;
-
-/**
- * memory_pin() - register whole pages: populated and locked until the registration ends
- * @first, @last: inclusive, page aligned, @last < UINT64_MAX
- * @hold: [shared] the registration may share locks with others and may wait; NULL: neither
- * Return: 0; -EFAULT; -ENOMEM; as memory_region_create(). On error nothing stays locked.
- */
-int memory_pin(uaddr_t first, uaddr_t last, bool write, struct memory_hold *hold,
-	       struct memory_pin **out) HF_MUST_CHECK;
-/** memory_unpin() - nobody maps it any more: unlock, or wait if its hold lets it; cannot fail */
-void memory_unpin(struct memory_pin *pin);
-/** memory_pin_end() - unlock now */
-void memory_pin_end(struct memory_pin *pin);
+struct memory_space {
+	unsigned int refs;             /* atomic; references to @identity count here too */
+	uint64_t nr_charged;           /* pages; atomic */
+	struct memory_region identity; /* const */
+};
 
 #endif

@@ -31,7 +31,7 @@
 enum memory_mode { MEMORY_VA, MEMORY_PINNED };
 
 struct memory_space;
-struct memory_pin;
+struct memory_hold;
 
 /* One run of client bytes. Everything but @refs is const after creation. */
 struct memory_region {
@@ -41,7 +41,7 @@ struct memory_region {
 	struct memory_space *space; /* [shared] one reference held */
 	unsigned int refs;          /* atomic */
 	bool pinned;                /* pages are locked until the last put */
-	struct memory_pin *pin;     /* [owned] if @pinned */
+	struct memory_hold *hold;   /* [shared] one reference held; NULL: not held afterwards */
 };
 
 /** memory_space_create_own() - this process's address space. Return: 0; -ENOMEM */

@@ -1,446 +1,358 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Page locks do not nest: one munlock(2) undoes any number of mlock(2). Registrations of one
- * process may overlap, so a table for the process counts them, and munlock happens only where none
- * is left.
- *
- * The table is an ordered set of boundaries. A boundary says of the addresses from it up to the
- * next one how many registrations cover them: all (`nr_pins`), those that are populated and locked
- * for reading and for writing (`nr_ready`), those that are mapped and do not just wait (`nr_live`);
- * and how many registrations start or end at it (`nr_edges`). It goes when that number is 0, for
- * then its neighbours' coverage is the same. So there are at most two boundaries a registration,
- * and taking one away never needs memory.
+ * Registrations. Page locks do not nest: one munlock(2) undoes any number of mlock(2), the client's
+ * own among them. So the table counts what registrations cover (interval.h), and munlock happens
+ * only where none is left and where the client had no lock before.
  *
  *  (1) A registration is entered in the table before it is locked, and munlock runs under the
  *	table's lock on addresses without any. So no munlock can hit a page after its mlock while a
  *	registration covers it, and the long work, lock and population, runs outside of the table's
  *	lock.
- *  (2) What another registration has locked and populated already is only looked at, not locked
- *	again: the second device of a process pays for questions, not for pages. An answer that is
- *	not as expected (the client has mapped something else there) makes it work like any other.
- *  (3) munlock in the midst of a locked mapping splits it and can fail for want of mappings
- *	(vm.max_map_count). Such ranges are a debt, kept as one hull, and settled when nothing is
- *	left in it.
- *  (4) A held registration unlocks only what still is the mapping that it had locked.
- *
- * Limit: what the client itself has locked is unlocked with the last registration over it. The
- * kernel has no cheap question for it.
+ *  (2) What another registration has locked already, or what is held, is only looked at: for each
+ *	mapping, whether it is the same and locked. An answer that is not as expected (the client
+ *	has mapped something else there) makes it work like any other.
+ *  (3) Where nothing is registered, held or owed, a lock is the client's own. It is noted when a
+ *	registration enters, and outlives it. Where what was looked at has gone, so has our lock,
+ *	and a lock that is there now is the client's, too.
+ *  (4) A lock that the client takes or gives back while memory is registered is told by the
+ *	preload library (memory_client_locked(), memory_client_unlocked()). A raw system call is not
+ *	seen.
  */
+#include "memory/pin.h"
+
 #include <assert.h>
 #include <errno.h>
-#include <stdlib.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include "base/refuse.h"
-#include "memory/pin.h"
+#include "base/trace.h"
 
 #define NR_SPANS 32
 
-/* By number: the sanitizers turn the library's munlock into nothing. */
-static int unlock_pages(uaddr_t first, uint64_t len)
-{
-	return syscall(SYS_munlock, first, len) < 0 ? -errno : 0;
-}
-
-struct boundary {
-	RB_ENTRY(boundary) node;
-	uaddr_t addr;         /* page aligned */
-	unsigned int nr_pins; /* covering [addr, next boundary) */
-	unsigned int
-		nr_ready[2];  /* of them, locked and populated: for reading at least, for writing */
-	unsigned int nr_live; /* of them, mapped */
-	unsigned int nr_edges; /* registrations that start or end here */
-	struct boundary *next_free;
+/* A part of a range that is locked already, or not. */
+struct span {
+	uaddr_t first, end;
+	bool ready;
 };
 
-static int boundary_cmp(const struct boundary *a, const struct boundary *b)
+/* A registration that comes about. */
+struct coming {
+	uaddr_t first, end;
+	enum interval_ready want;
+	struct memory_hold *hold;
+	bool refused;                  /* the memory does not permit it: locking will say why */
+	bool stale;                    /* something held was no longer the same */
+	bool taken_over;               /* something was held */
+	struct interval *start, *stop; /* of @first and @end; table lock */
+	struct span spans[NR_SPANS];
+	size_t nr_spans;
+};
+
+/* ---- looking ---- */
+
+static bool is_usable(const struct memory_map *map, enum interval_ready want)
 {
-	return a->addr < b->addr ? -1 : a->addr > b->addr;
+	return map && map->readable && (map->writable || want < INTERVAL_WRITABLE);
 }
 
-RB_HEAD(boundary_tree, boundary);
-RB_PROTOTYPE_INTERNAL(boundary_tree, boundary, node, boundary_cmp, HF_UNUSED static)
-RB_GENERATE_INTERNAL(boundary_tree, boundary, node, boundary_cmp, HF_UNUSED static)
-
-struct mutex memory_pins_lock = MUTEX_INIT;
-static struct boundary_tree table GUARDED_BY(memory_pins_lock) = RB_INITIALIZER(&table);
-static uaddr_t debt_first GUARDED_BY(memory_pins_lock); /* hull of what could not be unlocked */
-static uaddr_t debt_end GUARDED_BY(memory_pins_lock);   /* == debt_first: no debt */
-static uint64_t waiting_bytes GUARDED_BY(memory_pins_lock);
-static struct boundary *free_boundaries GUARDED_BY(memory_pins_lock);
-static struct memory_pin *free_pins GUARDED_BY(memory_pins_lock);
-static __thread bool inside;
-
-void pins_lock(void)
+/* Does it bear the lock that it is to have? */
+static bool is_kept(const struct memory_map *map, bool locked)
 {
-	mutex_lock(&memory_pins_lock);
-	inside = true;
+	return map && (locked || memory_map_is_huge(map));
 }
 
-void pins_unlock(void)
+/* look_fn: what is known of an interval, and is it still true? */
+static void judge(void *arg, struct interval *i, const struct memory_map *map, bool locked) NO_TSA
 {
-	struct boundary *boundary = free_boundaries;
-	struct memory_pin *pin = free_pins;
+	struct coming *c = arg;
+	bool known = i->looked || i->ready;
 
-	free_boundaries = NULL;
-	free_pins = NULL;
-	inside = false;
-	mutex_unlock(&memory_pins_lock);
-	while (boundary) {
-		struct boundary *next = boundary->next_free;
-
-		free(boundary);
-		boundary = next;
-	}
-	while (pin) {
-		struct memory_pin *next = pin->next_free;
-
-		hold_put(pin->hold);
-		free(pin->marks);
-		free(pin);
-		pin = next;
-	}
-}
-
-bool pins_is_inside(void)
-{
-	return inside;
-}
-
-uint64_t pins_waiting_bytes(void)
-{
-	return waiting_bytes;
-}
-
-/* The boundary at @fresh->addr: the one that is there, or else *@fresh, which then is taken. */
-static struct boundary *boundary_ensure(struct boundary **fresh) REQUIRES(memory_pins_lock)
-{
-	struct boundary *b = *fresh, *there = RB_INSERT(boundary_tree, &table, b), *prev;
-
-	if (there)
-		return there;
-	prev = RB_PREV(boundary_tree, &table, b);
-	if (prev) {
-		b->nr_pins = prev->nr_pins;
-		b->nr_ready[0] = prev->nr_ready[0];
-		b->nr_ready[1] = prev->nr_ready[1];
-		b->nr_live = prev->nr_live;
-	}
-	*fresh = NULL;
-	return b;
-}
-
-static void boundary_release(struct boundary *b) REQUIRES(memory_pins_lock)
-{
-	if (--b->nr_edges > 0)
+	c->refused |= !is_usable(map, c->want);
+	if (interval_is_free(i))
+		i->clients = locked;
+	if (!known || (is_kept(map, locked) && (!i->looked || look_is_same(i, map, i->addr))))
 		return;
-	RB_REMOVE(boundary_tree, &table, b);
-	b->next_free = free_boundaries;
-	free_boundaries = b;
+	c->stale |= i->holder != NULL;
+	if (map || !locked) /* without a map, it may still be our own */
+		i->clients = locked;
+	i->looked = false;
+	i->ready = INTERVAL_NOT_READY;
 }
 
-static struct boundary *boundary_new(uaddr_t addr)
+/* look_fn: it has been locked; what is it? */
+static void note(void *arg, struct interval *i, const struct memory_map *map, bool locked) NO_TSA
 {
-	struct boundary *b = calloc(1, sizeof(*b));
+	struct coming *c = arg;
 
-	if (b)
-		b->addr = addr;
-	return b;
+	if (!is_kept(map, locked) || !is_usable(map, c->want))
+		return;
+	i->source = look_source(map, i->addr);
+	i->looked = true;
+	if (i->ready < c->want)
+		i->ready = c->want;
 }
 
-static struct boundary *boundary_at(uaddr_t addr) REQUIRES(memory_pins_lock)
+/* Is there anything to be judged? Most often there is not, and one question suffices for that. */
+static bool must_look(const struct coming *c) REQUIRES(memory_table_lock)
 {
-	struct boundary *b = RB_FIND(boundary_tree, &table, &(struct boundary){.addr = addr});
-
-	assert(b);
-	return b;
-}
-
-static struct boundary *boundary_next(struct boundary *b) REQUIRES(memory_pins_lock)
-{
-	return RB_NEXT(boundary_tree, &table, b);
-}
-
-static bool is_waiting(const struct boundary *b)
-{
-	return b->nr_pins > 0 && b->nr_live == 0;
-}
-
-/* ---- counts ---- */
-
-/* A change of the counts of all of a registration's range. */
-struct change {
-	int pins, ready[2], live;
-};
-
-static void table_change(const struct memory_pin *pin, struct change by) REQUIRES(memory_pins_lock)
-{
-	struct boundary *b, *next;
-
-	for (b = boundary_at(pin->first); b->addr != pin->end; b = next) {
-		next = boundary_next(b);
-		if (is_waiting(b))
-			waiting_bytes -= next->addr - b->addr;
-		b->nr_pins += (unsigned int)by.pins;
-		b->nr_ready[0] += (unsigned int)by.ready[0];
-		b->nr_ready[1] += (unsigned int)by.ready[1];
-		b->nr_live += (unsigned int)by.live;
-		if (is_waiting(b))
-			waiting_bytes += next->addr - b->addr;
+	for (struct interval *i = c->start; i != c->stop; i = interval_next(i)) {
+		if (i->looked || (c->hold && i->ready))
+			return true;
+		if (interval_is_free(i) && look_any_locked(i->addr, interval_end(i)))
+			return true;
 	}
-}
-
-void pin_set_live(struct memory_pin *pin, int by)
-{
-	table_change(pin, (struct change){.live = by});
-}
-
-static void pin_set_ready(struct memory_pin *pin) REQUIRES(memory_pins_lock)
-{
-	pin->ready = true;
-	table_change(pin, (struct change){.ready = {1, pin->write ? 1 : 0}});
+	return false;
 }
 
 /* ---- a new registration ---- */
 
-/* A part of a range that is locked by others already, or not. */
-struct span {
-	uaddr_t first, last;
-	bool ready;
-};
-struct spans {
-	struct span v[NR_SPANS];
-	size_t nr;
-};
-
 /* What does not fit is not ready. */
-static void spans_add(struct spans *spans, uaddr_t first, uaddr_t last, bool ready)
+static void spans_add(struct coming *c, uaddr_t first, uaddr_t end, bool ready)
 {
-	struct span *prev = spans->nr ? &spans->v[spans->nr - 1] : NULL;
+	struct span *prev = c->nr_spans ? &c->spans[c->nr_spans - 1] : NULL;
 
-	if (prev && (prev->ready == ready || spans->nr == NR_SPANS)) {
+	if (prev && (prev->ready == ready || c->nr_spans == NR_SPANS)) {
 		prev->ready &= ready;
-		prev->last = last;
+		prev->end = end;
 		return;
 	}
-	spans->v[spans->nr++] = (struct span){first, last, ready};
+	c->spans[c->nr_spans++] = (struct span){first, end, ready};
 }
 
-/* Enter @pin, live. @spans: [out] what is ready in it. Return: 0 or -ENOMEM */
-static int table_add(const struct memory_pin *pin, struct spans *spans)
+/* Let there be intervals at both ends. Return: 0; -EAGAIN nothing is spare */
+static int cut_ends(struct coming *c) REQUIRES(memory_table_lock)
 {
-	struct boundary *fresh_first = boundary_new(pin->first);
-	struct boundary *fresh_end = boundary_new(pin->end);
-	struct boundary *b, *stop, *next;
-	int err = -ENOMEM;
+	c->start = interval_cut(NULL, c->first);
+	c->stop = c->start ? interval_cut(c->start, c->end) : NULL;
+	return c->stop ? 0 : -EAGAIN;
+}
 
-	if (fresh_first && fresh_end) {
-		pins_lock();
-		b = boundary_ensure(&fresh_first);
-		stop = boundary_ensure(&fresh_end);
-		b->nr_edges++;
-		stop->nr_edges++;
-		for (; b != stop; b = next) {
-			next = boundary_next(b);
-			spans_add(spans, b->addr, next->addr - 1, b->nr_ready[pin->write] > 0);
-		}
-		table_change(pin, (struct change){.pins = 1, .live = 1});
-		pins_unlock();
-		err = 0;
+/* Nothing comes of it: what is free has no facts, and cuts that separate nothing go. */
+static void take_back(const struct coming *c) REQUIRES(memory_table_lock)
+{
+	struct interval *i = interval_from(c->first);
+
+	for (; i && i->addr < c->end; i = interval_next(i))
+		if (interval_is_free(i))
+			i->clients = false;
+	interval_join(interval_from(c->first), c->end);
+}
+
+/* Return: 0; -EAGAIN nothing is spare. Until it counts, all that it does may be done again. */
+static int enter(struct coming *c) REQUIRES(memory_table_lock)
+{
+	int err = cut_ends(c);
+
+	if (!err && must_look(c))
+		err = look_each(c->start, c->end, judge, c);
+	if (err)
+		return err;
+	c->start->nr_edges++;
+	c->stop->nr_edges++;
+	for (struct interval *i = c->start; i != c->stop; i = interval_next(i)) {
+		spans_add(c, i->addr, interval_end(i),
+			  c->hold && !c->refused && i->ready >= c->want);
+		c->taken_over |= i->holder != NULL;
+		if (i->holder)
+			held_remove(i);
+		if (i->owed)
+			owed_remove(i);
+		i->nr_pins++;
 	}
-	free(fresh_first);
-	free(fresh_end);
-	return err;
+	interval_join(c->start, c->end);
+	return 0;
 }
 
-static int span_lock(const struct memory_pin *pin, const struct span *span, bool *locked)
+/* All of it is locked. Without a look it is never held, which is all that can go wrong here. */
+static int settle(struct coming *c) REQUIRES(memory_table_lock)
 {
-	if (span->ready && marks_take(span->first, span->last, pin->write, NULL, NULL) == 0)
-		return 0;
-	*locked = true;
-	return memory_lock_range(span->first, span->last, pin->write);
+	int err = cut_ends(c);
+
+	if (!err && c->hold)
+		err = look_each(c->start, c->end, note, c);
+	if (err)
+		return err;
+	for (struct interval *i = c->start; !c->hold && i != c->stop; i = interval_next(i))
+		if (i->ready < c->want)
+			i->ready = c->want;
+	interval_join(c->start, c->end);
+	return 0;
+}
+
+/* Under the lock, as often as it runs out of what is spare. Return: 0; -ENOMEM */
+static int with_spares(int (*step)(struct coming *c), struct coming *c)
+{
+	int err;
+
+	for (unsigned int nth = 0;; nth++) {
+		table_lock();
+		err = step(c);
+		if (err)
+			take_back(c);
+		table_unlock();
+		if (err != -EAGAIN)
+			return err;
+		err = table_spare(nth);
+		if (err)
+			return err;
+	}
 }
 
 /* Lock what is not. @locked: [out] was there anything to lock? */
-static int spans_lock(struct memory_pin *pin, const struct spans *spans, bool *locked)
+static int spans_lock(const struct coming *c, bool *locked)
 {
 	int err = 0;
 
 	*locked = false;
-	/* The usual second device: one look for both the check and the marks. */
-	if (pin->hold && spans->nr == 1 && spans->v[0].ready &&
-	    marks_take(pin->first, pin->end - 1, pin->write, &pin->marks, &pin->nr_marks) == 0)
-		return 0;
-	for (size_t i = 0; i < spans->nr && !err; i++)
-		err = span_lock(pin, &spans->v[i], locked);
-	/* Without marks it is never held, which is all that can go wrong here. */
-	if (!err && pin->hold &&
-	    marks_take(pin->first, pin->end - 1, pin->write, &pin->marks, &pin->nr_marks))
-		refuse_clear();
+	for (size_t n = 0; n < c->nr_spans && !err; n++) {
+		if (c->spans[n].ready)
+			continue;
+		*locked = true;
+		err = memory_lock_range(c->spans[n].first, c->spans[n].end - 1,
+					c->want == INTERVAL_WRITABLE);
+	}
 	return err;
 }
 
-static struct memory_pin *pin_new(uaddr_t first, uaddr_t last, bool write, struct memory_hold *hold)
+int memory_pin(uaddr_t first, uaddr_t last, bool write, struct memory_hold *hold)
 {
-	struct memory_pin *pin = calloc(1, sizeof(*pin));
-
-	if (pin) {
-		pin->first = first;
-		pin->end = last + 1;
-		pin->write = write;
-		pin->hold = hold_get(hold);
-	}
-	return pin;
-}
-
-static int pin_make(uaddr_t first, uaddr_t last, bool write, struct memory_hold *hold, bool stale,
-		    struct memory_pin **out)
-{
-	struct memory_pin *pin = pin_new(first, last, write, hold);
-	struct spans spans = {.nr = 0};
+	struct coming c = {
+		.first = first,
+		.end = last + 1,
+		.want = write ? INTERVAL_WRITABLE : INTERVAL_READABLE,
+		.hold = hold,
+	};
 	bool locked;
-	int err = pin ? table_add(pin, &spans) : -ENOMEM;
+	int err = with_spares(enter, &c);
 
+	if (err)
+		return err;
+	err = spans_lock(&c, &locked);
 	if (err) {
-		if (pin)
-			hold_put(pin->hold);
-		free(pin);
+		memory_unpin(first, last, hold, false);
 		return err;
 	}
-	if (!hold)
-		spans = (struct spans){.v = {{first, last, false}}, .nr = 1};
-	err = spans_lock(pin, &spans, &locked);
-	if (err) {
-		memory_pin_end(pin);
-		return err;
-	}
-	pins_lock();
-	pin_set_ready(pin);
-	pins_unlock();
-	hold_absorb(pin);
-	hold_count(hold, locked ? MEMORY_GOT_NEW : MEMORY_GOT_SHARED, stale);
-	*out = pin;
+	if (locked && with_spares(settle, &c))
+		refuse_clear();
+	hold_count(hold,
+		   locked         ? MEMORY_GOT_NEW
+		   : c.taken_over ? MEMORY_GOT_HELD
+				  : MEMORY_GOT_SHARED,
+		   c.stale);
+	hold_trim(hold);
 	return 0;
-}
-
-int memory_pin(uaddr_t first, uaddr_t last, bool write, struct memory_hold *hold,
-	       struct memory_pin **out)
-{
-	struct memory_pin *pin = hold ? hold_take(hold, first, last + 1, write) : NULL;
-	bool stale = false;
-	int err = 0;
-
-	if (pin && marks_hold(pin)) {
-		hold_count(hold, MEMORY_GOT_HELD, false);
-		*out = pin;
-	} else {
-		if (pin) {
-			refuse_clear();
-			memory_pin_end(pin);
-			stale = true;
-		}
-		err = pin_make(first, last, write, hold, stale, out);
-	}
-	if (!err)
-		hold_trim(hold);
-	return err;
 }
 
 /* ---- the end of one ---- */
 
-static void owe(uaddr_t first, uaddr_t end) REQUIRES(memory_pins_lock)
+/* May what only this registration covers be held? */
+static bool make_room(struct interval *start, uaddr_t end, struct memory_hold *hold)
+	REQUIRES(memory_table_lock)
 {
-	if (debt_first == debt_end) {
-		debt_first = first;
-		debt_end = end;
+	uint64_t len = 0;
+
+	for (struct interval *i = start; i->addr < end; i = interval_next(i))
+		if (i->nr_pins == 1 && held_may(i))
+			len += interval_end(i) - i->addr;
+	return len > 0 && held_room(hold, len);
+}
+
+static void leave(struct interval *start, uaddr_t end, struct memory_hold *hold, bool keep)
+	REQUIRES(memory_table_lock)
+{
+	struct interval *prev = interval_prev(start), *i;
+	struct releaser r = {.open = false};
+
+	/* A neighbour that is owed may be easier to unlock now. */
+	if (prev && prev->owed)
+		release(&r, prev);
+	for (i = start; i->addr != end; i = interval_next(i)) {
+		if (--i->nr_pins > 0)
+			continue;
+		if (keep && held_may(i))
+			held_insert(i, hold);
+		else
+			release(&r, i);
 	}
-	if (first < debt_first)
-		debt_first = first;
-	if (end > debt_end)
-		debt_end = end;
+	if (i->owed)
+		release(&r, i);
+	release_done(&r);
+	start->nr_edges--;
+	i->nr_edges--;
+	interval_join(prev ? prev : start, interval_end(i));
+	release_owed(false);
 }
 
-/* munlock stops at the first hole, so each mapping is unlocked by itself: if @pin is given, only
- * what it had locked. */
-static void unlock_each(uaddr_t first, uaddr_t end, const struct memory_pin *pin)
-	REQUIRES(memory_pins_lock)
+void memory_unpin(uaddr_t first, uaddr_t last, struct memory_hold *hold, bool keep)
 {
-	struct memory_maps maps;
-	struct memory_map map;
+	struct interval *start;
+	bool kept = false;
 
-	if (memory_maps_open(&maps, MEMORY_MAPS_BEST))
-		return;
-	while (first < end && memory_maps_find(&maps, first, &map) > 0 && map.first < end) {
-		uaddr_t from = map.first < first ? first : map.first;
-		uaddr_t to = map.last < end - 1 ? map.last + 1 : end;
-
-		if (!pin || marks_match(pin, &map, from, to - 1))
-			if (unlock_pages(from, to - from))
-				owe(from, to);
-		first = to;
+	table_lock();
+	start = interval_at(first);
+	if (start) {
+		kept = keep && hold && make_room(start, last + 1, hold);
+		leave(start, last + 1, hold, kept);
+	} else {
+		assert(table_has_forked());
 	}
-	memory_maps_close(&maps);
-}
-
-static void range_unlock(uaddr_t first, uaddr_t end, const struct memory_pin *pin)
-	REQUIRES(memory_pins_lock)
-{
-	if (pin && pin->nr_marks > 0)
-		unlock_each(first, end, pin);
-	else if (unlock_pages(first, end - first))
-		unlock_each(first, end, NULL);
-}
-
-static void debt_settle(void) REQUIRES(memory_pins_lock)
-{
-	struct boundary *b, *before;
-	uaddr_t first = debt_first, end = debt_end;
-
-	if (likely(first == end))
-		return;
-	b = RB_NFIND(boundary_tree, &table, &(struct boundary){.addr = first});
-	before = b ? RB_PREV(boundary_tree, &table, b) : RB_MAX(boundary_tree, &table);
-	if ((b && b->addr < end) || (before && before->nr_pins > 0))
-		return;
-	debt_first = debt_end = 0;
-	range_unlock(first, end, NULL);
-}
-
-void pin_remove(struct memory_pin *pin)
-{
-	int ready = pin->ready ? -1 : 0;
-	struct boundary *start = boundary_at(pin->first), *b;
-	uaddr_t free_from = 0;
-	bool in_free = false;
-
-	table_change(pin, (struct change){.pins = -1, .ready = {ready, pin->write ? ready : 0}});
-	for (b = start; b->addr != pin->end; b = boundary_next(b)) {
-		if (b->nr_pins == 0 && !in_free)
-			free_from = b->addr;
-		if (b->nr_pins > 0 && in_free)
-			range_unlock(free_from, b->addr, pin);
-		in_free = b->nr_pins == 0;
+	table_unlock();
+	if (kept) {
+		HF_TRACE2(hold_keep, first, last + 1 - first);
+		hold_trim(NULL);
 	}
-	if (in_free)
-		range_unlock(free_from, pin->end, pin);
-	boundary_release(start);
-	boundary_release(b);
-	debt_settle();
-	pin->next_free = free_pins;
-	free_pins = pin;
+	if (kept || release_wants_keeper())
+		keeper_start();
 }
 
-void memory_pin_end(struct memory_pin *pin)
+/* ---- the client's own locks ---- */
+
+/* Return: 0; -EAGAIN */
+static int set_clients(uaddr_t first, uaddr_t end, bool locked) REQUIRES(memory_table_lock)
 {
-	pins_lock();
-	pin_set_live(pin, -1);
-	pin_remove(pin);
-	pins_unlock();
+	struct interval *i = interval_cut(NULL, first), *stop = i ? interval_cut(i, end) : NULL;
+
+	if (!stop)
+		return -EAGAIN;
+	for (; i != stop; i = interval_next(i)) {
+		if (i->owed && locked) {
+			owed_remove(i);
+			i->ready = INTERVAL_NOT_READY;
+			i->looked = false;
+		}
+		if (i->nr_pins > 0)
+			i->clients = locked;
+		if (i->nr_pins > 0 && !locked && i->ready &&
+		    memory_lock_on_fault(i->addr, interval_end(i) - 1))
+			i->ready = INTERVAL_NOT_READY;
+	}
+	return 0;
 }
 
-void memory_unpin(struct memory_pin *pin)
+static void client_locks(uaddr_t first, uaddr_t last, bool locked)
 {
-	if (!hold_keep(pin))
-		memory_pin_end(pin);
+	uaddr_t end = last >= UINT64_MAX - MEMORY_PAGE_SIZE ? UINT64_MAX - (MEMORY_PAGE_SIZE - 1)
+							    : (last | (MEMORY_PAGE_SIZE - 1)) + 1;
+	int err;
+
+	first &= ~(uaddr_t)(MEMORY_PAGE_SIZE - 1);
+	if (table_is_empty() || table_is_inside() || first >= end)
+		return;
+	for (unsigned int nth = 0;; nth++) {
+		table_lock();
+		err = set_clients(first, end, locked);
+		interval_join(interval_from(first), end);
+		table_unlock();
+		if (err != -EAGAIN || table_spare(nth))
+			return;
+	}
+}
+
+void memory_client_locked(uaddr_t first, uaddr_t last)
+{
+	client_locks(first, last, true);
+}
+
+void memory_client_unlocked(uaddr_t first, uaddr_t last)
+{
+	client_locks(first, last, false);
 }

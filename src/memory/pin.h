@@ -1,88 +1,43 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Private to this room: registrations, the table of what they cover, and the cache of those that
- * wait.
- *
- * Thread rule: one lock guards all of it. Under it only the kept reader's lock is taken (maps.c),
- * and munlock runs. The client's allocator may call munmap, which the preload library watches and
- * which takes this lock. So registrations and boundaries are freed after the lock is dropped, by
- * pins_unlock(). Before kernel 6.11, a read of the process's map allocates and frees under the
- * lock: whoever comes from there finds pins_is_inside() and lets the call pass.
+ * Private to this room: registrations, and those that are held. Thread rule: as interval.h, whose
+ * lock guards all of it.
  */
 #ifndef HOLDFAST_MEMORY_PIN_H
 #define HOLDFAST_MEMORY_PIN_H
 
-#include <bsd/sys/queue.h>
-#include <bsd/sys/tree.h>
-
-#include "base/mutex.h"
 #include "memory/hold.h"
-#include "memory/internal.h"
-
-/* What one mapping of the process was when it was registered. */
-struct memory_mark {
-	uaddr_t first, last;
-	uint64_t dev, ino, off; /* file; @off is that of @first, and 0 without a file */
-	bool shared_file;
-};
-
-/* One registration. Its range counts in the table from its making to its end. */
-struct memory_pin {
-	uaddr_t first, end;        /* page aligned; const */
-	bool write;                /* populated for writing; const */
-	bool ready;                /* all of it is locked; table lock */
-	struct memory_hold *hold;  /* [shared] or NULL: not of the shared, held kind */
-	struct memory_mark *marks; /* [owned] const once ready; NULL without a hold */
-	size_t nr_marks;
-	/* while it waits; table lock */
-	RB_ENTRY(memory_pin) node;
-	TAILQ_ENTRY(memory_pin) lru;  /* oldest first */
-	int64_t since_ns;             /* CLOCK_MONOTONIC */
-	struct memory_pin *next_free; /* to be freed */
-};
-
-extern struct mutex memory_pins_lock;
-
-void pins_lock(void) ACQUIRES(memory_pins_lock);
-/** pins_unlock() - and free what was taken out meanwhile */
-void pins_unlock(void) RELEASES(memory_pins_lock);
-/** pins_is_inside() - does this thread have the lock? */
-bool pins_is_inside(void);
-
-/** pin_set_live() - a registration starts (+1) or ceases (-1) to be mapped; it waits in between */
-void pin_set_live(struct memory_pin *pin, int by) REQUIRES(memory_pins_lock);
-/** pin_remove() - out of the table, unlock what nothing covers any more; freed by pins_unlock() */
-void pin_remove(struct memory_pin *pin) REQUIRES(memory_pins_lock);
-/** pins_waiting_bytes() - locked bytes that only waiting registrations cover */
-uint64_t pins_waiting_bytes(void) REQUIRES(memory_pins_lock);
-
-/* ---- marks.c ---- */
+#include "memory/interval.h"
 
 /**
- * marks_take() - look at the mappings of [@first, @last]
- * @marks, @nr: [out, owned] what they are, or both NULL to check alone
- * Return: 0; -EFAULT a hole or no permission; -EAGAIN some mapping is not locked; -ENOMEM; -errno
+ * memory_pin() - register whole pages: populated and locked until the registration ends
+ * @first, @last: inclusive, page aligned, @last < UINT64_MAX
+ * @hold: [shared] the registration may share locks with others and may be held; NULL: neither
+ * Return: 0; -EFAULT; -ENOMEM; as memory_region_create(). On error nothing stays locked.
  */
-int marks_take(uaddr_t first, uaddr_t last, bool write, struct memory_mark **marks,
-	       size_t *nr) HF_MUST_CHECK;
-/** marks_hold() - is all of it mapped as it was, and locked? */
-bool marks_hold(const struct memory_pin *pin);
-/** marks_match() - is the mapping @map, cut to [@first, @last], what it was? */
-bool marks_match(const struct memory_pin *pin, const struct memory_map *map, uaddr_t first,
-		 uaddr_t last);
+int memory_pin(uaddr_t first, uaddr_t last, bool write, struct memory_hold *hold) HF_MUST_CHECK;
+/** memory_unpin() - undo one memory_pin() of exactly this range: hold it if @keep and its hold lets
+ * it, else unlock what nobody covers any more; cannot fail */
+void memory_unpin(uaddr_t first, uaddr_t last, struct memory_hold *hold, bool keep);
 
 /* ---- hold.c ---- */
 
-/** hold_take() - the registration of exactly this range that waits, now live. Return: NULL if there
- * is none */
-struct memory_pin *hold_take(struct memory_hold *hold, uaddr_t first, uaddr_t end, bool write);
-/** hold_keep() - let a registration wait that nobody maps any more. Return: false it may not */
-bool hold_keep(struct memory_pin *pin);
-/** hold_absorb() - end what waits inside of @pin, which is locked */
-void hold_absorb(struct memory_pin *pin);
+/** held_may() - ready, looked at, and so fit to be held once nobody covers it */
+bool held_may(const struct interval *i) REQUIRES(memory_table_lock);
+/** held_room() - room for @len bytes more in the budget of @hold. Return: false there cannot be */
+bool held_room(struct memory_hold *hold, uint64_t len) REQUIRES(memory_table_lock);
+/** held_insert() - hold an interval that nobody covers any more */
+void held_insert(struct interval *i, struct memory_hold *hold) REQUIRES(memory_table_lock);
+/** held_remove() - it is no longer held, and still locked */
+void held_remove(struct interval *i) REQUIRES(memory_table_lock);
+/** held_split() - @fresh has been cut off @i, which is held */
+void held_split(struct interval *i, struct interval *fresh) REQUIRES(memory_table_lock);
+/** held_forget() - in a forked child, which has no lock */
+void held_forget(void);
+
 /** hold_trim() - keep to RLIMIT_MEMLOCK */
 void hold_trim(struct memory_hold *hold);
-/** hold_give_way() - end the oldest that waits. Return: false nothing waits */
+/** hold_give_way() - end the oldest that is held. Return: false nothing is */
 bool hold_give_way(enum memory_evict why);
 /** hold_count() - a registration came about */
 void hold_count(struct memory_hold *hold, enum memory_got got, bool stale);
@@ -92,10 +47,10 @@ struct memory_space *hold_space(struct memory_hold *hold);
 
 /* ---- keeper.c ---- */
 
-/** keeper_start() - something waits: see to it that it does not do so for ever */
+/** keeper_start() - something is held or owed: see to it that it is not for ever */
 void keeper_start(void);
-/** hold_expire() - end what has waited too long at @now_ns. Return: ns until the next is due, -1
- * if nothing waits */
+/** hold_expire() - end what has been held too long at @now_ns. Return: ns until the next is due, -1
+ * if nothing is held */
 int64_t hold_expire(int64_t now_ns);
 
 /* ---- populate.c ---- */
@@ -106,6 +61,9 @@ int64_t hold_expire(int64_t now_ns);
  * Return: 0; -EFAULT; -ENOMEM. On error part of it may be locked.
  */
 int memory_lock_range(uaddr_t first, uaddr_t last, bool write) HF_MUST_CHECK;
+/** memory_lock_on_fault() - lock what is there, and leave what is missing to the first touch.
+ * Return: 0 or -errno */
+int memory_lock_on_fault(uaddr_t first, uaddr_t last) HF_MUST_CHECK;
 /** memory_lock_threads() - use at most @nr threads; 0: one a processor. For tests and benches */
 void memory_lock_threads(unsigned int nr);
 

@@ -280,6 +280,11 @@ static int populate(uaddr_t first, uaddr_t last, bool write)
 
 /* ---- all of it ---- */
 
+int memory_lock_on_fault(uaddr_t first, uaddr_t last)
+{
+	return lock_pages(first, last - first + 1, true);
+}
+
 /* Before 5.14. What is behind the end of its file makes mlock fail although it is locked. */
 static int lock_and_fault(uaddr_t first, uaddr_t last, bool write)
 {

@@ -7,7 +7,7 @@
 
 #include "base/overflow.h"
 #include "base/refuse.h"
-#include "memory/charge.h"
+#include "memory/internal.h"
 #include "memory/pin.h"
 
 static bool is_identity(const struct memory_region *region)
@@ -51,11 +51,12 @@ static int region_pin(struct memory_region *region, bool write, struct memory_ho
 	int err = pinned_range_check(region->uaddr, region->len, last);
 
 	if (!err)
-		err = memory_pin(region->uaddr, last, write, hold, &region->pin);
+		err = memory_pin(region->uaddr, last, write, hold);
 	if (err) {
 		memory_region_put(region);
 		return err;
 	}
+	region->hold = hold_get(hold);
 	region->pinned = true;
 	*out = region;
 	return 0;
@@ -109,10 +110,15 @@ void memory_region_get_many(struct memory_region *region, unsigned int n)
 			   __ATOMIC_RELAXED);
 }
 
-void memory_region_unpin(struct memory_region *region)
+static void unpin(struct memory_region *region, bool keep)
 {
 	if (__atomic_exchange_n(&region->pinned, false, __ATOMIC_ACQ_REL))
-		memory_pin_end(region->pin);
+		memory_unpin(region->uaddr, region->uaddr + (region->len - 1), region->hold, keep);
+}
+
+void memory_region_unpin(struct memory_region *region)
+{
+	unpin(region, false);
 }
 
 void memory_region_put(struct memory_region *region)
@@ -126,8 +132,8 @@ void memory_region_put(struct memory_region *region)
 	/* The release of each put pairs with the acquire of the last one. */
 	if (__atomic_fetch_sub(&region->refs, 1, __ATOMIC_ACQ_REL) > 1)
 		return;
-	if (__atomic_exchange_n(&region->pinned, false, __ATOMIC_ACQ_REL))
-		memory_unpin(region->pin);
+	unpin(region, true);
+	hold_put(region->hold);
 	memory_space_put(region->space);
 	free(region);
 }

@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "memory/charge.h"
+#include "memory/internal.h"
 
 int memory_space_create_own(struct memory_space **out)
 {
@@ -14,7 +14,6 @@ int memory_space_create_own(struct memory_space **out)
 		return -ENOMEM;
 	space->refs = 1;
 	space->identity.space = space;
-	charges_init(&space->charges);
 	*out = space;
 	return 0;
 }
@@ -29,7 +28,6 @@ void memory_space_put(struct memory_space *space)
 {
 	if (!space || __atomic_fetch_sub(&space->refs, 1, __ATOMIC_ACQ_REL) > 1)
 		return;
-	charges_fini(&space->charges);
 	free(space);
 }
 

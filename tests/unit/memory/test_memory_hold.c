@@ -4,148 +4,12 @@
  * client's calls, so what a client does to held memory must be found out when it is taken over.
  * Locks are read from VmLck.
  */
-#include <errno.h>
 #include <fcntl.h>
 #include <linux/memfd.h>
 #include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <cmocka.h>
-
-#include "base/clock.h"
-#include "memory/hooks.h"
-#include "memory/pin.h"
-
-#define PAGE MEMORY_PAGE_SIZE
-#define NR   64u
-
-#ifndef MADV_DONTNEED_LOCKED
-#define MADV_DONTNEED_LOCKED 24
-#endif
-
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-__attribute__((visibility("default"))) const char *__tsan_default_options(void);
-
-/* The keeper is a thread, and the children that some cases fork make one of their own. */
-const char *__tsan_default_options(void)
-{
-	return "die_after_fork=0";
-}
-#endif
-#endif
-
-static struct memory_space *space;
-static struct memory_hold *hold;
-static int file;          /* memfd of 4 * NR pages */
-static char *mem;         /* its first 2 * NR pages */
-static uint64_t nr_start; /* locked pages as the test began */
-
-static uint64_t nr_locked(void)
-{
-	char text[8192], *at;
-	int fd = open("/proc/self/status", O_RDONLY);
-	ssize_t n = read(fd, text, sizeof(text) - 1);
-
-	close(fd);
-	assert_true(n > 0);
-	text[n] = '\0';
-	at = strstr(text, "VmLck:");
-	assert_non_null(at);
-	return strtoull(at + 6, NULL, 10) / 4 - nr_start;
-}
-
-/* By number: the sanitizers turn the library's own into nothing. */
-static void lock(void *p, size_t nr_pages)
-{
-	assert_int_equal(syscall(SYS_mlock2, p, nr_pages * PAGE, 0), 0);
-}
-
-static int reg(struct memory_hold *h, void *p, size_t nr_pages, bool write,
-	       struct memory_region **out)
-{
-	return memory_region_register(h, (uintptr_t)p, nr_pages * PAGE, write, out);
-}
-
-static struct memory_region *must(struct memory_hold *h, void *p, size_t nr_pages,
-				  enum memory_got got)
-{
-	struct memory_region *region;
-
-	assert_int_equal(reg(h, p, nr_pages, true, &region), 0);
-	assert_int_equal(memory_got(), got);
-	return region;
-}
-
-/* Register @nr_pages and let them wait. */
-static void must_wait(struct memory_hold *h, void *p, size_t nr_pages)
-{
-	memory_region_put(must(h, p, nr_pages, MEMORY_GOT_NEW));
-}
-
-static uint64_t nr_held(void)
-{
-	struct memory_hold_counters c;
-
-	memory_hold_counters(hold, &c);
-	return c.nr_held;
-}
-
-static struct memory_hold_counters counters(void)
-{
-	struct memory_hold_counters c;
-
-	memory_hold_counters(hold, &c);
-	return c;
-}
-
-static int setup_with(uint64_t budget)
-{
-	nr_start = 0;
-	nr_start = nr_locked();
-	file = memfd_create("held", MFD_CLOEXEC);
-	assert_true(file >= 0);
-	assert_int_equal(ftruncate(file, 4 * NR * PAGE), 0);
-	mem = mmap(NULL, 2 * NR * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
-	assert_ptr_not_equal(mem, MAP_FAILED);
-	assert_int_equal(memory_space_create_own(&space), 0);
-	assert_int_equal(memory_hold_create(space, budget, false, &hold), 0);
-	return 0;
-}
-
-static int setup(void **state)
-{
-	struct rlimit all = {RLIM_INFINITY, RLIM_INFINITY};
-
-	if (setrlimit(RLIMIT_MEMLOCK, &all) < 0 && getrlimit(RLIMIT_MEMLOCK, &all) == 0) {
-		all.rlim_cur = all.rlim_max;
-		assert_int_equal(setrlimit(RLIMIT_MEMLOCK, &all), 0);
-	}
-	return setup_with(MEMORY_HOLD_ALL);
-}
-
-static int teardown(void **state)
-{
-	memory_hold_destroy(hold);
-	assert_int_equal(memory_charged_pages(space), 0);
-	memory_space_put(space);
-	munmap(mem, 2 * NR * PAGE);
-	close(file);
-	assert_true(memory_hold_is_empty());
-	assert_int_equal(nr_locked(), 0);
-	return 0;
-}
+#include "hold_support.h"
 
 /* ---- taken over ---- */
 
@@ -191,16 +55,18 @@ static void hold_read_only_registration_is_not_for_writing(void **state)
 	memory_region_put(region);
 }
 
-static void hold_part_of_what_waits_is_not_locked_again(void **state)
+static void hold_part_of_what_waits_is_taken_over(void **state)
 {
 	struct memory_region *region;
 
 	must_wait(hold, mem, NR);
-	region = must(hold, mem + 8 * PAGE, 8, MEMORY_GOT_SHARED);
+	region = must(hold, mem + 8 * PAGE, 8, MEMORY_GOT_HELD);
 	assert_int_equal(nr_locked(), NR);
-	assert_int_equal(nr_held(), 1);
+	assert_int_equal(nr_held(), 2); /* below it and above it */
+	assert_int_equal(counters().held_bytes, (NR - 8) * PAGE);
 	memory_region_put(region);
-	/* what is larger swallows what waits inside of it */
+	memory_region_put(must(hold, mem, NR, MEMORY_GOT_HELD));
+	/* what is larger takes all of it over, and only the rest is new */
 	region = must(hold, mem, NR + 1, MEMORY_GOT_NEW);
 	assert_int_equal(nr_held(), 0);
 	assert_int_equal(nr_locked(), NR + 1);
@@ -284,16 +150,17 @@ static void do_unlock(void)
 static const struct {
 	const char *what;
 	void (*act)(void);
+	unsigned int nr_clients; /* pages that the client has locked itself */
 } changes[] = {
-	{"unmapped and mapped again", do_unmap_and_map_again},
-	{"anonymous memory mapped over it", do_map_anonymous_over},
-	{"another part of the file mapped over it", do_map_other_part_over},
-	{"one page mapped over it", do_map_one_page_over},
-	{"the last page mapped again", do_map_last_page_over},
-	{"another part, locked by the client", do_map_other_part_over_locked},
-	{"another file, locked by the client", do_map_other_file_over_locked},
-	{"moved over", do_mremap_over},
-	{"unlocked by the client", do_unlock},
+	{"unmapped and mapped again", do_unmap_and_map_again, 0},
+	{"anonymous memory mapped over it", do_map_anonymous_over, 0},
+	{"another part of the file mapped over it", do_map_other_part_over, 0},
+	{"one page mapped over it", do_map_one_page_over, 0},
+	{"the last page mapped again", do_map_last_page_over, 0},
+	{"another part, locked by the client", do_map_other_part_over_locked, NR},
+	{"another file, locked by the client", do_map_other_file_over_locked, NR},
+	{"moved over", do_mremap_over, 0},
+	{"unlocked by the client", do_unlock, 0},
 };
 
 /* After each, the registration must be made anew: all locked, all present, the new bytes. */
@@ -318,7 +185,7 @@ static void hold_changed_memory_is_never_taken_over(void **state)
 		assert_int_equal(region->host[0], (char)i);
 		memory_region_put(region);
 		(void)memory_hold_forget_all(MEMORY_EVICT_CLIENT);
-		assert_int_equal(nr_locked(), 0);
+		assert_int_equal(nr_locked(), changes[i].nr_clients);
 		over(mem, 2 * NR, 0, file);
 	}
 }
@@ -458,14 +325,6 @@ static void hold_forgotten_file_waits_no_more(void **state)
 }
 
 /* ---- fork ---- */
-
-static int wait_child(pid_t pid)
-{
-	int status = -1;
-
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	return status;
-}
 
 static void hold_forked_child_holds_nothing(void **state)
 {
@@ -863,33 +722,13 @@ static void pin_by_threads_rolls_back(void **state)
 	munmap(p, LARGE + PAGE);
 }
 
-static int setup_before_6_11(void **state)
-{
-	memory_hooks.without_query = true;
-	return setup(state);
-}
-
-static int teardown_before_6_11(void **state)
-{
-	int err = teardown(state);
-
-	memory_hooks.without_query = false;
-	return err;
-}
-
-#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-#define OLD_KERNEL(name)                                                                           \
-	{                                                                                          \
-#name "_before_6_11", name, setup_before_6_11, teardown_before_6_11, NULL          \
-	}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(hold_unmapped_memory_is_taken_over),
 		CASE(hold_anonymous_memory_is_taken_over),
 		CASE(hold_read_only_registration_is_not_for_writing),
-		CASE(hold_part_of_what_waits_is_not_locked_again),
+		CASE(hold_part_of_what_waits_is_taken_over),
 		CASE(hold_unpinned_region_does_not_wait),
 		CASE(hold_changed_memory_is_never_taken_over),
 		CASE(hold_hole_in_memory_is_efault),
