@@ -92,6 +92,8 @@ struct open_how;
 	X(int, mlock, (const void *, size_t))                                                      \
 	X(int, mlock2, (const void *, size_t, unsigned int))                                       \
 	X(int, mlockall, (int))                                                                    \
+	X(int, munlock, (const void *, size_t))                                                    \
+	X(int, munlockall, (void))                                                                 \
 	X(int, fallocate, (int, int, off_t, off_t))                                                \
 	X(int, fallocate64, (int, int, off64_t, off64_t))                                          \
 	X(int, ftruncate, (int, off_t))                                                            \

@@ -6,6 +6,9 @@
  * it is made, and a call that fails for want of lockable memory is made once more with nothing
  * held.
  *
+ * Locks do not count: the client's own mlock and munlock of memory that a device has registered are
+ * told, so that the one outlives the registration, and the other leaves it.
+ *
  * Nothing here is needed for a device to see the right bytes: a registration is looked at when it
  * is taken over, and calls that do not come by here (raw system calls, the C library's own) are
  * found out then.
@@ -102,7 +105,24 @@ HF_EXPORT int msync(void *addr, size_t len, int flags)
 	return real()->msync(addr, len, flags);
 }
 
-/* ---- the client's own locks, which ours must not take away later ---- */
+/* ---- the client's own locks: ours must not take them away later, nor the client ours ---- */
+
+/* Tell what the client has done, with the result of its call, which is handed on with its errno. */
+static int tell(void (*what)(uaddr_t first, uaddr_t last), const void *addr, size_t len, int ret)
+{
+	uaddr_t first = (uintptr_t)addr, last;
+	int saved = errno;
+
+	if (len > 0)
+		what(first, __builtin_add_overflow(first, len - 1, &last) ? UINT64_MAX : last);
+	errno = saved;
+	return ret;
+}
+
+static int tell_locked(const void *addr, size_t len, int ret)
+{
+	return ret < 0 ? ret : tell(memory_client_locked, addr, len, ret);
+}
 
 HF_EXPORT int mlock(const void *addr, size_t len)
 {
@@ -110,7 +130,9 @@ HF_EXPORT int mlock(const void *addr, size_t len)
 
 	wrap_memory_forget(addr, len);
 	ret = real()->mlock(addr, len);
-	return ret < 0 && wrap_memory_give_way(errno) ? real()->mlock(addr, len) : ret;
+	if (ret < 0 && wrap_memory_give_way(errno))
+		ret = real()->mlock(addr, len);
+	return tell_locked(addr, len, ret);
 }
 
 HF_EXPORT int mlock2(const void *addr, size_t len, unsigned int flags)
@@ -119,14 +141,30 @@ HF_EXPORT int mlock2(const void *addr, size_t len, unsigned int flags)
 
 	wrap_memory_forget(addr, len);
 	ret = real()->mlock2(addr, len, flags);
-	return ret < 0 && wrap_memory_give_way(errno) ? real()->mlock2(addr, len, flags) : ret;
+	if (ret < 0 && wrap_memory_give_way(errno))
+		ret = real()->mlock2(addr, len, flags);
+	return tell_locked(addr, len, ret);
 }
 
 HF_EXPORT int mlockall(int flags)
 {
+	int ret;
+
 	if (!memory_hold_is_empty())
 		(void)memory_hold_forget_all(MEMORY_EVICT_CLIENT);
-	return real()->mlockall(flags);
+	ret = real()->mlockall(flags);
+	return flags & MCL_CURRENT ? tell_locked(NULL, SIZE_MAX, ret) : ret;
+}
+
+/* An error may come after a part has been unlocked. */
+HF_EXPORT int munlock(const void *addr, size_t len)
+{
+	return tell(memory_client_unlocked, addr, len, real()->munlock(addr, len));
+}
+
+HF_EXPORT int munlockall(void)
+{
+	return tell(memory_client_unlocked, NULL, SIZE_MAX, real()->munlockall());
 }
 
 /* ---- files ---- */

@@ -105,6 +105,8 @@
 	X(mlock, INT, SAME, ADDR, NUM(4096))                                                       \
 	X(mlock2, INT, SAME, ADDR, NUM(4096), NUM(0))                                              \
 	X(mlockall, INT, SAME, NUM(0))                                                             \
+	X(munlock, INT, SAME, ADDR, NUM(4096))                                                     \
+	X(munlockall, INT, SAME, NUM(0))                                                           \
 	X(fallocate, INT, SAME, FD, NUM(0), NUM(0), NUM(4096))                                     \
 	X(fallocate64, INT, SAME, FD, NUM(0), NUM(0), NUM(4096))                                   \
 	X(ftruncate, INT, SAME, FD, NUM(4096))                                                     \

@@ -50,6 +50,15 @@ static void unmap_from(int fd)
 	assert_int_equal(message(fd, VHOST_IOTLB_INVALIDATE, 0, mem, NR), 0);
 }
 
+static int open_device(int i)
+{
+	int fd = open(i ? "/dev/vhost-vdpa-1" : NODE, O_RDWR | O_CLOEXEC);
+
+	assert_true(fd >= 0);
+	assert_int_equal(ioctl(fd, VHOST_SET_OWNER, NULL), 0);
+	return fd;
+}
+
 static int setup(void **state)
 {
 	file = memfd_create("client", MFD_CLOEXEC);
@@ -57,11 +66,8 @@ static int setup(void **state)
 	assert_int_equal(ftruncate(file, (off_t)LEN), 0);
 	mem = mmap(NULL, LEN, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
 	assert_true(mem != MAP_FAILED);
-	for (int i = 0; i < 2; i++) {
-		dev[i] = open(i ? "/dev/vhost-vdpa-1" : NODE, O_RDWR | O_CLOEXEC);
-		assert_true(dev[i] >= 0);
-		assert_int_equal(ioctl(dev[i], VHOST_SET_OWNER, NULL), 0);
-	}
+	for (int i = 0; i < 2; i++)
+		dev[i] = open_device(i);
 	assert_int_equal(nr_locked(), 0);
 	return 0;
 }
@@ -188,6 +194,27 @@ static void memory_held_takes_every_call(void **state)
 	}
 }
 
+/* The client's locks and a device's are not each other's. */
+static void memory_registered_keeps_the_clients_own_lock(void **state)
+{
+	assert_int_equal(mlock(mem, PAGE), 0); /* before the device */
+	map_to(dev[0]);
+	assert_int_equal(mlock(mem + 2 * PAGE, PAGE), 0); /* and after it */
+	assert_int_equal(nr_locked(), NR);
+	unmap_from(dev[0]);
+	close(dev[0]);
+	assert_int_equal(nr_locked(), 2);
+	assert_int_equal(munlock(mem, LEN), 0);
+	assert_int_equal(nr_locked(), 0);
+	dev[0] = open_device(0);
+	map_to(dev[0]);
+	assert_int_equal(munlock(mem, LEN), 0);
+	assert_int_equal(nr_locked(), NR);
+	assert_int_equal(munlockall(), 0);
+	assert_int_equal(nr_locked(), NR);
+	unmap_from(dev[0]);
+}
+
 /* Without the capability, so that the kernel's own limit counts: held memory is no reason for a
  * refusal. */
 static int body_limit(void)
@@ -232,6 +259,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(memory_unmapped_is_held, setup, teardown),
 		cmocka_unit_test_setup_teardown(memory_of_two_devices_counts_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(memory_held_takes_every_call, setup, teardown),
+		cmocka_unit_test_setup_teardown(memory_registered_keeps_the_clients_own_lock, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(memory_held_gives_way_to_the_clients_locks, setup,
 						teardown_limit),
 	};
