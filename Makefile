@@ -48,8 +48,8 @@ check-quick: build
 check-long: deps
 	@BUILD=$(BUILD) LONG=1 scripts/check
 
-# Needs the network the first time, 280 MB; then ten minutes on two cores. Not a part of check. KERNEL=newest's
-# suite is a part of check-long; where it cannot be had, tests/kernel/build says why, and nothing is compared (status 77).
+# Needs the network the first time, 280 MB; then ten minutes on two cores. Not a part of check. KERNEL=newest
+# is a part of check-long; where it cannot be had, tests/kernel/build says why, and nothing is compared (status 77).
 check-kernel: deps
 	@$(MAKE) --no-print-directory build
 	@export KERNEL="$(KERNEL)"; \

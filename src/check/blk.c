@@ -209,7 +209,7 @@ static void id_text(struct check_ctx *t)
 	EXPECT(t, disk.mem[DISK_DATA] != 0);
 	if (t->check->a > 20)
 		EXPECT_EQ(t, 0xff, disk.mem[DISK_DATA + 20]);
-	if (t->dev->strict)
+	if (check_is_strict(t))
 		EXPECT(t, memcmp(disk.mem + DISK_DATA, "vdpa_blk_sim\0\0\0\0\0\0\0\0", 20) == 0);
 }
 

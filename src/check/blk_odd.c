@@ -22,7 +22,7 @@
 static struct disk_end as(const struct check_ctx *t, struct disk_end strict,
 			  struct disk_end relaxed)
 {
-	return t->dev->strict ? strict : relaxed;
+	return check_is_strict(t) ? strict : relaxed;
 }
 
 static void start(struct check_ctx *t, struct disk *disk, uint32_t type)
@@ -57,7 +57,7 @@ static void nothing_writable(struct check_ctx *t)
 	start(t, &disk, OUT_);
 	disk_add(t, &disk, (struct client_buf[]){{DISK_HEADER, 16, false}, {DISK_DATA, 512, false}},
 		 2);
-	finish(t, &disk, (struct disk_end){NONE, 0, !t->dev->strict});
+	finish(t, &disk, (struct disk_end){NONE, 0, !check_is_strict(t)});
 }
 
 /* Row: a is the header's length. */
@@ -158,11 +158,11 @@ static void two_unmapped(struct check_ctx *t)
 	disk_kick(t, &disk);
 	disk_expect(t, &disk, want);
 	disk_add_request(t, &disk, IN_, 0, 0, 512);
-	if (t->dev->strict)
+	if (check_is_strict(t))
 		disk_add_request(t, &disk, IN_, 0, 0, 512);
 	disk_kick(t, &disk);
 	disk_expect(t, &disk, want);
-	if (!t->dev->strict)
+	if (!check_is_strict(t))
 		return;
 	disk_expect_quiet(t, &disk);
 	disk_kick(t, &disk);
@@ -241,8 +241,8 @@ static void read_second_unmapped(struct check_ctx *t)
 	second_unmapped(t, &disk, IN_, 0xa5);
 	disk_expect(t, &disk,
 		    as(t, (struct disk_end){NONE, 0, false}, (struct disk_end){ERR, 1, true}));
-	EXPECT_EQ(t, t->dev->strict ? 0x44 : 0xa5, disk.mem[DISK_DATA]);
-	EXPECT_EQ(t, t->dev->strict ? 0x44 : 0xa5, disk.mem[DISK_DATA + P - 1]);
+	EXPECT_EQ(t, check_is_strict(t) ? 0x44 : 0xa5, disk.mem[DISK_DATA]);
+	EXPECT_EQ(t, check_is_strict(t) ? 0x44 : 0xa5, disk.mem[DISK_DATA + P - 1]);
 }
 
 static void write_second_unmapped(struct check_ctx *t)
@@ -251,7 +251,7 @@ static void write_second_unmapped(struct check_ctx *t)
 
 	second_unmapped(t, &disk, OUT_, 0x33);
 	disk_expect(t, &disk, (struct disk_end){ERR, 1, true});
-	disk_expect_bytes(t, &disk, 0, 8, t->dev->strict ? 0x33 : 0x44);
+	disk_expect_bytes(t, &disk, 0, 8, check_is_strict(t) ? 0x33 : 0x44);
 	disk_expect_bytes(t, &disk, 8, 8, 0x44);
 }
 

@@ -99,7 +99,7 @@ static void discard_data(struct check_ctx *t)
 	disk_range(&disk, 0, 16, 8, 0);
 	disk_request(t, &disk, VIRTIO_BLK_T_DISCARD, 0, 16, 0, (struct disk_end){OK, 1, true});
 	disk_expect_bytes(t, &disk, 24, 8, 0x32);
-	if (t->dev->strict)
+	if (check_is_strict(t))
 		disk_expect_bytes(t, &disk, 16, 8, 0x31);
 }
 

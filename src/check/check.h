@@ -17,6 +17,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "base/profile.h"
 #include "client/client.h"
 
 #define CHECK_PAGE 4096UL
@@ -31,7 +32,8 @@ enum { CHECK_QUIET_MIN = 15, CHECK_QUIET_MAX = 120, CHECK_QUIET_TIMES = 50 };
 /** The device under check: what it offers and how it behaves where a client cannot ask. */
 struct check_device {
 	char path[256];
-	bool strict;   /* expect the kernel bit for bit, else with the documented deviations */
+	/* expect this kernel bit for bit; the default mode: the documented deviations */
+	enum profile profile;
 	bool holdfast; /* 1:1 is the client's address; no VmPin, no pagemap */
 	bool pinned;   /* memory is pinned and accounted */
 	bool set_map;  /* the parent takes whole maps; else single ranges */
@@ -57,10 +59,19 @@ struct check_device {
 	uint32_t ctrl_group; /* group of vq 2 */
 };
 
-/** What a check needs; a device without it makes the check a skip with a reason. */
+/**
+ * Which profiles show a check's outcome, in the upper half of its needs. A check that names none is
+ * for all of them; one that names some is a skip with all others.
+ */
+#define CHECK_SHOWN_BY(profile) ((uint64_t)PROFILE_BIT(profile) << 32)
+#define CHECK_PROFILES          ((uint64_t)PROFILE_ALL << 32)
+#define CHECK_STRICT            ((uint64_t)PROFILE_ANY_KERNEL << 32) /* all kernels alike */
+#define CHECK_RELAXED           CHECK_SHOWN_BY(PROFILE_DEFAULT)      /* the documented deviations */
+#define CHECK_LINUX_6_12        CHECK_SHOWN_BY(PROFILE_LINUX_6_12)
+#define CHECK_LINUX_7_2         CHECK_SHOWN_BY(PROFILE_LINUX_7_2)
+
+/** What a check needs of a device; one without it makes the check a skip with a reason. */
 enum check_needs {
-	CHECK_STRICT = 1 << 0,  /* the kernel's exact behaviour */
-	CHECK_RELAXED = 1 << 1, /* the documented deviations */
 	CHECK_PINNED = 1 << 2,  /* a device that pins memory */
 	CHECK_VA = 1 << 3,      /* a device that uses the client's addresses */
 	CHECK_SET_MAP = 1 << 4, /* a parent with set_map */
@@ -100,7 +111,7 @@ struct check {
 	const char *name;   /* section.topic.condition_expected, stable */
 	const char *clause; /* "1-12", of the specification */
 	void (*fn)(struct check_ctx *t);
-	unsigned needs;    /* CHECK_* */
+	uint64_t needs;    /* CHECK_* */
 	unsigned long req; /* for functions that several rows share */
 	long a;
 	long b;
@@ -110,7 +121,7 @@ struct check {
 struct check_set {
 	const struct check *rows;
 	size_t nr;
-	unsigned needs; /* CHECK_*, of all of them */
+	uint64_t needs; /* CHECK_*, of all of them; no profile */
 };
 
 enum check_outcome { CHECK_DIED, CHECK_OK, CHECK_FAILED, CHECK_SKIPPED, CHECK_TIMED_OUT };
@@ -165,7 +176,17 @@ bool check_interrupted(void);
 void check_catch_signals(void);
 
 /** check_missing() - Return: why @dev cannot run a check with @needs, or NULL. */
-const char *check_missing(const struct check_device *dev, unsigned needs);
+const char *check_missing(const struct check_device *dev, uint64_t needs);
+
+/** check_shown_by() - the profiles that @needs names, in words with commas, into @text; "" if all
+ * profiles show it. */
+void check_shown_by(uint64_t needs, char *text, size_t len);
+
+/** check_is_strict() - Return: whether @t's device is held against a kernel. */
+static inline bool check_is_strict(const struct check_ctx *t)
+{
+	return t->dev->profile != PROFILE_DEFAULT;
+}
 
 /**
  * check_run() - run one check in a child with a time limit

@@ -186,7 +186,7 @@ uint64_t disk_sector(const struct disk *disk, uint64_t sector)
 
 struct disk_end disk_end_of(struct check_ctx *t, uint8_t strict, uint8_t relaxed, uint32_t written)
 {
-	uint8_t status = t->dev->strict ? strict : relaxed;
+	uint8_t status = check_is_strict(t) ? strict : relaxed;
 
 	return (struct disk_end){status, status == VIRTIO_BLK_S_OK ? written + 1 : 1, true};
 }

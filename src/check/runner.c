@@ -30,8 +30,6 @@ static const struct {
 } reasons[] = {
 	{CHECK_NET, "no network device"},
 	{CHECK_BLK, "no block device"},
-	{CHECK_STRICT, "only in strict mode"},
-	{CHECK_RELAXED, "only in default mode"},
 	{CHECK_PINNED, "device does not pin memory"},
 	{CHECK_VA, "device pins memory"},
 	{CHECK_SET_MAP, "parent has no set_map"},
@@ -77,8 +75,7 @@ static unsigned provided(const struct check_device *dev)
 	bool ctrl = net && dev->features & CLIENT_BIT(VIRTIO_NET_F_CTRL_VQ) && dev->nr_vqs > 2;
 	bool log = dev->features & CLIENT_FEATURE_LOG_ALL;
 
-	return (dev->strict ? CHECK_STRICT : CHECK_RELAXED) |
-	       (dev->pinned ? CHECK_PINNED : CHECK_VA) | (dev->set_map ? CHECK_SET_MAP : 0) |
+	return (dev->pinned ? CHECK_PINNED : CHECK_VA) | (dev->set_map ? CHECK_SET_MAP : 0) |
 	       (dev->set_map || dev->platform ? 0 : CHECK_DMA_MAP) |
 	       (dev->binds ? CHECK_BIND : CHECK_NO_BIND) |
 	       (dev->platform ? CHECK_NO_IDENTITY : CHECK_IDENTITY) |
@@ -95,13 +92,42 @@ static unsigned provided(const struct check_device *dev)
 	       (net ? CHECK_NET : provided_blk(dev)) | CHECK_SLOW;
 }
 
-const char *check_missing(const struct check_device *dev, unsigned needs)
+void check_shown_by(uint64_t needs, char *text, size_t len)
 {
-	unsigned lacks = needs & ~provided(dev);
+	size_t at = 0;
+
+	text[0] = '\0';
+	for (unsigned i = 0; i < PROFILE_NR && at < len; i++)
+		if (needs & CHECK_SHOWN_BY(i))
+			at += (size_t)snprintf(text + at, len - at, "%s%s", at ? ", " : "",
+					       profile_name((enum profile)i));
+}
+
+/* Why a check that other profiles show is none for @dev's. */
+static const char *other_profile(uint64_t needs)
+{
+	static char text[120];
+	char words[100];
+
+	if ((needs & CHECK_PROFILES) == CHECK_RELAXED)
+		return "only in default mode";
+	if ((needs & CHECK_PROFILES) == CHECK_STRICT)
+		return "only in strict mode";
+	check_shown_by(needs, words, sizeof(words));
+	snprintf(text, sizeof(text), "only with %s", words);
+	return text;
+}
+
+const char *check_missing(const struct check_device *dev, uint64_t needs)
+{
+	uint64_t lacks = needs & ~CHECK_PROFILES & ~(uint64_t)provided(dev);
+	bool other = needs & CHECK_PROFILES && !(needs & CHECK_SHOWN_BY(dev->profile));
 
 	for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++)
 		if (lacks & reasons[i].need)
 			return reasons[i].reason;
+	if (other)
+		return other_profile(needs);
 	return lacks ? "needs something unknown" : NULL;
 }
 

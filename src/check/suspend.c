@@ -178,7 +178,7 @@ static void status_again(struct check_ctx *t)
 	suspend(t, fd);
 	EXPECT_RC(t, 0, client_set_status(fd, CLIENT_STATUS_RUNNING));
 	check_work_kick(t, &kit);
-	if (t->dev->strict)
+	if (check_is_strict(t))
 		check_work_used(t, &kit, 1);
 	else
 		check_work_quiet(t, &kit, 0);

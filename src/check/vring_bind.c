@@ -77,7 +77,7 @@ static void group_values(struct check_ctx *t)
 
 		EXPECT_RC(t, 0, client_vring_get(fd, VHOST_VDPA_GET_VRING_GROUP, i, &group));
 		EXPECT(t, group < t->dev->nr_groups);
-		if (t->dev->strict)
+		if (check_is_strict(t))
 			EXPECT_EQ(t, i == 2 && t->dev->nr_groups == 2, group);
 	}
 }
@@ -137,12 +137,32 @@ static void asid_group_range(struct check_ctx *t)
 		  client_vring_set(fd, VHOST_VDPA_SET_GROUP_ASID, t->dev->nr_groups, 0));
 }
 
+/* Row: a is an enum asid_to. */
+enum asid_to { TO_ZERO, TO_ZERO_SUSPENDED, TO_SPACE_PAST_END, TO_GROUP_PAST_END, TO_RING_PAST_END };
+
 static void asid_running(struct check_ctx *t)
 {
 	struct check_kit kit;
 	int fd = check_kit_run(t, &kit, IOVA);
+	long to = t->check->a;
+	uint32_t asid = to == TO_SPACE_PAST_END ? t->dev->nr_as : 0;
+	uint32_t group = to == TO_GROUP_PAST_END  ? t->dev->nr_groups
+			 : to == TO_RING_PAST_END ? t->dev->nr_vqs
+						  : 0;
 
-	EXPECT_RC(t, t->check->b, client_vring_set(fd, VHOST_VDPA_SET_GROUP_ASID, 0, 0));
+	if (to == TO_GROUP_PAST_END && t->dev->nr_groups >= t->dev->nr_vqs)
+		check_skip(t, "as many groups as rings");
+	if (to == TO_ZERO_SUSPENDED)
+		EXPECT_RC(t, 0, client_ioctl(fd, VHOST_VDPA_SUSPEND, NULL));
+	EXPECT_RC(t, t->check->b, client_vring_set(fd, VHOST_VDPA_SET_GROUP_ASID, group, asid));
+}
+
+static void asid_features_ok(struct check_ctx *t)
+{
+	int fd = check_open_owned(t);
+
+	check_kit_ready(t, fd);
+	EXPECT_RC(t, 0, client_vring_set(fd, VHOST_VDPA_SET_GROUP_ASID, 0, 0));
 }
 
 static void busyloop(struct check_ctx *t)
@@ -184,6 +204,10 @@ static void busyloop(struct check_ctx *t)
 			0                                                                          \
 	}
 
+/* With DRIVER_OK a group moves on Linux 6.12; it stays since 7.2. */
+#define MOVES CHECK_LINUX_6_12
+#define STAYS (CHECK_LINUX_7_2 | CHECK_RELAXED)
+
 static const struct check rows[] = {
 	FILES("set_vring_kick", "1-32", VHOST_SET_VRING_KICK),
 	FILES("set_vring_call", "1-33", VHOST_SET_VRING_CALL),
@@ -206,10 +230,23 @@ static const struct check rows[] = {
 	{"ioctl.set_group_asid.asid_max_einval", "1-39", asid_value, 0, 0, 2, -EINVAL},
 	{"ioctl.set_group_asid.asid_past_end_einval", "1-39", asid_value, 0, 0, 3, -EINVAL},
 	{"ioctl.set_group_asid.group_past_end_einval", "1-39", asid_group_range, 0, 0, 0, 0},
-	{"ioctl.set_group_asid.while_running_ok", "1-39", asid_running, CHECK_STRICT | CHECK_BIND,
-	 0, 0, 0},
-	{"ioctl.set_group_asid.while_running_ebusy", "1-39", asid_running,
-	 CHECK_RELAXED | CHECK_BIND, 0, 0, -EBUSY},
+	{"ioctl.set_group_asid.with_features_ok_ok", "1-39", asid_features_ok, CHECK_BIND, 0, 0, 0},
+	{"ioctl.set_group_asid.while_running_ok", "1-39", asid_running, MOVES | CHECK_BIND, 0,
+	 TO_ZERO, 0},
+	{"ioctl.set_group_asid.while_running_without_operation_eopnotsupp", "1-39", asid_running,
+	 MOVES | CHECK_NO_BIND, 0, TO_ZERO, -EOPNOTSUPP},
+	{"ioctl.set_group_asid.while_running_ebusy", "1-39", asid_running, STAYS, 0, TO_ZERO,
+	 -EBUSY},
+	{"ioctl.set_group_asid.while_suspended_ok", "1-39", asid_running,
+	 MOVES | CHECK_BIND | CHECK_SUSPEND, 0, TO_ZERO_SUSPENDED, 0},
+	{"ioctl.set_group_asid.while_suspended_ebusy", "1-39", asid_running, STAYS | CHECK_SUSPEND,
+	 0, TO_ZERO_SUSPENDED, -EBUSY},
+	{"ioctl.set_group_asid.asid_past_end_while_running_einval", "1-39", asid_running, 0, 0,
+	 TO_SPACE_PAST_END, -EINVAL},
+	{"ioctl.set_group_asid.group_past_end_while_running_einval", "1-39", asid_running, 0, 0,
+	 TO_GROUP_PAST_END, -EINVAL},
+	{"ioctl.set_group_asid.ring_past_end_while_running_enobufs", "1-39", asid_running, 0, 0,
+	 TO_RING_PAST_END, -ENOBUFS},
 	{"ioctl.vring_busyloop.stored_per_ring", "1-35", busyloop, 0, 0, 0, 0},
 };
 

@@ -83,7 +83,7 @@ unsigned check_report_summary(const struct check_device *dev, const struct check
 	struct check_tally all = {0};
 
 	printf("#\n# %s: %s mode, %s, %s, compat_reset %s, features %#llx, backend %#llx\n",
-	       dev->path, dev->strict ? "strict" : "default", mapping_word(dev),
+	       dev->path, profile_name(dev->profile), mapping_word(dev),
 	       dev->pinned ? "pinned" : "va", dev->compat_reset ? "on" : "off",
 	       (unsigned long long)dev->features, (unsigned long long)dev->backend);
 	printf("# %-34s %6s %6s %6s\n", "section", "ok", "failed", "skip");

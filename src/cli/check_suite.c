@@ -26,6 +26,15 @@ static bool selected(const struct check_options *opts, const struct check *c)
 	return !opts->match || !fnmatch(opts->match, c->name, 0);
 }
 
+/* A check that not all profiles show says which do. */
+static void list_one(const struct check *c)
+{
+	char profiles[100];
+
+	check_shown_by(c->needs, profiles, sizeof(profiles));
+	printf("%s [%s]%s%s\n", c->name, c->clause, profiles[0] ? " " : "", profiles);
+}
+
 void check_suite_list(const struct check_options *opts)
 {
 	for (size_t s = 0; s < check_nr_sets; s++)
@@ -33,7 +42,7 @@ void check_suite_list(const struct check_options *opts)
 			const struct check *c = &check_sets[s]->rows[i];
 
 			if (selected(opts, c))
-				printf("%s [%s]\n", c->name, c->clause);
+				list_one(c);
 		}
 }
 
@@ -123,7 +132,7 @@ static unsigned count_selected(const struct check_options *opts)
 	return nr;
 }
 
-static int run_row(const struct check_device *dev, const struct check *c, unsigned needs)
+static int run_row(const struct check_device *dev, const struct check *c, uint64_t needs)
 {
 	const char *missing = check_missing(dev, c->needs | needs);
 
@@ -144,7 +153,7 @@ struct progress {
 
 /* Runs and reports one check. Return: why the suite cannot go on, or NULL. */
 static const char *run_and_report(const struct check_device *dev, const struct check *c,
-				  unsigned needs, struct check_tally *tally, struct progress *at)
+				  uint64_t needs, struct check_tally *tally, struct progress *at)
 {
 	char node[64] = "";
 	int rc = run_row(dev, c, needs);

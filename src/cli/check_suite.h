@@ -15,6 +15,7 @@
 #include "check/random.h"
 
 enum { CHECK_NODES_MAX = 16 };
+enum { CHECK_BY_DEVICE = -1, CHECK_BY_KERNEL = -2 };
 
 struct check_options {
 	const char *match;
@@ -24,7 +25,9 @@ struct check_options {
 	int deadline_ms;
 	bool list;
 	bool overwrite;
-	int strict;                  /* -1: by what the device is */
+	/* enum profile; CHECK_BY_DEVICE: what the device is; CHECK_BY_KERNEL: and if that is the
+	 * default mode, a kernel */
+	int profile;
 	int mapping, memory, compat; /* -1: probe */
 	struct random_options random;
 };

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/utsname.h>
 
 static void usage(FILE *to)
 {
@@ -24,7 +25,8 @@ static void usage(FILE *to)
 	      "  -d, --spec SPEC   a Holdfast device made for the purpose; holdfast-run(1) has "
 	      "the words\n"
 	      "  --parent FILE     a parent of your own for -d; see holdfast-parent(7)\n"
-	      "  --strict          expect the kernel's behaviour bit for bit\n"
+	      "  --strict[=KERNEL] expect a kernel's behaviour bit for bit, such as "
+	      "linux-6.12's\n"
 	      "  --default         expect it with Holdfast's documented deviations\n"
 	      "  --device HINTS    what probing need not find out:\n"
 	      "                    \"mapping=set_map|dma_map|platform memory=pinned|va "
@@ -90,6 +92,19 @@ static int parse_deadline(struct check_options *opts, const char *text)
 	return 0;
 }
 
+/* @name: NULL: the device's own, or the running kernel's */
+static int parse_kernel(struct check_options *opts, const char *name)
+{
+	opts->profile = name ? (int)profile_by_name(name) : CHECK_BY_KERNEL;
+	if (opts->profile != PROFILE_DEFAULT)
+		return 0;
+	fprintf(stderr, "holdfast check: --strict '%s' is none of:", name);
+	for (unsigned i = PROFILE_DEFAULT + 1; i < PROFILE_NR; i++)
+		fprintf(stderr, " %s", profile_name((enum profile)i));
+	fputc('\n', stderr);
+	return -EINVAL;
+}
+
 static int add_spec(struct check_options *opts, const char *spec)
 {
 	if (opts->nr_specs == CHECK_NODES_MAX) {
@@ -100,10 +115,59 @@ static int add_spec(struct check_options *opts, const char *spec)
 	return 0;
 }
 
+/* An option with a value that may be wrong. Return: 0; -EINVAL after a message; 1: it is none */
+static int take_checked(struct check_options *opts, int c)
+{
+	switch (c) {
+	case 's':
+		return parse_kernel(opts, optarg);
+	case 'd':
+		return add_spec(opts, optarg);
+	case 't':
+		return parse_deadline(opts, optarg);
+	case 'p':
+		return cli_parent_add("holdfast check", optarg) ? -EINVAL : 0;
+	case 'D':
+		return parse_hints(opts, optarg);
+	default:
+		return 1;
+	}
+}
+
+static void take(struct check_options *opts, int c)
+{
+	switch (c) {
+	case 'n':
+		opts->profile = PROFILE_DEFAULT;
+		break;
+	case 'l':
+		opts->list = true;
+		break;
+	case 'o':
+		opts->overwrite = true;
+		break;
+	case 'm':
+		opts->match = optarg;
+		break;
+	case 'j':
+		opts->junit = optarg;
+		break;
+	case 'R':
+		opts->random.random = optarg;
+		break;
+	case 'P':
+		opts->random.replay = optarg;
+		break;
+	case 'T':
+		opts->random.transcript = true;
+		break;
+	}
+}
+
 static int parse(int argc, char **argv, struct check_options *opts)
 {
 	static const struct option longs[] = {
-		{"strict", no_argument, NULL, 's'},
+		{"strict", optional_argument, NULL, 's'},
 		{"default", no_argument, NULL, 'n'},
 		{"list", no_argument, NULL, 'l'},
 		{"overwrite", no_argument, NULL, 'o'},
@@ -119,68 +183,61 @@ static int parse(int argc, char **argv, struct check_options *opts)
 		{"help", no_argument, NULL, 'h'},
 		{0},
 	};
-	int c;
+	int c, rc = 0;
 
 	optind = 1;
-	while ((c = getopt_long(argc, argv, "d:h", longs, NULL)) >= 0) {
-		if (c == 's' || c == 'n')
-			opts->strict = c == 's';
-		else if (c == 'd' && add_spec(opts, optarg) == 0)
-			continue;
-		else if (c == 'd')
-			return -EINVAL;
-		else if (c == 't' && parse_deadline(opts, optarg) == 0)
-			continue;
-		else if (c == 't')
-			return -EINVAL;
-		else if (c == 'l')
-			opts->list = true;
-		else if (c == 'o')
-			opts->overwrite = true;
-		else if (c == 'm')
-			opts->match = optarg;
-		else if (c == 'j')
-			opts->junit = optarg;
-		else if (c == 'p' && cli_parent_add("holdfast check", optarg) == 0)
-			continue;
-		else if (c == 'p')
-			return -EINVAL;
-		else if (c == 'R')
-			opts->random.random = optarg;
-		else if (c == 'P')
-			opts->random.replay = optarg;
-		else if (c == 'T')
-			opts->random.transcript = true;
-		else if (c == 'D' && parse_hints(opts, optarg) == 0)
-			continue;
-		else {
+	while (!rc && (c = getopt_long(argc, argv, "d:h", longs, NULL)) >= 0) {
+		if (c == 'h' || c == '?') {
 			usage(c == 'h' ? stdout : stderr);
 			return c == 'h' ? 1 : -EINVAL;
 		}
+		rc = take_checked(opts, c);
+		if (rc > 0) {
+			take(opts, c);
+			rc = 0;
+		}
 	}
-	return 0;
+	return rc;
 }
 
-/* Of a kernel's node nothing is known but that a kernel has it. */
-static bool is_strict(const char *spec)
+/* Of a kernel's node nothing is known but which kernel has it. */
+static enum profile kernel_profile(void)
+{
+	struct utsname name;
+
+	return profile_by_release(uname(&name) ? "" : name.release);
+}
+
+static enum profile profile_of(const char *spec)
 {
 	struct device_specs specs = {0};
-	bool strict;
-	int rc;
+	enum profile profile = PROFILE_DEFAULT;
 
 	if (!spec && !getenv(DEVICES_ENV))
-		return true;
-	rc = spec ? device_specs_add(&specs, spec) : device_specs_from_env(&specs);
-	strict = !rc && devices_any_strict(&specs);
+		return kernel_profile();
+	if (!(spec ? device_specs_add(&specs, spec) : device_specs_from_env(&specs)))
+		profile = devices_profile(&specs);
 	device_specs_fini(&specs);
-	return strict;
+	return profile;
+}
+
+static enum profile choose_profile(const struct check_options *opts, const char *spec)
+{
+	enum profile own;
+
+	if (opts->profile >= 0)
+		return (enum profile)opts->profile;
+	own = profile_of(spec);
+	/* a device in default mode that shall be strict is held against the oldest kernel */
+	return own == PROFILE_DEFAULT && opts->profile == CHECK_BY_KERNEL ? PROFILE_DEFAULT + 1
+									  : own;
 }
 
 static void name_node(struct check_device *dev, const struct check_options *opts, const char *path,
 		      const char *spec)
 {
 	dev->holdfast = getenv(DEVICES_ENV) != NULL;
-	dev->strict = opts->strict >= 0 ? opts->strict : is_strict(spec);
+	dev->profile = choose_profile(opts, spec);
 	/* Memory made for the purpose is nobody's data. */
 	dev->overwrite = opts->overwrite || (spec && !strstr(spec, "file"));
 	dev->quiet_ms = CHECK_QUIET_MAX;
@@ -213,7 +270,7 @@ static size_t choose_devices(struct check_device *devs, const struct check_optio
 
 int cmd_check(int argc, char **argv)
 {
-	struct check_options opts = {.strict = -1,
+	struct check_options opts = {.profile = CHECK_BY_DEVICE,
 				     .mapping = -1,
 				     .memory = -1,
 				     .compat = -1,

@@ -102,7 +102,7 @@ int devices_check(const struct device_specs *specs)
 	return rc;
 }
 
-bool devices_any_strict(const struct device_specs *specs)
+enum profile devices_profile(const struct device_specs *specs)
 {
 	struct vdpa_dev_config config;
 	const struct vdpa_mgmt_dev *mgmt;
@@ -111,9 +111,9 @@ bool devices_any_strict(const struct device_specs *specs)
 	for (size_t i = 0; i < specs->nr; i++)
 		if (vdpa_spec_parse(cli_parents.devs, cli_parents.nr, specs->spec[i],
 				    (unsigned int)i, &config, &mgmt) == 0 &&
-		    config.strict)
-			return true;
-	return false;
+		    vdpa_config_is_strict(&config))
+			return config.profile;
+	return PROFILE_DEFAULT;
 }
 
 static int add_one(struct vdpa_bus *bus, const struct device_specs *specs, size_t nth,

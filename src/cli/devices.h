@@ -40,9 +40,9 @@ void device_specs_fini(struct device_specs *specs);
  * words */
 int devices_check(const struct device_specs *specs) HF_MUST_CHECK;
 
-/** devices_any_strict() - does one of @specs ask for the kernel's behaviour? One that cannot be
- * read does not. */
-bool devices_any_strict(const struct device_specs *specs);
+/** devices_profile() - Return: the kernel that one of @specs asks for, of several the first; else
+ * the default mode. A SPEC that cannot be read asks for none. */
+enum profile devices_profile(const struct device_specs *specs);
 
 /**
  * devices_create() - make a bus with the devices of @specs

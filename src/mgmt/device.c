@@ -191,7 +191,7 @@ static int check_strict(const struct vdpa_mgmt_dev *mgmt, const struct vdpa_dev_
 		     {VDPA_KEY_MAX_VQP, "max_vqp"},
 		     {VDPA_KEY_FEATURES, "device_features"}};
 
-	for (size_t i = 0; config->strict && i < ARRAY_LEN(attrs); i++)
+	for (size_t i = 0; vdpa_config_is_strict(config) && i < ARRAY_LEN(attrs); i++)
 		if (config->given & attrs[i].key & ~mgmt->strict_attrs)
 			return refuse(-EOPNOTSUPP, "the kernel's %s takes no key '%s'", mgmt->name,
 				      attrs[i].name);

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/compiler.h"
+#include "base/profile.h"
 #include "vdpa/bus.h"
 
 /* Which keys were given. */
@@ -29,7 +30,7 @@ enum vdpa_key {
 	VDPA_KEY_BACKEND = 1u << 6,
 	VDPA_KEY_MEMORY = 1u << 7,  /* va | pinned */
 	VDPA_KEY_MAPPING = 1u << 8, /* set_map | dma_map | platform */
-	VDPA_KEY_QUIRKS = 1u << 9,  /* none | linux-6.12 */
+	VDPA_KEY_QUIRKS = 1u << 9,  /* none | a kernel of base/profile.h */
 	VDPA_KEY_COMPAT_RESET = 1u << 10,
 	VDPA_KEY_RESET_MAP =
 		1u << 11, /* on | off: off is a parent without .reset_map, for tests of [4-9] */
@@ -63,7 +64,7 @@ struct vdpa_dev_config {
 	bool memlock_unlimited; /* default: false, pins are limited by RLIMIT_MEMLOCK */
 	uint64_t hold; /* bytes or MEMORY_HOLD_*; default MEMORY_HOLD_ALL, strict is always OFF */
 	enum vdpa_mapping mapping;
-	bool strict;
+	enum profile profile;       /* not the default one: strict mode */
 	bool compat_reset;          /* default: strict */
 	bool reset_map;             /* default: true */
 	uint32_t max_iotlb_entries; /* default by mode: 1,048,576 or 2,048 */
@@ -82,6 +83,12 @@ struct vdpa_dev_config {
 	uint8_t rebuild;   /* enum mlx5_rebuild: which memory keys a change of the map makes anew */
 	char latency[256]; /* of the model's commands */
 };
+
+/** vdpa_config_is_strict() - Return: whether the device follows a kernel */
+static inline bool vdpa_config_is_strict(const struct vdpa_dev_config *config)
+{
+	return config->profile != PROFILE_DEFAULT;
+}
 
 struct vdpa_mgmt_dev {
 	const char *name;         /* "vdpasim_net" */

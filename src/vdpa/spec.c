@@ -177,15 +177,19 @@ static int check_keys_taken(const struct vdpa_mgmt_dev *mgmt, const struct vdpa_
 
 static int check_strict(const struct vdpa_dev_config *config)
 {
+	const char *quirks = profile_name(config->profile);
+
 	if ((config->given & VDPA_KEY_DIRTY_LOG) && !config->dirty_log_off)
-		return refuse(-EINVAL,
-			      "dirty_log on: with quirks linux-6.12 the only value is off");
+		return refuse(-EINVAL, "dirty_log on: with quirks %s the only value is off",
+			      quirks);
 	if ((config->given & VDPA_KEY_HOLD) && config->hold != MEMORY_HOLD_OFF)
-		return refuse(-EINVAL, "hold conflicts with quirks linux-6.12, whose only value "
-				       "is off");
+		return refuse(-EINVAL, "hold conflicts with quirks %s, whose only value is off",
+			      quirks);
 	if (config->given & VDPA_KEY_OFFER)
-		return refuse(-EINVAL, "offer conflicts with quirks linux-6.12: that device offers "
-				       "what the kernel's does");
+		return refuse(-EINVAL,
+			      "offer conflicts with quirks %s: that device offers what the "
+			      "kernel's does",
+			      quirks);
 	for (size_t i = 0; i < NR_SPEC_KEYS; i++) {
 		const struct spec_key *key = &spec_keys[i];
 		uint64_t value;
@@ -195,9 +199,8 @@ static int check_strict(const struct vdpa_dev_config *config)
 		value = spec_value_load(config, key);
 		if (value > key->strict_max || value < key->strict_min)
 			return refuse(-EINVAL,
-				      "%s %llu conflicts with quirks linux-6.12, whose only value "
-				      "is %llu",
-				      key->name, (unsigned long long)value,
+				      "%s %llu conflicts with quirks %s, whose only value is %llu",
+				      key->name, (unsigned long long)value, quirks,
 				      (unsigned long long)key->strict_max);
 	}
 	return 0;
@@ -209,6 +212,7 @@ int vdpa_spec_parse(const struct vdpa_mgmt_dev *const *mgmt, size_t nr_mgmt, con
 {
 	const struct vdpa_mgmt_dev *found = NULL;
 	struct vdpa_dev_config c;
+	bool strict;
 	int ret;
 
 	set_defaults(&c);
@@ -219,7 +223,8 @@ int vdpa_spec_parse(const struct vdpa_mgmt_dev *const *mgmt, size_t nr_mgmt, con
 		ret = find_mgmt(mgmt, nr_mgmt, c.mgmtdev, &found);
 	if (!ret)
 		ret = check_keys_taken(found, &c);
-	if (!ret && c.strict)
+	strict = vdpa_config_is_strict(&c);
+	if (!ret && strict)
 		ret = check_strict(&c);
 	if (!ret && found->check)
 		ret = found->check(&c);
@@ -227,14 +232,14 @@ int vdpa_spec_parse(const struct vdpa_mgmt_dev *const *mgmt, size_t nr_mgmt, con
 		return ret;
 	if (!(c.given & VDPA_KEY_NAME))
 		snprintf(c.name, sizeof(c.name), "%.16s%u", found->default_name, nth);
-	if (c.strict)
+	if (strict)
 		c.hold = MEMORY_HOLD_OFF;
 	if (!(c.given & VDPA_KEY_COMPAT_RESET))
-		c.compat_reset = c.strict;
+		c.compat_reset = strict;
 	if (!(c.given & VDPA_KEY_MAX_IOTLB_ENTRIES))
-		c.max_iotlb_entries = c.strict ? 2048 : IOTLB_MAX_ENTRIES_DEFAULT;
+		c.max_iotlb_entries = strict ? 2048 : IOTLB_MAX_ENTRIES_DEFAULT;
 	if (!(c.given & VDPA_KEY_VQ_SIZE))
-		c.vq_size = c.strict ? VQ_SIZE_STRICT : VQ_SIZE_DEFAULT;
+		c.vq_size = strict ? VQ_SIZE_STRICT : VQ_SIZE_DEFAULT;
 	*config = c;
 	*out_mgmt = found;
 	return 0;

@@ -20,7 +20,9 @@ static const struct spec_choice mappings[] = {{"set_map", VDPA_MAPPING_SET_MAP},
 					      {"dma_map", VDPA_MAPPING_DMA_MAP},
 					      {"platform", VDPA_MAPPING_PLATFORM},
 					      {NULL, 0}};
-static const struct spec_choice quirks[] = {{"none", false}, {"linux-6.12", true}, {NULL, 0}};
+#define KERNEL_CHOICE(major, minor, release) {"linux-" #major "." #minor, PROFILE_OF(major, minor)},
+static const struct spec_choice quirks[] = {{"none", PROFILE_DEFAULT},
+					    PROFILE_KERNELS(KERNEL_CHOICE){NULL, 0}};
 static const struct spec_choice offers[] = {{"packed", VIRTIO_F_RING_PACKED},
 					    {"in_order", VIRTIO_F_IN_ORDER},
 					    {"indirect", VIRTIO_RING_F_INDIRECT_DESC},
@@ -53,7 +55,7 @@ const struct spec_key spec_keys[NR_SPEC_KEYS] = {
 	 dirty_logs},
 	{"hold", VDPA_KEY_HOLD, KIND_BUDGET, FIELD(hold), MEMORY_PAGE_SIZE, 1ULL << 60, 0, 0, NULL},
 	{"mapping", VDPA_KEY_MAPPING, KIND_CHOICE, FIELD(mapping), 0, 0, 0, 0, mappings},
-	{"quirks", VDPA_KEY_QUIRKS, KIND_CHOICE, FIELD(strict), 0, 0, 0, 0, quirks},
+	{"quirks", VDPA_KEY_QUIRKS, KIND_CHOICE, FIELD(profile), 0, 0, 0, 0, quirks},
 	{"compat_reset", VDPA_KEY_COMPAT_RESET, KIND_CHOICE, FIELD(compat_reset), 0, 0, 0, 0,
 	 on_off},
 	{"reset_map", VDPA_KEY_RESET_MAP, KIND_CHOICE, FIELD(reset_map), 0, 0, 0, 0, on_off},

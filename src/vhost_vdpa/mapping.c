@@ -373,7 +373,7 @@ int mapping_invalidate(struct vhost_vdpa *s, struct address_space *as, uint64_t 
 	bool hits;
 	int ret = 0;
 
-	if (vdpa_deviates(s->dev, VDPA_D7_NEWER_CHECKS)) {
+	if (vdpa_deviates(s->dev, VDPA_D13_INVALIDATE_EXACT)) {
 		if (size == 0)
 			return refuse(-EINVAL, "INVALIDATE of size 0 at iova 0x%" PRIx64, iova);
 		hits = range_last(iova, size, &last);

@@ -325,7 +325,7 @@ void batch_forget(struct vhost_vdpa *s) REQUIRES(s->dev->lock);
 /** mapping_update() - an UPDATE; the reason for a refusal in refuse(). Return: 0 or -errno */
 int mapping_update(struct vhost_vdpa *s, struct address_space *as,
 		   const struct vhost_iotlb_msg *msg) HF_MUST_CHECK REQUIRES(s->dev->lock);
-/** mapping_invalidate() - an INVALIDATE. Return: 0; -EINVAL size 0 (D7); -ENOMEM, nothing
+/** mapping_invalidate() - an INVALIDATE. Return: 0; -EINVAL size 0 (D13); -ENOMEM, nothing
  * changed */
 int mapping_invalidate(struct vhost_vdpa *s, struct address_space *as, uint64_t iova,
 		       uint64_t size) HF_MUST_CHECK REQUIRES(s->dev->lock);

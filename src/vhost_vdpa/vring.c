@@ -188,11 +188,12 @@ int do_set_group_asid(struct vhost_vdpa *s, struct ioctl_call *c)
 	if (group >= s->dev->ngroups || asid >= s->dev->nas)
 		return refuse(-EINVAL, "group %u to address space %u: there are %u and %u", group,
 			      asid, s->dev->ngroups, s->dev->nas);
+	/* the order of [1-39]: a device that cannot move groups is busy, too */
+	if (vdpa_deviates(s->dev, VDPA_D7_GROUP_STAYS) &&
+	    (VDPA_CALL(s->dev, get_status) & VIRTIO_CONFIG_S_DRIVER_OK))
+		return refuse(-EBUSY, "group %u cannot move while DRIVER_OK is set", group);
 	if (!s->dev->ops->set_group_asid)
 		return refuse(-EOPNOTSUPP, "device %s cannot move groups", s->dev->name);
-	if (vdpa_deviates(s->dev, VDPA_D7_NEWER_CHECKS) &&
-	    (VDPA_CALL(s->dev, get_status) & VIRTIO_CONFIG_S_DRIVER_OK))
-		return refuse(-EBUSY, "group %u cannot move after DRIVER_OK", group);
 	ret = VDPA_CALL(s->dev, set_group_asid, group, asid);
 	if (ret)
 		return refuse(ret, "device %s refuses group %u in address space %u", s->dev->name,

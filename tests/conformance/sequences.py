@@ -31,7 +31,7 @@ LIMIT = 120  # seconds a run; default mode waits out parked rings (D1)
 # step that must have been there before.
 RULES = (
     (r'group_asid ', 'D7, D9', True, ''),  # not after DRIVER_OK; and there is a third group
-    (r'invalidate .*size=(0x0|0|0x[4-9a-f][0-9a-f]{15})$', 'D7', True, ''),
+    (r'invalidate .*size=(0x0|0|0x[4-9a-f][0-9a-f]{15})$', 'D13', True, ''),
     (r'update ', 'D3', True, r'update .*uaddr=[PH]'),  # private memory, and what lies below it, is mapped
     (r'vring_base ', 'D6', True, ''),  # a running ring is not moved
     (r'set_status ', 'D6', True, r'kick '),  # a ring that breaks the rules is not gone on with: NEEDS_RESET

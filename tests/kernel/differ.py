@@ -18,7 +18,7 @@ import sys
 RESULTS = ('ok', 'fail', 'skip')
 LINE = re.compile(r'(not )?ok (\d+) - (\S+) # (SKIP )?(.*)')
 PLAN = re.compile(r'1\.\.(\d+)$')
-ABOUT = re.compile(r'# \S+: (\w+) mode, (\w+), (\w+), compat_reset (\w+),')
+ABOUT = re.compile(r'# \S+: (\S+) mode, (\w+), (\w+), compat_reset (\w+),')
 ABSENT = 'absent'
 
 
@@ -32,7 +32,7 @@ class Run:
     def __init__(self, text):
         self.results = {}  # name: ok, fail or skip
         self.texts = {}    # name: clause, reason of a skip, or what was wrong
-        self.about = None  # (strict or default, set_map or dma_map, va or pinned, on or off)
+        self.about = None  # (linux-6.12 or default ..., set_map or dma_map, va or pinned, on or off)
         plan = last = None
         for line in text.splitlines():
             if match := LINE.match(line):
@@ -108,7 +108,7 @@ def stale(rules):
 
 # ---- self-test ----
 
-def tap(results, about='strict mode, set_map, va, compat_reset on, features 0'):
+def tap(results, about='linux-6.12 mode, set_map, va, compat_reset on, features 0'):
     lines = ['TAP version 13', '1..%d' % len(results)]
     for number, (name, result) in enumerate(results.items(), 1):
         lines.append({'ok': 'ok %d - %s # [1-1]', 'skip': 'ok %d - %s # SKIP no such device',
@@ -151,7 +151,7 @@ def cases():
     yield 'rule without reason', is_broken(parse_rules, 'a.b ok skip')
     yield 'rule with unknown result', is_broken(parse_rules, 'a.b ok never because')
     yield 'what was wrong', Run(tap({'a.b': 'fail'})).texts['a.b'] == 'a.c:1: want 0'
-    yield 'what it is', Run(whole).about == ('strict', 'set_map', 'va', 'on')
+    yield 'what it is', Run(whole).about == ('linux-6.12', 'set_map', 'va', 'on')
     yield 'whole', not is_broken(Run, whole)
     yield 'nothing', is_broken(Run, '')
     yield 'no check', is_broken(Run, tap({}))

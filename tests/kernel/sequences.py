@@ -61,11 +61,6 @@ def step_of(line):
     return line.split(' =', 1)[0] if ' = ' in line or line.endswith(' =') else line
 
 
-def without_refused(lines, refused):
-    """The program of a transcript without the steps that match @refused: such a step must have had no effect."""
-    return [step_of(line) for line in lines if not refused.match(line)]
-
-
 def programs_text(programs):
     return ''.join('seq %d\n%s\n' % (i, '\n'.join(p)) for i, p in enumerate(programs))
 
@@ -152,8 +147,6 @@ def cases():
             yield name, True
     yield 'transcripts', parse_transcripts('seq 1 aa 2\na = 0\nb =\n# x\nseq 2 bb 1\nc = 1\n') == [['a = 0', 'b ='], ['c = 1']]
     yield 'step', [step_of(x) for x in ('a b=1 = 0 7', 'kick q=1 =')] == ['a b=1', 'kick q=1']
-    yield 'refused', without_refused(['a = 0', 'b x=1 = EBUSY', 'b x=2 = EINVAL', 'b x=1 = 0'],
-                                     re.compile('b .* = EBUSY$')) == ['a', 'b x=2', 'b x=1']
     long = ['get', 'add', 'reset', 'get', 'add', 'get', 'add', 'add', 'get', 'add'] * 3
     best = shrink(long, device(False), device(True))
     yield 'shrunk', best[0] == ['reset', 'add', 'add', 'add']

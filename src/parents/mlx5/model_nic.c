@@ -81,7 +81,8 @@ int fw_nic_open(struct mlx5_model *m)
 	struct simnet *net;
 	int err;
 
-	config.strict = config.compat_reset = false;
+	config.profile = PROFILE_DEFAULT;
+	config.compat_reset = false;
 	config.mapping = VDPA_MAPPING_SET_MAP;
 	config.memory = MEMORY_VA;
 	prepare_type(m);

@@ -22,7 +22,7 @@ uint64_t simnet_features(const struct simnet *net, const struct vdpa_dev_config 
 {
 	uint64_t features = SIMNET_FEATURES_STRICT;
 
-	if (!config->strict) {
+	if (!vdpa_config_is_strict(config)) {
 		features |= SIMNET_FEATURES_RICH | (net->backend->offloads & SIMNET_OFFLOADS);
 		if (net->backend->offloads)
 			features |= F(CTRL_GUEST_OFFLOADS);
@@ -308,7 +308,7 @@ static void NO_TSA fill_config(struct simnet *net, const struct vdpa_dev_config 
 		memcpy(net->config.mac, config->mac, sizeof(net->config.mac));
 	net->config.mtu = htole16(net->mtu);
 	net->config.status = htole16(VIRTIO_NET_S_LINK_UP);
-	if (!config->strict)
+	if (!vdpa_config_is_strict(config))
 		net->config.max_virtqueue_pairs = htole16(net->max_pairs);
 }
 
@@ -333,7 +333,7 @@ int simnet_create(const struct vdpa_dev_config *config, struct simnet **out)
 		simnet_destroy(net);
 		return err;
 	}
-	net->strict = config->strict && net->backend == &simnet_loopback;
+	net->strict = vdpa_config_is_strict(config) && net->backend == &simnet_loopback;
 	*out = net;
 	return 0;
 }

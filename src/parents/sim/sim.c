@@ -23,13 +23,13 @@ static void fill_device(struct vdpasim *sim, const struct vdpa_dev_config *confi
 	dev->memlock_unlimited = config->memlock_unlimited;
 	dev->hold_budget = config->hold;
 	dev->max_iotlb_entries = config->max_iotlb_entries;
-	dev->deviations = config->strict ? VDPA_DEVIATIONS_STRICT : VDPA_DEVIATIONS_DEFAULT;
+	dev->deviations = vdpa_profile_deviations(config->profile);
 	sim->type = params->type;
 	sim->lossy = params->lossy;
 	sim->mapping = config->mapping;
-	sim->strict = config->strict;
+	sim->strict = vdpa_config_is_strict(config);
 	sim->park_ns = VDPASIM_PARK_NS;
-	sim->vq_size = config->strict ? VDPASIM_VQ_SIZE : config->vq_size;
+	sim->vq_size = sim->strict ? VDPASIM_VQ_SIZE : config->vq_size;
 	sim->features = params->features;
 	sim->nr_workers = config->workers;
 	for (uint16_t i = 0; i < sim->nr_workers; i++) {

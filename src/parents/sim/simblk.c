@@ -16,7 +16,7 @@ static int check_config(const struct vdpa_dev_config *config)
 	if ((config->given & VDPA_KEY_CAPACITY) && config->capacity % SIMBLK_SECTOR)
 		return refuse(-EINVAL, "capacity %llu is not a multiple of %d bytes",
 			      (unsigned long long)config->capacity, SIMBLK_SECTOR);
-	if (!config->strict)
+	if (!vdpa_config_is_strict(config))
 		return 0;
 	if (config->read_only)
 		return refuse(-EINVAL,

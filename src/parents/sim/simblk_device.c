@@ -202,7 +202,7 @@ int simblk_create(const struct vdpa_dev_config *config, struct simblk **out)
 	blk->nr_queues = config->num_queues;
 	blk->segs_max = segs_of(config);
 	blk->read_only = config->read_only;
-	blk->strict = config->strict;
+	blk->strict = vdpa_config_is_strict(config);
 	blk->stats = calloc(blk->nr_queues, sizeof(*blk->stats));
 	blk->progress = calloc(blk->nr_queues, sizeof(*blk->progress));
 	err = blk->stats && blk->progress ? open_backend(blk, backend, config) : -ENOMEM;

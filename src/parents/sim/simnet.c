@@ -38,7 +38,7 @@ static int check_features(const struct vdpa_dev_config *config, uint64_t support
 
 static int check_strict(const struct vdpa_dev_config *config)
 {
-	if (config->strict && config->max_vqp > 1)
+	if (vdpa_config_is_strict(config) && config->max_vqp > 1)
 		return refuse(-EINVAL, "max_vqp %u: the kernel's simulator has one queue pair",
 			      config->max_vqp);
 	return 0;
@@ -62,7 +62,7 @@ static int net_dev_add(const struct vdpa_mgmt_dev *mgmt, struct vdpa_bus *bus,
 	params.priv = net;
 	params.lossy = net->strict;
 	params.nvqs = 2u * config->max_vqp + 1;
-	params.ngroups = config->strict ? 2 : 3;
+	params.ngroups = vdpa_config_is_strict(config) ? 2 : 3;
 	err = check_features(config, simnet_features(net, config), &params.features);
 	if (!err)
 		err = vdpasim_create(bus, config, &params);

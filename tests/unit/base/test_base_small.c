@@ -16,7 +16,9 @@
 #include "base/fd.h"
 #include "base/iov.h"
 #include "base/log.h"
+#include "base/compiler.h"
 #include "base/overflow.h"
+#include "base/profile.h"
 #include "base/refuse.h"
 #include "../between.h"
 #include "wait.h"
@@ -333,6 +335,32 @@ static void iov_walk_skips_visits_and_ends(void **state)
 	assert_memory_equal(c, "Y1", 2);
 }
 
+static void profile_of_a_release_is_the_newest_that_is_not_newer(void **state)
+{
+	static const struct {
+		const char *release;
+		enum profile profile;
+	} rows[] = {
+		{"6.12.117+deb12-amd64", PROFILE_LINUX_6_12},
+		{"7.2.13+deb14-amd64", PROFILE_LINUX_7_2},
+		{"6.18.0", PROFILE_LINUX_6_12}, /* between two: as far as was measured */
+		{"7.1.9", PROFILE_LINUX_6_12},
+		{"7.10.0", PROFILE_LINUX_7_2},
+		{"6.1.0", PROFILE_LINUX_6_12}, /* older than all */
+		{"", PROFILE_LINUX_6_12},
+		{"next", PROFILE_LINUX_6_12},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		assert_int_equal(profile_by_release(rows[i].release), rows[i].profile);
+	for (unsigned int i = PROFILE_DEFAULT + 1; i < PROFILE_NR; i++) {
+		assert_int_equal(profile_by_name(profile_name((enum profile)i)), i);
+		assert_int_equal(profile_by_release(profile_release((enum profile)i)), i);
+	}
+	assert_int_equal(profile_by_name("linux-6.1"), PROFILE_DEFAULT);
+	assert_int_equal(profile_by_name("default"), PROFILE_DEFAULT);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -353,6 +381,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(refuse_with_the_last_reason_extends_it),
 		cmocka_unit_test(refuse_long_reason_is_cut),
 		cmocka_unit_test(range_last_checks_bounds),
+		cmocka_unit_test(profile_of_a_release_is_the_newest_that_is_not_newer),
 	};
 
 	if (argc > 1 && strcmp(argv[1], "--log") == 0)

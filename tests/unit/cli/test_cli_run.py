@@ -3,6 +3,7 @@
 """What `holdfast` says and returns: usage: test_cli_run.py HOLDFAST"""
 import json
 import os
+import re
 import resource
 import shutil
 import signal
@@ -463,6 +464,41 @@ class Help(Case):
         done = holdfast("--version")
         self.assertEqual(done.returncode, 0)
         self.assertRegex(done.stdout, r"^holdfast \d+\.\d+\.\d+\n$")
+
+
+class CheckMode(Case):
+    """What `holdfast check` holds a device against: its summary says so."""
+
+    def mode(self, spec, *options):
+        done = holdfast("check", "--match", "ioctl.get_device_id.without_owner_ok", *options, "-d", spec)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return re.search(r": (\S+) mode,", done.stdout)[1]
+
+    def test_of_a_holdfast_device_it_is_the_devices_own(self):
+        self.assertEqual(self.mode(""), "default")
+        for kernel in ("linux-6.12", "linux-7.2"):
+            for options in ((), ("--strict",)):
+                self.assertEqual(self.mode("quirks " + kernel, *options), kernel)
+        self.assertEqual(self.mode("as kernel"), "linux-6.12")
+
+    def test_of_a_default_device_strict_is_the_oldest_kernel(self):
+        self.assertEqual(self.mode("", "--strict"), "linux-6.12")
+
+    def test_a_named_kernel_goes_before_the_devices(self):
+        self.assertEqual(self.mode("quirks linux-6.12", "--strict=linux-7.2"), "linux-7.2")
+        self.assertEqual(self.mode("quirks linux-7.2", "--default"), "default")
+
+    def test_unknown_kernel(self):
+        self.assert_wrong_use(holdfast("check", "--strict=linux-6.13", "-d", ""), "'linux-6.13'", "linux-6.12",
+                              "linux-7.2")
+
+    def test_list_names_who_shows_a_check_that_not_all_show(self):
+        lines = holdfast("check", "--list", "--match", "ioctl.set_group_asid.while_running_*").stdout.splitlines()
+        self.assertIn("ioctl.set_group_asid.while_running_ok [1-39] linux-6.12", lines)
+        self.assertIn("ioctl.set_group_asid.while_running_ebusy [1-39] default, linux-7.2", lines)
+        lines = holdfast("check", "--list", "--match", "ioctl.get_device_id.without_owner_ok").stdout.splitlines()
+        self.assertEqual(len(lines), 1)
+        self.assertTrue(lines[0].endswith("]"), lines[0])
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ static struct vdpa_dev_config strict_config(void)
 {
 	struct vdpa_dev_config c = blk_config();
 
-	c.strict = true;
+	c.profile = PROFILE_LINUX_6_12;
 	c.compat_reset = true;
 	c.max_iotlb_entries = 2048;
 	return c;

@@ -238,7 +238,7 @@ static struct vdpa_dev_config strict_config(void)
 {
 	struct vdpa_dev_config config = rig_config();
 
-	config.strict = true;
+	config.profile = PROFILE_LINUX_6_12;
 	config.compat_reset = true;
 	config.max_iotlb_entries = 2048;
 	return config;

@@ -175,7 +175,7 @@ static void run_parent(const struct parent *p, enum vdpa_mapping mapping, bool s
 	struct rig rig;
 
 	config.mapping = mapping;
-	config.strict = strict;
+	config.profile = strict ? PROFILE_LINUX_6_12 : PROFILE_DEFAULT;
 	config.compat_reset = p->compat_reset;
 	config.reset_map = p->reset_map;
 	config.given |= VDPA_KEY_MAC; /* strict mode delivers to this address alone */

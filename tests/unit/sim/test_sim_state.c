@@ -16,7 +16,7 @@ static void make(struct rig *rig, bool strict)
 {
 	struct vdpa_dev_config config = rig_config();
 
-	config.strict = strict;
+	config.profile = strict ? PROFILE_LINUX_6_12 : PROFILE_DEFAULT;
 	config.given |= VDPA_KEY_MAC;
 	memcpy(config.mac, (const uint8_t[]){0x52, 0x54, 0, 1, 2, 3}, 6);
 	rig_make(rig, &config);

@@ -156,7 +156,7 @@ static void tap_strict_device_moves_frames_both_ways(void **state)
 	struct rig rig;
 
 	(void)state;
-	config.strict = true;
+	config.profile = PROFILE_LINUX_6_12;
 	rig_make(&rig, &config);
 	tap_wait_up(TAP);
 	rig_start(&rig, BASE_FEATURES | BIT(VIRTIO_NET_F_STATUS) | BIT(VIRTIO_NET_F_CTRL_VQ), 3,

@@ -379,20 +379,29 @@ static void deviations_are_one_bit_a_row(void **state)
 	size_t nr;
 
 	rows = vdpa_deviation_table(&nr);
-	assert_int_equal(nr, 12);
+	assert_int_equal(nr, 13);
 	for (size_t i = 0; i < nr; i++) {
 		snprintf(id, sizeof(id), "D%zu", i + 1);
 		assert_string_equal(rows[i].id, id);
 		assert_int_equal(rows[i].bit, 1u << i);
 		assert_true(strlen(rows[i].what) > 10 && strlen(rows[i].reason) > 10);
+		assert_true(strlen(rows[i].others) > 10 && strlen(rows[i].clause) >= 3);
 		all |= rows[i].bit;
 	}
 	assert_int_equal(all, VDPA_DEVIATIONS_DEFAULT);
 }
 
+static void profile_deviates_as_its_kernel_does(void **state)
+{
+	assert_int_equal(vdpa_profile_deviations(PROFILE_DEFAULT), VDPA_DEVIATIONS_DEFAULT);
+	assert_int_equal(vdpa_profile_deviations(PROFILE_LINUX_6_12), VDPA_DEVIATIONS_STRICT);
+	assert_int_equal(vdpa_profile_deviations(PROFILE_LINUX_7_2), VDPA_D7_GROUP_STAYS);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(profile_deviates_as_its_kernel_does),
 		cmocka_unit_test(first_driver_that_agrees_gets_the_device),
 		cmocka_unit_test(late_driver_is_offered_the_unbound),
 		cmocka_unit_test(binding_follows_sysfs),

@@ -61,7 +61,7 @@ static void empty_spec_is_the_default_device(void **state)
 		assert_int_equal(config.memory, MEMORY_VA);
 		assert_true(config.hold == MEMORY_HOLD_ALL);
 		assert_int_equal(config.mapping, VDPA_MAPPING_SET_MAP);
-		assert_false(config.strict);
+		assert_int_equal(config.profile, PROFILE_DEFAULT);
 		assert_false(config.compat_reset);
 		assert_true(config.reset_map);
 		assert_int_equal(config.max_iotlb_entries, 1048576);
@@ -248,7 +248,7 @@ static void words_out_of_the_list_name_the_list(void **state)
 {
 	refused("memory Va", -EINVAL, "memory \"Va\" is none of: va, pinned");
 	refused("mapping both", -EINVAL, "set_map, dma_map, platform");
-	refused("quirks linux", -EINVAL, "none, linux-6.12");
+	refused("quirks linux", -EINVAL, "is none of: none, linux-6.12, linux-7.2");
 	refused("compat_reset yes", -EINVAL, "on, off");
 	refused("reset_map 1", -EINVAL, "on, off");
 }
@@ -293,7 +293,7 @@ static void presets_stand_for_words(void **state)
 	assert_int_equal(parse("quirks linux-6.12 memory pinned"), 0);
 	words = config;
 	assert_int_equal(parse("as kernel"), 0);
-	assert_true(config.strict);
+	assert_int_equal(config.profile, PROFILE_LINUX_6_12);
 	assert_int_equal(config.memory, MEMORY_PINNED);
 	assert_true(config.compat_reset == words.compat_reset && config.hold == words.hold &&
 		    config.max_iotlb_entries == words.max_iotlb_entries &&
@@ -405,7 +405,7 @@ static void mgmtdev_decides_on_the_keys(void **state)
 static void strict_mode_is_the_kernels_device(void **state)
 {
 	assert_int_equal(parse("quirks linux-6.12"), 0);
-	assert_true(config.strict);
+	assert_int_equal(config.profile, PROFILE_LINUX_6_12);
 	assert_true(config.compat_reset);
 	assert_int_equal(config.max_iotlb_entries, 2048);
 	assert_int_equal(config.vq_size, 256);
@@ -429,6 +429,28 @@ static void strict_mode_is_the_kernels_device(void **state)
 	refused("quirks linux-6.12 num_queues 2", -EINVAL, "num_queues 2 conflicts");
 }
 
+/* Every kernel's device has the same limits, and the words of a refusal name the kernel. */
+static void every_kernel_of_the_list_is_a_strict_mode(void **state)
+{
+	char spec[64], words[64];
+
+	for (unsigned int i = PROFILE_DEFAULT + 1; i < PROFILE_NR; i++) {
+		const char *name = profile_name((enum profile)i);
+
+		snprintf(spec, sizeof(spec), "quirks %s", name);
+		assert_int_equal(parse(spec), 0);
+		assert_int_equal(config.profile, i);
+		assert_true(config.compat_reset && config.hold == MEMORY_HOLD_OFF);
+		assert_int_equal(config.max_iotlb_entries, 2048);
+		assert_int_equal(config.vq_size, 256);
+		snprintf(words, sizeof(words), "conflicts with quirks %s", name);
+		snprintf(spec, sizeof(spec), "max_vqp 2 quirks %s", name);
+		refused(spec, -EINVAL, words);
+		snprintf(spec, sizeof(spec), "offer all quirks %s", name);
+		refused(spec, -EINVAL, words);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -446,6 +468,7 @@ int main(void)
 		cmocka_unit_test(names_are_bounded),
 		cmocka_unit_test(mgmtdev_decides_on_the_keys),
 		cmocka_unit_test(strict_mode_is_the_kernels_device),
+		cmocka_unit_test(every_kernel_of_the_list_is_a_strict_mode),
 	};
 
 	return cmocka_run_group_tests_name("vdpa-spec", tests, NULL, NULL);

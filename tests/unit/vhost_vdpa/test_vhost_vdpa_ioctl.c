@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "base/compiler.h"
 #include "base/refuse.h"
 #include "env.h"
 
@@ -576,12 +577,16 @@ static void groups_answer_or_say_why_not(void **state)
 	env_fini(&env);
 }
 
+static const uint32_t modes[] = {STRICT, STRICT_7_2, DEFAULT};
+
 static void group_asid_checks_queue_then_group_then_space_then_state(void **state)
 {
 	struct env env;
 
-	for (int strict = 0; strict < 2; strict++) {
-		env_open(&env, &(struct recorder_options){.deviations = strict ? STRICT : DEFAULT});
+	for (size_t i = 0; i < ARRAY_LEN(modes); i++) {
+		bool moves = modes[i] == STRICT;
+
+		env_open(&env, &(struct recorder_options){.deviations = modes[i]});
 		assert_int_equal(env_state(&env, VHOST_VDPA_SET_GROUP_ASID, 3, 0), -ENOBUFS);
 		assert_int_equal(env_state(&env, VHOST_VDPA_SET_GROUP_ASID, 2, 0), -EINVAL);
 		assert_int_equal(env_state(&env, VHOST_VDPA_SET_GROUP_ASID, 0, 2), -EINVAL);
@@ -592,8 +597,37 @@ static void group_asid_checks_queue_then_group_then_space_then_state(void **stat
 		assert_int_equal(env_status(&env, 0xf), 0);
 		recorder_clear(env.rec);
 		assert_int_equal(env_state(&env, VHOST_VDPA_SET_GROUP_ASID, 1, 0),
-				 strict ? 0 : -EBUSY);
-		recorder_reads(env.rec, strict ? "set_group_asid(1, 0)\n" : "");
+				 moves ? 0 : -EBUSY);
+		recorder_reads(env.rec, moves ? "set_group_asid(1, 0)\n" : "");
+		assert_int_equal(env_state(&env, VHOST_VDPA_SET_GROUP_ASID, 3, 0), -ENOBUFS);
+		assert_int_equal(env_state(&env, VHOST_VDPA_SET_GROUP_ASID, 2, 0), -EINVAL);
+		assert_int_equal(env_state(&env, VHOST_VDPA_SET_GROUP_ASID, 0, 2), -EINVAL);
+		env_fini(&env);
+	}
+}
+
+/* A parent that has no such operation is busy, too, where groups stay; so is a suspended one. */
+static void group_asid_while_running_is_busy_before_the_operation_is_asked_for(void **state)
+{
+	struct env env;
+
+	for (size_t i = 0; i < ARRAY_LEN(modes); i++) {
+		bool moves = modes[i] == STRICT;
+
+		env_open(&env,
+			 &(struct recorder_options){.deviations = modes[i], .no_groups = true});
+		assert_int_equal(env_status(&env, 0xb), 0);
+		assert_int_equal(env_state(&env, VHOST_VDPA_SET_GROUP_ASID, 0, 0), -EOPNOTSUPP);
+		assert_int_equal(env_status(&env, 0xf), 0);
+		assert_int_equal(env_state(&env, VHOST_VDPA_SET_GROUP_ASID, 0, 0),
+				 moves ? -EOPNOTSUPP : -EBUSY);
+		env_fini(&env);
+
+		env_open(&env, &(struct recorder_options){.deviations = modes[i]});
+		assert_int_equal(env_status(&env, 0xf), 0);
+		assert_int_equal(env_ioctl(&env, VHOST_VDPA_SUSPEND, NULL), 0);
+		assert_int_equal(env_state(&env, VHOST_VDPA_SET_GROUP_ASID, 1, 0),
+				 moves ? 0 : -EBUSY);
 		env_fini(&env);
 	}
 }
@@ -699,6 +733,8 @@ int main(void)
 		cmocka_unit_test(vring_enable_takes_anything_but_zero_as_yes),
 		cmocka_unit_test(groups_answer_or_say_why_not),
 		cmocka_unit_test(group_asid_checks_queue_then_group_then_space_then_state),
+		cmocka_unit_test(
+			group_asid_while_running_is_busy_before_the_operation_is_asked_for),
 		cmocka_unit_test(backend_features_follow_the_parent),
 		cmocka_unit_test(iova_range_is_the_parents_or_all),
 	};
