@@ -67,12 +67,12 @@ static void judge(void *arg, struct interval *i, const struct memory_map *map, b
 	bool known = i->looked || i->ready;
 
 	c->refused |= !is_usable(map, c->want);
-	if (interval_is_free(i))
+	if (interval_is_free(i) || !locked)
 		i->clients = locked;
 	if (!known || (is_kept(map, locked) && (!i->looked || look_is_same(i, map, i->addr))))
 		return;
 	c->stale |= i->holder != NULL;
-	if (map || !locked) /* without a map, it may still be our own */
+	if (map) /* without a map, it may still be our own */
 		i->clients = locked;
 	i->looked = false;
 	i->ready = INTERVAL_NOT_READY;
@@ -95,7 +95,7 @@ static void note(void *arg, struct interval *i, const struct memory_map *map, bo
 static bool must_look(const struct coming *c) REQUIRES(memory_table_lock)
 {
 	for (struct interval *i = c->start; i != c->stop; i = interval_next(i)) {
-		if (i->looked || (c->hold && i->ready))
+		if (i->looked || i->clients || (c->hold && i->ready))
 			return true;
 		if (interval_is_free(i) && look_any_locked(i->addr, interval_end(i)))
 			return true;
@@ -306,32 +306,43 @@ void memory_unpin(uaddr_t first, uaddr_t last, struct memory_hold *hold, bool ke
 
 /* ---- the client's own locks ---- */
 
-/* Return: 0; -EAGAIN */
-static int set_clients(uaddr_t first, uaddr_t end, bool locked) REQUIRES(memory_table_lock)
+/* look_fn: whatever is mapped there now. So it is to be unlocked, too, whatever is mapped there. */
+static void lock_again(void *arg, struct interval *i, const struct memory_map *map,
+		       bool locked) NO_TSA
 {
-	struct interval *i = interval_cut(NULL, first), *stop = i ? interval_cut(i, end) : NULL;
+	i->looked = false;
+	if (memory_lock_on_fault(i->addr, interval_end(i) - 1))
+		i->ready = INTERVAL_NOT_READY;
+}
 
-	if (!stop)
-		return -EAGAIN;
-	for (; i != stop; i = interval_next(i)) {
+/* Return: 0; -EAGAIN nothing is spare */
+static int set_clients(struct interval *i, struct interval *stop, bool locked)
+	REQUIRES(memory_table_lock)
+{
+	struct interval *next;
+	int err = 0;
+
+	for (; i != stop && !err; i = next) {
+		next = interval_next(i);
 		if (i->owed && locked) {
 			owed_remove(i);
 			i->ready = INTERVAL_NOT_READY;
 			i->looked = false;
 		}
-		if (i->nr_pins > 0)
-			i->clients = locked;
-		if (i->nr_pins > 0 && !locked && i->ready &&
-		    memory_lock_on_fault(i->addr, interval_end(i) - 1))
-			i->ready = INTERVAL_NOT_READY;
+		if (i->nr_pins == 0)
+			continue;
+		i->clients = locked;
+		if (!locked)
+			err = look_each(i, next->addr, lock_again, NULL);
 	}
-	return 0;
+	return err;
 }
 
 static void client_locks(uaddr_t first, uaddr_t last, bool locked)
 {
 	uaddr_t end = last >= UINT64_MAX - MEMORY_PAGE_SIZE ? UINT64_MAX - (MEMORY_PAGE_SIZE - 1)
 							    : (last | (MEMORY_PAGE_SIZE - 1)) + 1;
+	struct interval *start, *stop;
 	int err;
 
 	first &= ~(uaddr_t)(MEMORY_PAGE_SIZE - 1);
@@ -339,7 +350,9 @@ static void client_locks(uaddr_t first, uaddr_t last, bool locked)
 		return;
 	for (unsigned int nth = 0;; nth++) {
 		table_lock();
-		err = set_clients(first, end, locked);
+		start = interval_cut(NULL, first);
+		stop = start ? interval_cut(start, end) : NULL;
+		err = stop ? set_clients(start, stop, locked) : -EAGAIN;
 		interval_join(interval_from(first), end);
 		table_unlock();
 		if (err != -EAGAIN || table_spare(nth))

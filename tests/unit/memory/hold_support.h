@@ -158,6 +158,22 @@ HF_UNUSED static int teardown(void **state)
 	return 0;
 }
 
+/* Return: the limit before. Nothing can be opened any more. */
+HF_UNUSED static struct rlimit exhaust_descriptors(void)
+{
+	struct rlimit before, none;
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	none = (struct rlimit){0, before.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	return before;
+}
+
+HF_UNUSED static void restore_descriptors(const struct rlimit *before)
+{
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, before), 0);
+}
+
 HF_UNUSED static int setup_before_6_11(void **state)
 {
 	memory_hooks.without_query = true;
