@@ -355,6 +355,11 @@ int mlx5_mr_create_one_to_one(struct mlx5_keys *keys, struct mlx5_mr **out)
 	return err;
 }
 
+uint32_t mlx5_mr_piece_key(const struct mlx5_mr *mr, size_t i)
+{
+	return mr->piece[i]->mkey;
+}
+
 struct mlx5_mr *mlx5_mr_get(struct mlx5_mr *mr)
 {
 	mr->refs++;

@@ -55,6 +55,8 @@ int mlx5_mr_create(struct mlx5_keys *keys, const struct iotlb_version *map, stru
 /** mlx5_mr_create_one_to_one() - Return: 0; -EOPNOTSUPP the device does not allow it ([10-4]) */
 int mlx5_mr_create_one_to_one(struct mlx5_keys *keys, struct mlx5_mr **out) HF_MUST_CHECK;
 struct mlx5_mr *mlx5_mr_get(struct mlx5_mr *mr);
+/** mlx5_mr_piece_key() - the direct key of piece @i */
+uint32_t mlx5_mr_piece_key(const struct mlx5_mr *mr, size_t i);
 /** mlx5_mr_put() - the last one destroys the keys that no other mlx5_mr has; NULL is fine */
 void mlx5_mr_put(struct mlx5_mr *mr);
 

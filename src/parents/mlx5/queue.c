@@ -7,8 +7,10 @@
  *     keys. It starts and stops where one of these changes.
  * Q2. What differs between the object and what is set is a mask. It is sent with the command that
  *     lets the queue run, so a change costs no command of its own.
- * Q3. A queue has a reference on the keys that its object was given, from that command until it
- *     gets others or is taken down. So keys outlive every queue that runs with them.
+ * Q3. A queue has a reference on the keys that its object was given. It is given keys by the
+ *     command that lets it run, and lets go of them when it gets others or is taken down. So keys
+ *     outlive every queue that runs with them, and an object that was made ahead holds nobody's
+ *     memory.
  * Q4. Size and features are fixed when an object is made. An object that has others than the client
  *     set cannot be used (mlx5_vq_fits()).
  * Q5. The position that a client reads is the used index ([10-10]): what the device has not
@@ -116,7 +118,7 @@ static struct mlx5_virtq describe(const struct mlx5_vdpa *v, const struct mlx5_v
 		.pd = v->keys.pd,
 		.counters = vq->counters == MLX5_NO_OBJ ? 0 : vq->counters,
 		.mkey = mr ? mr->mkey : 0,
-		.desc_mkey = desc_mr && v->caps.desc_mkey ? desc_mr->mkey : 0,
+		.desc_mkey = desc_mr ? desc_mr->mkey : 0,
 		.desc = vq->use.desc,
 		.driver = vq->use.driver,
 		.device = vq->use.device,
@@ -128,10 +130,12 @@ static struct mlx5_virtq describe(const struct mlx5_vdpa *v, const struct mlx5_v
 
 static void take_keys(struct mlx5_vdpa *v, struct mlx5_vq *vq)
 {
+	struct mlx5_mr *mr = ref(mlx5_key_of(v, MLX5_GROUP_DATA));
+	struct mlx5_mr *desc_mr = v->caps.desc_mkey ? ref(mlx5_key_of(v, MLX5_GROUP_DESC)) : NULL;
+
 	mlx5_vq_release_keys(vq);
-	vq->mr = ref(mlx5_key_of(v, MLX5_GROUP_DATA));
-	vq->desc_mr = v->caps.desc_mkey ? ref(mlx5_key_of(v, MLX5_GROUP_DESC)) : NULL;
-	vq->changed = 0;
+	vq->mr = mr;
+	vq->desc_mr = desc_mr;
 }
 
 int mlx5_vq_create(struct mlx5_vdpa *v, struct mlx5_vq *vq)
@@ -147,13 +151,14 @@ int mlx5_vq_create(struct mlx5_vdpa *v, struct mlx5_vq *vq)
 		vq->features = mlx5_features_of(v->acked);
 	vq->num = vq->use.num;
 	q = describe(v, vq);
+	q.mkey = q.desc_mkey = 0; /* [Q3] */
 	err = mlx5_cmd_create_virtq(v->hw, &q, &vq->obj);
 	if (err) {
 		vq->obj = MLX5_NO_OBJ;
 		return err;
 	}
 	vq->fw_state = MLX5_VQ_INIT;
-	take_keys(v, vq);
+	vq->changed = 0;
 	return 0;
 }
 
@@ -162,7 +167,6 @@ void mlx5_vq_release_keys(struct mlx5_vq *vq)
 	mlx5_mr_put(vq->mr);
 	mlx5_mr_put(vq->desc_mr);
 	vq->mr = vq->desc_mr = NULL;
-	vq->changed |= MLX5_VQ_MKEY | MLX5_VQ_DESC_MKEY;
 }
 
 /* An object that the device will not destroy keeps its keys and its memory: it may still use
@@ -211,14 +215,15 @@ int mlx5_vq_run(struct mlx5_vdpa *v, struct mlx5_vq *vq)
 
 	if (vq->fw_state == MLX5_VQ_RDY)
 		return 0;
-	if (!v->caps.desc_mkey)
-		select &= ~(uint64_t)MLX5_VQ_DESC_MKEY;
+	if (vq->mr != mlx5_key_of(v, MLX5_GROUP_DATA))
+		select |= MLX5_VQ_MKEY;
+	if (v->caps.desc_mkey && vq->desc_mr != mlx5_key_of(v, MLX5_GROUP_DESC))
+		select |= MLX5_VQ_DESC_MKEY;
 	err = mlx5_cmd_modify_virtq(v->hw, vq->obj, select, &q);
 	if (err)
 		return err;
 	vq->fw_state = MLX5_VQ_RDY;
-	if (select & (MLX5_VQ_MKEY | MLX5_VQ_DESC_MKEY))
-		take_keys(v, vq);
+	take_keys(v, vq);
 	vq->changed = 0;
 	/* A kick that came before the object ran, or before there was one, is not lost (D6). */
 	if (__atomic_exchange_n(&vq->kicked, false, __ATOMIC_SEQ_CST))

@@ -179,9 +179,6 @@ int mlx5_op_set_group_asid(struct vdpa_device *dev, uint32_t group, uint32_t asi
 	v->group_asid[group] = asid;
 	if (group == MLX5_GROUP_CTRL)
 		mlx5_ctrl_set_map(v);
-	else
-		for (uint16_t i = 0; i < mlx5_nr_data(v); i++)
-			v->vqs[i].changed |= MLX5_VQ_MKEY | MLX5_VQ_DESC_MKEY;
 	mlx5_unlock(v);
 	return 0;
 }

@@ -7,11 +7,13 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "parents/mlx5/mlx5.h"
 #include "parents/sim/simblk.h"
 #include "parents/sim/simnet.h"
 #include "vhost_vdpa/uapi.h"
 
-static const struct vdpa_mgmt_dev *const mgmt_devs[] = {&simnet_mgmt_dev, &simblk_mgmt_dev};
+static const struct vdpa_mgmt_dev *const mgmt_devs[] = {&simnet_mgmt_dev, &simblk_mgmt_dev,
+							&mlx5_mgmt_dev};
 
 void bench_make(struct bench *b, const char *spec)
 {

@@ -1,0 +1,618 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * The card as a client has it: what a reset does to keys, and what it must not do; maps that change
+ * under traffic; the control queue; queues that stop with an error; and a failure injected at every
+ * command of a whole life.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "../sim/support.h"
+#include "parents/mlx5/driver.h"
+#include "parents/mlx5/mlx5.h"
+
+#define LEN      600
+#define CTRL     BIT(VIRTIO_NET_F_CTRL_VQ)
+#define FEATURES (BASE_FEATURES | BIT(VIRTIO_NET_F_MAC))
+
+/* Buffers lie where rings do: a card cannot list a hole of terabytes. */
+#define IN_LEN 2048
+#define FAR    (((uint64_t)(uintptr_t)out & ~4095ULL) + (3ULL << 30)) /* where no buffer is */
+static uint8_t *out, *in;
+
+static int get_buffers(void **state)
+{
+	out = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	in = out + 4096;
+	return out == MAP_FAILED;
+}
+
+static struct vdpa_dev_config config(void)
+{
+	struct vdpa_dev_config c = rig_config();
+
+	memcpy(c.mgmtdev, "mlx5", 5);
+	c.given = VDPA_KEY_MODEL | VDPA_KEY_MAC;
+	c.model = true;
+	c.offer = 0;
+	c.features = UINT64_MAX;
+	memcpy(c.mac, "\x52\x54\x00\x01\x02\x03", 6);
+	return c;
+}
+
+static struct mlx5_model *model(const struct rig *rig)
+{
+	return mlx5_of(rig->dev)->model;
+}
+
+static uint64_t key_commands(const struct rig *rig)
+{
+	return mlx5_model_nr_commands(model(rig), MODEL_CREATE_MKEY) +
+	       mlx5_model_nr_commands(model(rig), MODEL_DESTROY_MKEY);
+}
+
+/* One frame through the loopback, whole. */
+static bool goes_round(struct rig *rig, uint32_t seed)
+{
+	uint32_t len;
+
+	memset(in, 0, IN_LEN);
+	rig_add(rig, 0, in, IN_LEN, true);
+	rig_publish(rig, 0);
+	frame_make(out, LEN, seed);
+	rig_add(rig, 1, out, LEN, false);
+	rig_publish(rig, 1);
+	if (rig_get(rig, 1, &len) != out || rig_get(rig, 0, &len) != in)
+		return false;
+	return len == LEN && memcmp(in + HDR, out + HDR, LEN - HDR) == 0;
+}
+
+static void start(struct rig *rig)
+{
+	rig_start(rig, FEATURES, 2, 64);
+}
+
+/* A map of all that the tests use: the process's own memory, 1:1, in one entry a side. */
+static struct iotlb *own_map(struct rig *rig)
+{
+	struct iotlb *tlb;
+
+	assert_int_equal(iotlb_create(64, &tlb), 0);
+	for (int i = 0; i < RIG_VQS; i++) {
+		uint64_t at = (uintptr_t)rig->vq[i].mem;
+
+		if (at)
+			assert_int_equal(iotlb_map(tlb, at, at + rig->vq[i].mem_len - 1,
+						   memory_space_identity(rig->space), at, IOTLB_RW),
+					 0);
+	}
+	for (int side = 0; side < 2; side++) {
+		uint64_t at = side ? (uintptr_t)in : (uintptr_t)out;
+		uint64_t len = side ? IN_LEN : LEN;
+
+		assert_int_equal(iotlb_map(tlb, at, at + len - 1, memory_space_identity(rig->space),
+					   at, IOTLB_RW),
+				 0);
+	}
+	return tlb;
+}
+
+static int set_map(struct rig *rig, uint32_t asid, struct iotlb *tlb)
+{
+	const struct iotlb_version *v = iotlb_snapshot(tlb);
+	int err = rig_op(rig, set_map, asid, v);
+
+	iotlb_version_put(v);
+	return err;
+}
+
+static void make(struct rig *rig)
+{
+	struct vdpa_dev_config c = config();
+
+	rig_make_of(rig, &mlx5_mgmt_dev, &c);
+}
+
+/* ---- reset ---- */
+
+static void reset_before_any_queue_was_set_up_is_fine(void **state)
+{
+	struct rig rig;
+
+	make(&rig);
+	for (int i = 0; i < 3; i++)
+		rig_reset(&rig);
+	start(&rig);
+	assert_true(goes_round(&rig, 1));
+	rig_destroy(&rig);
+}
+
+/* Where each parent that breaks a rule would be caught. */
+static int drops_keys(struct vdpa_device *dev)
+{
+	int err = mlx5_op_reset(dev);
+
+	mlx5_slots_drop(mlx5_of(dev));
+	return err;
+}
+
+static int forgets_one_to_one(struct vdpa_device *dev, uint32_t asid)
+{
+	struct iotlb *tlb;
+	const struct iotlb_version *v;
+	int err = iotlb_create(1, &tlb);
+
+	assert_int_equal(err, 0);
+	v = iotlb_snapshot(tlb);
+	err = mlx5_op_set_map(dev, asid, v);
+	iotlb_version_put(v);
+	iotlb_destroy(tlb);
+	return err;
+}
+
+static int touches_queues(struct vdpa_device *dev, uint32_t asid)
+{
+	mlx5_stop_all(mlx5_of(dev));
+	return mlx5_op_reset_map(dev, asid);
+}
+
+/* Rule 1: a reset costs no key command, and the map holds. */
+static bool reset_keeps_keys(int (*reset)(struct vdpa_device *dev))
+{
+	struct mlx5_mr *before;
+	struct iotlb *tlb;
+	uint64_t commands;
+	struct rig rig;
+	bool kept;
+
+	make(&rig);
+	start(&rig);
+	tlb = own_map(&rig);
+	assert_int_equal(set_map(&rig, 0, tlb), 0);
+	assert_true(goes_round(&rig, 2));
+	before = mlx5_of(rig.dev)->slot[0];
+	commands = key_commands(&rig);
+	mutex_lock(&rig.dev->lock);
+	assert_int_equal(reset(rig.dev), 0);
+	mutex_unlock(&rig.dev->lock);
+	kept = mlx5_of(rig.dev)->slot[0] == before && key_commands(&rig) == commands;
+	iotlb_destroy(tlb);
+	rig_destroy(&rig);
+	return kept;
+}
+
+static void reset_keeps_the_keys_of_every_address_space(void **state)
+{
+	assert_true(reset_keeps_keys(mlx5_op_reset));
+	assert_false(reset_keeps_keys(drops_keys));
+}
+
+/* Rule 2: address space 0 is 1:1 again. */
+static bool reset_map_restores(int (*reset_map)(struct vdpa_device *dev, uint32_t asid))
+{
+	struct iotlb *tlb;
+	struct rig rig;
+	bool works;
+
+	make(&rig);
+	start(&rig);
+	tlb = own_map(&rig);
+	assert_int_equal(set_map(&rig, 0, tlb), 0);
+	rig_reset(&rig);
+	mutex_lock(&rig.dev->lock);
+	assert_int_equal(reset_map(rig.dev, 0), 0);
+	mutex_unlock(&rig.dev->lock);
+	works = mlx5_of(rig.dev)->slot[0] && !mlx5_of(rig.dev)->slot[0]->map;
+	if (works) {
+		start(&rig);
+		works = goes_round(&rig, 3);
+	}
+	iotlb_destroy(tlb);
+	rig_destroy(&rig);
+	return works;
+}
+
+static void reset_map_restores_the_1_to_1_key(void **state)
+{
+	assert_true(reset_map_restores(mlx5_op_reset_map));
+	assert_false(reset_map_restores(forgets_one_to_one));
+}
+
+/* Rule 3: no queue command. */
+static bool reset_map_leaves_queues(int (*reset_map)(struct vdpa_device *dev, uint32_t asid))
+{
+	static const enum mlx5_model_kind kinds[] = {MODEL_CREATE_QUEUE, MODEL_MODIFY_QUEUE,
+						     MODEL_QUERY_QUEUE, MODEL_DESTROY_QUEUE};
+	uint64_t before = 0, after = 0;
+	struct rig rig;
+
+	make(&rig);
+	start(&rig);
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+		before += mlx5_model_nr_commands(model(&rig), kinds[i]);
+	mutex_lock(&rig.dev->lock);
+	assert_int_equal(reset_map(rig.dev, 0), 0);
+	mutex_unlock(&rig.dev->lock);
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+		after += mlx5_model_nr_commands(model(&rig), kinds[i]);
+	rig_destroy(&rig);
+	return after == before;
+}
+
+static void reset_map_does_not_touch_queues(void **state)
+{
+	assert_true(reset_map_leaves_queues(mlx5_op_reset_map));
+	assert_false(reset_map_leaves_queues(touches_queues));
+}
+
+static void compat_reset_clean_map_drops_keys_and_makes_the_1_to_1_key(void **state)
+{
+	struct vdpa_dev_config c = config();
+	struct iotlb *tlb;
+	struct rig rig;
+
+	c.compat_reset = true;
+	rig_make_of(&rig, &mlx5_mgmt_dev, &c);
+	start(&rig);
+	tlb = own_map(&rig);
+	assert_int_equal(set_map(&rig, 0, tlb), 0);
+	assert_int_equal(set_map(&rig, 1, tlb), 0);
+	assert_int_equal(rig_op(&rig, compat_reset, 0), 0);
+	assert_non_null(mlx5_of(rig.dev)->slot[1]);
+	assert_non_null(mlx5_of(rig.dev)->slot[0]->map);
+	assert_int_equal(rig_op(&rig, compat_reset, VDPA_RESET_F_CLEAN_MAP), 0);
+	assert_null(mlx5_of(rig.dev)->slot[1]);
+	assert_null(mlx5_of(rig.dev)->slot[0]->map);
+	assert_int_equal(mlx5_model_nr_mkeys(model(&rig)), 1);
+	start(&rig);
+	assert_true(goes_round(&rig, 4));
+	iotlb_destroy(tlb);
+	rig_destroy(&rig);
+}
+
+static void groups_go_back_to_address_space_0_at_a_reset(void **state)
+{
+	struct rig rig;
+
+	make(&rig);
+	for (uint32_t g = 0; g < 3; g++)
+		assert_int_equal(rig_op(&rig, set_group_asid, g, 1), 0);
+	assert_int_equal(rig_op(&rig, set_group_asid, 3, 0), -EINVAL);
+	assert_int_equal(rig_op(&rig, set_group_asid, 0, 2), -EINVAL);
+	rig_reset(&rig);
+	start(&rig);
+	assert_true(goes_round(&rig, 5)); /* 1:1 is in address space 0 alone */
+	rig_destroy(&rig);
+}
+
+/* ---- maps ---- */
+
+static void map_changes_under_traffic_and_nothing_is_lost(void **state)
+{
+	struct iotlb *tlb;
+	struct rig rig;
+
+	for (int full = 0; full < 2; full++) {
+		struct vdpa_dev_config c = config();
+
+		c.rebuild = (uint8_t)full;
+		rig_make_of(&rig, &mlx5_mgmt_dev, &c);
+		start(&rig);
+		tlb = own_map(&rig);
+		for (uint32_t i = 0; i < 50; i++) {
+			if (i % 2)
+				assert_int_equal(iotlb_unmap(tlb, FAR, FAR, NULL), 0);
+			else
+				assert_int_equal(iotlb_map(tlb, FAR, FAR + 0x1fff,
+							   memory_space_identity(rig.space), 0x5000,
+							   IOTLB_RW),
+						 0);
+			assert_int_equal(set_map(&rig, 0, tlb), 0);
+			iotlb_synchronize(tlb);
+			assert_true(goes_round(&rig, i));
+		}
+		iotlb_destroy(tlb);
+		rig_destroy(&rig);
+	}
+}
+
+static void queue_without_keys_waits_for_its_address_space_to_get_some(void **state)
+{
+	struct iotlb *empty, *tlb;
+	struct rig rig;
+	uint32_t len;
+
+	make(&rig);
+	assert_int_equal(iotlb_create(1, &empty), 0);
+	assert_int_equal(set_map(&rig, 0, empty), 0);
+	assert_int_equal(mlx5_model_nr_mkeys(model(&rig)), 0);
+	start(&rig);
+	frame_make(out, LEN, 1);
+	rig_add(&rig, 1, out, LEN, false);
+	rig_publish(&rig, 1);
+	assert_null(rig_poll(&rig, 1, &len));
+	tlb = own_map(&rig);
+	assert_int_equal(set_map(&rig, 0, tlb), 0);
+	assert_ptr_equal(rig_get(&rig, 1, &len), out); /* the kick was not lost */
+	assert_true(goes_round(&rig, 2));
+	iotlb_destroy(empty);
+	iotlb_destroy(tlb);
+	rig_destroy(&rig);
+}
+
+/* Rings in address space 1, buffers in 0. */
+static void rings_with_a_key_of_their_own_are_looked_up_there(void **state)
+{
+	struct iotlb *rings, *buffers;
+	struct rig rig;
+
+	make(&rig);
+	assert_int_equal(rig_op(&rig, get_vq_desc_group, 0), MLX5_GROUP_DESC);
+	rig_negotiate(&rig, FEATURES);
+	assert_int_equal(rig_op(&rig, set_group_asid, MLX5_GROUP_DESC, 1), 0);
+	for (uint16_t i = 0; i < 2; i++) {
+		rig_vq_new(&rig, i, 64);
+		rig_vq_setup(&rig, i);
+	}
+	rings = own_map(&rig);
+	buffers = own_map(&rig);
+	for (int i = 0; i < 2; i++) {
+		uint64_t at = (uintptr_t)rig.vq[i].mem;
+
+		assert_int_equal(iotlb_unmap(buffers, at, at, NULL), 0);
+	}
+	assert_int_equal(iotlb_unmap(rings, (uintptr_t)in, (uintptr_t)in, NULL), 0);
+	assert_int_equal(iotlb_unmap(rings, (uintptr_t)out, (uintptr_t)out, NULL), 0);
+	assert_int_equal(set_map(&rig, 0, buffers), 0);
+	assert_int_equal(set_map(&rig, 1, rings), 0);
+	rig_driver_ok(&rig);
+	assert_true(goes_round(&rig, 6));
+	iotlb_destroy(rings);
+	iotlb_destroy(buffers);
+	rig_destroy(&rig);
+}
+
+/* ---- errors of the device ---- */
+
+static void expect_needs_reset(struct rig *rig)
+{
+	assert_true(rig_wait_fd(rig->config_fd, DEADLINE_MS));
+	assert_true(rig_op(rig, get_status) & VIRTIO_CONFIG_S_NEEDS_RESET);
+	rig_reset(rig);
+	start(rig);
+	assert_true(goes_round(rig, 7));
+}
+
+static void buffer_without_a_key_stops_the_queue_and_says_so(void **state)
+{
+	struct iotlb *tlb;
+	struct rig rig;
+
+	make(&rig);
+	start(&rig);
+	tlb = own_map(&rig);
+	assert_int_equal(iotlb_unmap(tlb, (uintptr_t)out, (uintptr_t)out, NULL), 0);
+	assert_int_equal(set_map(&rig, 0, tlb), 0);
+	rig_add(&rig, 1, out, LEN, false);
+	rig_publish(&rig, 1);
+	assert_int_equal(rig_op(&rig, reset_map, 0), 0); /* so that it works again afterwards */
+	expect_needs_reset(&rig);
+	iotlb_destroy(tlb);
+	rig_destroy(&rig);
+}
+
+/* As a driver would that destroyed a key too early. */
+static void key_that_is_gone_stops_the_queue_and_says_so(void **state)
+{
+	struct mlx5_vdpa *v;
+	struct iotlb *tlb;
+	struct rig rig;
+
+	for (int indirect = 0; indirect < 2; indirect++) {
+		make(&rig);
+		start(&rig);
+		tlb = own_map(&rig);
+		assert_int_equal(set_map(&rig, 0, tlb), 0);
+		assert_true(goes_round(&rig, 8));
+		v = mlx5_of(rig.dev);
+		mlx5_lock(v);
+		for (uint32_t i = 0; i < (indirect ? 1 : v->slot[0]->nr); i++)
+			assert_int_equal(
+				mlx5_cmd_destroy_mkey(v->hw,
+						      indirect ? v->slot[0]->mkey
+							       : mlx5_mr_piece_key(v->slot[0], i)),
+				0);
+		mlx5_unlock(v);
+		rig_add(&rig, 1, out, LEN, false);
+		rig_publish(&rig, 1);
+		assert_true(rig_wait_fd(rig.config_fd, DEADLINE_MS));
+		assert_true(rig_op(&rig, get_status) & VIRTIO_CONFIG_S_NEEDS_RESET);
+		iotlb_destroy(tlb);
+		rig_destroy(&rig);
+	}
+}
+
+/* ---- control queue ---- */
+
+static uint8_t ctrl_pairs(struct rig *rig, uint16_t idx, uint8_t pairs)
+{
+	uint8_t data[2] = {pairs, 0};
+
+	return rig_ctrl(rig, idx, VIRTIO_NET_CTRL_MQ, VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET, data, 2);
+}
+
+static void control_queue_sets_pairs_address_and_vlans(void **state)
+{
+	static const uint8_t mac[6] = {0x52, 0x54, 0, 9, 9, 9};
+	struct vdpa_dev_config c = config();
+	uint8_t vid[2] = {5, 0}, got[6];
+	struct rig rig;
+
+	c.max_vqp = 4;
+	rig_make_of(&rig, &mlx5_mgmt_dev, &c);
+	rig_start(&rig,
+		  FEATURES | CTRL | BIT(VIRTIO_NET_F_MQ) | BIT(VIRTIO_NET_F_CTRL_VLAN) |
+			  BIT(VIRTIO_NET_F_CTRL_MAC_ADDR),
+		  9, 64);
+	assert_int_equal(ctrl_pairs(&rig, 8, 0), VIRTIO_NET_ERR);
+	assert_int_equal(ctrl_pairs(&rig, 8, 5), VIRTIO_NET_ERR);
+	for (uint8_t pairs = 4; pairs >= 1; pairs--) {
+		assert_int_equal(ctrl_pairs(&rig, 8, pairs), VIRTIO_NET_OK);
+		assert_int_equal(mlx5_of(rig.dev)->pairs, pairs);
+		for (uint16_t i = 0; i < 8; i++)
+			assert_int_equal(mlx5_of(rig.dev)->vqs[i].fw_state == MLX5_VQ_RDY,
+					 i < 2 * pairs);
+	}
+	assert_int_equal(ctrl_pairs(&rig, 8, 4), VIRTIO_NET_OK);
+	assert_int_equal(
+		rig_ctrl(&rig, 8, VIRTIO_NET_CTRL_MAC, VIRTIO_NET_CTRL_MAC_ADDR_SET, mac, 6),
+		VIRTIO_NET_OK);
+	rig_do(&rig, get_config, 0, got, 6);
+	assert_memory_equal(got, mac, 6);
+	assert_false(goes_round(&rig, 1)); /* to the old address, and it was the only receiver */
+	assert_int_equal(rig_ctrl(&rig, 8, VIRTIO_NET_CTRL_VLAN, VIRTIO_NET_CTRL_VLAN_ADD, vid, 2),
+			 VIRTIO_NET_OK);
+	assert_int_equal(rig_ctrl(&rig, 8, VIRTIO_NET_CTRL_VLAN, VIRTIO_NET_CTRL_VLAN_DEL, vid, 2),
+			 VIRTIO_NET_OK);
+	assert_int_equal(rig_ctrl(&rig, 8, 77, 0, vid, 2), VIRTIO_NET_ERR);
+	assert_int_equal(
+		rig_ctrl(&rig, 8, VIRTIO_NET_CTRL_MAC, VIRTIO_NET_CTRL_MAC_ADDR_SET, mac, 5),
+		VIRTIO_NET_ERR);
+	rig_destroy(&rig);
+}
+
+/* ---- suspend ---- */
+
+static void suspended_queues_tell_their_position_and_go_on(void **state)
+{
+	struct vdpa_vq_state at;
+	struct rig rig;
+
+	make(&rig);
+	start(&rig);
+	for (uint32_t i = 0; i < 10; i++)
+		assert_true(goes_round(&rig, i));
+	assert_int_equal(rig_op(&rig, suspend), 0);
+	for (uint16_t i = 0; i < 2; i++) {
+		assert_int_equal(rig_op(&rig, get_vq_state, i, &at), 0);
+		assert_int_equal(at.last_avail, 10);
+	}
+	assert_int_equal(rig_op(&rig, resume), 0);
+	assert_true(goes_round(&rig, 11));
+	rig_destroy(&rig);
+}
+
+/* ---- injected failures ---- */
+
+/* A whole life. Steps that fail are left; the device must bear that. Return: was all well? */
+static bool live(struct rig *rig)
+{
+	struct iotlb *tlb;
+	bool well;
+
+	rig_negotiate(rig, FEATURES | CTRL);
+	for (uint16_t i = 0; i < 3; i++) {
+		rig_vq_new(rig, i, 64);
+		rig_vq_setup(rig, i);
+	}
+	tlb = own_map(rig);
+	well = set_map(rig, 0, tlb) == 0;
+	rig_do(rig, set_status, 0xf);
+	well &= rig_op(rig, get_status) == 0xf;
+	if (well) {
+		assert_int_equal(iotlb_map(tlb, FAR, FAR + 0x1fff,
+					   memory_space_identity(rig->space), 0x5000, IOTLB_RW),
+				 0);
+		well &= set_map(rig, 0, tlb) == 0;
+		well &= rig_op(rig, suspend) == 0;
+		well &= rig_op(rig, resume) == 0;
+	}
+	(void)rig_op(rig, reset);
+	well &= rig_op(rig, reset_map, 0) == 0;
+	iotlb_destroy(tlb);
+	return well;
+}
+
+static void a_failure_at_any_command_leaves_a_device_that_works_after_a_reset(void **state)
+{
+	uint64_t nr = 0, well = 0;
+	struct rig rig;
+
+	for (uint64_t nth = 1;; nth++) {
+		uint64_t before;
+
+		make(&rig);
+		before = mlx5_model_nr_commands_all(model(&rig));
+		mlx5_model_fail_at(model(&rig), nth, 0x0f);
+		well += live(&rig);
+		if (mlx5_model_nr_commands_all(model(&rig)) - before < nth) {
+			rig_destroy(&rig);
+			break;
+		}
+		mlx5_model_fail_at(model(&rig), 0, 0);
+		rig_reset(&rig);
+		assert_int_equal(rig_op(&rig, reset_map, 0), 0);
+		start(&rig);
+		if (!goes_round(&rig, (uint32_t)nth))
+			fail_msg("command %llu of a life failed, and the device is dead",
+				 (unsigned long long)nth);
+		rig_reset(&rig);
+		mlx5_lock(mlx5_of(rig.dev));
+		mlx5_teardown(mlx5_of(rig.dev));
+		mlx5_unlock(mlx5_of(rig.dev));
+		if (mlx5_model_nr_mkeys(model(&rig)) != 1)
+			fail_msg("command %llu of a life failed, and %zu keys are left",
+				 (unsigned long long)nth, mlx5_model_nr_mkeys(model(&rig)));
+		nr++;
+		rig_destroy(&rig);
+	}
+	print_message("a failure at each of %llu commands; %llu lives did not notice\n",
+		      (unsigned long long)nr, (unsigned long long)well);
+	assert_true(nr > 50);
+}
+
+static void a_failure_while_the_device_is_made_is_returned(void **state)
+{
+	struct vdpa_dev_config c = config();
+	struct memory_space *space;
+	struct vdpa_bus *bus;
+
+	assert_int_equal(memory_space_create_own(&space), 0);
+	assert_int_equal(vdpa_bus_create(space, &bus), 0);
+	c.max_vqp = 65;
+	assert_true(mlx5_mgmt_dev.dev_add(&mlx5_mgmt_dev, bus, &c) < 0);
+	c.max_vqp = 1;
+	c.given |= VDPA_KEY_BACKEND;
+	memcpy(c.backend, "pigeon", 7);
+	assert_int_equal(mlx5_mgmt_dev.dev_add(&mlx5_mgmt_dev, bus, &c), -EINVAL);
+	assert_non_null(strstr(refuse_reason(), "pigeon"));
+	vdpa_bus_destroy(bus);
+	memory_space_put(space);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(reset_before_any_queue_was_set_up_is_fine),
+		cmocka_unit_test(reset_keeps_the_keys_of_every_address_space),
+		cmocka_unit_test(reset_map_restores_the_1_to_1_key),
+		cmocka_unit_test(reset_map_does_not_touch_queues),
+		cmocka_unit_test(compat_reset_clean_map_drops_keys_and_makes_the_1_to_1_key),
+		cmocka_unit_test(groups_go_back_to_address_space_0_at_a_reset),
+		cmocka_unit_test(map_changes_under_traffic_and_nothing_is_lost),
+		cmocka_unit_test(queue_without_keys_waits_for_its_address_space_to_get_some),
+		cmocka_unit_test(rings_with_a_key_of_their_own_are_looked_up_there),
+		cmocka_unit_test(buffer_without_a_key_stops_the_queue_and_says_so),
+		cmocka_unit_test(key_that_is_gone_stops_the_queue_and_says_so),
+		cmocka_unit_test(control_queue_sets_pairs_address_and_vlans),
+		cmocka_unit_test(suspended_queues_tell_their_position_and_go_on),
+		cmocka_unit_test(a_failure_at_any_command_leaves_a_device_that_works_after_a_reset),
+		cmocka_unit_test(a_failure_while_the_device_is_made_is_returned),
+	};
+
+	if (rig_guard_install())
+		return 1;
+	return cmocka_run_group_tests(tests, get_buffers, NULL);
+}
