@@ -4,59 +4,9 @@
  * neither the encoder nor the model has made them.
  */
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <string.h>
-
-#include <cmocka.h>
 
 #include "base/refuse.h"
-#include "parents/mlx5/cmd.h"
-
-/* A device that notes what it is given and answers what it is told. */
-struct notebook {
-	struct mlx5_dev dev;
-	uint8_t in[512];
-	size_t in_len, out_len;
-	struct {
-		size_t at;
-		uint8_t byte;
-	} answer[8];
-	size_t nr_answer;
-	int err;
-};
-
-static int note(struct mlx5_dev *dev, const void *in, size_t in_len, void *out, size_t out_len)
-{
-	struct notebook *n = container_of(dev, struct notebook, dev);
-
-	assert_true(in_len <= sizeof(n->in));
-	memcpy(n->in, in, in_len);
-	n->in_len = in_len;
-	n->out_len = out_len;
-	for (size_t i = 0; i < n->nr_answer; i++)
-		((uint8_t *)out)[n->answer[i].at] = n->answer[i].byte;
-	return n->err;
-}
-
-static const struct mlx5_dev_ops note_ops = {.exec = note};
-
-static void start(struct notebook *n)
-{
-	*n = (struct notebook){.dev = {.ops = &note_ops, .name = "note"}};
-}
-
-static void answer(struct notebook *n, size_t at, uint8_t byte)
-{
-	n->answer[n->nr_answer].at = at;
-	n->answer[n->nr_answer++].byte = byte;
-}
-
-static void assert_bytes(const struct notebook *n, const uint8_t *want, size_t len)
-{
-	assert_int_equal(n->in_len, len);
-	assert_memory_equal(n->in, want, len);
-}
+#include "notebook.h"
 
 static void query_caps_asks_for_the_current_general_ones(void **state)
 {
@@ -64,11 +14,12 @@ static void query_caps_asks_for_the_current_general_ones(void **state)
 	struct notebook n;
 	struct mlx5_caps caps;
 
-	start(&n);
-	answer(&n, 16 + 0x118 / 8, 0xc0 | 14); /* two foreign bits above the six of the field */
-	answer(&n, 16 + 0x250 / 8, 0x20);
+	notebook_start(&n);
+	notebook_answer(&n, 16 + 0x118 / 8,
+			0xc0 | 14); /* two foreign bits above the six of the field */
+	notebook_answer(&n, 16 + 0x250 / 8, 0x20);
 	assert_int_equal(mlx5_cmd_query_caps(&n.dev, &caps), 0);
-	assert_bytes(&n, want, sizeof(want));
+	notebook_expect(&n, want, sizeof(want));
 	assert_int_equal(n.out_len, 4112);
 	assert_int_equal(caps.max_klm, 16384);
 	assert_true(caps.umem_uid_0);
@@ -83,11 +34,11 @@ static void null_mkey_is_read_from_the_special_contexts(void **state)
 	struct notebook n;
 	uint32_t mkey;
 
-	start(&n);
+	notebook_start(&n);
 	for (size_t i = 0; i < 4; i++)
-		answer(&n, 16 + i, (uint8_t)(0xa1 + i));
+		notebook_answer(&n, 16 + i, (uint8_t)(0xa1 + i));
 	assert_int_equal(mlx5_cmd_null_mkey(&n.dev, &mkey), 0);
-	assert_bytes(&n, want, sizeof(want));
+	notebook_expect(&n, want, sizeof(want));
 	assert_int_equal(n.out_len, 32);
 	assert_int_equal(mkey, 0xa1a2a3a4);
 }
@@ -100,18 +51,18 @@ static void protection_domains_and_keys_are_named_by_24_bits(void **state)
 	struct notebook n;
 	uint32_t pd;
 
-	start(&n);
-	answer(&n, 8, 0xff); /* reserved */
-	answer(&n, 9, 0x12);
-	answer(&n, 10, 0x34);
-	answer(&n, 11, 0x56);
+	notebook_start(&n);
+	notebook_answer(&n, 8, 0xff); /* reserved */
+	notebook_answer(&n, 9, 0x12);
+	notebook_answer(&n, 10, 0x34);
+	notebook_answer(&n, 11, 0x56);
 	assert_int_equal(mlx5_cmd_alloc_pd(&n.dev, &pd), 0);
-	assert_bytes(&n, alloc, sizeof(alloc));
+	notebook_expect(&n, alloc, sizeof(alloc));
 	assert_int_equal(pd, 0x123456);
 	assert_int_equal(mlx5_cmd_dealloc_pd(&n.dev, pd), 0);
-	assert_bytes(&n, dealloc, sizeof(dealloc));
+	notebook_expect(&n, dealloc, sizeof(dealloc));
 	assert_int_equal(mlx5_cmd_destroy_mkey(&n.dev, 0x01020344), 0);
-	assert_bytes(&n, destroy, sizeof(destroy));
+	notebook_expect(&n, destroy, sizeof(destroy));
 }
 
 static const uint8_t three_pages[304] = {
@@ -175,12 +126,12 @@ static void create_mkey_of_three_pages_pads_its_list_to_four(void **state)
 	struct notebook n;
 	uint32_t mkey;
 
-	start(&n);
-	answer(&n, 9, 0x00);
-	answer(&n, 10, 0x01);
-	answer(&n, 11, 0x07);
+	notebook_start(&n);
+	notebook_answer(&n, 9, 0x00);
+	notebook_answer(&n, 10, 0x01);
+	notebook_answer(&n, 11, 0x07);
 	assert_int_equal(mlx5_cmd_create_mkey(&n.dev, &desc, &mkey), 0);
-	assert_bytes(&n, three_pages, sizeof(three_pages));
+	notebook_expect(&n, three_pages, sizeof(three_pages));
 	assert_int_equal(mkey, 0x10700);
 }
 
@@ -258,9 +209,9 @@ static void create_mkey_over_keys_lists_length_key_and_address(void **state)
 	struct notebook n;
 	uint32_t mkey;
 
-	start(&n);
+	notebook_start(&n);
 	assert_int_equal(mlx5_cmd_create_mkey(&n.dev, &desc, &mkey), 0);
-	assert_bytes(&n, over_keys, sizeof(over_keys));
+	notebook_expect(&n, over_keys, sizeof(over_keys));
 }
 
 static void create_mkey_one_to_one_reaches_all_and_read_only_does_not_write(void **state)
@@ -273,9 +224,9 @@ static void create_mkey_one_to_one_reaches_all_and_read_only_does_not_write(void
 	struct notebook n;
 	uint32_t mkey;
 
-	start(&n);
+	notebook_start(&n);
 	assert_int_equal(mlx5_cmd_create_mkey(&n.dev, &desc, &mkey), 0);
-	assert_bytes(&n, want, sizeof(want));
+	notebook_expect(&n, want, sizeof(want));
 }
 
 static void every_status_is_an_error_that_says_what_was_refused(void **state)
@@ -291,10 +242,10 @@ static void every_status_is_an_error_that_says_what_was_refused(void **state)
 	uint32_t pd = 77;
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		start(&n);
-		answer(&n, 0, cases[i].status);
-		answer(&n, 6, 0x5e);
-		answer(&n, 7, 0xed);
+		notebook_start(&n);
+		notebook_answer(&n, 0, cases[i].status);
+		notebook_answer(&n, 6, 0x5e);
+		notebook_answer(&n, 7, 0xed);
 		assert_int_equal(mlx5_cmd_alloc_pd(&n.dev, &pd), cases[i].err);
 		assert_non_null(strstr(refuse_reason(), "ALLOC_PD"));
 		assert_non_null(strstr(refuse_reason(), "syndrome 0x5eed"));
