@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/refuse.h"
+#include "vdpa/mgmt.h"
 #include "vdpa/bus.h"
 
 struct vdpa_device *vdpa_device_get(struct vdpa_device *dev)
@@ -57,4 +58,15 @@ struct vdpa_iova_range vdpa_iova_range(struct vdpa_device *dev)
 	if (dev->ops->get_iova_range)
 		return VDPA_CALL(dev, get_iova_range);
 	return (struct vdpa_iova_range){0, UINT64_MAX};
+}
+
+int vdpa_claim(struct vdpa_device *dev)
+{
+	return dev->mgmt && dev->mgmt->dev_claim ? dev->mgmt->dev_claim(dev) : 0;
+}
+
+void vdpa_yield(struct vdpa_device *dev)
+{
+	if (dev->mgmt && dev->mgmt->dev_yield)
+		dev->mgmt->dev_yield(dev);
 }

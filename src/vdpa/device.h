@@ -102,6 +102,11 @@ int vdpa_set_features(struct vdpa_device *dev, uint64_t features) HF_MUST_CHECK 
  * ([1-13]); @off and @len checked by the caller */
 void vdpa_get_config(struct vdpa_device *dev, size_t off, void *buf, size_t len)
 	REQUIRES(dev->lock);
+/** vdpa_claim() - before a device is used: take what lies behind it. Return: 0; -errno with
+ * refuse() in words, another process may have it */
+int vdpa_claim(struct vdpa_device *dev) HF_MUST_CHECK REQUIRES(dev->lock);
+/** vdpa_yield() - nobody uses the device: others may have what lies behind it */
+void vdpa_yield(struct vdpa_device *dev) REQUIRES(dev->lock);
 /** vdpa_iova_range() - the parent's answer or the whole space */
 struct vdpa_iova_range vdpa_iova_range(struct vdpa_device *dev);
 

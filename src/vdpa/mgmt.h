@@ -110,6 +110,13 @@ struct vdpa_mgmt_dev {
 	 * Return: 0 or -errno with refuse() in words; -EOPNOTSUPP this device does not */
 	int (*dev_set_attr)(const struct vdpa_mgmt_dev *mgmt, struct vdpa_device *dev,
 			    const struct vdpa_dev_config *config);
+	/** [o] take what lies behind the device, outside of this process: a file, an interface. A
+	 * device is made with it, and has it already if nobody took it away. Device lock held.
+	 * Return: 0 or -errno with refuse() in words */
+	int (*dev_claim)(struct vdpa_device *dev);
+	/** [o] let others have that until dev_claim. The device was reset, or never used; device
+	 * lock held */
+	void (*dev_yield)(struct vdpa_device *dev);
 };
 
 #define VDPA_MGMT_MAX 64

@@ -55,6 +55,7 @@ static int vhost_vdpa_probe(struct vdpa_device *dev)
 	b->minor = search.wanted;
 	mutex_lock(&dev->lock);
 	dev->drvdata = b;
+	vdpa_yield(dev); /* nobody has it open */
 	mutex_unlock(&dev->lock);
 	return 0;
 }

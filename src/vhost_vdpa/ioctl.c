@@ -161,6 +161,9 @@ static int dispatch(struct vhost_vdpa *s, struct ioctl_call *c, unsigned int cmd
 
 	if (s->gone)
 		return refuse(-ENODEV, "device %s is gone", s->dev->name);
+	ret = session_claim(s);
+	if (ret)
+		return ret;
 	if (level == LEVEL_DEVICE || level == LEVEL_GENERIC)
 		return run_one(s, info, c);
 	ret = session_owner_check(s, c->client);

@@ -119,6 +119,8 @@ ssize_t vhost_vdpa_write(struct vhost_vdpa *s, const struct vhost_vdpa_client *c
 	mutex_lock(&s->dev->lock);
 	if (s->gone) {
 		ret = refuse(-ENODEV, "device %s is gone", s->dev->name);
+	} else if ((err = session_claim(s)) != 0) {
+		ret = err;
 	} else if ((err = msg_read(client, buf, len, &msg)) != 0) {
 		ret = err;
 	} else {

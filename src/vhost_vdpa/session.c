@@ -5,7 +5,9 @@
  * 1. Open resets the device with flags 0 before anything of the client can reach it ([4-1]).
  * 2. A session ends once, in the order of [4-3], by release or by the loss of its device, whichever
  *    comes first; release then only frees.
- * 3. When the end returns, no worker kicks, no eventfd of the client is signalled, and no address
+ * 3. What lies behind the device outside of the process, a file or an interface, is taken by the
+ *    first ioctl or write and given up at the end. In between, other processes do without.
+ * 4. When the end returns, no worker kicks, no eventfd of the client is signalled, and no address
  *    space, pin or charge of the client is left.
  *
  * Nothing here waits for the client.
@@ -88,6 +90,20 @@ int session_start(struct vhost_vdpa *s)
 	return 0;
 }
 
+int session_claim(struct vhost_vdpa *s)
+{
+	int ret;
+
+	if (s->claimed)
+		return 0;
+	ret = vdpa_claim(s->dev);
+	if (ret && !s->told_claim)
+		hf_err(s->dev->name, "%s", refuse_reason());
+	s->claimed = ret == 0;
+	s->told_claim = ret != 0;
+	return ret;
+}
+
 /* ---- the end ---- */
 
 static void drop_config_call(struct vhost_vdpa *s) REQUIRES(s->dev->lock)
@@ -147,6 +163,9 @@ void session_end(struct vhost_vdpa *s, enum vdpa_reset_event event)
 	vdpa_domain_detach(s->dev);
 	notify_cleanup(s);
 	drop_owner(s);
+	if (s->claimed)
+		vdpa_yield(s->dev);
+	s->claimed = false;
 }
 
 /* The analysis cannot know that s->dev is @dev, whose lock the caller holds. */

@@ -56,6 +56,8 @@ struct address_space {
 struct vhost_vdpa {
 	struct vdpa_device *dev; /* one reference; const */
 	bool gone;               /* the device was taken away: all calls but release fail */
+	bool claimed;            /* by the first call: the device has what lies behind it */
+	bool told_claim;         /* the person was told why it has not */
 	struct vdpa_iova_range range;
 	uint32_t vring_num_max; /* captured at open and at each reset */
 
@@ -89,6 +91,10 @@ struct vhost_vdpa {
 		*kicker; /* [owned] polls kicks of parents without workers; made when needed */
 	struct vhost_vring vrings[]; /* dev->nvqs */
 };
+
+/** session_claim() - before each call. An open alone claims nothing: the descriptor may be for
+ * another process. Return: 0 or refuse() */
+int session_claim(struct vhost_vdpa *s) HF_MUST_CHECK REQUIRES(s->dev->lock);
 
 /* ---- ioctl.c ---- */
 

@@ -98,11 +98,15 @@ const struct vdpa_driver virtio_vdpa_driver = {
 static int attach(struct virtio_vdpa *v) REQUIRES(v->dev->lock)
 {
 	struct virtio_binding *b = v->dev->drvdata;
+	int ret;
 
 	if (v->dev->removed || v->dev->driver != &virtio_vdpa_driver || !b)
 		return refuse(-ENODEV, "device %s is not bound to virtio_vdpa", v->dev->name);
 	if (b->user)
 		return refuse(-EBUSY, "device %s is in use as a virtio device", v->dev->name);
+	ret = vdpa_claim(v->dev);
+	if (ret)
+		return ret;
 	v->device_id = VDPA_CALL(v->dev, get_device_id);
 	v->vendor_id = VDPA_CALL(v->dev, get_vendor_id);
 	VDPA_CALL(v->dev, set_status, VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER);
@@ -169,6 +173,8 @@ void virtio_vdpa_close(struct virtio_vdpa *v)
 			VDPA_CALL(v->dev, set_status, VIRTIO_CONFIG_S_ACKNOWLEDGE);
 		b = v->dev->drvdata;
 		b->user = NULL;
+		virtio_vdpa_vqs_free(v);
+		vdpa_yield(v->dev);
 	}
 	virtio_vdpa_vqs_free(v);
 	mutex_unlock(&v->dev->lock);

@@ -9,6 +9,7 @@
 #include <endian.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 
@@ -95,7 +96,7 @@ static void net_features_changed(struct vdpasim *sim)
 	__atomic_store_n(&net->guest_offloads, sim->driver_features & SIMNET_GUEST_OFFLOADS,
 			 __ATOMIC_RELAXED);
 	simnet_filter_reset(net);
-	if (net->backend->configure)
+	if (net->backend->configure && !net->idle)
 		net->backend->configure(net);
 }
 
@@ -273,10 +274,40 @@ static int open_backend(struct simnet *net, const char *spec)
 			return refuse(-EINVAL, "backend %s has %u queue pair, max_vqp %u was asked",
 				      b->name, b->max_pairs, net->max_pairs);
 		net->backend = b;
+		(void)snprintf(net->backend_args, sizeof(net->backend_args), "%s", args);
 		return b->open(net, args);
 	}
 	return refuse(-EINVAL, "backend '%.*s' is not known (loopback, tap, stream)", (int)len,
 		      spec);
+}
+
+/* The features are those of the last driver, or none. */
+int simnet_claim(struct simnet *net)
+{
+	int err;
+
+	if (!net->idle)
+		return 0;
+	err = net->backend->open(net, net->backend_args);
+	if (err)
+		return err;
+	net->idle = false;
+	if (net->backend->configure && net->hdr_len)
+		net->backend->configure(net);
+	return 0;
+}
+
+void simnet_yield(struct simnet *net)
+{
+	if (!net->backend->outside || net->idle)
+		return;
+	net->backend->close(net);
+	net->idle = true;
+	mutex_lock(&net->lock);
+	net->told_pairs = 0; /* a fresh one knows of all */
+	mutex_unlock(&net->lock);
+	for (uint16_t i = 0; i < net->max_pairs; i++)
+		net->pairs[i].readable = false;
 }
 
 static int alloc_pairs(struct simnet *net, uint16_t workers)
@@ -340,7 +371,7 @@ int simnet_create(const struct vdpa_dev_config *config, struct simnet **out)
 
 void simnet_destroy(struct simnet *net)
 {
-	if (net->backend && net->backend->close)
+	if (net->backend && net->backend->close && !net->idle)
 		net->backend->close(net);
 	for (uint16_t i = 0; net->pairs && i < net->max_pairs; i++) {
 		free(net->pairs[i].held);

@@ -119,6 +119,7 @@ struct simnet_backend_ops {
 	const char *name;
 	const char *words;  /* its options, for messages */
 	uint64_t offloads;  /* offload features that it can carry */
+	bool outside;       /* it has something that another process may want: see simnet_yield() */
 	uint16_t max_pairs; /* queue pairs */
 	/** @args: what followed the name and a comma, "" if nothing. Return: 0 or refuse() */
 	int (*open)(struct simnet *net, const char *args);
@@ -142,9 +143,11 @@ struct simnet {
 	char name[VDPA_NAME_MAX + 1];
 	const struct simnet_backend_ops *backend;
 	void *backend_priv;
-	bool strict;         /* the whole kernel simulator: mode strict on a loopback */
-	uint16_t max_pairs;  /* const */
-	uint16_t told_pairs; /* pairs that the backend has been told of, 0: none yet; @lock */
+	char backend_args[256]; /* as given, without the name */
+	bool idle;              /* the backend is closed; device lock */
+	bool strict;            /* the whole kernel simulator: mode strict on a loopback */
+	uint16_t max_pairs;     /* const */
+	uint16_t told_pairs;    /* pairs that the backend has been told of, 0: none yet; @lock */
 	struct simnet_pair *pairs;
 	uint16_t mtu;
 
@@ -195,6 +198,11 @@ static inline void simnet_count(uint64_t *counter, uint64_t n)
 
 /* ---- net.c ---- */
 extern const struct vdpasim_type simnet_type;
+/** simnet_claim() - open a backend that simnet_yield() has closed. Device lock held. Return: 0 or
+ * refuse() */
+int simnet_claim(struct simnet *net) HF_MUST_CHECK;
+/** simnet_yield() - close a backend that others may want. There are no workers; device lock held */
+void simnet_yield(struct simnet *net);
 /** simnet_create() - @config as given; the backend is open. Return: 0 or refuse() */
 int simnet_create(const struct vdpa_dev_config *config, struct simnet **out) HF_MUST_CHECK;
 void simnet_destroy(struct simnet *net);

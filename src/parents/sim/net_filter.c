@@ -92,7 +92,7 @@ void simnet_tell_pairs(struct simnet *net, uint16_t pairs)
 	if (net->told_pairs == pairs)
 		return;
 	net->told_pairs = pairs;
-	if (net->backend->set_pairs)
+	if (net->backend->set_pairs && !net->idle)
 		net->backend->set_pairs(net, pairs);
 }
 

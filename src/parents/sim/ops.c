@@ -251,18 +251,9 @@ void vdpasim_free(struct vdpa_device *dev)
 {
 	struct vdpasim *sim = vdpasim_of(dev);
 
-	/* Worker 0 is the last to go: the others wake it for config interrupts. */
-	for (uint16_t i = sim->nr_workers; i-- > 0;) {
-		struct vdpasim_worker *sw = &sim->workers[i];
-
-		if (sw->worker && sim->type->worker_stopping) {
-			vdpasim_lock(sw);
-			sim->type->worker_stopping(sim, sw);
-			vdpasim_unlock(sw);
-		}
-		worker_destroy(sw->worker);
-		free(sw->vqs);
-	}
+	vdpasim_stop_workers(sim);
+	for (uint16_t i = 0; i < sim->nr_workers; i++)
+		free(sim->workers[i].vqs);
 	for (uint32_t i = 0; sim->vqs && i < dev->nvqs; i++)
 		ring_destroy(sim->vqs[i].ring);
 	if (sim->priv)

@@ -209,6 +209,9 @@ void vdpasim_ops_fill(struct vdpasim *sim, const struct vdpa_dev_config *config)
 void vdpasim_reset(struct vdpasim *sim);
 /** vdpasim_needs_reset() - a queue is beyond help: status bit and config interrupt; any thread */
 void vdpasim_needs_reset(struct vdpasim *sim);
+/** vdpasim_stop_workers() - no ring runs: end the workers, until one is needed again. Device lock
+ * held, or nobody knows the device any more */
+void vdpasim_stop_workers(struct vdpasim *sim);
 /** vdpasim_free() - also of a half-made device; the last reference is gone */
 void vdpasim_free(struct vdpa_device *dev);
 

@@ -53,6 +53,20 @@ static int blk_dev_add(const struct vdpa_mgmt_dev *mgmt, struct vdpa_bus *bus,
 	return err;
 }
 
+static int blk_dev_claim(struct vdpa_device *dev)
+{
+	return simblk_claim(simblk_of(vdpasim_of(dev)));
+}
+
+static void blk_dev_yield(struct vdpa_device *dev)
+{
+	struct simblk *blk = simblk_of(vdpasim_of(dev));
+
+	if (blk->backend->outside)
+		vdpasim_stop_workers(vdpasim_of(dev));
+	simblk_yield(blk);
+}
+
 const struct vdpa_mgmt_dev simblk_mgmt_dev = {
 	.name = "vdpasim_blk",
 	.device_id = 2,
@@ -65,4 +79,6 @@ const struct vdpa_mgmt_dev simblk_mgmt_dev = {
 	.max_vqs = 64,
 	.features = SIMBLK_FEATURES_ALL,
 	.dev_add = blk_dev_add,
+	.dev_claim = blk_dev_claim,
+	.dev_yield = blk_dev_yield,
 };

@@ -182,6 +182,27 @@ static int open_backend(struct simblk *blk, const char *spec, const struct vdpa_
 }
 
 /* A request without indirect descriptors has to fit into the ring with its header and status. */
+int simblk_claim(struct simblk *blk)
+{
+	int err;
+
+	if (!blk->idle)
+		return 0;
+	err = open_backend(blk, blk->spec.backend, &blk->spec);
+	if (err)
+		blk->backend->close(blk);
+	blk->idle = err != 0;
+	return err;
+}
+
+void simblk_yield(struct simblk *blk)
+{
+	if (!blk->backend->outside || blk->idle)
+		return;
+	blk->backend->close(blk);
+	blk->idle = true;
+}
+
 static uint16_t segs_of(const struct vdpa_dev_config *config)
 {
 	if (config->vq_size <= 3)
@@ -198,6 +219,7 @@ int simblk_create(const struct vdpa_dev_config *config, struct simblk **out)
 	if (!blk)
 		return -ENOMEM;
 	memcpy(blk->name, config->name, sizeof(blk->name));
+	blk->spec = *config;
 	blk->fd = -1;
 	blk->nr_queues = config->num_queues;
 	blk->segs_max = segs_of(config);
@@ -216,7 +238,7 @@ int simblk_create(const struct vdpa_dev_config *config, struct simblk **out)
 
 void simblk_destroy(struct simblk *blk)
 {
-	if (blk->backend)
+	if (blk->backend && !blk->idle)
 		blk->backend->close(blk);
 	free(blk->stats);
 	free(blk->progress);

@@ -175,6 +175,7 @@ static int file_zero(struct simblk *blk, uint64_t off, uint64_t len, bool unmap)
 const struct simblk_backend_ops simblk_file = {
 	.name = "file",
 	.blocks = true,
+	.outside = true,
 	.open = file_open,
 	.close = file_close,
 	.read = file_read,

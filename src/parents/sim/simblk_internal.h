@@ -73,7 +73,8 @@ struct simblk;
  */
 struct simblk_backend_ops {
 	const char *name;
-	bool blocks; /* calls may take long: completions are told one by one */
+	bool blocks;  /* calls may take long: completions are told one by one */
+	bool outside; /* it has something that another process may want: see simblk_yield() */
 	/** @args: what followed the name and a comma, "" if nothing. Sets blk->len. Return: 0 or
 	 * refuse() */
 	int (*open)(struct simblk *blk, const char *args, const struct vdpa_dev_config *config);
@@ -107,7 +108,9 @@ struct simblk {
 	const struct simblk_backend_ops *backend;
 	int fd;       /* file */
 	char *ram;    /* [@len] ram */
-	uint64_t len; /* bytes, multiple of a sector; const */
+	uint64_t len; /* bytes, multiple of a sector; const while the backend is open */
+	struct vdpa_dev_config spec; /* what it was made of */
+	bool idle;                   /* the backend is closed; device lock */
 	uint16_t nr_queues;
 	uint16_t segs_max;
 	bool read_only, strict;
@@ -128,6 +131,11 @@ static inline uint64_t simblk_nr_sectors(const struct simblk *disk)
 
 /* ---- simblk_device.c ---- */
 extern const struct vdpasim_type simblk_type;
+/** simblk_claim() - open a backend that simblk_yield() has closed. Device lock held. Return: 0 or
+ * refuse() */
+int simblk_claim(struct simblk *blk) HF_MUST_CHECK;
+/** simblk_yield() - close a backend that others may want. There are no workers; device lock held */
+void simblk_yield(struct simblk *blk);
 /** simblk_create() - a disk without a device, backend open. Return: 0; -errno with refuse() in
  * words */
 int simblk_create(const struct vdpa_dev_config *config, struct simblk **out) HF_MUST_CHECK;

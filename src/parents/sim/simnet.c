@@ -86,6 +86,20 @@ static int net_dev_set_attr(const struct vdpa_mgmt_dev *mgmt, struct vdpa_device
 	return 0;
 }
 
+static int net_dev_claim(struct vdpa_device *dev)
+{
+	return simnet_claim(simnet_of(vdpasim_of(dev)));
+}
+
+static void net_dev_yield(struct vdpa_device *dev)
+{
+	struct simnet *net = simnet_of(vdpasim_of(dev));
+
+	if (net->backend->outside)
+		vdpasim_stop_workers(vdpasim_of(dev));
+	simnet_yield(net);
+}
+
 const struct vdpa_mgmt_dev simnet_mgmt_dev = {
 	.name = "vdpasim_net",
 	.device_id = 1,
@@ -100,4 +114,6 @@ const struct vdpa_mgmt_dev simnet_mgmt_dev = {
 	.strict_attrs = VDPA_KEY_MAC | VDPA_KEY_MTU | VDPA_KEY_FEATURES,
 	.dev_add = net_dev_add,
 	.dev_set_attr = net_dev_set_attr,
+	.dev_claim = net_dev_claim,
+	.dev_yield = net_dev_yield,
 };

@@ -417,6 +417,7 @@ const struct simnet_backend_ops simnet_stream = {
 	.words = "stream,path=SOCKET[,listen]",
 	.offloads = 0,
 	.max_pairs = 1,
+	.outside = true,
 	.open = stream_open,
 	.close = stream_close,
 	.worker_started = stream_worker_started,

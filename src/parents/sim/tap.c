@@ -186,6 +186,7 @@ const struct simnet_backend_ops simnet_tap = {
 	.words = "tap,ifname=NAME",
 	.offloads = SIMNET_OFFLOADS,
 	.max_pairs = 64,
+	.outside = true,
 	.open = tap_open,
 	.close = tap_close,
 	.worker_started = tap_worker_started,

@@ -158,6 +158,25 @@ struct worker *vdpasim_worker_get(struct vdpasim_worker *sw)
 	return w;
 }
 
+void vdpasim_stop_workers(struct vdpasim *sim)
+{
+	/* Worker 0 is the last to go: the others wake it for config interrupts. */
+	for (uint16_t i = sim->nr_workers; i-- > 0;) {
+		struct vdpasim_worker *sw = &sim->workers[i];
+		struct worker *w = sw->worker;
+
+		if (!w)
+			continue;
+		if (sim->type->worker_stopping) {
+			vdpasim_lock(sw);
+			sim->type->worker_stopping(sim, sw);
+			vdpasim_unlock(sw);
+		}
+		__atomic_store_n(&sw->worker, NULL, __ATOMIC_RELEASE);
+		worker_destroy(w);
+	}
+}
+
 /* Control threads make workers and lock them, all under the device lock: no worker appears between
  * the two. */
 void vdpasim_lock(struct vdpasim_worker *sw) NO_TSA
