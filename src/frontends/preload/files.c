@@ -102,12 +102,17 @@ bool files_mark(int fd)
 	return real()->fcntl(fd, F_SETSIG, DESCRIPTION_MARK) == 0;
 }
 
+bool files_is_marked(int fd)
+{
+	return real()->fcntl(fd, F_GETSIG) == DESCRIPTION_MARK;
+}
+
 static bool is_behind(const struct preload_file *file, int fd)
 {
 	struct stat st;
 
 	if (file->marked)
-		return real()->fcntl(fd, F_GETSIG) == DESCRIPTION_MARK;
+		return files_is_marked(fd);
 	return real()->fstat(fd, &st) == 0 && st.st_ino == file->st_ino &&
 	       st.st_dev == file->st_dev;
 }

@@ -67,6 +67,10 @@ void files_put(struct preload_file *file);
 /** files_mark() - mark the open file description of @fd as ours. Return: could it be marked? */
 bool files_mark(int fd);
 
+/** files_is_marked() - does the description of @fd bear the mark? Then it is a node's, opened here
+ * or elsewhere. errno changes. */
+bool files_is_marked(int fd);
+
 /** files_new() - an empty file with one reference, or NULL without memory */
 struct preload_file *files_new(void);
 

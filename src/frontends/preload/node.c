@@ -251,6 +251,14 @@ static int start_bus(void) REQUIRES(node_lock)
 
 /* ---- descriptors ---- */
 
+/* For a process that gets the descriptor: adopt.c. */
+static ssize_t write_text(int fd, const char *text)
+{
+	size_t len = strlen(text);
+
+	return len ? real()->pwrite(fd, text, len, 0) : 0;
+}
+
 static int make_memfd(unsigned int minor)
 {
 	char name[32];
@@ -260,7 +268,8 @@ static int make_memfd(unsigned int minor)
 	fd = (int)syscall(SYS_memfd_create, name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (fd < 0)
 		return -errno;
-	if (real()->fcntl(fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_WRITE) < 0) {
+	if (write_text(fd, preload_provide_text()) < 0 ||
+	    real()->fcntl(fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_WRITE) < 0) {
 		int err = -errno;
 
 		real()->close(fd);
@@ -293,17 +302,21 @@ static int start_control(struct node *node, unsigned int minor)
 	return 0;
 }
 
+/* Bytes of a memfd, for locks only. */
+enum { LOCK_OPEN, LOCK_OWNER };
+
 /* Does a description of the node live on, here or in another process that inherited it? */
 static bool is_held(const struct node *node)
 {
-	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	struct flock lock = {
+		.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = LOCK_OPEN, .l_len = 1};
 
 	return real()->fcntl(node->ctl_fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
 }
 
 static int new_description(const struct node *node, unsigned int minor, int flags)
 {
-	struct flock lock = {.l_whence = SEEK_SET};
+	struct flock lock = {.l_whence = SEEK_SET, .l_start = LOCK_OPEN, .l_len = 1};
 	char path[32];
 	int fd;
 
@@ -329,11 +342,33 @@ static int new_description(const struct node *node, unsigned int minor, int flag
 
 /* ---- open and release ---- */
 
+/* The lock belongs to the description of the control descriptor, which no other process has. */
+static int lock_ownership(const struct node *node, short type)
+{
+	struct flock lock = {
+		.l_type = type, .l_whence = SEEK_SET, .l_start = LOCK_OWNER, .l_len = 1};
+
+	return real()->fcntl(node->ctl_fd, F_OFD_SETLK, &lock) < 0 ? -errno : 0;
+}
+
+int node_take_ownership(const struct preload_file *file)
+{
+	const struct node *node = &nodes[file->minor];
+
+	if (!node_fd_is(node->ctl_fd, file->st_dev, file->st_ino))
+		return 0; /* the client has closed it, or there is no /proc */
+	return lock_ownership(node, F_WRLCK) == -EAGAIN
+		       ? refuse(-EBUSY, "another process owns the device")
+		       : 0;
+}
+
 static void release(struct preload_file *file) NO_TSA
 {
 	struct node *node = &nodes[file->minor];
 
 	vhost_vdpa_release(file->session);
+	if (node_fd_is(node->ctl_fd, file->st_dev, file->st_ino))
+		(void)lock_ownership(node, F_UNLCK);
 	if (__atomic_load_n(&node->life, __ATOMIC_ACQUIRE) == file->life)
 		__atomic_store_n(&node->busy, false, __ATOMIC_RELEASE);
 }
@@ -354,17 +389,17 @@ static int move_to_window(int fd, int flags)
 	return moved;
 }
 
-/* Puts the new descriptor @fd into the table; locked. On error @fd is closed. @old: as of
- * files_install(), which has set it to NULL */
-static int install(int fd, unsigned int minor, int flags, struct vhost_vdpa *session,
-		   struct preload_file **old) REQUIRES(node_lock)
+/* Puts @fd into the table. @old: as of files_install(). Return: @fd or -errno; the session is the
+ * caller's again on error */
+static int register_file(int fd, unsigned int minor, int flags, struct vhost_vdpa *session,
+			 struct preload_file **old) REQUIRES(node_lock)
 {
 	struct preload_file *file = files_new();
 	struct stat st;
 	int rc = -ENOMEM;
 
 	if (!file || real()->fstat(fd, &st) < 0)
-		goto err_close;
+		goto err_put;
 	file->minor = minor;
 	file->life = __atomic_load_n(&nodes[minor].life, __ATOMIC_RELAXED);
 	file->access = flags & O_ACCMODE;
@@ -374,13 +409,22 @@ static int install(int fd, unsigned int minor, int flags, struct vhost_vdpa *ses
 	file->session = session;
 	rc = files_install(fd, file, old);
 	if (rc)
-		goto err_close;
+		goto err_put;
 	file->release = release; /* from here on the last reference ends the session */
+	rc = fd;
+err_put:
 	files_put(file);
-	return fd;
-err_close:
-	files_put(file);
-	real()->close(fd);
+	return rc;
+}
+
+/* The same of a descriptor that was made for it: on error @fd is closed. */
+static int install(int fd, unsigned int minor, int flags, struct vhost_vdpa *session,
+		   struct preload_file **old) REQUIRES(node_lock)
+{
+	int rc = register_file(fd, minor, flags, session, old);
+
+	if (rc < 0)
+		real()->close(fd);
 	return rc;
 }
 
@@ -465,4 +509,80 @@ int node_open(unsigned int minor, int flags)
 	rc = __open_node(minor, flags);
 	mutex_unlock(&node_lock);
 	return rc;
+}
+
+/* ---- descriptors that were opened elsewhere ---- */
+
+/* The memfd of the node is the opener's, here too: "open already" counts its descriptions. */
+static int adopt_control(struct node *node, int fd) REQUIRES(node_lock)
+{
+	char path[32];
+	struct stat st;
+	int own;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	own = fd_move_up(real()->open(path, O_RDWR | O_CLOEXEC));
+	if (own < 0 || real()->fstat(own, &st) < 0) {
+		fd_close(&own);
+		return refuse(-EBADF, "%s cannot be opened", path);
+	}
+	drop_control(node);
+	node->ctl_fd = own;
+	node->ctl_dev = st.st_dev;
+	node->ctl_ino = st.st_ino;
+	return 0;
+}
+
+static int __adopt(int fd, unsigned int minor) REQUIRES(node_lock)
+{
+	int flags = real()->fcntl(fd, F_GETFL);
+	struct node *node = &nodes[minor];
+	struct preload_file *old = NULL;
+	struct vhost_vdpa *session;
+	int rc;
+
+	if (__atomic_exchange_n(&node->busy, true, __ATOMIC_ACQ_REL))
+		return refuse(-EBUSY, "this process has the node open");
+	rc = adopt_control(node, fd);
+	if (!rc)
+		rc = open_session(minor, &session);
+	if (rc)
+		goto err_idle;
+	rc = register_file(fd, minor, flags, session, &old);
+	files_put(old);
+	if (rc >= 0)
+		return 0;
+	vhost_vdpa_release(session);
+err_idle:
+	__atomic_store_n(&node->busy, false, __ATOMIC_RELEASE);
+	return rc;
+}
+
+int node_adopt(int fd, unsigned int minor, const char *text)
+{
+	int rc = preload_provide_text_from(text);
+
+	if (rc)
+		return rc;
+	raw_start();
+	files_remove_stale();
+	mutex_lock(&node_lock);
+	rc = is_orphan ? refuse(-EBUSY, "this process is a fork of one that has used its devices")
+		       : start_bus();
+	if (!rc && !files_maybe(fd)) /* another thread may have been here */
+		rc = __adopt(fd, minor);
+	mutex_unlock(&node_lock);
+	return rc;
+}
+
+void node_adopt_copy(int fd, struct preload_file *file)
+{
+	struct preload_file *old = NULL;
+	struct files_hold hold;
+
+	files_lock(&hold);
+	if (!files_maybe(fd))
+		(void)!files_install(fd, file, &old);
+	files_unlock(&hold);
+	files_put(old);
 }

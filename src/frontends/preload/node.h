@@ -37,6 +37,19 @@ bool node_find(const char *path, unsigned int *minor);
  */
 int node_open(unsigned int minor, int flags) HF_MUST_CHECK;
 
+/**
+ * node_adopt() - take over a descriptor that another process has opened, as files of this one
+ * @text: the description of its devices. Return: 0; -errno with refuse() in words: -EBUSY this
+ * process has the node open by another description, or may not open any
+ */
+int node_adopt(int fd, unsigned int minor, const char *text) HF_MUST_CHECK;
+/** node_adopt_copy() - @fd is one more descriptor of @file */
+void node_adopt_copy(int fd, struct preload_file *file);
+
+/** node_take_ownership() - no process but this one may own the device behind @file. Return: 0;
+ * -EBUSY another process owns it */
+int node_take_ownership(const struct preload_file *file) HF_MUST_CHECK;
+
 /** node_client() - who calls, for the session: this process */
 const struct vhost_vdpa_client *node_client(void);
 

@@ -28,6 +28,17 @@ unsigned int preload_provide_count(void);
  */
 int preload_provide_bus(struct vdpa_bus **out) HF_MUST_CHECK;
 
+/** preload_provide_text() - what describes the devices of this process; "" nothing does. Any
+ * thread */
+const char *preload_provide_text(void);
+
+/**
+ * preload_provide_text_from() - the description that another process had
+ * Taken if this process has none.
+ * Return: 0; -EEXIST it has another one
+ */
+int preload_provide_text_from(const char *text) HF_MUST_CHECK;
+
 /** preload_provide_parents() - what can make devices. @parents: [out, lent] @nr of them. Any
  * thread. */
 void preload_provide_parents(const struct vdpa_mgmt_dev *const **parents, size_t *nr);

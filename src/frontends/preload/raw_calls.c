@@ -151,6 +151,9 @@ bool raw_call_is_ours(const struct raw_call *call, const uint64_t args[RAW_NR_AR
 		return true;
 	case RAW_COPY:
 		return files_maybe((int)args[0]) || files_maybe((int)args[1]);
+	case RAW_IOCTL:
+	case RAW_MESSAGE: /* a descriptor may be taken over by its first call */
+		return files_maybe((int)args[0]) || files_is_marked((int)args[0]);
 	default:
 		return files_maybe((int)args[call->fd_arg]);
 	}

@@ -17,6 +17,7 @@
 #include <sys/ioctl.h>
 
 #include "base/refuse.h"
+#include "frontends/preload/adopt.h"
 #include "frontends/preload/call.h"
 #include "frontends/preload/files.h"
 #include "frontends/preload/node.h"
@@ -80,6 +81,10 @@ static int call_ioctl(struct preload_file *file, unsigned int cmd, uaddr_t arg)
 		return cmd == VHOST_SET_OWNER ? -EBUSY : -EPERM;
 	if (cmd == VHOST_SET_OWNER || cmd == VHOST_VDPA_SET_STATUS)
 		raw_start(); /* more code may have been loaded since the open */
+	refuse_clear();
+	rc = cmd == VHOST_SET_OWNER ? node_take_ownership(file) : 0;
+	if (rc)
+		return rc;
 	rc = vhost_vdpa_ioctl(file->session, node_client(), cmd, arg);
 	if (cmd == VHOST_SET_OWNER && rc == 0)
 		node_note_owned();
@@ -107,14 +112,20 @@ static int ioctl_ours(struct preload_file *file, int fd, unsigned int cmd, uaddr
 HF_EXPORT int ioctl(int fd, unsigned long cmd, ...)
 {
 	struct preload_file *file;
+	int saved = errno, rc;
 	va_list ap;
 	void *arg;
 
 	va_start(ap, cmd);
 	arg = va_arg(ap, void *);
 	va_end(ap);
-	if (!files_maybe(fd) || is_generic_ioctl((unsigned int)cmd) || !(file = files_get(fd)))
-		return real()->ioctl(fd, cmd, arg);
+	if (!files_maybe(fd) || is_generic_ioctl((unsigned int)cmd) || !(file = files_get(fd))) {
+		rc = real()->ioctl(fd, cmd, arg);
+		if (likely(rc >= 0 || errno != ENOTTY || _IOC_TYPE(cmd) != VHOST_VIRTIO) ||
+		    !(file = adopt(fd)))
+			return rc;
+		errno = saved;
+	}
 	return ioctl_ours(file, fd, (unsigned int)cmd, (uaddr_t)(uintptr_t)arg);
 }
 
@@ -245,9 +256,15 @@ static ssize_t writev_ours(const char *name, struct preload_file *file, int fd,
 HF_EXPORT ssize_t write(int fd, const void *buf, size_t len)
 {
 	struct preload_file *file;
+	int saved = errno;
+	ssize_t rc;
 
-	if (!files_maybe(fd) || !(file = files_get(fd)))
-		return real()->write(fd, buf, len);
+	if (!files_maybe(fd) || !(file = files_get(fd))) {
+		rc = real()->write(fd, buf, len);
+		if (likely(rc >= 0 || errno != EPERM) || !(file = adopt(fd)))
+			return rc; /* a node's memfd is sealed */
+		errno = saved;
+	}
 	return write_ours("write", file, fd, buf, len);
 }
 HF_ALIAS(__write, write);

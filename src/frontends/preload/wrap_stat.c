@@ -17,15 +17,21 @@
 #include <string.h>
 #include <sys/sysmacros.h>
 
+#include "frontends/preload/adopt.h"
 #include "frontends/preload/files.h"
 #include "frontends/preload/node.h"
 #include "frontends/preload/path.h"
 
 _Static_assert(sizeof(struct stat) == sizeof(struct stat64), "one layout of struct stat");
 
-static bool fd_minor(int fd, unsigned int *minor)
+/* The kernel has said that the file behind @fd has @nr_links names. One without a name may be a
+ * node that was opened elsewhere. */
+static bool fd_minor(int fd, unsigned long nr_links, unsigned int *minor)
 {
-	struct preload_file *file = files_get(fd);
+	struct preload_file *file = files_maybe(fd) ? files_get(fd) : NULL;
+
+	if (!file && nr_links == 0)
+		file = adopt(fd);
 
 	if (!file)
 		return false;
@@ -46,10 +52,11 @@ static bool path_minor(int dirfd, const char *path, int rc, unsigned int *minor)
 
 /* An empty path means the descriptor itself, with AT_EMPTY_PATH; so does NULL, if the kernel takes
  * it. */
-static bool at_minor(int fd, const char *path, int flags, int rc, unsigned int *minor)
+static bool at_minor(int fd, const char *path, int flags, int rc, unsigned long nr_links,
+		     unsigned int *minor)
 {
 	if (rc >= 0 && (flags & AT_EMPTY_PATH) && (!path || !*path))
-		return fd_minor(fd, minor);
+		return fd_minor(fd, nr_links, minor);
 	return path_minor(fd, path, rc, minor);
 }
 
@@ -85,7 +92,7 @@ WRAP_STAT(lstat64, struct stat64)
 		int saved = errno, rc = real()->name(fd, st);                                      \
 		unsigned int minor;                                                                \
                                                                                                    \
-		return rc >= 0 && files_maybe(fd) && fd_minor(fd, &minor)                          \
+		return rc >= 0 && fd_minor(fd, st->st_nlink, &minor)                               \
 			       ? answer(minor, rc, st, saved)                                      \
 			       : rc;                                                               \
 	}
@@ -98,7 +105,9 @@ WRAP_FSTAT(fstat64, struct stat64)
 		int saved = errno, rc = real()->name(fd, path, st, flags);                         \
 		unsigned int minor;                                                                \
                                                                                                    \
-		return at_minor(fd, path, flags, rc, &minor) ? answer(minor, rc, st, saved) : rc;  \
+		return at_minor(fd, path, flags, rc, rc < 0 ? 1 : st->st_nlink, &minor)            \
+			       ? answer(minor, rc, st, saved)                                      \
+			       : rc;                                                               \
 	}
 WRAP_FSTATAT(fstatat, struct stat)
 WRAP_FSTATAT(fstatat64, struct stat64)
@@ -125,7 +134,7 @@ WRAP_XSTAT(__lxstat64, struct stat64)
 		int saved = errno, rc = real()->name(version, fd, st);                             \
 		unsigned int minor;                                                                \
                                                                                                    \
-		return rc >= 0 && files_maybe(fd) && fd_minor(fd, &minor)                          \
+		return rc >= 0 && fd_minor(fd, st->st_nlink, &minor)                               \
 			       ? answer(minor, rc, st, saved)                                      \
 			       : rc;                                                               \
 	}
@@ -139,7 +148,9 @@ WRAP_FXSTAT(__fxstat64, struct stat64)
 		int saved = errno, rc = real()->name(version, fd, path, st, flags);                \
 		unsigned int minor;                                                                \
                                                                                                    \
-		return at_minor(fd, path, flags, rc, &minor) ? answer(minor, rc, st, saved) : rc;  \
+		return at_minor(fd, path, flags, rc, rc < 0 ? 1 : st->st_nlink, &minor)            \
+			       ? answer(minor, rc, st, saved)                                      \
+			       : rc;                                                               \
 	}
 WRAP_FXSTATAT(__fxstatat, struct stat)
 WRAP_FXSTATAT(__fxstatat64, struct stat64)
@@ -167,7 +178,7 @@ HF_EXPORT int statx(int fd, const char *path, int flags, unsigned int mask, stru
 	unsigned int minor;
 	struct stat st;
 
-	if (!at_minor(fd, path, flags, rc, &minor))
+	if (!at_minor(fd, path, flags, rc, rc < 0 ? 1 : stx->stx_nlink, &minor))
 		return rc;
 	if (rc < 0 && real()->statx(AT_FDCWD, "/", 0, STATX_BASIC_STATS, stx) < 0)
 		return -1;

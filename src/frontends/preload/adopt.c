@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * A descriptor of a node is a memfd, so it can be inherited and sent. Its description bears our
+ * mark (files.c), its name has the minor number, and its bytes are the description of the devices
+ * that its opener had: the receiver may have been started without it (libvirt passes LD_PRELOAD on
+ * and no other variable). The receiver makes these devices, its own ones, and a session.
+ *
+ * All copies of the description that the process has are taken over at once, so that the session
+ * lasts until the last of them is closed.
+ */
+#include "real.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/refuse.h"
+#include "frontends/preload/adopt.h"
+#include "frontends/preload/call.h"
+#include "frontends/preload/node.h"
+#include "frontends/preload/preload.h"
+
+#define LINK_PREFIX "/memfd:" NODE_NAME
+
+/* Return: does @fd lead to a memfd of a node's name? @minor written only if so */
+static bool has_name(int fd, unsigned int *minor)
+{
+	char path[32], target[64] = "";
+	const char *digits = target + sizeof(LINK_PREFIX) - 1;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	if (real()->readlink(path, target, sizeof(target) - 1) < 0 ||
+	    strncmp(target, LINK_PREFIX, sizeof(LINK_PREFIX) - 1) != 0 || !isdigit(*digits))
+		return false;
+	*minor = (unsigned int)strtoul(digits, NULL, 10);
+	return *minor < PRELOAD_NR_NODES_MAX;
+}
+
+/* Return: [owned] what the memfd says of its devices, or NULL */
+static char *read_text(int fd)
+{
+	struct stat st;
+	char path[32], *text;
+	int own;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	own = real()->open(path, O_RDONLY | O_CLOEXEC); /* @fd may be write-only */
+	if (own < 0)
+		return NULL;
+	text = real()->fstat(own, &st) == 0 ? calloc(1, (size_t)st.st_size + 1) : NULL;
+	if (text && real()->pread(own, text, (size_t)st.st_size, 0) != st.st_size) {
+		free(text);
+		text = NULL;
+	}
+	real()->close(own);
+	return text;
+}
+
+/* The other descriptors of the same description. */
+static void adopt_copies(int fd, struct preload_file *file)
+{
+	DIR *folder = real()->opendir("/proc/self/fd");
+	struct dirent *entry;
+
+	while (folder && (entry = real()->readdir(folder))) {
+		int other = atoi(entry->d_name);
+
+		if (isdigit(entry->d_name[0]) && other != fd && !files_maybe(other) &&
+		    files_is_marked(other) && node_fd_is(other, file->st_dev, file->st_ino))
+			node_adopt_copy(other, file);
+	}
+	if (folder)
+		real()->closedir(folder);
+}
+
+static int take_over(int fd, unsigned int minor)
+{
+	char *text = read_text(fd);
+	int rc = text ? node_adopt(fd, minor, text) : -ENOMEM;
+
+	free(text);
+	if (rc)
+		hf_err("preload", "descriptor %d of vhost-vdpa-%u is not taken over: %s", fd, minor,
+		       *refuse_reason() ? refuse_reason() : strerror(-rc));
+	return rc;
+}
+
+struct preload_file *adopt(int fd)
+{
+	struct preload_file *file = NULL;
+	int saved = errno;
+	unsigned int minor;
+	struct call call;
+
+	if (files_in_vfork() || !files_is_marked(fd) || !has_name(fd, &minor)) {
+		errno = saved;
+		return NULL;
+	}
+	call_enter(&call, minor);
+	if (call.log)
+		fprintf(call.log, "(take over %d)", fd);
+	refuse_clear();
+	(void)call_leave(&call, take_over(fd, minor));
+	file = files_get(fd);
+	if (file)
+		adopt_copies(fd, file);
+	errno = saved;
+	return file;
+}

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Descriptors of nodes that another process has opened: inherited over execve(2), or received from
+ * a socket. Thread rule: any thread, no lock held.
+ */
+#ifndef HOLDFAST_FRONTENDS_PRELOAD_ADOPT_H
+#define HOLDFAST_FRONTENDS_PRELOAD_ADOPT_H
+
+#include "frontends/preload/files.h"
+
+/**
+ * adopt() - take over @fd, if it is a node's
+ * Called for descriptors that are not in the table, when a call on one has failed as it does on a
+ * memfd. errno is kept.
+ * Return: its file with a reference, or NULL
+ */
+struct preload_file *adopt(int fd);
+
+#endif

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Descriptors that were opened elsewhere: inherited over exec, and received from a socket.
+
+The opener is a Python under `holdfast run`. The receivers find LD_PRELOAD in their environment and nothing else of
+Holdfast's, as libvirt leaves it.
+
+Usage: test_preload_adopt.py HOLDFAST
+"""
+import array
+import fcntl
+import os
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+
+GET_STATUS, SET_STATUS, SET_OWNER, GET_CONFIG = 0x8001AF71, 0x4001AF72, 0xAF01, 0x8008AF73
+SIZE = 3 << 20
+NODE = '/dev/vhost-vdpa-0'
+
+
+def call(fd, command, argument=b'\0'):
+    """Return what comes back, or the error's name."""
+    try:
+        return fcntl.ioctl(fd, command, argument)
+    except OSError as error:
+        return error.strerror
+
+
+def status(fd):
+    got = call(fd, GET_STATUS)
+    return got[0] if isinstance(got, bytes) else got
+
+
+def sectors(fd):
+    """The disk's capacity, which says whose device it is."""
+    got = call(fd, GET_CONFIG, (0).to_bytes(4, 'little') + (8).to_bytes(4, 'little') + bytes(8))
+    return int.from_bytes(got[8:], 'little') if isinstance(got, bytes) else got
+
+
+def say(*words):
+    print(*words, flush=True)
+
+
+def wait():
+    return sys.stdin.readline().strip()
+
+
+# ---- the receivers ----
+
+def use(fd):
+    """Use the device by two copies of the descriptor; the session lasts until the last is closed."""
+    copy = os.dup(fd)
+    say('device', stat.S_ISCHR(os.fstat(fd).st_mode))
+    say('capacity', sectors(copy))
+    say('owner', call(copy, SET_OWNER, 0))
+    call(copy, SET_STATUS, b'\1')
+    os.close(copy)
+    say('status', status(fd))
+    wait()
+    os.close(fd)
+    say('closed')
+    wait()
+
+
+def receive(path):
+    with socket.socket(socket.AF_UNIX) as peer:
+        peer.connect(path)
+        data = peer.recvmsg(1, socket.CMSG_SPACE(4))[1][0][2]
+    use(array.array('i', data)[0])
+
+
+# ---- the opener ----
+
+def start(way, argument, fds=()):
+    environment = {name: value for name, value in os.environ.items() if not name.startswith('HOLDFAST')}
+    return subprocess.Popen([sys.executable, __file__, way, argument], env=environment, pass_fds=fds, text=True,
+                            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+
+def hand_over(way, fd, folder):
+    if way == 'inherit':
+        return start(way, str(fd), (fd,))
+    path = os.path.join(folder, 'socket')
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen(1)
+        process = start(way, path)
+        with listener.accept()[0] as peer:
+            peer.sendmsg([b'x'], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array('i', [fd]))])
+    os.unlink(path)
+    return process
+
+
+def steps(way, folder):
+    """Yield (what, expected, got)."""
+    fd = os.open(NODE, os.O_RDWR)
+    process = hand_over(way, fd, folder)
+    for expected in ('device True', f'capacity {SIZE // 512}', 'owner 0', 'status 1'):
+        yield 'the receiver', expected, process.stdout.readline().strip()
+    yield 'the opener owns it, too', 'Device or resource busy', call(fd, SET_OWNER, 0)
+    yield 'the opener calls', 'Device or resource busy', status(fd)
+    os.close(fd)
+    try:
+        os.close(os.open(NODE, os.O_RDWR))
+        yield 'the opener opens anew', 'EBUSY', 'success'
+    except OSError as error:
+        yield 'the opener opens anew', 'Device or resource busy', error.strerror
+    print(file=process.stdin, flush=True)
+    yield 'the receiver', 'closed', process.stdout.readline().strip()
+    fd = os.open(NODE, os.O_RDWR)
+    yield 'a new session', 0, status(fd)
+    yield 'the opener owns it', 0, call(fd, SET_OWNER, 0)
+    os.close(fd)
+    process.communicate('\n', timeout=30)
+    yield 'the end of the receiver', 0, process.returncode
+
+
+def open_and_hand_over(folder):
+    wrong = 0
+    for way in ('inherit', 'receive'):
+        for what, expected, got in steps(way, folder):
+            if got != expected:
+                wrong += 1
+                say(f'{way}: {what}: {got!r}, expected {expected!r}')
+    say('no difference' if not wrong else f'{wrong} differences')
+    return 1 if wrong else 0
+
+
+def main():
+    way, argument = sys.argv[1:] if len(sys.argv) > 2 else (None, sys.argv[1])
+    if way == 'inherit':
+        return use(int(argument))
+    if way == 'receive':
+        return receive(argument)
+    if way == 'open':
+        return open_and_hand_over(argument)
+    with tempfile.TemporaryDirectory() as folder:
+        with open(os.path.join(folder, 'disk'), 'wb') as disk:
+            disk.truncate(SIZE)
+        spec = f'mgmtdev vdpasim_blk backend file,path={folder}/disk'
+        return subprocess.run([argument, 'run', '-d', spec, '--', sys.executable, __file__, 'open', folder],
+                              check=False, timeout=100).returncode
+
+
+if __name__ == '__main__':
+    sys.exit(main())
