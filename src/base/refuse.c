@@ -28,6 +28,11 @@ const char *refuse_reason(void)
 	return reason;
 }
 
+const char *refuse_words(int err)
+{
+	return *reason ? reason : strerror(-err);
+}
+
 void refuse_clear(void)
 {
 	reason[0] = '\0';

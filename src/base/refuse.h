@@ -22,6 +22,9 @@ int refuse(int err, const char *fmt, ...) HF_PRINTF(2, 3) HF_COLD;
 
 /** refuse_reason() - this thread's last reason, "" if none since refuse_clear() */
 const char *refuse_reason(void);
+/** refuse_words() - the same, and what errno @err (negative) means where nobody said a reason: for
+ * a line to a person, which must not end in nothing */
+const char *refuse_words(int err);
 void refuse_clear(void);
 
 /**

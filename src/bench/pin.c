@@ -88,7 +88,7 @@ static int register_and_release(struct memory_space *space, void *p, uint64_t le
 	int err = memory_region_create(space, (uintptr_t)p, len, true, MEMORY_PINNED, &region);
 
 	if (err) {
-		fprintf(stderr, "holdfast bench pin: %s\n", refuse_reason());
+		fprintf(stderr, "holdfast bench pin: %s\n", refuse_words(err));
 		return err;
 	}
 	err = bench_samples_add(samples, (double)(clock_now_ns() - start));

@@ -17,9 +17,7 @@
 
 int own_device_failed(const char *who, int err)
 {
-	const char *why = refuse_reason();
-
-	fprintf(stderr, "%s: %s\n", who, *why ? why : strerror(-err));
+	fprintf(stderr, "%s: %s\n", who, refuse_words(err));
 	return CLI_EXIT_FAILED;
 }
 

@@ -187,12 +187,13 @@ static int collect(const char *who, const char *const *texts, size_t nr, struct 
 static int try_devices(const char *who, const struct device_specs *specs)
 {
 	struct vdpa_bus *bus;
+	int err = devices_create(specs, &bus);
 
-	if (devices_create(specs, &bus) == 0) {
+	if (!err) {
 		vdpa_bus_destroy(bus);
 		return 0;
 	}
-	fprintf(stderr, "%s: %s\n", who, refuse_reason());
+	fprintf(stderr, "%s: %s\n", who, refuse_words(err));
 	return CLI_EXIT_FAILED;
 }
 

@@ -68,7 +68,7 @@ static int probe_one(struct vdpa_device *dev, const struct vdpa_driver *drv)
 
 	if (ret) {
 		hf_dbg(dev->name, "driver %s does not take the device: %s", drv->name,
-		       refuse_reason());
+		       refuse_words(ret));
 		return ret;
 	}
 	set_driver(dev, drv);

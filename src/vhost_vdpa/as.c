@@ -84,14 +84,17 @@ int batch_begin(struct vhost_vdpa *s, struct address_space *as)
 
 void batch_end(struct vhost_vdpa *s, struct address_space *as)
 {
+	int err;
+
 	if (!s->in_batch)
 		return;
 	s->in_batch = false;
 	if (!batch_is_private(s))
 		return;
 	iotlb_commit(as->iotlb);
-	if (mapping_tell_set_map(s, as))
-		hf_warn(s->dev->name, "at the end of a batch: %s", refuse_reason());
+	err = mapping_tell_set_map(s, as);
+	if (err)
+		hf_warn(s->dev->name, "at the end of a batch: %s", refuse_words(err));
 	iotlb_synchronize(as->iotlb);
 }
 

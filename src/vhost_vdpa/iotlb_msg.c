@@ -125,6 +125,9 @@ ssize_t vhost_vdpa_write(struct vhost_vdpa *s, const struct vhost_vdpa_client *c
 		ret = err;
 	} else {
 		err = msg_process(s, client, &msg);
+		/* The client is told EFAULT whatever the error was. So the log has to know it. */
+		if (err && !*refuse_reason())
+			(void)refuse(err, "%s", strerror(-err));
 		if (err)
 			hf_warn(s->dev->name, "IOTLB message refused: %s", refuse_reason());
 		ret = err ? -EFAULT : MSG_WRITE_LEN;

@@ -19,6 +19,7 @@
  *    should go. So LOG_ALL without a log is refused while the device runs.
  */
 #include <errno.h>
+#include <string.h>
 #include <stdlib.h>
 
 #include "base/log.h"
@@ -172,7 +173,7 @@ static int log_set_base(struct vhost_vdpa *s, const struct ioctl_call *c, uint64
 	int ret = memory_guard_install();
 
 	if (ret)
-		return refuse(ret, "no guard for the dirty log: error %d", -ret);
+		return refuse(ret, "no guard for the dirty log: %s", strerror(-ret));
 	if (addr && !can_write(base))
 		return refuse(-EFAULT, "the dirty log at 0x%llx cannot be written",
 			      (unsigned long long)addr);

@@ -19,6 +19,7 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "base/overflow.h"
@@ -115,9 +116,9 @@ static int add_pieces(struct vhost_vdpa *s, struct address_space *as, const stru
 		if (ret)
 			return refuse(ret,
 				      "address space %u cannot take 0x%" PRIx64 "..0x%" PRIx64
-				      ": it has %zu of %zu entries",
+				      ", it has %zu of %zu entries: %s",
 				      as->asid, e.first, e.last, iotlb_nr_entries(as->iotlb),
-				      s->dev->max_iotlb_entries);
+				      s->dev->max_iotlb_entries, strerror(-ret));
 		(*nr_added)++;
 		ret = tell_added(s, as, &e);
 		if (!ret)
@@ -206,13 +207,14 @@ static void tell_failed(struct vhost_vdpa *s, struct address_space *as, const st
 			int error) REQUIRES(s->dev->lock)
 {
 	struct iotlb_entry e;
+	int ret;
 
 	if (vdpa_deviates(s->dev, VDPA_D6_NO_HARMFUL_QUIRKS) ||
 	    (s->dev->memory_mode == MEMORY_PINNED && error != -EFAULT))
 		return;
 	if (vdpa_device_mapping(s->dev) == VDPA_MAPPING_SET_MAP && !s->in_batch &&
-	    mapping_tell_set_map(s, as))
-		hf_warn(s->dev->name, "after an UPDATE that failed: %s", refuse_reason());
+	    (ret = mapping_tell_set_map(s, as)) != 0)
+		hf_warn(s->dev->name, "after an UPDATE that failed: %s", refuse_words(ret));
 	if (vdpa_device_mapping(s->dev) != VDPA_MAPPING_DMA_MAP || pieces->nr == 0 ||
 	    s->dev->memory_mode == MEMORY_PINNED)
 		return;
@@ -330,10 +332,13 @@ static int remove_range(struct vhost_vdpa *s, struct address_space *as, iova_t f
 /* [2-17]: told even if nothing changed; the parent's error is not the client's. */
 static void tell_removed(struct vhost_vdpa *s, struct address_space *as) REQUIRES(s->dev->lock)
 {
+	int ret;
+
 	if (is_deferred(s))
 		return;
-	if (vdpa_device_mapping(s->dev) == VDPA_MAPPING_SET_MAP && mapping_tell_set_map(s, as))
-		hf_warn(s->dev->name, "after an INVALIDATE: %s", refuse_reason());
+	if (vdpa_device_mapping(s->dev) == VDPA_MAPPING_SET_MAP &&
+	    (ret = mapping_tell_set_map(s, as)) != 0)
+		hf_warn(s->dev->name, "after an INVALIDATE: %s", refuse_words(ret));
 	iotlb_synchronize(as->iotlb);
 }
 

@@ -146,12 +146,15 @@ static void drop_owner(struct vhost_vdpa *s) REQUIRES(s->dev->lock)
 
 void session_end(struct vhost_vdpa *s, enum vdpa_reset_event event)
 {
+	int err;
+
 	if (s->gone)
 		return;
 	s->gone = true;
 	batch_forget(s);
-	if (session_reset(s, event))
-		hf_err(s->dev->name, "%s", refuse_reason());
+	err = session_reset(s, event);
+	if (err)
+		hf_err(s->dev->name, "%s", refuse_words(err));
 	kicks_stop(s);
 	if (s->mm_bound)
 		VDPA_CALL(s->dev, unbind_mm);

@@ -75,8 +75,8 @@ void control_start(struct vdpa_bus *bus)
 	if (fd == -ENOENT)
 		return;
 	if (fd < 0) {
-		hf_warn("control", "no management from outside: %s: %s", refuse_reason(),
-			strerror(-fd));
+		hf_warn("control", "no management from outside: %s%s%s", refuse_reason(),
+			*refuse_reason() ? ": " : "", strerror(-fd));
 		return;
 	}
 	env = (struct mgmt_env){.bus = bus, .nr_devices_max = PRELOAD_NR_NODES_MAX};

@@ -237,7 +237,7 @@ static int start_bus(void) REQUIRES(node_lock)
 		return refuse(rc, "cannot take over SIGSEGV and SIGBUS");
 	rc = preload_provide_bus(&made);
 	if (rc) {
-		hf_err("preload", "cannot make the devices: %s", refuse_reason());
+		hf_err("preload", "cannot make the devices: %s", refuse_words(rc));
 		return rc;
 	}
 	client = (struct vhost_vdpa_client){

@@ -256,8 +256,8 @@ void vdpasim_vq_start(struct vdpasim_vq *vq)
 		return;
 	err = ring_start_at(vq, start_position(vq, setup_has(&vq->use, VIRTIO_F_RING_PACKED)));
 	if (err) {
-		hf_warn(sim->dev.name, "queue %u cannot start: %u entries, error %d", vq->idx,
-			vq->use.num, -err);
+		hf_warn(sim->dev.name, "queue %u cannot start, %u entries: %s", vq->idx,
+			vq->use.num, strerror(-err));
 		vdpasim_needs_reset(sim);
 		return;
 	}

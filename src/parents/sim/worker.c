@@ -11,6 +11,7 @@
 #include "sim.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "memory/guard.h"
@@ -143,7 +144,7 @@ struct worker *vdpasim_worker_get(struct vdpasim_worker *sw)
 	if (!err)
 		err = worker_create(name, worker_poll, sw, &w);
 	if (err) {
-		hf_err(sim->dev.name, "worker %u cannot be made: error %d", sw->idx, -err);
+		hf_err(sim->dev.name, "worker %u cannot be made: %s", sw->idx, strerror(-err));
 		return NULL;
 	}
 	__atomic_store_n(&sw->worker, w, __ATOMIC_RELEASE);
@@ -152,8 +153,8 @@ struct worker *vdpasim_worker_get(struct vdpasim_worker *sw)
 		err = sim->type->worker_started(sim, sw);
 		vdpasim_unlock(sw);
 		if (err)
-			hf_err(sim->dev.name, "worker %u cannot watch its backend: error %d",
-			       sw->idx, -err);
+			hf_err(sim->dev.name, "worker %u cannot watch its backend: %s", sw->idx,
+			       strerror(-err));
 	}
 	return w;
 }

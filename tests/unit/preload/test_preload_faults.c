@@ -1,0 +1,553 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Whatever fails, a client is told, and the next try works. The library is linked into this
+ * program, with the functions below wrapped (ld's --wrap). A child runs a client's whole life on a
+ * device, and the nth call of a wrapped function fails: once, or from there on. n goes from 1 up to
+ * the last call that there is. Demanded of each n:
+ *
+ *  1. No crash. With sanitizers no leak either.
+ *  2. Some call of the client's fails with an errno that means a lack, or the device says
+ *     NEEDS_RESET, or everything works. A device that stands still and says nothing is a failure.
+ *  3. When the lack is over, the same life passes in the same process.
+ *  4. Each line that the library prints has words for the reason.
+ *  5. In the end no more descriptors are open, and as much memory is locked, as in a child in which
+ *     nothing failed. Fewer are right where a thing is left out that a device can do without, such
+ *     as the socket of the management.
+ *
+ * usage: test_preload_faults once|always
+ * HOLDFAST_DEVICES has the device, a card or a disk.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <linux/virtio_blk.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "client/client.h"
+
+#define NODE       "/dev/vhost-vdpa-0"
+#define PATIENCE   5000 /* ms without a completion that mean that the device stands still */
+#define LOOK_MS    5
+#define CASES_MAX  20000
+#define CHILD_SECS 120
+#define SILENT     (-ETIME) /* no call failed, and the device did nothing */
+#define TOLD       (-EIO)   /* NEEDS_RESET */
+
+enum verdict { PASSED = 0, NOT_REACHED = 40, FAILED = 41 };
+
+/* ---- what fails ---- */
+
+static atomic_int left; /* calls until one fails; 0: none fails */
+static bool always;
+static _Atomic(const char *) failed_call; /* the first that did */
+
+static bool fails(const char *name, int error)
+{
+	const char *none = NULL;
+	int n = atomic_load(&left);
+
+	while (n > 1 && !atomic_compare_exchange_weak(&left, &n, n - 1))
+		;
+	if (n != 1)
+		return false;
+	if (!always && !atomic_compare_exchange_strong(&left, &n, 0))
+		return false;
+	(void)atomic_compare_exchange_strong(&failed_call, &none, name);
+	errno = error;
+	return true;
+}
+
+#define WRAP(type, name, error, failure, params, args)                                             \
+	type __real_##name params;                                                                 \
+	type __wrap_##name params;                                                                 \
+	type __wrap_##name params                                                                  \
+	{                                                                                          \
+		return fails(#name, error) ? (failure) : __real_##name args;                       \
+	}
+
+WRAP(void *, malloc, ENOMEM, NULL, (size_t len), (len))
+WRAP(void *, calloc, ENOMEM, NULL, (size_t n, size_t len), (n, len))
+WRAP(void *, realloc, ENOMEM, NULL, (void *p, size_t len), (p, len))
+WRAP(void *, reallocarray, ENOMEM, NULL, (void *p, size_t n, size_t len), (p, n, len))
+WRAP(void *, aligned_alloc, ENOMEM, NULL, (size_t align, size_t len), (align, len))
+WRAP(int, posix_memalign, ENOMEM, ENOMEM, (void **out, size_t align, size_t len), (out, align, len))
+WRAP(char *, strdup, ENOMEM, NULL, (const char *s), (s))
+WRAP(FILE *, open_memstream, ENOMEM, NULL, (char **out, size_t *len), (out, len))
+WRAP(FILE *, fdopen, ENOMEM, NULL, (int fd, const char *mode), (fd, mode))
+WRAP(void *, mmap, ENOMEM, MAP_FAILED,
+     (void *p, size_t len, int prot, int flags, int fd, off_t off), (p, len, prot, flags, fd, off))
+WRAP(int, eventfd, EMFILE, -1, (unsigned int n, int flags), (n, flags))
+WRAP(int, epoll_create1, EMFILE, -1, (int flags), (flags))
+WRAP(int, epoll_ctl, ENOMEM, -1, (int epfd, int op, int fd, struct epoll_event *event),
+     (epfd, op, fd, event))
+WRAP(int, timerfd_create, EMFILE, -1, (int clock, int flags), (clock, flags))
+WRAP(int, memfd_create, EMFILE, -1, (const char *name, unsigned int flags), (name, flags))
+WRAP(int, socket, EMFILE, -1, (int domain, int type, int protocol), (domain, type, protocol))
+WRAP(int, pthread_create, EAGAIN, EAGAIN,
+     (pthread_t * out, const pthread_attr_t *attr, void *(*fn)(void *), void *arg),
+     (out, attr, fn, arg))
+WRAP(ssize_t, process_vm_readv, EPERM, -1,
+     (pid_t pid, const struct iovec *to, unsigned long n, const struct iovec *from, unsigned long m,
+      unsigned long flags),
+     (pid, to, n, from, m, flags))
+WRAP(ssize_t, process_vm_writev, EPERM, -1,
+     (pid_t pid, const struct iovec *from, unsigned long n, const struct iovec *to, unsigned long m,
+      unsigned long flags),
+     (pid, from, n, to, m, flags))
+
+/* Taking a number more; everything else of fcntl(2) works. */
+int __real_fcntl(int fd, int cmd, unsigned long arg);
+int __wrap_fcntl(int fd, int cmd, ...);
+int __wrap_fcntl(int fd, int cmd, ...)
+{
+	unsigned long arg;
+	va_list ap;
+
+	va_start(ap, cmd);
+	arg = va_arg(ap, unsigned long);
+	va_end(ap);
+	if ((cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC) && fails("fcntl", EMFILE))
+		return -1;
+	return __real_fcntl(fd, cmd, arg);
+}
+
+int __real_open(const char *path, int flags, mode_t mode);
+int __wrap_open(const char *path, int flags, ...);
+int __wrap_open(const char *path, int flags, ...)
+{
+	mode_t mode;
+	va_list ap;
+
+	va_start(ap, flags);
+	mode = va_arg(ap, mode_t);
+	va_end(ap);
+	return fails("open", EMFILE) ? -1 : __real_open(path, flags, mode);
+}
+
+/* By number: those that lock, populate and make descriptors. */
+long __real_syscall(long nr, long a, long b, long c, long d, long e, long f);
+long __wrap_syscall(long nr, long a, long b, long c, long d, long e, long f);
+long __wrap_syscall(long nr, long a, long b, long c, long d, long e, long f)
+{
+	if ((nr == SYS_mlock2 || nr == SYS_madvise) && fails("mlock2, madvise", ENOMEM))
+		return -1;
+	if (nr == SYS_memfd_create && fails("memfd_create by number", EMFILE))
+		return -1;
+	return __real_syscall(nr, a, b, c, d, e, f);
+}
+
+/* ---- a client's life ---- */
+
+#define RING_NUM 64u
+#define IOVA     0x100000000ULL
+#define MORE     0x200000000ULL
+#define BUF_LEN  4096u
+
+struct world {
+	struct client_mem mem, more; /* rings and buffers; a second piece */
+	struct client_ring ring[3];
+	unsigned int nr_rings;
+	size_t buf_off;
+	int fd;
+	bool disk, own_as; /* the control queue has an address space of its own */
+};
+
+/* A bit a page up to the end of what is mapped. */
+static uint8_t log_bits[(MORE + 64 * BUF_LEN) / 4096 / 8];
+
+static int try_u64(const struct world *w, unsigned long req, uint64_t value)
+{
+	return client_set_u64(w->fd, req, value);
+}
+
+static int negotiate(struct world *w, uint64_t log)
+{
+	uint64_t offered = 0, wanted = CLIENT_FEATURE_VERSION_1 | CLIENT_FEATURE_ACCESS_PLATFORM |
+				       (w->disk ? 0 : CLIENT_BIT(VIRTIO_NET_F_CTRL_VQ)) | log;
+	int err = client_set_status(w->fd, CLIENT_STATUS_DRIVER);
+
+	if (!err)
+		err = client_get_u64(w->fd, VHOST_GET_FEATURES, &offered);
+	if (!err)
+		err = try_u64(w, VHOST_SET_FEATURES, wanted & offered);
+	return err ? err : client_set_status(w->fd, CLIENT_STATUS_FEATURES);
+}
+
+static int map(struct world *w)
+{
+	int err = 0;
+
+	for (uint32_t asid = 0; !err && asid < (w->own_as ? 2u : 1u); asid++) {
+		err = client_iotlb_batch(w->fd, asid, true);
+		if (!err)
+			err = client_iotlb_map(w->fd, asid, IOVA, w->mem.size, w->mem.addr,
+					       VHOST_ACCESS_RW);
+		if (!err)
+			err = client_iotlb_batch(w->fd, asid, false);
+	}
+	return err;
+}
+
+static int start(struct world *w, uint64_t log)
+{
+	size_t len = client_ring_size(RING_NUM);
+	uint64_t bits = (uintptr_t)log_bits;
+	int err = negotiate(w, log);
+
+	if (!err && log)
+		err = client_ioctl(w->fd, VHOST_SET_LOG_BASE, &bits);
+
+	for (unsigned int i = 0; !err && i < w->nr_rings; i++) {
+		int kick = w->ring[i].kick_fd, call = w->ring[i].call_fd;
+
+		client_ring_init(&w->ring[i], i, RING_NUM, (char *)w->mem.addr + i * len,
+				 IOVA + i * len, 0);
+		w->ring[i].kick_fd = kick;
+		w->ring[i].call_fd = call;
+		err = client_ring_attach(&w->ring[i], w->fd);
+		if (!err)
+			err = client_vring_set(w->fd, VHOST_VDPA_SET_VRING_ENABLE, i, 1);
+	}
+	return err ? err : client_set_status(w->fd, CLIENT_STATUS_RUNNING);
+}
+
+static int begin(struct world *w)
+{
+	size_t len = client_ring_size(RING_NUM);
+	uint32_t id = 0, nr_as = 0;
+	int err;
+
+	*w = (struct world){.fd = -1, .mem = {.memfd = -1}, .more = {.memfd = -1}};
+	for (unsigned int i = 0; i < 3; i++)
+		w->ring[i].kick_fd = w->ring[i].call_fd = -1;
+	w->fd = client_open(NODE);
+	if (w->fd < 0)
+		return w->fd;
+	err = client_ioctl(w->fd, VHOST_VDPA_GET_DEVICE_ID, &id);
+	w->disk = id == VIRTIO_ID_BLOCK;
+	w->nr_rings = w->disk ? 1 : 3;
+	w->buf_off = 3 * len;
+	if (!err)
+		err = client_ioctl(w->fd, VHOST_SET_OWNER, NULL);
+	if (!err)
+		err = try_u64(w, VHOST_SET_BACKEND_FEATURES,
+			      CLIENT_BACKEND_MSG_V2 | CLIENT_BACKEND_BATCH |
+				      (w->disk ? 0 : CLIENT_BACKEND_ASID) | CLIENT_BACKEND_SUSPEND |
+				      CLIENT_BACKEND_RESUME);
+	if (!err)
+		err = client_mem_create(&w->mem, w->buf_off + 4 * BUF_LEN, CLIENT_MEM_MEMFD);
+	if (!err)
+		err = client_mem_create(&w->more, 64 * BUF_LEN, CLIENT_MEM_MEMFD);
+	if (!err)
+		err = client_ioctl(w->fd, VHOST_VDPA_GET_AS_NUM, &nr_as);
+	w->own_as = !w->disk && nr_as > 1;
+	if (!err && w->own_as)
+		err = client_vring_set(w->fd, VHOST_VDPA_SET_GROUP_ASID, 1, 1);
+	return err ? err : map(w);
+}
+
+static void end(struct world *w)
+{
+	if (w->fd >= 0)
+		close(w->fd);
+	for (unsigned int i = 0; i < 3; i++)
+		client_ring_fini(&w->ring[i]);
+	client_mem_destroy(&w->mem);
+	client_mem_destroy(&w->more);
+}
+
+/* Until the ring has a completion. Return: 0; TOLD; SILENT */
+static int completed(struct world *w, struct client_ring *ring)
+{
+	for (int waited = 0; waited < PATIENCE; waited += LOOK_MS) {
+		int err = client_ring_wait(ring, LOOK_MS);
+
+		if (err != -ETIMEDOUT)
+			return err ? err : client_ring_pop(ring, NULL, NULL) == 1 ? 0 : -EPROTO;
+		if (client_get_status(w->fd) & VIRTIO_CONFIG_S_NEEDS_RESET)
+			return TOLD;
+	}
+	return SILENT;
+}
+
+/* One frame there and back; or one sector. */
+static int use(struct world *w)
+{
+	uint64_t at = IOVA + w->buf_off;
+	char *buf = (char *)w->mem.addr + w->buf_off;
+	struct client_buf out = {at, 12 + 60, false}, in = {at + BUF_LEN, BUF_LEN, true};
+	struct client_buf request[] = {
+		{at, 16, false}, {at + BUF_LEN, 512, true}, {at + 2 * BUF_LEN, 1, true}};
+	struct client_ring *last = w->disk ? &w->ring[0] : &w->ring[CLIENT_NET_RX];
+	int err;
+
+	memset(buf, 0, BUF_LEN);
+	if (w->disk) {
+		err = client_ring_add(&w->ring[0], request, 3, NULL); /* type 0: read, sector 0 */
+	} else {
+		memset(buf + 12, 0xff, 6);
+		err = client_ring_add(&w->ring[CLIENT_NET_RX], &in, 1, NULL);
+		if (!err)
+			err = client_ring_kick(&w->ring[CLIENT_NET_RX]);
+		if (!err)
+			err = client_ring_add(&w->ring[CLIENT_NET_TX], &out, 1, NULL);
+	}
+	if (!err)
+		err = client_ring_kick(&w->ring[w->disk ? 0 : CLIENT_NET_TX]);
+	if (!err && !w->disk)
+		err = completed(w, &w->ring[CLIENT_NET_TX]);
+	return err ? err : completed(w, last);
+}
+
+/* The control queue says yes to "promiscuous on", in an address space of its own. */
+static int command(struct world *w)
+{
+	uint64_t at = IOVA + w->buf_off + 3 * BUF_LEN;
+	uint8_t *buf = (uint8_t *)w->mem.addr + w->buf_off + 3 * BUF_LEN;
+	struct client_buf bufs[] = {{at, 3, false}, {at + 8, 1, true}};
+	int err;
+
+	if (w->disk)
+		return 0;
+	memcpy(buf, (const uint8_t[]){VIRTIO_NET_CTRL_RX, VIRTIO_NET_CTRL_RX_PROMISC, 1}, 3);
+	buf[8] = 0xee;
+	err = client_ring_add(&w->ring[CLIENT_NET_CTRL], bufs, 2, NULL);
+	if (!err)
+		err = client_ring_kick(&w->ring[CLIENT_NET_CTRL]);
+	if (!err)
+		err = completed(w, &w->ring[CLIENT_NET_CTRL]);
+	return err ? err : buf[8] == 0xee ? -EPROTO : 0;
+}
+
+/* Pages of a map in small pieces: each an entry, and with `memory pinned` a registration. */
+static int map_more(struct world *w)
+{
+	int err = 0;
+
+	for (unsigned int i = 0; !err && i < 8; i++)
+		err = client_iotlb_map(w->fd, 0, MORE + 2ULL * i * BUF_LEN, BUF_LEN,
+				       (char *)w->more.addr + 2UL * i * BUF_LEN, VHOST_ACCESS_RW);
+	if (!err)
+		err = client_iotlb_unmap(w->fd, 0, MORE, 64 * BUF_LEN);
+	return err;
+}
+
+static int stop_and_go(struct world *w)
+{
+	uint32_t base = 0;
+	int err = client_ioctl(w->fd, VHOST_VDPA_SUSPEND, NULL);
+
+	for (unsigned int i = 0; !err && i < w->nr_rings; i++)
+		err = client_vring_get(w->fd, VHOST_GET_VRING_BASE, i, &base);
+	return err ? err : client_ioctl(w->fd, VHOST_VDPA_RESUME, NULL);
+}
+
+/* What the device has written is in the log, or the log is not offered. */
+static int find_logged(struct world *w)
+{
+	uint64_t page = (IOVA + w->buf_off + BUF_LEN) / 4096, offered = 0;
+	int err = client_get_u64(w->fd, VHOST_GET_FEATURES, &offered);
+
+	if (err || !(offered & CLIENT_FEATURE_LOG_ALL))
+		return err;
+	return log_bits[page / 8] >> page % 8 & 1 ? 0 : -EPROTO;
+}
+
+static int live(void)
+{
+	struct world w;
+	int err = begin(&w);
+
+	if (!err)
+		err = start(&w, 0);
+	if (!err)
+		err = use(&w);
+	if (!err)
+		err = command(&w);
+	if (!err)
+		err = map_more(&w);
+	if (!err)
+		err = stop_and_go(&w);
+	if (!err)
+		err = use(&w);
+	if (!err)
+		err = client_set_status(w.fd, 0);
+	if (!err)
+		err = start(&w, CLIENT_FEATURE_LOG_ALL);
+	if (!err)
+		err = use(&w);
+	if (!err)
+		err = find_logged(&w);
+	end(&w);
+	return err;
+}
+
+/* ---- what is left ---- */
+
+struct rest {
+	unsigned int nr_fds;
+	unsigned long locked_kb;
+};
+
+static struct rest look(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	FILE *status = fopen("/proc/self/status", "re");
+	struct rest rest = {0};
+	char line[256];
+
+	while (dir && readdir(dir))
+		rest.nr_fds++;
+	while (status && fgets(line, sizeof(line), status))
+		(void)sscanf(line, "VmLck: %lu", &rest.locked_kb);
+	if (dir)
+		closedir(dir);
+	if (status)
+		fclose(status);
+	return rest;
+}
+
+/* Lacks of resources, what they make of a device that could not be made, and what write(2) says of
+ * each refused message ([2-2]). */
+static bool is_lack(int err)
+{
+	return err == -ENOMEM || err == -EMFILE || err == -EAGAIN || err == -EPERM ||
+	       err == -ENFILE || err == -ENODEV || err == -EFAULT || err == TOLD;
+}
+
+/* @usual: what is there when nothing fails, or zero. Threads of ours may have something open for a
+ * moment. */
+static enum verdict child(int n, const struct rest *usual, struct rest *rest)
+{
+	const char *call;
+	int err;
+
+	alarm(CHILD_SECS);
+	atomic_store(&left, n);
+	err = live();
+	atomic_store(&left, 0);
+	call = atomic_load(&failed_call);
+	if (err == SILENT)
+		fprintf(stderr, "case %d, %s failed: no call failed, and the device stands still\n",
+			n, call ? call : "nothing");
+	else if (err && !is_lack(err))
+		fprintf(stderr, "case %d, %s failed: the client gets %s\n", n,
+			call ? call : "nothing", strerror(-err));
+	if (err && (!is_lack(err) || !call))
+		return FAILED;
+	err = live();
+	if (err) {
+		fprintf(stderr, "case %d, %s failed: the next life ends with %s\n", n,
+			call ? call : "nothing", strerror(-err));
+		return FAILED;
+	}
+	*rest = look();
+	for (int waited = 0; usual->nr_fds && rest->nr_fds > usual->nr_fds && waited < PATIENCE;
+	     waited += LOOK_MS) {
+		(void)poll(NULL, 0, LOOK_MS);
+		*rest = look();
+	}
+	return call ? PASSED : NOT_REACHED;
+}
+
+/* Print what the child has said, if a line of it has no reason, or @all. Return: such a line is
+ * there */
+static bool judge_words(int n, FILE *words, bool all)
+{
+	char line[1024];
+	bool bad = false;
+
+	rewind(words);
+	while (fgets(line, sizeof(line), words)) {
+		size_t len = strcspn(line, "\n");
+		bool no_reason = (len > 1 && line[len - 2] == ':') || strstr(line, ": :") ||
+				 strstr(line, "error ");
+
+		if (no_reason || all)
+			fprintf(stderr, "case %d%s: %s", n, no_reason ? ", no reason" : "", line);
+		bad |= no_reason;
+	}
+	return bad;
+}
+
+/* Return: verdict, or FAILED after a line */
+static enum verdict run(int n, const struct rest *usual, struct rest *rest)
+{
+	FILE *words = tmpfile();
+	int pipe_fds[2], status = 0;
+	enum verdict v;
+	pid_t pid;
+
+	if (!words || pipe(pipe_fds) < 0 || (pid = fork()) < 0) {
+		perror("tmpfile, pipe, fork");
+		return FAILED;
+	}
+	if (pid == 0) {
+		(void)dup2(fileno(words), STDERR_FILENO);
+		close(pipe_fds[0]);
+		v = child(n, usual, rest);
+		if (write(pipe_fds[1], rest, sizeof(*rest)) != sizeof(*rest))
+			v = FAILED;
+		exit((int)v);
+	}
+	close(pipe_fds[1]);
+	if (read(pipe_fds[0], rest, sizeof(*rest)) != sizeof(*rest))
+		*rest = (struct rest){0};
+	close(pipe_fds[0]);
+	(void)waitpid(pid, &status, 0);
+	v = WIFEXITED(status) &&
+			    (WEXITSTATUS(status) == PASSED || WEXITSTATUS(status) == NOT_REACHED)
+		    ? (enum verdict)WEXITSTATUS(status)
+		    : FAILED;
+	if (WIFSIGNALED(status))
+		fprintf(stderr, "case %d: signal %d\n", n, WTERMSIG(status));
+	else if (v == FAILED)
+		fprintf(stderr, "case %d: exit status %d\n", n, WEXITSTATUS(status));
+	if (judge_words(n, words, v == FAILED))
+		v = FAILED;
+	fclose(words);
+	return v;
+}
+
+int main(int argc, char **argv)
+{
+	enum verdict v = PASSED;
+	struct rest usual = {0}, rest = {0};
+	int n, bad = 0;
+
+	if (argc != 2 || (strcmp(argv[1], "once") != 0 && strcmp(argv[1], "always") != 0)) {
+		fprintf(stderr, "usage: %s once|always\n", argv[0]);
+		return 2;
+	}
+	always = strcmp(argv[1], "always") == 0;
+	if (run(0, &rest, &usual) != NOT_REACHED) {
+		fprintf(stderr, "a life in which nothing fails does not pass\n");
+		return 1;
+	}
+	for (n = 1; n < CASES_MAX && v != NOT_REACHED; n++) {
+		v = run(n, &usual, &rest);
+		if (v == FAILED) {
+			bad++;
+		} else if (rest.nr_fds > usual.nr_fds || rest.locked_kb != usual.locked_kb) {
+			fprintf(stderr,
+				"case %d: %u descriptors and %lu KiB locked at the end, %u and %lu "
+				"without the fault\n",
+				n, rest.nr_fds, rest.locked_kb, usual.nr_fds, usual.locked_kb);
+			bad++;
+		}
+	}
+	printf("%d calls that can fail (%s), %d bad\n", n - 2, argv[1], bad);
+	return bad > 0 || n == CASES_MAX;
+}
