@@ -12,6 +12,7 @@
 #include "../sim/support.h"
 #include "parents/mlx5/driver.h"
 #include "parents/mlx5/mlx5.h"
+#include "parents/mlx5/model_internal.h"
 
 #define LEN      600
 #define CTRL     BIT(VIRTIO_NET_F_CTRL_VQ)
@@ -318,6 +319,28 @@ static void map_changes_under_traffic_and_nothing_is_lost(void **state)
 	}
 }
 
+/* Firmware that cannot resume a queue: all is taken down and made anew, and positions stay. */
+static void map_changes_under_traffic_without_resume(void **state)
+{
+	struct iotlb *tlb;
+	struct rig rig;
+
+	make(&rig);
+	model(&rig)->opt.no_freeze_to_rdy = true;
+	mlx5_of(rig.dev)->caps.freeze_to_rdy = false;
+	start(&rig);
+	tlb = own_map(&rig);
+	for (uint32_t i = 0; i < 10; i++) {
+		uint64_t made = mlx5_model_nr_commands(model(&rig), MODEL_CREATE_QUEUE);
+
+		assert_int_equal(set_map(&rig, 0, tlb), 0);
+		assert_int_equal(mlx5_model_nr_commands(model(&rig), MODEL_CREATE_QUEUE), made + 2);
+		assert_true(goes_round(&rig, i));
+	}
+	iotlb_destroy(tlb);
+	rig_destroy(&rig);
+}
+
 static void queue_without_keys_waits_for_its_address_space_to_get_some(void **state)
 {
 	struct iotlb *empty, *tlb;
@@ -573,6 +596,50 @@ static void a_failure_at_any_command_leaves_a_device_that_works_after_a_reset(vo
 	assert_true(nr > 50);
 }
 
+static void a_spec_that_makes_no_sense_is_refused_in_one_line(void **state)
+{
+	static const struct {
+		const char *spec;
+		int err;
+		const char *words;
+	} cases[] = {
+		{"", -EINVAL, "either model on"},
+		{"model off", -EINVAL, "either model on"},
+		{"model maybe", -EINVAL, "model \"maybe\" is none of: on, off"},
+		{"model on pci 0000:3b:00.2", -EINVAL, "pci 0000:3b:00.2 conflicts with model on"},
+		{"pci 3b:00.2", -EINVAL, "pci \"3b:00.2\" is no address like"},
+		{"pci 0000:3b:00.8", -EINVAL, "is no address like"},
+		{"pci 0000:3b:00.2x", -EINVAL, "is no address like"},
+		{"pci 0000:3b:00.2 latency all=1us", -EINVAL, "latency conflicts with pci"},
+		{"model on rebuild some", -EINVAL, "none of: changed, full"},
+		{"model on latency all", -ERANGE, "latency 'all' is no NAME=TIME"},
+		{"model on latency all=5", -ERANGE, "is no NAME=TIME"},
+		{"model on latency all=11s", -ERANGE, "from 0ns to 10s"},
+		{"model on latency all=10000000001ns", -ERANGE, "from 0ns to 10s"},
+		{"model on latency all=1us,brew=1us", -EINVAL, "names no command 'brew'"},
+		{"model on mapping dma_map", -EOPNOTSUPP, "mlx5 takes no key 'mapping'"},
+		{"model on quirks linux-6.12", -EOPNOTSUPP, "mlx5 takes no key 'quirks'"},
+	};
+	const struct vdpa_mgmt_dev *table[] = {&mlx5_mgmt_dev}, *found;
+	struct vdpa_dev_config c;
+	char spec[128];
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		int err;
+
+		(void)snprintf(spec, sizeof(spec), "mgmtdev mlx5 %s", cases[i].spec);
+		err = vdpa_spec_parse(table, 1, spec, 0, &c, &found);
+		if (err != cases[i].err || !strstr(refuse_reason(), cases[i].words))
+			fail_msg("%s: %d: %s", spec, err, refuse_reason());
+	}
+	assert_int_equal(vdpa_spec_parse(table, 1,
+					 "mgmtdev mlx5 model on rebuild full latency "
+					 "all=1us,create_mkey=10s,destroy_mkey=0ns",
+					 0, &c, &found),
+			 0);
+	assert_int_equal(c.rebuild, MLX5_REBUILD_FULL);
+}
+
 static void a_failure_while_the_device_is_made_is_returned(void **state)
 {
 	struct vdpa_dev_config c = config();
@@ -602,6 +669,7 @@ int main(void)
 		cmocka_unit_test(compat_reset_clean_map_drops_keys_and_makes_the_1_to_1_key),
 		cmocka_unit_test(groups_go_back_to_address_space_0_at_a_reset),
 		cmocka_unit_test(map_changes_under_traffic_and_nothing_is_lost),
+		cmocka_unit_test(map_changes_under_traffic_without_resume),
 		cmocka_unit_test(queue_without_keys_waits_for_its_address_space_to_get_some),
 		cmocka_unit_test(rings_with_a_key_of_their_own_are_looked_up_there),
 		cmocka_unit_test(buffer_without_a_key_stops_the_queue_and_says_so),
@@ -609,6 +677,7 @@ int main(void)
 		cmocka_unit_test(control_queue_sets_pairs_address_and_vlans),
 		cmocka_unit_test(suspended_queues_tell_their_position_and_go_on),
 		cmocka_unit_test(a_failure_at_any_command_leaves_a_device_that_works_after_a_reset),
+		cmocka_unit_test(a_spec_that_makes_no_sense_is_refused_in_one_line),
 		cmocka_unit_test(a_failure_while_the_device_is_made_is_returned),
 	};
 
