@@ -288,6 +288,34 @@ static void rings_stop(struct check_ctx *t)
 	check_kit_expect_quiet(t, &kit, kit.page, KIT_WORK, 1);
 }
 
+/* A client that relies on the reset gives a new ring no base. Row: with a, it reads the old one
+ * first, which a device may still tell (D1). */
+static void starts_at_zero(struct check_ctx *t)
+{
+	struct check_kit kit;
+	int fd = running(t, &kit);
+	uint32_t base;
+
+	reset(t, fd);
+	check_kit_init(t, &kit, kit.page, IOVA, 0);
+	check_kit_ready(t, fd);
+	for (unsigned i = 0; i < CLIENT_NET_NR; i++) {
+		if (!check_kit_has(t, i))
+			continue;
+		if (t->check->a)
+			EXPECT_RC(
+				t, 0,
+				client_vring_get(fd, VHOST_GET_VRING_BASE, kit.ring[i].idx, &base));
+		EXPECT_RC(t, 0, client_ring_attach_without_base(&kit.ring[i], fd));
+	}
+	check_kit_enable(t, fd, &kit, true);
+	EXPECT_RC(t, 0, client_set_status(fd, CLIENT_STATUS_RUNNING));
+	check_kit_kick(t, &kit, KIT_WORK);
+	check_kit_expect_used(t, &kit, kit.page, KIT_WORK, 1);
+	check_kit_send(t, &kit);
+	check_kit_expect_used(t, &kit, kit.page, KIT_WORK, 2);
+}
+
 static void ready_lost(struct check_ctx *t)
 {
 	struct check_kit kit;
@@ -369,6 +397,9 @@ static const struct check rows[] = {
 	{"lifecycle.reset.kick_eventfd_and_ring_size_kept", "4-8", kick_kept, 0, 0, 0, 0},
 	{"lifecycle.reset.call_eventfd_lost", "4-8", call_lost, 0, 0, 0, 0},
 	{"lifecycle.reset.rings_stop", "4-8", rings_stop, 0, 0, 0, 0},
+	{"lifecycle.reset.ring_without_base_starts_at_zero", "4-8", starts_at_zero, 0, 0, 0, 0},
+	{"lifecycle.reset.ring_whose_base_was_read_starts_at_zero", "4-8", starts_at_zero, 0, 0, 1,
+	 0},
 	{"lifecycle.reset.enable_lost", "4-8", ready_lost, 0, 0, 0, 0},
 	{"lifecycle.reset.many_cycles_with_persist", "4-13", many_cycles, CHECK_PERSIST, 0, 0, 0},
 	{"lifecycle.reset.from_foreign_process", "1-3", foreign, CHECK_FORK, 0, 0, 0},

@@ -203,6 +203,9 @@ void client_ring_fini(struct client_ring *ring);
  */
 int client_ring_attach(struct client_ring *ring, int fd);
 
+/** client_ring_attach_without_base() - the same without BASE: the device starts where it is */
+int client_ring_attach_without_base(struct client_ring *ring, int fd);
+
 /**
  * client_ring_add() - publish one chain of buffers
  * @head: [out] identifies the chain in client_ring_pop(); may be NULL

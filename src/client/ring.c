@@ -82,7 +82,7 @@ static int ring_eventfds(struct client_ring *ring)
 	return ring->call_fd < 0 ? -errno : 0;
 }
 
-int client_ring_attach(struct client_ring *ring, int fd)
+static int ring_attach(struct client_ring *ring, int fd, bool with_base)
 {
 	struct vhost_vring_addr addr = {
 		.index = ring->idx,
@@ -94,7 +94,7 @@ int client_ring_attach(struct client_ring *ring, int fd)
 
 	if (rc == 0)
 		rc = client_vring_set(fd, VHOST_SET_VRING_NUM, ring->idx, ring->num);
-	if (rc == 0)
+	if (rc == 0 && with_base)
 		rc = client_vring_set(fd, VHOST_SET_VRING_BASE, ring->idx, ring->used_idx);
 	if (rc == 0)
 		rc = client_ioctl(fd, VHOST_SET_VRING_ADDR, &addr);
@@ -103,6 +103,16 @@ int client_ring_attach(struct client_ring *ring, int fd)
 	if (rc == 0)
 		rc = client_vring_file(fd, VHOST_SET_VRING_CALL, ring->idx, ring->call_fd);
 	return rc;
+}
+
+int client_ring_attach(struct client_ring *ring, int fd)
+{
+	return ring_attach(ring, fd, true);
+}
+
+int client_ring_attach_without_base(struct client_ring *ring, int fd)
+{
+	return ring_attach(ring, fd, false);
 }
 
 int client_ring_add(struct client_ring *ring, const struct client_buf *bufs, unsigned nr,
