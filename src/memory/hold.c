@@ -139,10 +139,10 @@ static void count_held(struct interval *i, int by) REQUIRES(memory_table_lock)
 	__atomic_fetch_add(&nr_held, (size_t)by, __ATOMIC_RELAXED);
 }
 
-void held_insert(struct interval *i, struct memory_hold *hold)
+void held_insert(struct interval *i, struct memory_hold *hold, int64_t now_ns)
 {
 	i->holder = hold;
-	i->since_ns = clock_now_ns();
+	i->since_ns = now_ns;
 	TAILQ_INSERT_TAIL(&oldest, i, age);
 	TAILQ_INSERT_TAIL(&hold->held, i, of_holder);
 	RB_INSERT(file_tree, &by_file, i);

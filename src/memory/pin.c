@@ -23,6 +23,7 @@
 #include <assert.h>
 #include <errno.h>
 
+#include "base/clock.h"
 #include "base/refuse.h"
 #include "base/trace.h"
 
@@ -260,6 +261,7 @@ static void leave(struct interval *start, uaddr_t end, struct memory_hold *hold,
 	REQUIRES(memory_table_lock)
 {
 	struct interval *prev = interval_prev(start), *i;
+	int64_t now_ns = keep ? clock_now_ns() : 0;
 	struct releaser r = {.open = false};
 
 	/* A neighbour that is owed may be easier to unlock now. */
@@ -269,7 +271,7 @@ static void leave(struct interval *start, uaddr_t end, struct memory_hold *hold,
 		if (--i->nr_pins > 0)
 			continue;
 		if (keep && held_may(i))
-			held_insert(i, hold);
+			held_insert(i, hold, now_ns);
 		else
 			release(&r, i);
 	}

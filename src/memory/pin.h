@@ -26,8 +26,9 @@ void memory_unpin(uaddr_t first, uaddr_t last, struct memory_hold *hold, bool ke
 bool held_may(const struct interval *i) REQUIRES(memory_table_lock);
 /** held_room() - room for @len bytes more in the budget of @hold. Return: false there cannot be */
 bool held_room(struct memory_hold *hold, uint64_t len) REQUIRES(memory_table_lock);
-/** held_insert() - hold an interval that nobody covers any more */
-void held_insert(struct interval *i, struct memory_hold *hold) REQUIRES(memory_table_lock);
+/** held_insert() - hold an interval that nobody covers any more, from @now_ns on */
+void held_insert(struct interval *i, struct memory_hold *hold, int64_t now_ns)
+	REQUIRES(memory_table_lock);
 /** held_remove() - it is no longer held, and still locked */
 void held_remove(struct interval *i) REQUIRES(memory_table_lock);
 /** held_split() - @fresh has been cut off @i, which is held */

@@ -25,6 +25,7 @@
 
 #include <cmocka.h>
 
+#include "../base/wait.h"
 #include "base/clock.h"
 #include "memory/hooks.h"
 #include "memory/pin.h"
@@ -72,14 +73,6 @@ HF_UNUSED static uint64_t nr_locked(void)
 HF_UNUSED static void lock(void *p, size_t nr_pages)
 {
 	assert_int_equal(syscall(SYS_mlock2, p, nr_pages * PAGE, 0), 0);
-}
-
-HF_UNUSED static int wait_child(pid_t pid)
-{
-	int status = -1;
-
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	return status;
 }
 
 HF_UNUSED static int reg(struct memory_hold *h, void *p, size_t nr_pages, bool write,

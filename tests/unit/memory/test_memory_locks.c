@@ -151,6 +151,34 @@ static void release_that_is_owed_leaves_a_new_lock_of_the_clients(void **state)
 	assert_int_equal(nr_locked(), 2);
 }
 
+/* A process that does nothing more: its keeper is new, and so begins with what is owed. */
+static int body_keeper(void)
+{
+	struct memory_region *a;
+	struct rlimit before;
+
+	nr_start = 0; /* locks are not inherited */
+	a = must(hold, mem, NR, MEMORY_GOT_NEW);
+	before = exhaust_descriptors();
+	memory_region_unpin(a);
+	memory_region_put(a);
+	restore_descriptors(&before);
+	if (nr_locked() != NR)
+		return 1;
+	for (int ms = 0; release_is_owed() && ms < WAIT_DEADLINE_MS; ms += 10)
+		(void)poll(NULL, 0, 10);
+	return nr_locked() == 0 ? 0 : 2;
+}
+
+static void release_that_is_owed_is_done_by_the_keeper(void **state)
+{
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(body_keeper());
+	assert_int_equal(wait_child(pid), 0);
+}
+
 /* The process's map is out of reach for good: nothing is left locked for want of a look. */
 static int body_bare_root(const char *dir)
 {
@@ -207,6 +235,7 @@ int main(void)
 		OLD_KERNEL(release_without_descriptors_is_owed),
 		OLD_KERNEL(release_that_is_owed_is_not_the_clients),
 		OLD_KERNEL(release_that_is_owed_leaves_a_new_lock_of_the_clients),
+		OLD_KERNEL(release_that_is_owed_is_done_by_the_keeper),
 		OLD_KERNEL(release_in_a_bare_root_is_done_unseen),
 	};
 
