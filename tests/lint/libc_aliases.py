@@ -3,7 +3,7 @@
 
 The C library exports some functions under several names: `write` and `__write` are one function at one address. A
 client that calls a name which the preload library does not define passes the library by. Names of version
-GLIBC_PRIVATE count for nothing: no client can be linked with them.
+GLIBC_PRIVATE, and those without a default version, count for nothing: no client can be linked with them.
 
 Usage: libc_aliases.py LIBRARY VERSION_SCRIPT | --self-test
 """
@@ -25,13 +25,18 @@ def libc_of(library):
     return found.group(1) if found else None
 
 
+def is_public(symbol):
+    version = symbol.partition('@')[2]
+    return not version or version.startswith('@') and 'PRIVATE' not in version
+
+
 def functions(library):
     """{address: names} of the functions that a client can be linked with."""
     out = subprocess.run(['readelf', '--dyn-syms', '-W', library], text=True, capture_output=True, timeout=60,
                          check=True)
     found = {}
     for fields in map(str.split, out.stdout.splitlines()):
-        if len(fields) == 8 and fields[3] in ('FUNC', 'IFUNC') and fields[6] != 'UND' and 'PRIVATE' not in fields[7]:
+        if len(fields) == 8 and fields[3] in ('FUNC', 'IFUNC') and fields[6] != 'UND' and is_public(fields[7]):
             found.setdefault((fields[1], fields[3]), set()).add(fields[7].split('@')[0])
     return found
 

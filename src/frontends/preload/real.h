@@ -100,6 +100,14 @@ struct open_how;
 	X(int, ftruncate64, (int, off64_t))                                                        \
 	X(int, truncate, (const char *, off_t))                                                    \
 	X(int, truncate64, (const char *, off64_t))                                                \
+	X(off_t, lseek, (int, off_t, int))                                                         \
+	X(off64_t, lseek64, (int, off64_t, int))                                                   \
+	X(int, fsync, (int))                                                                       \
+	X(int, fdatasync, (int))                                                                   \
+	X(int, sync_file_range, (int, off64_t, off64_t, unsigned int))                             \
+	X(ssize_t, readahead, (int, off64_t, size_t))                                              \
+	X(int, posix_fallocate, (int, off_t, off_t))                                               \
+	X(int, posix_fallocate64, (int, off64_t, off64_t))                                         \
 	X(int, stat, (const char *, struct stat *))                                                \
 	X(int, stat64, (const char *, struct stat64 *))                                            \
 	X(int, lstat, (const char *, struct stat *))                                               \

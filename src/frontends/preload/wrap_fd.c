@@ -178,6 +178,21 @@ HF_EXPORT int dup3(int from, int to, int flags)
 		       : (files_put(file), real()->dup3(from, to, flags));
 }
 
+/* What shows that a memfd stands for the device: its seals, and the signal that marks it. */
+static bool is_about_memfd(int cmd)
+{
+	return cmd == F_GETSIG || cmd == F_SETSIG || cmd == F_GET_SEALS || cmd == F_ADD_SEALS;
+}
+
+static int fcntl_about_memfd(int cmd, struct preload_file *file)
+{
+	files_put(file);
+	if (cmd == F_GETSIG || cmd == F_SETSIG)
+		return 0; /* no signal comes from a device */
+	errno = EINVAL;
+	return -1;
+}
+
 static int copy_fcntl(int fd, int cmd, int lowest, struct preload_file *file)
 {
 	const struct copying c = {.name = "fcntl", .from = fd, .cmd = cmd, .lowest = lowest};
@@ -197,8 +212,10 @@ static int copy_fcntl(int fd, int cmd, int lowest, struct preload_file *file)
 		va_start(ap, cmd);                                                                 \
 		arg = va_arg(ap, void *);                                                          \
 		va_end(ap);                                                                        \
-		if (cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC)                                      \
+		if (cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC || is_about_memfd(cmd))               \
 			file = source(fd);                                                         \
+		if (file && is_about_memfd(cmd))                                                   \
+			return fcntl_about_memfd(cmd, file);                                       \
 		return file ? copy_fcntl(fd, cmd, (int)(intptr_t)arg, file)                        \
 			    : real()->name(fd, cmd, arg);                                          \
 	}

@@ -20,6 +20,11 @@
 #include "frontends/preload/node.h"
 #include "frontends/preload/path.h"
 
+/* A character device beside the nodes: what the kernel says about opening it, it would say of a
+ * node. */
+#define LIKE      "/dev/null"
+#define LIKE_BARE "null"
+
 #define NEEDS_MODE(flags) (((flags)&O_CREAT) || ((flags)&O_TMPFILE) == O_TMPFILE)
 
 static void print_flags(FILE *f, int flags)
@@ -64,8 +69,11 @@ static bool is_ours(const struct path *seen, int flags)
 	       (seen->kind == PATH_PROC_DEVICES && (flags & O_ACCMODE) == O_RDONLY);
 }
 
+/* A descriptor of a path alone opens no device, on the kernel either. */
 static int open_seen(const char *name, const struct path *seen, int flags)
 {
+	if (seen->kind == PATH_NODE && (flags & O_PATH))
+		return real()->open(LIKE, flags);
 	return seen->kind == PATH_NODE ? open_node(name, seen, flags) : open_proc_devices(flags);
 }
 
@@ -194,11 +202,6 @@ WRAP_CREAT(creat)
 WRAP_CREAT(creat64)
 
 /* ---- openat2: in libc since glibc 2.43 ---- */
-
-/* A character device beside the nodes: what the kernel says about opening it, it would say of a
- * node. */
-#define LIKE      "/dev/null"
-#define LIKE_BARE "null"
 
 int openat2(int dirfd, const char *path, const struct open_how *how, size_t size);
 

@@ -92,6 +92,8 @@
 	X(fcntl, INT, SAME, FD, NUM(F_GETOWN_EX), OUT(8))                                          \
 	X(fcntl, FD_OUT, SAME, FD, NUM(F_DUPFD), NUM(300))                                         \
 	X(fcntl64, INT, SAME, FD, NUM(F_GETLK), LOCK)                                              \
+	X(fcntl, INT, SAME, FD, NUM(F_GETSIG))                                                     \
+	X(fcntl, INT, FIXED(-EINVAL), FD, NUM(F_GET_SEALS))                                        \
 	X(__fcntl, INT, SAME, FD, NUM(F_GETLK), LOCK)                                              \
 	X(mmap, PTR, FIXED(-524), ADDR, NUM(4096), NUM(PROT_WRITE), NUM(MAP_SHARED), FD, NUM(0))   \
 	X(mmap64, PTR, FIXED(-524), ADDR, NUM(4096), NUM(PROT_WRITE), NUM(MAP_SHARED), FD, NUM(0)) \
@@ -113,6 +115,15 @@
 	X(ftruncate64, INT, SAME, FD, NUM(4096))                                                   \
 	X(truncate, INT, SAME, PATH, NUM(4096))                                                    \
 	X(truncate64, INT, SAME, PATH, NUM(4096))                                                  \
+	X(lseek, LONG, FIXED(-ESPIPE), FD, NUM(0), NUM(SEEK_SET))                                  \
+	X(__lseek, LONG, FIXED(-ESPIPE), FD, NUM(0), NUM(SEEK_SET))                                \
+	X(lseek64, LONG, FIXED(-ESPIPE), FD, NUM(0), NUM(SEEK_END))                                \
+	X(fsync, INT, SAME, FD)                                                                    \
+	X(fdatasync, INT, SAME, FD)                                                                \
+	X(sync_file_range, INT, SAME, FD, NUM(0), NUM(4096), NUM(0))                               \
+	X(readahead, LONG, SAME, FD, NUM(0), NUM(4096))                                            \
+	X(posix_fallocate, INT, SAME, FD, NUM(0), NUM(4096))                                       \
+	X(posix_fallocate64, INT, SAME, FD, NUM(0), NUM(4096))                                     \
 	X(stat, INT, SAME, PATH, OUT(144))                                                         \
 	X(stat64, INT, SAME, PATH, OUT(144))                                                       \
 	X(lstat, INT, SAME, PATH, OUT(144))                                                        \
