@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * Looks for `syscall` instructions that may be for a device. The bytes 0f 05 alone are no sign:
- * many displacements have them. So one of two things must be near them:
+ * many displacements have them. So one of three things must be near them:
  *
  *  1. in the 40 bytes before, the number of a call that drives a device is put into %eax. The last
  *     small number there counts;
  *  2. no number is put into %eax, and the result is compared with the highest errno: a function
- *     that makes any call, as in Go's runtime.
+ *     that makes any call, as in Go's runtime;
+ *  3. no number is put into %eax, and in the 24 bytes before, another register is: such a function,
+ *     too, or a loop before which the compiler has put the number there.
  *
  * A displacement that reads as 0f 05 is followed by a byte 0, an instruction hardly ever, unless it
  * is the last of a function. An object that is taken for one that makes raw calls only pays for the
@@ -23,9 +25,10 @@
 
 #include "frontends/preload/raw.h"
 
-#define LOOK_BACK  40u
-#define RET        0xc3
-#define NR_NUMBERS 1024u /* more than there are system calls */
+#define LOOK_BACK          40u
+#define LOOK_BACK_REGISTER 24u
+#define RET                0xc3
+#define NR_NUMBERS         1024u /* more than there are system calls */
 
 struct search {
 	struct raw_range *ranges;
@@ -52,6 +55,16 @@ static long number_before(const unsigned char *code, size_t len)
 	return found;
 }
 
+/* Is a register copied to %rax in the @len bytes of code? */
+static bool is_from_register(const unsigned char *code, size_t len)
+{
+	for (size_t i = 0; i + 3 <= len; i++)
+		if ((code[i] == 0x48 || code[i] == 0x4c) && code[i + 1] == 0x89 &&
+		    (code[i + 2] & 0xc7) == 0xc0)
+			return true;
+	return false;
+}
+
 static bool is_call_on_device(const unsigned char *code, size_t before, size_t after)
 {
 	static const unsigned char compare[2][6] = {{0x48, 0x3d, 0x00, 0xf0, 0xff, 0xff},
@@ -65,6 +78,12 @@ static bool is_call_on_device(const unsigned char *code, size_t before, size_t a
 	if (nr >= 0)
 		return nr == SYS_ioctl || nr == SYS_write || nr == SYS_writev ||
 		       nr == SYS_pwrite64 || nr == SYS_pwritev || nr == SYS_pwritev2;
+	if (code[2] != 0xff && code[3] != 0xff) { /* nor a negative displacement */
+		size_t near = len < LOOK_BACK_REGISTER ? len : LOOK_BACK_REGISTER;
+
+		if (is_from_register(code - near, near))
+			return true;
+	}
 	return after >= 2 + sizeof(compare[0]) &&
 	       (memcmp(code + 2, compare[0], sizeof(compare[0])) == 0 ||
 		memcmp(code + 2, compare[1], sizeof(compare[1])) == 0);
