@@ -9,7 +9,7 @@ size_t iov_read(const struct iovec *iov, uint32_t nr, size_t off, void *dst, siz
 	char *to = dst;
 
 	for (; iov_walk_next(&w); to += w.len)
-		memcpy(to, iov_walk_base(&w), w.len);
+		memmove(to, iov_walk_base(&w), w.len);
 	return len - (size_t)w.left;
 }
 
@@ -19,6 +19,6 @@ size_t iov_write(const struct iovec *iov, uint32_t nr, size_t off, const void *s
 	const char *from = src;
 
 	for (; iov_walk_next(&w); from += w.len)
-		memcpy(iov_walk_base(&w), from, w.len);
+		memmove(iov_walk_base(&w), from, w.len);
 	return len - (size_t)w.left;
 }

@@ -7,6 +7,8 @@
  * back a partial checksum or a large TCP segment only if it said that it takes such frames. Frames
  * that cannot be delivered are dropped. A transmit queue never waits for receive buffers.
  *
+ * Both buffers are the driver's, who may let them overlap. So the card copies with memmove.
+ *
  * A frame's cost is the cache lines that cross from the driver's processor to this one and back. A
  * header of the usual kind is the same each time, and with DPDK's headroom it ends where a line
  * ends. So the card compares the header and leaves it alone if it is right. Then its line stays in
@@ -71,7 +73,7 @@ static void copy_payload(const struct ring_chain *tx, const struct iovec *in, un
 		part -= skip;
 		skip = 0;
 		if (likely(at + part <= in[0].iov_len))
-			memcpy((char *)in[0].iov_base + at, base, part);
+			memmove((char *)in[0].iov_base + at, base, part);
 		else
 			(void)iov_write(in, nr_in, at, base, part);
 		at += part;
@@ -144,7 +146,7 @@ static inline void loop_plain(struct simnet_rx *rx, const struct ring_chain *tx,
 	size_t hdr_len = rx->pair->net->hdr_len, len = tx->out_len;
 
 	header_put((uint8_t *)to, hdr, hdr_len > HDR_LEN);
-	memcpy(to + hdr_len, (const char *)tx->out[0].iov_base + hdr_len, len - hdr_len);
+	memmove(to + hdr_len, (const char *)tx->out[0].iov_base + hdr_len, len - hdr_len);
 	ring_push(rx->ring, &rx->chains[rx->head++], (uint32_t)len);
 	rx->stats.packets++;
 	rx->stats.bytes += len - hdr_len;
