@@ -58,8 +58,8 @@ static inline void *iov_walk_base(const struct iov_walk *w)
 }
 
 /** Copy @len bytes between the pieces, behind their first @off bytes, and plain memory, which may
- * overlap. Return: bytes; fewer if the pieces end. Out of line: the data path copies its usual frame itself, and
- * calls these for the others. */
+ * overlap. Return: bytes; fewer if the pieces end. Out of line: the data path copies its usual
+ * frame itself, and calls these for the others. */
 size_t iov_read(const struct iovec *iov, uint32_t nr, size_t off, void *dst, size_t len);
 size_t iov_write(const struct iovec *iov, uint32_t nr, size_t off, const void *src, size_t len);
 

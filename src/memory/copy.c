@@ -36,14 +36,18 @@ copy_bytes(volatile char *dst, const volatile char *src, size_t len)
 		dst[i] = src[i];
 }
 
-static int copy_guarded(void *dst, const void *src, size_t len)
+/* @client: of @dst and @src the client's */
+static int copy_guarded(void *dst, const void *src, size_t len, const void *client)
 {
+	struct memory_guard_range range = {(uintptr_t)client, len};
 	struct memory_guard guard;
 	int err = memory_guard_install();
 
 	if (err)
 		return err;
-	if (memory_guard_enter(&guard) == 0) {
+	if (range.first > MEMORY_ADDR_LAST || len - 1 > MEMORY_ADDR_LAST - range.first)
+		return refuse(-EFAULT, "address 0x%" PRIxPTR " is no process's", range.first);
+	if (memory_guard_enter(&guard, memory_guard_range_owns, &range) == 0) {
 		copy_bytes(dst, src, len);
 		memory_guard_leave(&guard);
 		return 0;
@@ -110,7 +114,7 @@ static int copy(void *dst, const void *src, size_t len, bool to)
 		src = (const char *)src + n;
 		len -= (size_t)n;
 	}
-	return len > 0 ? copy_guarded(dst, src, len) : 0;
+	return len > 0 ? copy_guarded(dst, src, len, to ? dst : src) : 0;
 }
 
 /* @client: whichever of @dst and @src is the client's; @to says which */

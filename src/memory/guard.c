@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * One handler for SIGSEGV and SIGBUS serves the process. A guarded thread's fault becomes a jump to
- * its innermost guard; anything else goes on to the next action, as if the handler were not there.
+ * the innermost of its guards that owns the address; anything else goes on to the next action, as
+ * if the handler were not there.
  *
  *  (1) The handler is installed with an empty mask and SA_NODEFER, so it does not change the
  *	thread's signal mask, and the jump need not restore it.
@@ -175,9 +176,20 @@ static void pass_on(int sig, siginfo_t *info, void *context, bool sent)
 	handler_call(&act, sig, info, context);
 }
 
-static void handle_signal(int sig, siginfo_t *info, void *context)
+/* The guard that a fault at @addr is for, or NULL. A jump of the processor to a bad address, and an
+ * address that it cannot form, are nobody's: both come without the client's address. */
+static struct memory_guard *guard_of(uintptr_t addr)
 {
 	struct memory_guard *guard = innermost;
+
+	while (guard && !guard->owns(guard->arg, addr))
+		guard = guard->prev;
+	return guard;
+}
+
+static void handle_signal(int sig, siginfo_t *info, void *context)
+{
+	struct memory_guard *guard = NULL;
 	bool sent = info->si_code <= 0;
 	/* A memory error found in the background is no fault of this thread's. */
 	bool background = sig == SIGBUS && info->si_code == BUS_MCEERR_AO;
@@ -185,7 +197,9 @@ static void handle_signal(int sig, siginfo_t *info, void *context)
 
 	if (sig == SIGSYS && sigsys_fn(info, context))
 		goto out;
-	if (guard && sig != SIGSYS && !sent && !background) {
+	if (sig != SIGSYS && !sent && !background)
+		guard = guard_of((uintptr_t)info->si_addr);
+	if (guard) {
 		innermost = guard->prev;
 		guard->fault_addr = (uintptr_t)info->si_addr;
 		_longjmp(guard->env, 1);
@@ -258,8 +272,17 @@ int memory_guard_set_next(int sig, const struct sigaction *act, struct sigaction
 	return 0;
 }
 
-void memory_guard_push(struct memory_guard *guard)
+bool memory_guard_range_owns(void *range, uintptr_t addr)
 {
+	const struct memory_guard_range *r = range;
+
+	return addr - r->first < r->len;
+}
+
+void memory_guard_push(struct memory_guard *guard, memory_guard_owns_fn owns, void *arg)
+{
+	guard->owns = owns;
+	guard->arg = arg;
 	guard->prev = innermost;
 	guard->fault_addr = 0;
 	innermost = guard;

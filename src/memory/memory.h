@@ -27,6 +27,10 @@
 #include "base/types.h"
 
 #define MEMORY_PAGE_SIZE 4096ULL
+/* What can be a client's: no mapping lies below or above, without privileges or an odd hint to
+ * mmap. A fault at NULL, or at an address that the processor cannot form, so is no client's. */
+#define MEMORY_ADDR_FIRST 0x10000ULL
+#define MEMORY_ADDR_LAST  0x7fffffffffffULL
 
 enum memory_mode { MEMORY_VA, MEMORY_PINNED };
 

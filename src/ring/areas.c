@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * What may be touched: a ring's areas, and which ring a fault in guest memory is put down to.
+ * What may be touched: a ring's areas; and the end of touching them.
  *
  * Area pointers belong to one iotlb version. Each entry point that touches an area compares the
  * published version's number with the one the pointers were made for (ring_enter()). Only if they
@@ -48,6 +48,8 @@ bool ring_map_areas(struct ring *ring, const struct ring_view *view)
 			sizeof(struct split_used) + sizeof(struct split_used_elem) * c->num + event;
 	}
 	ring->area_number = view->number;
+	ring->driver_len = driver_len;
+	ring->device_len = device_len;
 	ring->desc =
 		area_map(ring, view, "descriptor area", c->desc_addr, (uint64_t)DESC_SIZE * c->num,
 			 packed ? IOTLB_RW : IOTLB_R, packed ? 8 : 1);
@@ -58,44 +60,7 @@ bool ring_map_areas(struct ring *ring, const struct ring_view *view)
 	return ring->areas_ok;
 }
 
-/* ---- faults and breaks ---- */
-
-__thread struct ring *ring_current_;
-
-struct ring *ring_current(void)
-{
-	return ring_current_;
-}
-
-/* What ring_attend_copy() was told last; of no meaning unless @from is set. */
-static __thread struct {
-	struct ring *from;
-	const struct iovec *src;
-	unsigned int nr;
-} copy_;
-
-void ring_attend(struct ring *ring)
-{
-	ring_current_ = ring;
-	copy_.from = NULL;
-}
-
-void ring_attend_copy(struct ring *ring, struct ring *from, const struct iovec *src,
-		      unsigned int nr)
-{
-	ring_current_ = ring;
-	copy_.from = from;
-	copy_.src = src;
-	copy_.nr = nr;
-}
-
-struct ring *ring_at_fault(uintptr_t addr)
-{
-	for (unsigned int i = 0; copy_.from && i < copy_.nr; i++)
-		if (addr - (uintptr_t)copy_.src[i].iov_base < copy_.src[i].iov_len)
-			return copy_.from;
-	return ring_current_;
-}
+/* ---- breaks ---- */
 
 void ring_break(struct ring *ring, const char *reason)
 {

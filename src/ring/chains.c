@@ -8,8 +8,6 @@
  * and published: a driver that offers more has broken the ring, which bounds all memory here by the
  * ring's size.
  */
-#include <assert.h>
-
 #include "base/iov.h"
 #include "base/trace.h"
 #include "ring/engine.h"
@@ -86,7 +84,10 @@ void ring_unpop(struct ring *ring, const struct ring_chain *chains, unsigned int
 
 		if (!ring_is_current(ring, chain))
 			continue;
-		assert(chain->seq + 1 == ring->pop_seq); /* the newest one that is out */
+		if (unlikely(chain->seq + 1 != ring->pop_seq)) { /* not the newest that is out */
+			ring_break(ring, "the device gave back a chain out of turn");
+			return;
+		}
 		scratch_give(&ring->scratch, chain->scratch);
 		ring->pop_seq--;
 		ring->reader->unpop(ring, chain);
@@ -113,9 +114,12 @@ void ring_wrote(struct ring *ring, const struct ring_chain *chain, uint64_t off,
 
 static inline void push_one(struct ring *ring, const struct ring_chain *chain, uint32_t written)
 {
-	assert(written <= chain->in_len);
 	if (unlikely(!ring_is_current(ring, chain)))
 		return;
+	if (unlikely(written > chain->in_len)) {
+		ring_break(ring, "the device completed a chain with more than it holds");
+		return;
+	}
 	if (unlikely(ring->logging))
 		mark_written(ring, chain, 0, written);
 	ring_note_pushed(ring, chain, written);

@@ -28,6 +28,13 @@ struct ring_pending {
 	bool done;        /* in_order: pushed, waits for those before it */
 };
 
+/* An indirect table in host memory. */
+struct ring_table {
+	struct iovec iov[RING_TABLE_IOV];
+	int nr_iov;
+	uint32_t nr; /* descriptors */
+};
+
 /* An iotlb version together with its number. Valid until the next quiescent state. */
 struct ring_view {
 	const struct iotlb_version *v;
@@ -49,9 +56,10 @@ struct ring {
 	/* areas, translated for version @area_number; host addresses */
 	uint64_t area_number;
 	bool areas_ok;
-	char *desc;   /* [num] of 16 bytes */
-	void *driver; /* struct split_avail or packed_event */
-	void *device; /* struct split_used or packed_event */
+	char *desc;                      /* [num] of 16 bytes */
+	void *driver;                    /* struct split_avail or packed_event */
+	void *device;                    /* struct split_used or packed_event */
+	uint64_t driver_len, device_len; /* bytes */
 
 	/* position */
 	const char *broken;         /* reason, or NULL */
@@ -74,6 +82,7 @@ struct ring {
 	struct iotlb_cache buf_cache[2];
 	unsigned int buf_victim; /* the entry of @buf_cache to replace next */
 	struct iotlb_cache table_cache;
+	struct ring_table table; /* the last one looked at */
 
 	struct ring_dirty dirty;
 	struct ring_ops ops;

@@ -138,6 +138,10 @@ void ring_attend_copy(struct ring *ring, struct ring *from, const struct iovec *
 		      unsigned int nr);
 /** ring_at_fault() - as ring_current(), and the other ring of a copy if @addr lies in its pieces */
 struct ring *ring_at_fault(uintptr_t addr);
+/** ring_owns() - does @addr lie in client memory that @ring may touch right now: an area, an
+ * indirect table, a piece of a chain? A memory_guard_owns_fn, for the thread that uses the ring.
+ * @ring: struct ring */
+bool ring_owns(void *ring, uintptr_t addr);
 
 /* One request. The iovecs point to the ring's scratch memory: valid until the chain is pushed. */
 struct ring_chain {
@@ -181,14 +185,15 @@ unsigned int ring_pop_many(struct ring *ring, struct ring_chain *chains, unsigne
 bool ring_peek(struct ring *ring);
 
 /** ring_unpop() - give back the last @n chains popped, as if never popped
- * @chains: in the order they were popped; none of them, and no chain popped later, was pushed */
+ * @chains: in the order they were popped; none of them, and no chain popped later, was pushed. If a
+ * chain is not the newest that is out, the ring breaks. */
 void ring_unpop(struct ring *ring, const struct ring_chain *chains, unsigned int n);
 
 /**
  * ring_push() - complete a chain, in any order; with in_order it is published when those before it
  * are
  * @written: bytes written to the in pieces from their start; marked dirty through the hook
- * The driver sees it after ring_flush(). Writing @written beyond in_len is an own invariant.
+ * The driver sees it after ring_flush(). If @written is beyond in_len, the ring breaks.
  */
 void ring_push(struct ring *ring, const struct ring_chain *chain, uint32_t written);
 

@@ -76,15 +76,8 @@ int build_add_slow(struct build *b, iova_t iova, uint32_t len, uint8_t perm)
 	return 0;
 }
 
-/* An indirect table in host memory. */
-struct table {
-	struct iovec iov[RING_TABLE_IOV];
-	int nr_iov;
-	uint32_t nr; /* descriptors */
-};
-
 /* Copy descriptor @i, which may straddle pieces of the table. */
-static void table_copy(const struct table *t, uint32_t i, struct desc *d)
+static void table_copy(const struct ring_table *t, uint32_t i, struct desc *d)
 {
 	uint64_t off = (uint64_t)i * DESC_SIZE;
 	char bytes[DESC_SIZE] __attribute__((aligned(8)));
@@ -113,7 +106,7 @@ static void table_copy(const struct table *t, uint32_t i, struct desc *d)
 }
 
 /* Return: 0; -EFAULT not mapped; -EPROTO */
-static int table_open(struct build *b, const struct desc *d, struct table *t)
+static int table_open(struct build *b, const struct desc *d, struct ring_table *t)
 {
 	struct ring *ring = b->ring;
 	uint32_t max = ring->num > RING_CHAIN_IOV_MAX ? ring->num : RING_CHAIN_IOV_MAX;
@@ -150,7 +143,7 @@ static void desc_as_packed(struct desc *d)
 }
 
 /* Packed tables are arrays; only WRITE means something in them. */
-static int table_walk_packed(struct build *b, const struct table *t)
+static int table_walk_packed(struct build *b, const struct ring_table *t)
 {
 	struct desc d;
 	int rc = 0;
@@ -165,7 +158,7 @@ static int table_walk_packed(struct build *b, const struct table *t)
 	return rc;
 }
 
-static int table_walk_split(struct build *b, const struct table *t)
+static int table_walk_split(struct build *b, const struct ring_table *t)
 {
 	uint32_t i = 0, left = t->nr;
 	struct desc d;
@@ -191,8 +184,8 @@ static int table_walk_split(struct build *b, const struct table *t)
 
 int build_indirect(struct build *b, const struct desc *d)
 {
-	struct table t;
-	int rc = table_open(b, d, &t);
+	struct ring_table *t = &b->ring->table;
+	int rc = table_open(b, d, t);
 
 	if (rc == -EFAULT && b->ring->config.faults_break)
 		return build_refuse(b, "an indirect table is not mapped");
@@ -204,5 +197,5 @@ int build_indirect(struct build *b, const struct desc *d)
 	}
 	if (rc)
 		return rc;
-	return b->ring->packed ? table_walk_packed(b, &t) : table_walk_split(b, &t);
+	return b->ring->packed ? table_walk_packed(b, t) : table_walk_split(b, t);
 }

@@ -24,7 +24,8 @@ int vdpa_domain_create(struct vdpa_device *dev)
 	ret = iotlb_create(dev->max_iotlb_entries, &dev->domain);
 	if (ret)
 		return ret;
-	ret = iotlb_map(dev->domain, 0, UINT64_MAX, memory_space_identity(dev->space), 0, IOTLB_RW);
+	ret = iotlb_map(dev->domain, MEMORY_ADDR_FIRST, MEMORY_ADDR_LAST,
+			memory_space_identity(dev->space), MEMORY_ADDR_FIRST, IOTLB_RW);
 	if (ret) {
 		iotlb_destroy(dev->domain);
 		dev->domain = NULL;

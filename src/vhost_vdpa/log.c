@@ -27,8 +27,7 @@
 #include "memory/guard.h"
 #include "vhost_vdpa/session.h"
 
-#define LOG_PAGE     4096ULL
-#define ADDRESS_LAST 0x7fffffffffffULL /* of a client */
+#define LOG_PAGE 4096ULL
 
 /*
  * These two functions may fault, and leave by a jump. ThreadSanitizer's own versions of atomics
@@ -71,10 +70,11 @@ static MAY_JUMP bool set_bits(uintptr_t base, uint64_t page, uint64_t last)
 /* Return: 1 one was clear; 0; -EFAULT */
 static __attribute__((noinline)) int set_bits_guarded(uintptr_t base, uint64_t page, uint64_t last)
 {
+	struct memory_guard_range range = {base + page / 8, last / 8 - page / 8 + 1};
 	struct memory_guard guard;
 	int fresh;
 
-	if (memory_guard_enter(&guard))
+	if (memory_guard_enter(&guard, memory_guard_range_owns, &range))
 		return -EFAULT;
 	fresh = set_bits(base, page, last);
 	memory_guard_leave(&guard);
@@ -100,7 +100,7 @@ static void log_mark(void *arg, uint64_t first, uint64_t len)
 
 	if (__atomic_load_n(&log->lost, __ATOMIC_RELAXED))
 		return;
-	if (last / 8 <= ADDRESS_LAST - log->base)
+	if (last / 8 <= MEMORY_ADDR_LAST - log->base)
 		fresh = set_bits_guarded(log->base, page, last);
 	if (fresh < 0)
 		lose(log, page);
@@ -155,9 +155,10 @@ static MAY_JUMP void write_what_is_there(uint8_t *byte)
 /* Byte 0 is part of any log: can it be written? Nothing changes there. */
 static __attribute__((noinline)) bool can_write(uintptr_t addr)
 {
+	struct memory_guard_range range = {addr, 1};
 	struct memory_guard guard;
 
-	if (addr > ADDRESS_LAST || memory_guard_enter(&guard))
+	if (addr > MEMORY_ADDR_LAST || memory_guard_enter(&guard, memory_guard_range_owns, &range))
 		return false;
 	write_what_is_there((uint8_t *)addr);
 	memory_guard_leave(&guard);

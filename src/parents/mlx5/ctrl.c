@@ -191,7 +191,7 @@ static __attribute__((noinline)) int guarded_fetch(struct ring *ring, uint8_t *b
 	struct memory_guard guard;
 	int n;
 
-	if (memory_guard_enter(&guard) == 0) {
+	if (memory_guard_enter(&guard, ring_owns, ring) == 0) {
 		n = fetch(ring, bytes, len);
 		memory_guard_leave(&guard);
 		return n;
@@ -205,7 +205,7 @@ static __attribute__((noinline)) int guarded_answer(struct mlx5_vdpa *v, bool ok
 	struct memory_guard guard;
 	int n;
 
-	if (memory_guard_enter(&guard) == 0) {
+	if (memory_guard_enter(&guard, ring_owns, v->ctrl.ring) == 0) {
 		n = answer(v, ok);
 		memory_guard_leave(&guard);
 		return n;

@@ -33,7 +33,8 @@ static int make_one_to_one(struct memory_space *space, struct iotlb **out)
 
 	if (err)
 		return err;
-	err = iotlb_map(tlb, 0, UINT64_MAX, memory_space_identity(space), 0, IOTLB_RW);
+	err = iotlb_map(tlb, MEMORY_ADDR_FIRST, MEMORY_ADDR_LAST, memory_space_identity(space),
+			MEMORY_ADDR_FIRST, IOTLB_RW);
 	if (err) {
 		iotlb_destroy(tlb);
 		return err;

@@ -291,7 +291,7 @@ static __attribute__((noinline)) void allow_kicks(struct ring *ring)
 {
 	struct memory_guard guard;
 
-	if (memory_guard_enter(&guard) == 0) {
+	if (memory_guard_enter(&guard, ring_owns, ring) == 0) {
 		(void)ring_kick_enable(ring);
 		memory_guard_leave(&guard);
 	}

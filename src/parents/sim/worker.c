@@ -91,13 +91,25 @@ static void memory_vanished(struct vdpasim_worker *sw, uintptr_t addr)
 	}
 }
 
+/* Is @addr in memory that a queue of this worker may touch? Then its client took it away. Anything
+ * else is a mistake of ours, or of a module, and ends the process. */
+static bool queues_own(void *arg, uintptr_t addr)
+{
+	const struct vdpasim_worker *sw = arg;
+
+	for (uint32_t i = 0; i < sw->nr_vqs; i++)
+		if (ring_owns(sw->vqs[i]->ring, addr))
+			return true;
+	return false;
+}
+
 static __attribute__((noinline)) bool guarded_batch(struct vdpasim_worker *sw)
 {
 	struct memory_guard guard;
 	bool more;
 
 	ring_attend(NULL); /* what was attended before may be gone */
-	if (memory_guard_enter(&guard) == 0) {
+	if (memory_guard_enter(&guard, queues_own, sw) == 0) {
 		more = process_pending(sw);
 		memory_guard_leave(&guard);
 		return more;

@@ -49,12 +49,17 @@ static char *page_map(int prot)
 	return page;
 }
 
+static bool any_address(void *arg, uintptr_t addr)
+{
+	return true;
+}
+
 /* The address that faulted when @p was read or written; 0 if it did not. */
 static uintptr_t touch(volatile char *p, bool write)
 {
 	struct memory_guard guard;
 
-	if (memory_guard_enter(&guard) == 0) {
+	if (memory_guard_enter(&guard, any_address, NULL) == 0) {
 		if (write)
 			*p = 1;
 		else
@@ -117,7 +122,7 @@ static void guard_enter_nested_jumps_to_innermost(void **state)
 	volatile int step = 0;
 
 	take_signals();
-	if (memory_guard_enter(&outer) == 0) {
+	if (memory_guard_enter(&outer, any_address, NULL) == 0) {
 		if (touch(page + 1, false) == (uintptr_t)page + 1)
 			step = 1;
 		if (touch((char *)&step, false) == 0 && step == 1)
@@ -250,7 +255,7 @@ static void guard_sent_signal_is_no_fault(void **state)
 	take_signals();
 	memset(&seen, 0, sizeof(seen));
 	set_next(SIGSEGV, &act, &old);
-	if (memory_guard_enter(&guard) == 0) {
+	if (memory_guard_enter(&guard, any_address, NULL) == 0) {
 		raise(SIGSEGV);
 		memory_guard_leave(&guard);
 		jumped = false;
@@ -312,6 +317,64 @@ static void body_send(char *page)
 static void body_fault_guarded(char *page)
 {
 	_exit(touch(page, true) == (uintptr_t)page ? 3 : 4);
+}
+
+/* What a guard does not own is a mistake of ours, and ends the process: NULL, and a page beside. */
+static void fault_beside(char *owned, volatile char *touched)
+{
+	struct memory_guard_range range = {(uintptr_t)owned, PAGE};
+	struct memory_guard guard;
+
+	if (memory_guard_enter(&guard, memory_guard_range_owns, &range) == 0) {
+		*touched = 1;
+		_exit(4);
+	}
+	_exit(3);
+}
+
+static void body_null_guarded(char *page)
+{
+	char *volatile null = NULL;
+
+	fault_beside(page, null + 8);
+}
+
+static void body_no_address_guarded(char *page)
+{
+	fault_beside(page, (char *)(uintptr_t)0x8000000000000000);
+}
+
+static void body_other_page_guarded(char *page)
+{
+	char *other = page_map(PROT_NONE);
+
+	fault_beside(page, other);
+}
+
+static void body_own_page_guarded(char *page)
+{
+	fault_beside(page, page + PAGE - 1);
+}
+
+/* The inner guard does not own it, the outer one does. */
+static void body_outer_owns(char *page)
+{
+	struct memory_guard_range range = {(uintptr_t)page, PAGE};
+	struct memory_guard guard;
+
+	if (memory_guard_enter(&guard, memory_guard_range_owns, &range) == 0)
+		fault_beside(page + PAGE, page);
+	_exit(5);
+}
+
+static void guard_fault_that_nobody_owns_ends_process(void **state)
+{
+	take_signals();
+	assert_int_equal(child_end(SIG_DFL, 0, body_null_guarded) & 0x7f, SIGSEGV);
+	assert_int_equal(child_end(SIG_DFL, 0, body_no_address_guarded) & 0x7f, SIGSEGV);
+	assert_int_equal(child_end(SIG_DFL, 0, body_other_page_guarded) & 0x7f, SIGSEGV);
+	assert_int_equal(child_end(SIG_DFL, 0, body_own_page_guarded), 3 << 8);
+	assert_int_equal(child_end(SIG_DFL, 0, body_outer_owns), 5 << 8);
 }
 
 static void body_fault_after_guard(char *page)
@@ -419,6 +482,7 @@ int main(void)
 		cmocka_unit_test(guard_next_without_info_and_nodefer),
 		cmocka_unit_test(guard_sent_signal_is_no_fault),
 		cmocka_unit_test(guard_set_next_other_signal_is_invalid),
+		cmocka_unit_test(guard_fault_that_nobody_owns_ends_process),
 		cmocka_unit_test(guard_next_default_and_ignored_end_process),
 		cmocka_unit_test(guard_next_resethand_and_jump_work),
 		cmocka_unit_test(guard_set_next_while_signals_arrive_is_whole),

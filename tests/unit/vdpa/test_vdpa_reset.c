@@ -142,14 +142,16 @@ static void domain_is_emptied_and_made_one_to_one(void **state)
 	struct fixture f;
 
 	fixture_start(&f, &(struct recorder_options){.mapping = VDPA_MAPPING_PLATFORM});
-	assert_true(recorder_where(f.rec, 0, UINT64_MAX, 3) == UINT64_MAX);
+	assert_true(recorder_where(f.rec, 0, MEMORY_ADDR_LAST, 3) == MEMORY_ADDR_LAST);
+	assert_true(recorder_where(f.rec, 0, MEMORY_ADDR_LAST + 1, 3) == 0);
+	assert_true(recorder_where(f.rec, 0, MEMORY_ADDR_FIRST - 1, 3) == 0);
 	for (int i = 0; i < 3; i++) {
 		mutex_lock(&f.rec->dev.lock);
 		assert_int_equal(vdpa_domain_attach(&f.rec->dev), 0);
 		assert_true(recorder_nr_entries(f.rec, 0) == 0);
 		vdpa_domain_detach(&f.rec->dev);
 		mutex_unlock(&f.rec->dev.lock);
-		assert_true(recorder_where(f.rec, 0, 0x1000, 3) == 0x1000);
+		assert_true(recorder_where(f.rec, 0, MEMORY_ADDR_FIRST, 3) == MEMORY_ADDR_FIRST);
 	}
 	fixture_stop(&f);
 	fixture_start(&f, &(struct recorder_options){0});
