@@ -8,8 +8,9 @@
  *    however long its loop.
  * 2. What was pushed is published when process() returns, and the driver is told.
  * 3. Kicks are suppressed while there is work, and asked for when process() has seen its queue
- *    empty. A queue that process() does not pop from when it is kicked (a receive queue that waits
- *    for nothing) is not kicked again.
+ *    empty. If process() returns with the queue not seen empty, it is called again. A queue that
+ *    process() does not pop from when it is kicked (a receive queue that waits for nothing) is not
+ *    kicked again, nor is a queue whose last chain was given back.
  * 4. A chain that process() keeps breaks the ring, for the core relies on none being out.
  * 5. A chain that the module holds is named by a ticket (soft_chains.c).
  */
@@ -70,7 +71,9 @@ static bool again(struct vdpasim_vq *vq, struct soft_queue *q)
 		return q->nr_popped > 0;
 	if (q->nr_popped)
 		q->idle_polls = 0;
-	if (q->err == SOFT_NOT_ASKED || q->err > 0)
+	if (q->err > 0) /* it has stopped on its own: there may be more */
+		return true;
+	if (q->err == SOFT_NOT_ASKED)
 		return false;
 	if (q->err == 0 && q->idle_polls++ < IDLE_POLLS)
 		return true;

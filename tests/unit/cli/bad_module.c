@@ -30,7 +30,9 @@ enum {
 	WRITES_MORE,
 	DAMAGES,
 	PUSHES_TWICE,
-	GIVES_BACK_OLDER
+	GIVES_BACK_OLDER,
+	READS_NULL,
+	TAKES_ONE
 };
 
 /* Two chains: whatever is done wrong to the first one, in the end each is pushed once. */
@@ -70,10 +72,15 @@ static void process(void *priv, struct hf_soft *soft, uint16_t idx)
 			;
 		return;
 	}
-	while (hf->soft_pop(soft, idx, &chain))
+	while (hf->soft_pop(soft, idx, &chain)) {
+		if (CASE == READS_NULL)
+			chain.in_len = *(volatile char *)priv;
 		if (CASE != KEEPS)
 			hf->soft_push(soft, idx, &chain,
 				      (uint32_t)chain.in_len + (CASE == WRITES_MORE));
+		if (CASE == TAKES_ONE)
+			return;
+	}
 }
 
 static struct hf_soft_desc soft_desc(void)

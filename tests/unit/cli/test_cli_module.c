@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -358,6 +359,57 @@ static void module_that_gives_back_an_older_chain_is_refused(void **state)
 	in_child(wrong_with_chains, "bad-gives_back_older");
 }
 
+/* A mistake of the module is no memory that a client took away. Sanitizers end the process by
+ * SIGABRT. */
+static void module_that_reads_null_ends_the_process(void **state)
+{
+	struct vdpa_dev_config config = rig_config();
+	static uint8_t buf[64];
+	pid_t pid = fork();
+	struct rig rig;
+	int status;
+
+	if (pid == 0) {
+		struct rlimit no_core = {0, 0};
+		uint32_t len;
+
+		setrlimit(RLIMIT_CORE, &no_core);
+		signal(SIGABRT, SIG_DFL);
+		rig_take_signals();
+		rig_make_of(&rig, load("bad-reads_null", "bad"), &config);
+		rig_start(&rig, BASE_FEATURES, 1, 16);
+		rig_add(&rig, 0, buf, sizeof(buf), true);
+		rig_publish(&rig, 0);
+		(void)rig_get(&rig, 0, &len);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status));
+	assert_true(WTERMSIG(status) == SIGSEGV || WTERMSIG(status) == SIGABRT);
+}
+
+static void takes_one(const void *arg)
+{
+	struct vdpa_dev_config config = rig_config();
+	static uint8_t buf[16][64];
+	struct rig rig;
+	uint32_t len;
+
+	rig_make_of(&rig, load("bad-takes_one", "bad"), &config);
+	rig_start(&rig, BASE_FEATURES, 1, 16);
+	for (int i = 0; i < 16; i++)
+		rig_add(&rig, 0, buf[i], sizeof(buf[i]), true);
+	rig_publish(&rig, 0);
+	for (int i = 0; i < 16; i++)
+		CHILD_CHECK(rig_get(&rig, 0, &len) == buf[i], "chain %d", i);
+	rig_destroy(&rig);
+}
+
+static void module_that_takes_one_chain_a_call_is_called_again(void **state)
+{
+	in_child(takes_one, NULL);
+}
+
 /* ---- a parent with operations of its own ---- */
 
 static void set_map(struct rig *rig, struct iotlb *tlb, uint64_t want[5])
@@ -407,6 +459,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(module_that_damages_its_chains_is_refused),
 		cmocka_unit_test(module_that_pushes_twice_is_refused),
 		cmocka_unit_test(module_that_gives_back_an_older_chain_is_refused),
+		cmocka_unit_test(module_that_reads_null_ends_the_process),
+		cmocka_unit_test(module_that_takes_one_chain_a_call_is_called_again),
 		cmocka_unit_test(example_frames_come_back),
 		cmocka_unit_test(example_full_ring_one_kick_is_completed),
 		cmocka_unit_test(example_memory_that_vanishes_breaks_the_queue_alone),
