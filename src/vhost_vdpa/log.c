@@ -35,9 +35,10 @@
  * instrumented.
  */
 #if defined(__has_attribute) && __has_attribute(disable_sanitizer_instrumentation)
-#define MAY_JUMP __attribute__((noinline, disable_sanitizer_instrumentation))
+#define MAY_JUMP                                                                                   \
+	__attribute__((noinline, disable_sanitizer_instrumentation, no_sanitize("address")))
 #else
-#define MAY_JUMP __attribute__((noinline))
+#define MAY_JUMP __attribute__((noinline, no_sanitize("address")))
 #endif
 
 /* All but @lost is const. */
