@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # A thin front for meson and ninja; `make help` lists what there is.
 #   BUILD=DIR   build folder (default build)         PREFIX=DIR  where install puts things
+#   TIME=SECONDS ENGINE=libfuzzer|afl TARGETS="NAME..."  for fuzz
 #   KERNEL=6.12 or newest: what check-kernel compares with (default 6.12)
 BUILD  ?= build
+ENGINE ?= libfuzzer
 KERNEL ?= 6.12
 PREFIX ?= /usr/local
 NINJA   = ninja $(if $(V),-v) -C
 
-.PHONY: build demo check check-quick check-long check-kernel check-clients bench install deb check-deb clean deps format help
+TIME   ?= 60
+
+.PHONY: build demo check check-quick check-long check-kernel check-clients fuzz coverage bench install deb check-deb clean deps format help
 .DEFAULT_GOAL := build
 
 help:
@@ -18,6 +22,8 @@ help:
 	@echo 'make check-kernel  compare with a real Linux 6.12: download, boot, run the same suite and sequences on both'
 	@echo '    KERNEL=newest   with the newest kernel of Debian unstable instead; needs root, debootstrap and the network'
 	@echo 'make check-clients  unmodified clients of Debian 12, 13 and unstable, each in a root of its release'
+	@echo 'make fuzz      TIME=60 seconds for each fuzz target; ENGINE=libfuzzer or afl, TARGETS="ring blk"'
+	@echo 'make coverage  which lines and branches of src/ the tests run'
 	@echo 'make bench     the figures of docs/performance.md'
 	@echo 'make install   into PREFIX (default /usr/local), honours DESTDIR'
 	@echo 'make deb       Debian packages, in $(BUILD)/deb'
@@ -60,6 +66,15 @@ check-kernel: deps
 check-clients:
 	@tests/clients/check-clients $(if $(LONG),--long) $(if $(RELEASE),$(addprefix --release ,$(RELEASE)))
 
+# What a run learns stays in build-fuzz/corpus; inputs that make a target fail in build-fuzz/findings.
+fuzz: deps
+	@$(if $(filter afl,$(ENGINE)),scripts/install-deps afl++)
+	@ENGINE=$(ENGINE) scripts/fuzz $(TIME) $(TARGETS)
+
+coverage: deps
+	@scripts/install-deps gcovr
+	@scripts/coverage
+
 bench: build
 	$(BUILD)/holdfast bench iotlb
 	$(BUILD)/holdfast bench reset
@@ -82,4 +97,4 @@ format:
 	@git ls-files '*.c' '*.h' | xargs clang-format -i
 
 clean:
-	rm -rf $(BUILD) build-clang build-asan build-tsan
+	rm -rf $(BUILD) build-clang build-asan build-tsan build-fuzz build-afl build-coverage
