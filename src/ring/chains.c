@@ -40,6 +40,7 @@ static inline int pop_one(struct ring *ring, const struct ring_view *view, struc
 
 unsigned int ring_pop_many(struct ring *ring, struct ring_chain *chains, unsigned int max, int *err)
 {
+	uint32_t walked = ring->nr_walked;
 	struct ring_view view;
 	unsigned int n = 0;
 
@@ -52,13 +53,18 @@ unsigned int ring_pop_many(struct ring *ring, struct ring_chain *chains, unsigne
 		*err = ring->reader->pop_unmapped(ring, &view, chains);
 		return *err > 0;
 	}
-	while (n < max) {
+	while (n < max && likely(ring->nr_walked - walked < RING_WALK_MAX)) {
 		*err = pop_one(ring, &view, &chains[n]);
 		if (*err <= 0)
 			break;
 		n++;
 	}
 	return n;
+}
+
+uint32_t ring_walked(const struct ring *ring)
+{
+	return ring->nr_walked;
 }
 
 int ring_pop(struct ring *ring, struct ring_chain *chain)

@@ -76,6 +76,7 @@ struct ring {
 	uint32_t pop_seq;     /* chains popped; free-running */
 	uint32_t push_seq;    /* chains pushed */
 	uint32_t flush_seq;   /* chains published */
+	uint32_t nr_walked;   /* descriptors of other than plain chains; free-running */
 
 	struct ring_pending *pending; /* [pending_mask + 1], power of two >= num */
 	struct scratch scratch;
@@ -191,6 +192,7 @@ static inline int build_add(struct build *b, const struct desc *d)
 	uint8_t perm = write ? IOTLB_W : IOTLB_R;
 	char *host;
 
+	b->ring->nr_walked++;
 	b->total += d->len;
 	if (unlikely(b->total > UINT32_MAX))
 		return build_refuse(b, "chain is longer than 4 GiB");

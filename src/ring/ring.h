@@ -39,6 +39,7 @@
 #include "iotlb/iotlb.h"
 
 #define RING_NUM_MAX       32768
+#define RING_WALK_MAX      4096 /* descriptors that a batch walks before it ends */
 #define RING_CHAIN_IOV_MAX 1024 /* host pieces of one chain, both directions */
 
 struct ring;
@@ -171,11 +172,17 @@ int ring_pop(struct ring *ring, struct ring_chain *chain) HF_MUST_CHECK;
 /**
  * ring_pop_many() - ring_pop() up to @max times, for less
  * @chains: [out] the first ones are written, as many as returned
- * @err: [out] what the pop after the last gave: 1 if @max were popped, else see ring_pop()
+ * @err: [out] what the pop after the last gave: 1 if @max were popped, or fewer because they have
+ * RING_WALK_MAX descriptors together; else see ring_pop()
  * Return: chains popped
  */
 unsigned int ring_pop_many(struct ring *ring, struct ring_chain *chains, unsigned int max,
 			   int *err);
+
+/** ring_walked() - how many descriptors of chains with more than one were read; free-running. A
+ * user of ring_pop() ends its batch at RING_WALK_MAX more: a driver can make one chain cost as much
+ * as a thousand. */
+uint32_t ring_walked(const struct ring *ring);
 
 /**
  * ring_peek() - is there a chain to pop? Asks for the memory that popping it will need, so a user

@@ -240,6 +240,13 @@ bool simnet_loopback_batch(struct simnet_pair *pair)
 	for (unsigned int i = 0; i < n; i++) {
 		size_t len;
 
+		if (unlikely(bytes >= SIMNET_BATCH_LEN)) {
+			ring_unpop(ring, &chains[i], n - i);
+			n = i;
+			err = 1;
+			break;
+		}
+
 		fetch(&rx, chains, n, i + FETCH_AHEAD);
 		len = loop_one(&rx, &chains[i]);
 

@@ -30,8 +30,9 @@
 #include "base/mutex.h"
 #include "sim.h"
 
-#define SIMNET_PAIRS_MAX  64   /* queue pairs */
-#define SIMNET_BATCH      64   /* chains a batch */
+#define SIMNET_PAIRS_MAX  64         /* queue pairs */
+#define SIMNET_BATCH      64         /* chains a batch */
+#define SIMNET_BATCH_LEN  (1u << 20) /* bytes a batch, and the frame that goes beyond */
 #define SIMNET_IDLE_POLLS 64   /* empty polls before kicks are asked for: a few microseconds */
 #define SIMNET_RX_CHAINS  128  /* receive buffers held at once */
 #define SIMNET_IOV_MAX    1024 /* what readv(2) takes */

@@ -235,11 +235,13 @@ static bool ctrl_execute(struct simnet *net, const struct vdpasim_vq *vq,
 bool simnet_ctrl_batch(struct simnet *net, struct vdpasim_vq *vq)
 {
 	struct ring_chain chain;
+	uint32_t walked = ring_walked(vq->ring);
 	unsigned int n = 0;
 	int err = 1;
 
 	vdpasim_vq_busy(vq);
-	while (n < SIMNET_BATCH && (err = ring_pop(vq->ring, &chain)) > 0) {
+	while (n < SIMNET_BATCH && ring_walked(vq->ring) - walked < RING_WALK_MAX &&
+	       (err = ring_pop(vq->ring, &chain)) > 0) {
 		bool again, ok = ctrl_execute(net, vq, &chain, &again);
 		uint8_t ack = ok ? VIRTIO_NET_OK : VIRTIO_NET_ERR;
 

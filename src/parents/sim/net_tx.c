@@ -51,6 +51,7 @@ bool simnet_tx_batch(struct simnet_pair *pair)
 {
 	struct ring *ring = pair->tx->ring;
 	struct ring_chain chains[SIMNET_BATCH];
+	uint64_t bytes = 0;
 	unsigned int n, i;
 	int err, sent = 0;
 
@@ -60,13 +61,18 @@ bool simnet_tx_batch(struct simnet_pair *pair)
 	}
 	vdpasim_vq_busy(pair->tx);
 	n = ring_pop_many(ring, chains, SIMNET_BATCH, &err);
-	for (i = 0; i < n && !sent; i++) {
+	for (i = 0; i < n && !sent && bytes < SIMNET_BATCH_LEN; i++) {
+		bytes += chains[i].out_len;
 		sent = send_one(pair, &chains[i]);
 		if (!sent)
 			ring_push(ring, &chains[i], 0);
 	}
-	if (sent)
+	if (sent) {
 		ring_unpop(ring, &chains[i - 1], n - (i - 1));
+	} else if (i < n) { /* enough for one batch */
+		ring_unpop(ring, &chains[i], n - i);
+		err = 1;
+	}
 	vdpasim_vq_flush(pair->tx);
 	/* What went out before is completed; this frame is not, nor is any behind it sent. */
 	if (sent == -EFAULT)

@@ -7,7 +7,8 @@
  *    mapped makes the request fail; the request is not lost.
  * 2. Header and ranges are copied before they are looked at. Data goes between backend and client
  *    memory without a copy of ours.
- * 3. A batch is bounded in requests and in bytes, because control threads wait for its end. A
+ * 3. A batch is bounded in requests, in descriptors and in bytes, because control threads wait for
+ *    its end. A flush of a backend that may block ends its batch. A
  *    longer request is done in pieces: after a piece its chain is given back to the ring, and the
  *    next batch takes it up again behind what is done. A ring that is stopped meanwhile starts with
  *    that request, from its beginning; no type minds being done twice. What the driver changes in
@@ -23,24 +24,21 @@
 
 /* ---- a request in pieces ---- */
 
-/* The bytes of the next piece, of @total. */
-static uint64_t piece_len(const struct simblk_req *req, uint64_t total)
+uint64_t simblk_piece_len(const struct simblk_req *req, uint64_t total)
 {
 	uint64_t left = total - req->done;
 
 	return left < req->budget ? left : req->budget;
 }
 
-/* @len bytes of @total are carried out. */
-static void piece_done(struct simblk_req *req, uint64_t len, uint64_t total)
+void simblk_piece_done(struct simblk_req *req, uint64_t len, uint64_t total)
 {
 	req->done += len;
 	req->budget -= len;
 	req->again = req->done < total;
 }
 
-/* Is this the request that the last batch has left in the middle? */
-static void take_up(struct simblk_req *req, struct simblk_progress *p)
+void simblk_take_up(struct simblk_req *req, struct simblk_progress *p)
 {
 	bool same = p->done && p->generation == req->chain.generation && p->seq == req->chain.seq &&
 		    p->type == req->type && p->sector == req->sector;
@@ -50,8 +48,7 @@ static void take_up(struct simblk_req *req, struct simblk_progress *p)
 	p->done = 0;
 }
 
-/* Give it back to the ring, which is its place while the worker's lock is free. */
-static void leave(struct simblk_req *req, struct simblk_progress *p)
+void simblk_leave(struct simblk_req *req, struct simblk_progress *p)
 {
 	*p = (struct simblk_progress){.generation = req->chain.generation,
 				      .seq = req->chain.seq,
@@ -82,7 +79,7 @@ static bool take_piece(const struct simblk_req *req, const struct iovec *iov, ui
 	    req->done > total)
 		return false;
 	piece->off = req->sector * SIMBLK_SECTOR + req->done;
-	piece->len = piece_len(req, total);
+	piece->len = simblk_piece_len(req, total);
 	(void)simblk_slice(iov, nr, head + req->done, piece->len, &piece->data);
 	return true;
 }
@@ -98,7 +95,7 @@ static uint8_t do_in(struct simblk_req *req, uint32_t *written)
 	err = req->blk->backend->read(req->blk, p.off, p.data.iov, p.data.n);
 	if (!err) {
 		*written = (uint32_t)req->in_len;
-		piece_done(req, p.len, req->in_len);
+		simblk_piece_done(req, p.len, req->in_len);
 	}
 	return simblk_req_status(req, err);
 }
@@ -106,8 +103,11 @@ static uint8_t do_in(struct simblk_req *req, uint32_t *written)
 /* What has changed is safe before the request is completed, if the driver never flushes. */
 static uint8_t settle(struct simblk_req *req, int err)
 {
-	if (!err && !req->again && req->blk->write_through)
+	if (!err && !req->again && req->blk->write_through) {
+		if (req->blk->backend->blocks)
+			req->budget = 0; /* as a flush */
 		err = req->blk->backend->flush(req->blk);
+	}
 	return simblk_req_status(req, err);
 }
 
@@ -122,13 +122,16 @@ static uint8_t do_out(struct simblk_req *req, uint32_t *written)
 		return VIRTIO_BLK_S_IOERR;
 	err = req->blk->backend->write(req->blk, p.off, p.data.iov, p.data.n);
 	if (!err)
-		piece_done(req, p.len, req->out_len);
+		simblk_piece_done(req, p.len, req->out_len);
 	return settle(req, err);
 }
 
+/* The host decides how long it takes, so it is the last of its batch. */
 static uint8_t do_flush(struct simblk_req *req, uint32_t *written)
 {
 	(void)written;
+	if (req->blk->backend->blocks)
+		req->budget = 0;
 	return simblk_req_status(req, req->blk->backend->flush(req->blk));
 }
 
@@ -182,10 +185,10 @@ static int do_ranges_piece(struct simblk_req *req, const struct virtio_blk_disca
 		uint64_t range_len = (uint64_t)le32toh(r[i].num_sectors) * SIMBLK_SECTOR;
 
 		if (req->done < before + range_len) {
-			uint64_t len = piece_len(req, before + range_len);
+			uint64_t len = simblk_piece_len(req, before + range_len);
 
 			err = do_range(req->blk, &r[i], discard, req->done - before, len);
-			piece_done(req, len, total);
+			simblk_piece_done(req, len, total);
 		}
 		before += range_len;
 	}
@@ -274,11 +277,11 @@ static bool serve(struct simblk_req *req)
 	uint32_t written = 0;
 
 	simblk_req_parse(req);
-	take_up(req, p);
+	simblk_take_up(req, p);
 	if (req->has_status)
 		status = execute(req, &written);
 	if (status == VIRTIO_BLK_S_OK && req->again) {
-		leave(req, p);
+		simblk_leave(req, p);
 		return false;
 	}
 	count_request(req, status);
@@ -288,13 +291,15 @@ static bool serve(struct simblk_req *req)
 
 bool simblk_process(struct simblk *blk, struct vdpasim_vq *vq)
 {
-	struct simblk_req req = {.blk = blk, .vq = vq, .budget = SIMBLK_BATCH_LEN};
+	struct simblk_req req = {.blk = blk, .vq = vq, .budget = simblk_batch_len(blk)};
 	struct ring *ring = vq->ring;
+	uint32_t walked = ring_walked(ring);
 	unsigned int n = 0;
 	int err = 1;
 
 	vdpasim_vq_busy(vq);
-	while (n < SIMBLK_BATCH && req.budget > 0 && (err = ring_pop(ring, &req.chain)) > 0) {
+	while (n < SIMBLK_BATCH && req.budget > 0 && ring_walked(ring) - walked < RING_WALK_MAX &&
+	       (err = ring_pop(ring, &req.chain)) > 0) {
 		if (!serve(&req))
 			break;
 		n++;

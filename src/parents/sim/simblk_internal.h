@@ -44,6 +44,7 @@
 #define SIMBLK_RANGES_MAX   16         /* of one DISCARD */
 #define SIMBLK_BATCH        16         /* requests */
 #define SIMBLK_BATCH_LEN    (1u << 20) /* bytes; a longer request goes on in the next batch */
+#define SIMBLK_BLOCKS_LEN   (1u << 18) /* the same if the backend may block */
 #define SIMBLK_STRICT_BATCH 5          /* requests, [7-13] */
 #define SIMBLK_ID_LEN       20         /* bytes */
 #define SIMBLK_F(name)      (1ULL << VIRTIO_BLK_F_##name)
@@ -194,6 +195,23 @@ bool simblk_in_range(const struct simblk *blk, uint64_t sector, uint64_t nr, uin
 uint8_t simblk_req_status(const struct simblk_req *req, int err);
 
 /* ---- simblk_batch.c ---- */
+/* A request that is longer than a batch: simblk_batch.c. */
+/** simblk_take_up() - is this the request that the last batch has left in the middle? Fills
+ * req->done */
+void simblk_take_up(struct simblk_req *req, struct simblk_progress *p);
+/** simblk_piece_len() - bytes of the next piece, of @total */
+uint64_t simblk_piece_len(const struct simblk_req *req, uint64_t total);
+/** simblk_piece_done() - @len bytes of @total are carried out */
+void simblk_piece_done(struct simblk_req *req, uint64_t len, uint64_t total);
+/** simblk_leave() - give it back to the ring, which is its place while the worker's lock is free */
+void simblk_leave(struct simblk_req *req, struct simblk_progress *p);
+
+/** simblk_batch_len() - bytes that a batch may carry out */
+static inline uint64_t simblk_batch_len(const struct simblk *disk)
+{
+	return disk->backend->blocks ? SIMBLK_BLOCKS_LEN : SIMBLK_BATCH_LEN;
+}
+
 /** simblk_process() - one batch. Return: more is there */
 bool simblk_process(struct simblk *blk, struct vdpasim_vq *vq);
 

@@ -24,9 +24,42 @@ static bool strict_in_range(const struct simblk_req *req, uint64_t len)
 	       len <= req->blk->len - req->sector * SIMBLK_SECTOR;
 }
 
+static uint64_t pieces_len(const struct simblk_pieces *pieces)
+{
+	uint64_t len = 0;
+
+	for (unsigned int i = 0; i < pieces->n; i++)
+		len += pieces->iov[i].iov_len;
+	return len;
+}
+
+/* The next piece of what is mapped. Return: 0 or the backend's error */
+static int strict_piece(struct simblk_req *req, uint64_t mapped)
+{
+	bool in = req->type == VIRTIO_BLK_T_IN;
+	const struct ring_chain *chain = &req->chain;
+	uint64_t len, off = req->sector * SIMBLK_SECTOR + req->done;
+	struct simblk *blk = req->blk;
+	struct simblk_pieces data;
+	int err;
+
+	if (req->done > mapped)
+		return 0; /* it was longer before */
+	len = simblk_piece_len(req, mapped);
+	if (in)
+		(void)simblk_slice(chain->in, chain->nr_in, req->done, len, &data);
+	else
+		(void)simblk_slice(chain->out, chain->nr_out,
+				   sizeof(struct virtio_blk_outhdr) + req->done, len, &data);
+	err = in ? blk->backend->read(blk, off, data.iov, data.n)
+		 : blk->backend->write(blk, off, data.iov, data.n);
+	if (!err)
+		simblk_piece_done(req, len, mapped);
+	return err;
+}
+
 static uint8_t strict_in(struct simblk_req *req, uint32_t *written)
 {
-	struct simblk *blk = req->blk;
 	struct simblk_pieces data;
 	uint8_t status;
 	bool whole;
@@ -34,8 +67,9 @@ static uint8_t strict_in(struct simblk_req *req, uint32_t *written)
 	if (!strict_in_range(req, req->in_len))
 		return VIRTIO_BLK_S_IOERR;
 	whole = simblk_req_in(req, req->in_len, &data);
-	status = simblk_req_status(
-		req, blk->backend->read(blk, req->sector * SIMBLK_SECTOR, data.iov, data.n));
+	status = simblk_req_status(req, strict_piece(req, pieces_len(&data)));
+	if (req->again)
+		return status;
 	if (!whole) {
 		req->has_status &= data.n == 0;
 		return VIRTIO_BLK_S_IOERR;
@@ -47,7 +81,6 @@ static uint8_t strict_in(struct simblk_req *req, uint32_t *written)
 
 static uint8_t strict_out(struct simblk_req *req)
 {
-	struct simblk *blk = req->blk;
 	struct simblk_pieces data;
 	uint8_t status;
 	bool whole;
@@ -55,9 +88,8 @@ static uint8_t strict_out(struct simblk_req *req)
 	if (!strict_in_range(req, req->out_len))
 		return VIRTIO_BLK_S_IOERR;
 	whole = simblk_req_out(req, &data);
-	status = simblk_req_status(
-		req, blk->backend->write(blk, req->sector * SIMBLK_SECTOR, data.iov, data.n));
-	return whole ? status : VIRTIO_BLK_S_IOERR;
+	status = simblk_req_status(req, strict_piece(req, pieces_len(&data)));
+	return whole || req->again ? status : VIRTIO_BLK_S_IOERR;
 }
 
 static uint8_t strict_get_id(struct simblk_req *req, uint32_t *written)
@@ -86,7 +118,8 @@ static uint8_t strict_range(struct simblk_req *req)
 	bool discard = req->type == VIRTIO_BLK_T_DISCARD;
 	struct simblk *blk = req->blk;
 	struct virtio_blk_discard_write_zeroes r;
-	uint64_t sector, nr;
+	uint64_t sector, nr, len;
+	int err;
 
 	if (req->out_len != sizeof(r) || !simblk_req_read(req, &r, sizeof(r)))
 		return VIRTIO_BLK_S_IOERR;
@@ -96,10 +129,13 @@ static uint8_t strict_range(struct simblk_req *req)
 	nr = le32toh(r.num_sectors);
 	if (!simblk_in_range(blk, sector, nr, UINT32_MAX))
 		return VIRTIO_BLK_S_IOERR;
-	if (discard)
+	if (discard || req->done > nr * SIMBLK_SECTOR)
 		return VIRTIO_BLK_S_OK;
-	return simblk_req_status(
-		req, blk->backend->zero(blk, sector * SIMBLK_SECTOR, nr * SIMBLK_SECTOR, false));
+	len = simblk_piece_len(req, nr * SIMBLK_SECTOR);
+	err = blk->backend->zero(blk, sector * SIMBLK_SECTOR + req->done, len, false);
+	if (!err)
+		simblk_piece_done(req, len, nr * SIMBLK_SECTOR);
+	return simblk_req_status(req, err);
 }
 
 static uint8_t strict_execute(struct simblk_req *req, uint32_t *written)
@@ -123,34 +159,47 @@ static uint8_t strict_execute(struct simblk_req *req, uint32_t *written)
 	}
 }
 
-/* Return: false ends the pass, untold */
-static bool strict_serve(struct simblk_req *req)
+enum told { TOLD, UNTOLD, UNDER_WAY };
+
+static enum told strict_serve(struct simblk_req *req)
 {
+	struct simblk_progress *p = &req->blk->progress[req->vq->idx];
 	uint8_t status = VIRTIO_BLK_S_IOERR;
 	uint32_t written = 0;
 
 	simblk_req_parse(req);
+	simblk_take_up(req, p);
 	if (!req->has_header || req->chain.nr_in == 0) {
 		ring_push(req->vq->ring, &req->chain, 0);
-		return false;
+		return UNTOLD;
 	}
 	status = strict_execute(req, &written);
+	if (status == VIRTIO_BLK_S_OK && req->again) {
+		simblk_leave(req, p);
+		return UNDER_WAY;
+	}
 	simblk_req_finish(req, status, written);
-	return req->has_status;
+	return req->has_status ? TOLD : UNTOLD;
 }
 
 bool simblk_strict_process(struct simblk *blk, struct vdpasim_vq *vq)
 {
-	struct simblk_req req = {.blk = blk, .vq = vq};
+	struct simblk_req req = {.blk = blk, .vq = vq, .budget = simblk_batch_len(blk)};
+	uint32_t walked = ring_walked(vq->ring);
 	unsigned int n = 0;
 
-	for (; n < SIMBLK_STRICT_BATCH && ring_pop(vq->ring, &req.chain) > 0; n++) {
-		bool told = strict_serve(&req);
+	for (; n < SIMBLK_STRICT_BATCH; n++) {
+		enum told told;
 
-		if (ring_flush(vq->ring) && told)
-			vdpasim_vq_call(vq);
-		if (!told)
+		if (req.budget == 0 || ring_walked(vq->ring) - walked >= RING_WALK_MAX)
+			return true;
+		if (ring_pop(vq->ring, &req.chain) <= 0)
 			return false;
+		told = strict_serve(&req);
+		if (ring_flush(vq->ring) && told == TOLD)
+			vdpasim_vq_call(vq);
+		if (told != TOLD)
+			return told == UNDER_WAY;
 	}
-	return n == SIMBLK_STRICT_BATCH;
+	return true;
 }

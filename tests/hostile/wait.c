@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * How long does a reset wait for a device whose guest keeps it busy on purpose? For each load: fill
+ * the ring with the costliest requests there are, kick, and write 0 to the status while the device
+ * is at work. The figure is the longest of many such writes, in time and in processor time of this
+ * process: on a machine with other work only the second one is the device's.
+ *
+ *   wait PATH [--repeat N] [--json]
+ */
+#include <linux/virtio_blk.h>
+#include <linux/virtio_net.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "client/client.h"
+#include "guest.h"
+
+#define LEN(a)    (sizeof(a) / sizeof((a)[0]))
+#define ENTRIES   256 /* of a ring, if the device has so many */
+#define REPEAT    200
+#define SPREAD_NS 3000000 /* the reset comes up to so much later than the kick */
+#define MIB       0x100000u
+#define INDIRECT  (1ULL << 28)
+#define DISK      (1ULL << VIRTIO_BLK_F_DISCARD | 1ULL << VIRTIO_BLK_F_WRITE_ZEROES)
+#define D         (IOVA + DATA)
+
+struct load {
+	const char *name;
+	bool blk;
+	uint64_t features;
+	void (*fill)(struct guest *g);
+};
+
+static int64_t clock_of(clockid_t id)
+{
+	struct timespec t;
+
+	clock_gettime(id, &t);
+	return t.tv_sec * 1000000000LL + t.tv_nsec;
+}
+
+static int64_t now_ns(void)
+{
+	return clock_of(CLOCK_MONOTONIC);
+}
+
+/* Every entry is one chain of one descriptor. */
+static void fill_queue(struct guest *g, unsigned int q, uint64_t addr, uint32_t len, uint32_t flags)
+{
+	for (unsigned int i = 0; i < g->num[q]; i++) {
+		guest_desc(g, q, i, addr, len, flags, (uint16_t)i);
+		guest_avail(g, q, i, (uint16_t)i);
+	}
+	guest_publish(g, q, g->num[q]);
+}
+
+static void frames(struct guest *g)
+{
+	fill_queue(g, 0, D + MIB, 0x20000, F_WRITE);
+	memset(g->mem + DATA + 12, 0xff, 6);
+	fill_queue(g, 1, D, 12 + 65535, 0);
+}
+
+static void make_table(struct guest *g)
+{
+	for (unsigned int i = 0; i < 1024; i++)
+		guest_table(g, i, D, 0, i < 1023 && !g->packed ? F_NEXT : 0, (uint16_t)(i + 1));
+}
+
+static void tables_to_card(struct guest *g)
+{
+	make_table(g);
+	fill_queue(g, 1, IOVA + TABLE, 1024 * 16, F_INDIRECT);
+}
+
+static void tables_to_ctrl(struct guest *g)
+{
+	make_table(g);
+	fill_queue(g, 2, IOVA + TABLE, 1024 * 16, F_INDIRECT);
+}
+
+static void tables_to_disk(struct guest *g)
+{
+	make_table(g);
+	fill_queue(g, 0, IOVA + TABLE, 1024 * 16, F_INDIRECT);
+}
+
+/* One request of @nr descriptors: header, data of 1 MiB each, status. Return: its first slot's
+ * successor */
+static unsigned int request(struct guest *g, unsigned int slot, uint32_t header_len,
+			    unsigned int nr, bool read)
+{
+	unsigned int at = slot;
+
+	for (at++; at <= slot + nr; at++)
+		guest_desc(g, 0, at, D + 0x1000, MIB, F_NEXT | (read ? F_WRITE : 0),
+			   (uint16_t)(at + 1));
+	guest_desc(g, 0, at, D + 0x800, 1, F_WRITE, (uint16_t)slot);
+	/* the head last: a packed one is there with its flags */
+	guest_desc(g, 0, slot, D, header_len, F_NEXT, (uint16_t)(slot + 1));
+	return at + 1;
+}
+
+static void requests(struct guest *g, uint32_t type, const void *body, uint32_t body_len,
+		     unsigned int nr)
+{
+	struct virtio_blk_outhdr header = {.type = type};
+	unsigned int slot = 0, n = 0;
+
+	memcpy(g->mem + DATA, &header, sizeof(header));
+	if (body_len)
+		memcpy(g->mem + DATA + sizeof(header), body, body_len);
+	while (slot + nr + 2 <= g->num[0]) {
+		guest_avail(g, 0, n++, (uint16_t)slot);
+		slot = request(g, slot, sizeof(header) + body_len, nr, type == VIRTIO_BLK_T_IN);
+	}
+	guest_publish(g, 0, (uint16_t)n);
+}
+
+static void reads(struct guest *g)
+{
+	requests(g, VIRTIO_BLK_T_IN, NULL, 0, 63);
+}
+
+static void writes(struct guest *g)
+{
+	requests(g, VIRTIO_BLK_T_OUT, NULL, 0, 63);
+}
+
+static void flushes(struct guest *g)
+{
+	requests(g, VIRTIO_BLK_T_FLUSH, NULL, 0, 0);
+}
+
+static void zeroes(struct guest *g)
+{
+	struct virtio_blk_discard_write_zeroes r = {.num_sectors = 131072};
+
+	requests(g, VIRTIO_BLK_T_WRITE_ZEROES, &r, sizeof(r), 0);
+}
+
+static void discards(struct guest *g)
+{
+	struct virtio_blk_discard_write_zeroes r[16];
+
+	for (unsigned int i = 0; i < LEN(r); i++)
+		r[i] = (struct virtio_blk_discard_write_zeroes){.num_sectors = 262144};
+	requests(g, VIRTIO_BLK_T_DISCARD, r, sizeof(r), 0);
+}
+
+static const struct load loads[] = {
+	{"frames of 64 KiB", false, 0, frames},
+	{"tables of 1024 empty ones", false, INDIRECT, tables_to_card},
+	{"the same as commands", false, INDIRECT | 1ULL << VIRTIO_NET_F_CTRL_VQ, tables_to_ctrl},
+	{"tables of 1024 empty ones", true, INDIRECT, tables_to_disk},
+	{"reads of 63 MiB", true, 0, reads},
+	{"writes of 63 MiB", true, 0, writes},
+	{"zeroes of 64 MiB", true, DISK, zeroes},
+	{"discards of 16 x 128 MiB", true, DISK, discards},
+	{"flushes", true, 1ULL << VIRTIO_BLK_F_FLUSH, flushes},
+};
+
+/* @cpu_ns: of this process, so that other work of the machine does not count */
+static int reset_under(struct guest *g, const struct load *load, unsigned int i, int64_t *ns,
+		       int64_t *cpu_ns)
+{
+	int64_t until, cpu;
+	int err = guest_reset(g);
+
+	for (unsigned int q = 0; q < NQUEUES; q++)
+		g->num[q] = ENTRIES;
+	if (!err)
+		err = guest_start(g, load->features);
+	if (err)
+		return err;
+	load->fill(g);
+	until = now_ns() + (int64_t)i * 7919 % 1000 * (SPREAD_NS / 1000);
+	while (now_ns() < until)
+		;
+	until = now_ns();
+	cpu = clock_of(CLOCK_PROCESS_CPUTIME_ID);
+	err = client_set_status(g->fd, 0);
+	*ns = now_ns() - until;
+	*cpu_ns = clock_of(CLOCK_PROCESS_CPUTIME_ID) - cpu;
+	return err;
+}
+
+static int compare(const void *a, const void *b)
+{
+	const int64_t *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
+static int measure(struct guest *g, const struct load *load, unsigned int repeat, bool json)
+{
+	int64_t *ns = calloc(2 * (size_t)repeat, sizeof(*ns)), *cpu = ns + repeat;
+	int err = ns ? 0 : -1;
+
+	for (unsigned int i = 0; !err && i < repeat; i++)
+		err = reset_under(g, load, i, &ns[i], &cpu[i]);
+	if (!err) {
+		qsort(ns, repeat, sizeof(*ns), compare);
+		qsort(cpu, repeat, sizeof(*cpu), compare);
+		printf(json ? "{\"device\":\"%s\",\"layout\":\"%s\",\"load\":\"%s\","
+			      "\"median_us\":%.1f,\"max_us\":%.1f,\"max_cpu_us\":%.1f}\n"
+			    : "%-5s %-7s %-28s %9.1f us %9.1f us %9.1f us\n",
+		       load->blk ? "disk" : "card", g->packed ? "packed" : "split", load->name,
+		       (double)ns[repeat / 2] / 1e3, (double)ns[repeat - 1] / 1e3,
+		       (double)cpu[repeat - 1] / 1e3);
+		fflush(stdout);
+	}
+	free(ns);
+	return err;
+}
+
+int main(int argc, char **argv)
+{
+	unsigned int repeat = REPEAT;
+	bool json = false;
+	struct guest g;
+	int err;
+
+	if (argc < 2)
+		return 2;
+	for (int i = 2; i < argc; i++) {
+		json |= strcmp(argv[i], "--json") == 0;
+		if (strcmp(argv[i], "--repeat") == 0 && i + 1 < argc)
+			repeat = (unsigned int)strtoul(argv[++i], NULL, 10);
+	}
+	err = guest_open(&g, argv[1]);
+	if (!json)
+		printf("%-42s %12s %12s %12s\n", "a reset waits, while the guest sends", "median",
+		       "longest", "longest, cpu");
+	for (int packed = 0; !err && packed <= (int)(g.features >> 34 & 1); packed++) {
+		g.packed = packed;
+		for (size_t i = 0; !err && i < LEN(loads); i++)
+			if (loads[i].blk == g.blk && !(loads[i].features & ~g.features))
+				err = measure(&g, &loads[i], repeat, json);
+	}
+	if (err)
+		fprintf(stderr, "wait: error %d\n", -err);
+	guest_close(&g);
+	return err ? 1 : 0;
+}
