@@ -11,7 +11,7 @@ NINJA   = ninja $(if $(V),-v) -C
 
 TIME   ?= 60
 
-.PHONY: build demo check check-quick check-long check-kernel check-clients fuzz coverage bench install deb check-deb clean deps format help
+.PHONY: build demo check check-quick check-long check-kernel check-clients fuzz coverage reliability bench install deb check-deb clean deps format help
 .DEFAULT_GOAL := build
 
 help:
@@ -24,6 +24,7 @@ help:
 	@echo 'make check-clients  unmodified clients of Debian 12, 13 and unstable, each in a root of its release'
 	@echo 'make fuzz      TIME=60 seconds for each fuzz target; ENGINE=libfuzzer or afl, TARGETS="ring blk"'
 	@echo 'make coverage  which lines and branches of src/ the tests run'
+	@echo 'make reliability  the table of docs/reliability.md from runs of this machine'
 	@echo 'make bench     the figures of docs/performance.md'
 	@echo 'make install   into PREFIX (default /usr/local), honours DESTDIR'
 	@echo 'make deb       Debian packages, in $(BUILD)/deb'
@@ -74,6 +75,10 @@ fuzz: deps
 coverage: deps
 	@scripts/install-deps gcovr
 	@scripts/coverage
+
+reliability: build
+	@scripts/install-deps gcovr jq
+	@scripts/reliability $(TIME)
 
 bench: build
 	$(BUILD)/holdfast bench iotlb
