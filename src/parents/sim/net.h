@@ -249,7 +249,9 @@ struct simnet_rx {
 	struct simnet_pair *pair;
 	struct ring *ring;
 	unsigned int head, nr; /* chains[head..nr-1] are popped and not used */
-	int err;               /* why no more could be popped: 0, or ring_pop()'s error */
+	/* why no more could be popped: 0, or ring_pop()'s error, or 1: enough for a batch */
+	int err;
+	unsigned int nr_unusable; /* chains that no frame can go to, completed in this batch */
 	struct simnet_stats stats;
 	struct ring_chain chains[SIMNET_RX_CHAINS];
 };

@@ -25,6 +25,7 @@ void simnet_rx_begin(struct simnet_rx *rx, struct simnet_pair *pair)
 	rx->ring = pair->rx->ring;
 	rx->head = rx->nr = 0;
 	rx->err = 1;
+	rx->nr_unusable = 0;
 	memset(&rx->stats, 0, sizeof(rx->stats));
 }
 
@@ -43,6 +44,10 @@ bool simnet_rx_next(struct simnet_rx *rx)
 		rx->head = 0;
 	}
 	while (rx->nr < SIMNET_RX_CHAINS) {
+		if (unlikely(rx->nr_unusable == SIMNET_BATCH)) {
+			rx->err = 1; /* there may be more, in the next batch */
+			return false;
+		}
 		chain = &rx->chains[rx->nr];
 		rx->err = ring_pop(rx->ring, chain);
 		if (rx->err <= 0)
@@ -59,6 +64,7 @@ bool simnet_rx_next(struct simnet_rx *rx)
 		}
 		ring_push(rx->ring, chain, 0);
 		rx->stats.errors++;
+		rx->nr_unusable++;
 	}
 	return false;
 }
@@ -257,11 +263,16 @@ bool simnet_rx_batch(struct simnet_pair *pair)
 		return false;
 	}
 	simnet_rx_begin(&rx, pair);
-	for (unsigned int i = 0; i < SIMNET_BATCH && step == RX_FRAME; i++)
+	for (unsigned int i = 0; i < SIMNET_BATCH && step == RX_FRAME; i++) {
+		if (rx.stats.bytes >= SIMNET_BATCH_LEN)
+			break;
 		step = rx_one(&rx);
+	}
 	/* Kicks are asked for while all buffers are still out: the next kick must be for a new
 	 * one. */
-	more = step == RX_NO_BUFFER ? vdpasim_vq_idle(pair->rx, rx.err) : step == RX_FRAME;
+	more = step == RX_FRAME;
+	if (step == RX_NO_BUFFER)
+		more = rx.err > 0 || vdpasim_vq_idle(pair->rx, rx.err);
 	simnet_rx_end(&rx);
 	return more;
 }
