@@ -159,6 +159,15 @@ void call_on_behalf(pid_t tid)
 	caller = tid;
 }
 
+/* Set once, by the thread that is about to have its first handler. A call that another thread has
+ * under way at that moment is the only one that such a handler can still interrupt. */
+static bool handlers_expected; /* atomic */
+
+void call_expect_handlers(void)
+{
+	__atomic_store_n(&handlers_expected, true, __ATOMIC_RELAXED);
+}
+
 void call_block_signals(sigset_t *before)
 {
 	static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS};
@@ -183,7 +192,9 @@ void call_enter(struct call *call, unsigned int minor)
 	call->log = NULL;
 	call->text = NULL;
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &call->cancel_state);
-	call_block_signals(&call->signals);
+	call->held = __atomic_load_n(&handlers_expected, __ATOMIC_RELAXED);
+	if (call->held)
+		call_block_signals(&call->signals);
 	pthread_once(&once, start_log);
 	if (minor != CALL_NO_LOG && unlikely(log_path != NULL))
 		begin_line(call, minor);
@@ -193,7 +204,8 @@ long call_leave(struct call *call, long rc)
 {
 	if (call->log)
 		end_line(call, rc);
-	call_restore_signals(&call->signals);
+	if (call->held)
+		call_restore_signals(&call->signals);
 	pthread_setcancelstate(call->cancel_state, NULL);
 	errno = rc < 0 ? (int)-rc : call->saved_errno;
 	return rc < 0 ? -1 : rc;

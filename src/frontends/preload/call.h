@@ -10,6 +10,7 @@
 #define HOLDFAST_FRONTENDS_PRELOAD_CALL_H
 
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <sys/types.h>
@@ -21,12 +22,17 @@
 struct call {
 	int saved_errno;
 	int cancel_state;
-	sigset_t signals; /* blocked before */
+	bool held;        /* handlers are put off */
+	sigset_t signals; /* @held: what was blocked before */
 	FILE *log;        /* the line so far; NULL: no log */
 	char *text;
 	size_t text_len;
 	int64_t start_ns; /* CLOCK_MONOTONIC */
 };
+
+/** call_expect_handlers() - the client may have handlers from now on. As long as it has none, calls
+ * on devices spare the two system calls that put them off. */
+void call_expect_handlers(void);
 
 /** call_block_signals() - put off handlers: one that calls on a device would wait for a lock of the
  * thread that it interrupts. Faults are not put off. */

@@ -215,8 +215,10 @@ void raw_start(void)
 		if (nr_caught < RAW_NR_RANGES_MAX)
 			caught[nr_caught++] = found[i];
 	}
-	if (nr)
+	if (nr) {
+		call_expect_handlers(); /* rt_sigaction(2) is not seen either */
 		catch_ranges(fresh, nr);
+	}
 	mutex_unlock(&raw_lock);
 }
 

@@ -4,17 +4,26 @@
  * are devices, and the third if raw calls raise it (raw.c). It keeps the client's handler as the
  * next one; the client sees sigaction(2) as ever. Until then the guard itself passes the request on
  * to libc, which answers for all other signals.
+ *
+ * All ways to a handler lead through here, so here is known whether the client has any (call.h).
  */
 #include "real.h"
 
 #include <errno.h>
 #include <string.h>
 
+#include "call.h"
 #include "memory/guard.h"
 
 static bool is_guarded(int sig)
 {
 	return unlikely(sig == SIGSEGV || sig == SIGBUS || sig == SIGSYS);
+}
+
+static void expect(sighandler_t handler)
+{
+	if (handler != SIG_DFL && handler != SIG_IGN && handler != SIG_HOLD && handler != SIG_ERR)
+		call_expect_handlers();
 }
 
 static int set_next(int sig, const struct sigaction *act, struct sigaction *old)
@@ -43,7 +52,12 @@ static sighandler_t set_handler(int sig, sighandler_t handler, int flags)
 
 HF_EXPORT int sigaction(int sig, const struct sigaction *act, struct sigaction *old)
 {
-	return is_guarded(sig) ? set_next(sig, act, old) : real()->sigaction(sig, act, old);
+	if (is_guarded(sig))
+		return set_next(sig, act, old);
+	/* @act may be a pointer that the kernel refuses: not looked at. */
+	if (act)
+		call_expect_handlers();
+	return real()->sigaction(sig, act, old);
 }
 HF_ALIAS(__sigaction, sigaction);
 
@@ -51,8 +65,10 @@ HF_ALIAS(__sigaction, sigaction);
 	sighandler_t name(int sig, sighandler_t handler);                                          \
 	HF_EXPORT sighandler_t name(int sig, sighandler_t handler)                                 \
 	{                                                                                          \
-		return is_guarded(sig) ? set_handler(sig, handler, (int)(flags))                   \
-				       : real()->name(sig, handler);                               \
+		if (is_guarded(sig))                                                               \
+			return set_handler(sig, handler, (int)(flags));                            \
+		expect(handler);                                                                   \
+		return real()->name(sig, handler);                                                 \
 	}
 WRAP_SIGNAL(signal, SA_RESTART)
 WRAP_SIGNAL(bsd_signal, SA_RESTART)
@@ -65,6 +81,7 @@ HF_EXPORT sighandler_t sigset(int sig, sighandler_t handler)
 {
 	if (is_guarded(sig) && handler != SIG_HOLD)
 		return set_handler(sig, handler, 0);
+	expect(handler);
 	return real()->sigset(sig, handler);
 }
 
