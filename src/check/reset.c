@@ -8,9 +8,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#define IOVA      0x100000UL
-#define ELSEWHERE 0x10000UL
-#define P         CHECK_PAGE
+#define IOVA 0x100000UL
+/* From a pair to where no check looks. Not farther: a device may be unable to map both at once. */
+#define AWAY (16 * P)
+#define P    CHECK_PAGE
 
 #define PERSIST CLIENT_BACKEND_PERSIST
 
@@ -118,8 +119,7 @@ static void map_after_reset(struct check_ctx *t)
 	struct check_pair pair;
 	int fd = check_pair_open(t, &pair);
 
-	/* Not far away: a device may be unable to have both at once. */
-	EXPECT_RC(t, 0, check_map(fd, 0, pair.iova + 16 * P, P, check_pages(t, 1)));
+	EXPECT_RC(t, 0, check_map(fd, 0, pair.iova + AWAY, P, check_pages(t, 1)));
 	reset(t, fd);
 	check_pair_map(t, fd, &pair, 0);
 	EXPECT_STARTS(t, WHERE_MAPPED, fd, &pair, KIT_WORK);
@@ -144,12 +144,12 @@ static void unmap_reset_map(struct check_ctx *t)
 
 enum { CHANGE_UPDATE = 1, CHANGE_INVALIDATE, CHANGE_END };
 
-static void change(struct check_ctx *t, int fd, long what)
+static void change(struct check_ctx *t, int fd, uint64_t away, long what)
 {
 	if (what == CHANGE_UPDATE)
-		EXPECT_RC(t, 0, check_map(fd, 0, ELSEWHERE, P, check_pages(t, 1)));
+		EXPECT_RC(t, 0, check_map(fd, 0, away, P, check_pages(t, 1)));
 	if (what == CHANGE_INVALIDATE)
-		EXPECT_RC(t, 0, client_iotlb_unmap(fd, 0, ELSEWHERE, P));
+		EXPECT_RC(t, 0, client_iotlb_unmap(fd, 0, away, P));
 	if (what == CHANGE_END) {
 		EXPECT_RC(t, 0, client_iotlb_batch(fd, 0, true));
 		EXPECT_RC(t, 0, client_iotlb_batch(fd, 0, false));
@@ -163,7 +163,7 @@ static void after_compat_reset(struct check_ctx *t)
 
 	check_pair_map(t, fd, &pair, 0);
 	reset(t, fd);
-	change(t, fd, t->check->a);
+	change(t, fd, pair.iova + AWAY, t->check->a);
 	EXPECT_STARTS(t, (enum check_where)t->check->b, fd, &pair, KIT_WORK);
 }
 

@@ -28,12 +28,27 @@ void mlx5_needs_reset(struct mlx5_vdpa *v)
 		v->config_cb.fn(v->config_cb.arg);
 }
 
+/*
+ * The first pair is in use until the driver says otherwise. QEMU 7.2 passes the control queue
+ * through, and repeats no command when it stops and continues a device. The only sign that a pair
+ * was in use is then a ring that starts in its middle.
+ */
+static void find_pairs(struct mlx5_vdpa *v)
+{
+	if (!mlx5_acked(v, VIRTIO_NET_F_MQ))
+		return;
+	for (uint16_t i = (uint16_t)(2 * v->pairs); i < mlx5_nr_data(v); i++)
+		if (v->vqs[i].ready && v->vqs[i].state.last_avail)
+			v->pairs = (uint16_t)(i / 2 + 1);
+}
+
 /* [10-10]: a device that cannot be set up has failed, and has no keys. */
 static void driver_ok(struct mlx5_vdpa *v)
 {
 	for (uint32_t i = 0; i < v->dev.nvqs; i++)
 		if (v->vqs[i].ready)
 			mlx5_vq_take(&v->vqs[i]);
+	find_pairs(v);
 	if (mlx5_setup(v) == 0)
 		return;
 	hf_err(v->dev.name, "cannot start: %s", refuse_reason());

@@ -506,6 +506,30 @@ static void control_queue_sets_pairs_address_and_vlans(void **state)
 	rig_destroy(&rig);
 }
 
+static void pair_that_starts_in_its_middle_is_in_use(void **state)
+{
+	const struct vdpa_vq_state middle = {5, 5};
+	struct vdpa_dev_config c = config();
+	struct rig rig;
+
+	c.max_vqp = 2;
+	rig_make_of(&rig, &mlx5_mgmt_dev, &c);
+	for (int again = 0; again < 2; again++) {
+		rig_negotiate(&rig, FEATURES | CTRL | BIT(VIRTIO_NET_F_MQ));
+		for (uint16_t i = 0; i < 5; i++) {
+			rig_vq_new(&rig, i, 64);
+			if (again && i == 3)
+				assert_int_equal(rig_op(&rig, set_vq_state, i, &middle), 0);
+			rig_vq_setup(&rig, i);
+		}
+		rig_driver_ok(&rig);
+		assert_int_equal(mlx5_of(rig.dev)->pairs, again ? 2 : 1);
+		assert_int_equal(mlx5_of(rig.dev)->vqs[2].fw_state == MLX5_VQ_RDY, again);
+		rig_reset(&rig);
+	}
+	rig_destroy(&rig);
+}
+
 /* ---- suspend ---- */
 
 static void suspended_queues_tell_their_position_and_go_on(void **state)
@@ -675,6 +699,7 @@ int main(void)
 		cmocka_unit_test(buffer_without_a_key_stops_the_queue_and_says_so),
 		cmocka_unit_test(key_that_is_gone_stops_the_queue_and_says_so),
 		cmocka_unit_test(control_queue_sets_pairs_address_and_vlans),
+		cmocka_unit_test(pair_that_starts_in_its_middle_is_in_use),
 		cmocka_unit_test(suspended_queues_tell_their_position_and_go_on),
 		cmocka_unit_test(a_failure_at_any_command_leaves_a_device_that_works_after_a_reset),
 		cmocka_unit_test(a_spec_that_makes_no_sense_is_refused_in_one_line),
