@@ -15,7 +15,7 @@
 
 #define BUFFER     2048u
 #define TIMEOUT_MS 10000
-#define LOST_MS    1000
+#define LOST_MS    5000
 #define LOOKS      256u   /* at the rings, between two looks at the clock */
 #define ETHERTYPE  0x88b5 /* for experiments */
 

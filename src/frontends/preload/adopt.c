@@ -78,8 +78,11 @@ static void adopt_copies(int fd, struct preload_file *file)
 static int take_over(int fd, unsigned int minor)
 {
 	char *text = read_text(fd);
-	int rc = text ? node_adopt(fd, minor, text) : -ENOMEM;
+	int rc;
 
+	if (!text && !files_is_marked(fd))
+		return -EBADF; /* another thread of the client has closed it since */
+	rc = text ? node_adopt(fd, minor, text) : -ENOMEM;
 	free(text);
 	if (rc)
 		hf_err("preload", "descriptor %d of vhost-vdpa-%u is not taken over: %s", fd, minor,

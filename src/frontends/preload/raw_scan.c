@@ -13,7 +13,7 @@
  * A displacement that reads as 0f 05 is followed by a byte 0, an instruction hardly ever, unless it
  * is the last of a function. An object that is taken for one that makes raw calls only pays for the
  * filter. Of everything that QEMU loads in Debian 12, 13 and unstable, libblkio alone is found;
- * libc and the dynamic loader are left out.
+ * libc, the dynamic loader and the runtimes of sanitizers are left out.
  */
 #include "real.h"
 
@@ -121,12 +121,17 @@ static bool is_inside(const struct dl_phdr_info *info, const void *address)
 	return false;
 }
 
+/* The runtimes of sanitizers make calls for their own reports. What a program calls comes to our
+ * wrappers before theirs. */
 static bool is_exempt(const struct dl_phdr_info *info)
 {
+	static const char *const names[] = {"/libc.so.",    "/libasan.so.", "/libubsan.so.",
+					    "/libtsan.so.", "/liblsan.so.", "/libclang_rt."};
 	const char *name = strrchr(info->dlpi_name, '/');
 
-	if (name && strcmp(name, "/libc.so.6") == 0)
-		return true;
+	for (size_t i = 0; name && i < ARRAY_LEN(names); i++)
+		if (strncmp(name, names[i], strlen(names[i])) == 0)
+			return true;
 	return is_inside(info, &real_table) || is_inside(info, (void *)getauxval(AT_BASE)) ||
 	       is_inside(info, (void *)getauxval(AT_SYSINFO_EHDR));
 }

@@ -35,11 +35,13 @@ static struct hf_soft *soft_of(struct vdpasim *sim)
 void module_soft_run(struct hf_soft *soft, uint16_t idx)
 {
 	struct vdpasim_vq *vq;
+	struct worker *w;
 
 	if (idx >= soft->desc.nvqs)
 		return;
 	vq = &soft->sim->vqs[idx];
-	if (vq->sw->worker && worker_is_current(vq->sw->worker) && soft->in_process) {
+	w = __atomic_load_n(&vq->sw->worker, __ATOMIC_ACQUIRE);
+	if (w && worker_is_current(w) && soft->in_process) {
 		vq->pending = soft->run_self = true;
 		return;
 	}

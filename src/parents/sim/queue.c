@@ -365,11 +365,13 @@ void vdpasim_vq_unpark(struct vdpasim_vq *vq)
 void vdpasim_vq_unpark_due(struct vdpasim_vq *vq)
 {
 	int64_t left = vq->parked_until - clock_now_ns();
+	/* NULL while the device goes: this thread has its last batches then. */
+	struct worker *w = __atomic_load_n(&vq->sw->worker, __ATOMIC_ACQUIRE);
 
 	if (left <= 0)
 		vdpasim_vq_unpark(vq);
-	else
-		worker_wake_in(vq->sw->worker, left);
+	else if (w)
+		worker_wake_in(w, left);
 }
 
 void vdpasim_vq_restart(struct vdpasim_vq *vq)

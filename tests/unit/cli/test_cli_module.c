@@ -384,8 +384,10 @@ static void module_that_reads_null_ends_the_process(void **state)
 		_exit(0);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_true(WIFSIGNALED(status));
-	assert_true(WTERMSIG(status) == SIGSEGV || WTERMSIG(status) == SIGABRT);
+	/* sanitizers end the process by themselves, with a status of their own */
+	assert_true(WIFSIGNALED(status) || WEXITSTATUS(status) == 1);
+	assert_true(!WIFSIGNALED(status) || WTERMSIG(status) == SIGSEGV ||
+		    WTERMSIG(status) == SIGABRT);
 }
 
 static void takes_one(const void *arg)

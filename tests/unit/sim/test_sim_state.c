@@ -241,6 +241,21 @@ static void position_after_reset_is_forgotten(void **state)
 	}
 }
 
+/* The worker has its last batches while the device goes, and looks at queues that are parked. */
+static void device_with_parked_queues_can_go(void **state)
+{
+	struct rig rig;
+
+	(void)state;
+	for (int round = 0; round < 300; round++) {
+		make(&rig, false);
+		rig_start(&rig, BASE_FEATURES, 2, 16);
+		(void)position(&rig, 1);
+		rig_do(&rig, kick_vq, 0);
+		rig_destroy(&rig);
+	}
+}
+
 /* QEMU's stop and cont: reset, the position read and set again, same rings; the frame left over is
  * sent. */
 static void reset_and_start_at_position_goes_on(void **state)
@@ -588,6 +603,7 @@ int main(void)
 		cmocka_unit_test(no_kick_is_lost_while_queues_stop_and_go_on),
 		cmocka_unit_test(stopped_ring_asks_for_kicks),
 		cmocka_unit_test(position_after_reset_is_forgotten),
+		cmocka_unit_test(device_with_parked_queues_can_go),
 		cmocka_unit_test(reset_and_start_at_position_goes_on),
 		cmocka_unit_test(position_of_running_ring_parks_it_until_a_kick_or_for_a_while),
 		cmocka_unit_test(suspend_stops_and_resume_replays_kick),
