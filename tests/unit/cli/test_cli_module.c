@@ -385,7 +385,7 @@ static void module_that_reads_null_ends_the_process(void **state)
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	/* sanitizers end the process by themselves, with a status of their own */
-	assert_true(WIFSIGNALED(status) || WEXITSTATUS(status) == 1);
+	assert_true(WIFSIGNALED(status) || WEXITSTATUS(status) != 0);
 	assert_true(!WIFSIGNALED(status) || WTERMSIG(status) == SIGSEGV ||
 		    WTERMSIG(status) == SIGABRT);
 }

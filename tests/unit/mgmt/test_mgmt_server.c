@@ -29,6 +29,13 @@
 #define DEADLINE_MS  10000
 #define BIG          (8u << 20)
 
+/* It takes numbers that are used again behind its back for races, and fails in the report. */
+#if defined(__has_feature)
+#define BY_TSAN __has_feature(thread_sanitizer)
+#else
+#define BY_TSAN 0
+#endif
+
 static char folder[] = "/tmp/holdfast-test-XXXXXX";
 static char path[64];
 static struct socket_name name;
@@ -244,7 +251,7 @@ static void forked_child_holds_nothing_of_the_servers(void **state)
 	assert_int_equal(status, 0);
 }
 
-/* A client process that closes descriptors it does not know. */
+#if !BY_TSAN
 /* poll(2) keeps what it looks at, the listener too, until it returns. Return: the error that
  * connecting comes to */
 static int connect_at_last(void)
@@ -261,6 +268,7 @@ static int connect_at_last(void)
 	return fd;
 }
 
+/* A client process that closes descriptors it does not know. */
 static void lost_descriptors_end_the_server_quietly(void **state)
 {
 	int fd = client(), other = client();
@@ -275,6 +283,7 @@ static void lost_descriptors_end_the_server_quietly(void **state)
 	/* stop, in the teardown, joins the thread: it has ended or ends now */
 	assert_int_equal(connect_at_last(), -ECONNREFUSED);
 }
+#endif
 
 static void names_are_taken_only_from_the_dead(void **state)
 {
@@ -327,7 +336,9 @@ int main(void)
 		TEST(who_does_not_read_delays_nobody),
 		TEST(many_connections_leave_room_for_one_more),
 		TEST(forked_child_holds_nothing_of_the_servers),
+#if !BY_TSAN
 		TEST(lost_descriptors_end_the_server_quietly),
+#endif
 		TEST(names_are_taken_only_from_the_dead),
 		TEST(folders_that_others_can_write_to_are_not_used),
 	};

@@ -214,6 +214,14 @@ static int nr_low_numbers(void)
 	return nr;
 }
 
+/* A thread of ours may have one for a moment, until it has moved it up. */
+static void assert_low_numbers(int wanted)
+{
+	for (int ms = 0; nr_low_numbers() > wanted && ms < 5000; ms++)
+		(void)poll(NULL, 0, 1);
+	assert_int_equal(nr_low_numbers(), wanted);
+}
+
 /* Workers, copies of eventfds, the map of the process, management: all lie high. */
 static void preload_takes_none_of_the_low_numbers(void **state)
 {
@@ -232,9 +240,9 @@ static void preload_takes_none_of_the_low_numbers(void **state)
 	assert_int_equal(ioctl(fd, VHOST_SET_VRING_CALL, &file), 0);
 	assert_int_equal(ioctl(fd, VHOST_VDPA_SET_CONFIG_CALL, &call), 0);
 	assert_int_equal(write(fd, &msg, sizeof(msg)), sizeof(msg));
-	assert_int_equal(nr_low_numbers(), before + 3);
+	assert_low_numbers(before + 3);
 	close(fd);
-	assert_int_equal(nr_low_numbers(), before + 2);
+	assert_low_numbers(before + 2);
 	close(kick);
 	close(call);
 	munmap(page, 4096);
