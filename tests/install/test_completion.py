@@ -73,7 +73,7 @@ class Completion(unittest.TestCase):
                 with self.subTest(key=key):
                     self.assertEqual([v for v in complete('dev', 'add', key, '') if v], values)
         self.assertGreater(chosen, 5)
-        self.assertEqual(complete('dev', 'add', 'mgmtdev', ''), ['vdpasim_net', 'vdpasim_blk'])
+        self.assertEqual(complete('dev', 'add', 'mgmtdev', ''), ['vdpasim_net', 'vdpasim_blk', 'mlx5'])
 
     def test_last_word_of_a_quoted_spec_is_completed(self):
         self.assertEqual(complete('run', '-d', "'name net0 mem"), ['name net0 memory', 'name net0 memlock'])
