@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <linux/virtio_config.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "base/rcu.h"
@@ -238,8 +239,8 @@ bool mlx5_ctrl_batch(struct mlx5_vdpa *v)
 		err = execute(v, bytes, len);
 		rcu_reader_online();
 		if (err)
-			hf_dbg(v->dev.name, "control command %u.%u: error %d", bytes[0], bytes[1],
-			       -err);
+			hf_dbg(v->dev.name, "control command %u.%u: %s", bytes[0], bytes[1],
+			       strerror(-err));
 		if (guarded_answer(v, err == 0) <= 0)
 			return false;
 		count(&v->ctrl.completed);

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <linux/virtio_config.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -121,7 +122,7 @@ struct worker *mlx5_worker_get(struct mlx5_vdpa *v)
 	if (!err)
 		err = worker_create(name, worker_poll, v, &w);
 	if (err) {
-		hf_err(v->dev.name, "the driver's worker cannot be made: error %d", -err);
+		hf_err(v->dev.name, "the driver's worker cannot be made: %s", strerror(-err));
 		return NULL;
 	}
 	__atomic_store_n(&v->worker, w, __ATOMIC_RELEASE);
