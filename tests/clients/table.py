@@ -39,7 +39,9 @@ def write_json(path, results):
 
 
 def result_of(results, row, release):
-    return results["rows"].get(row.key, {}).get(release)
+    """The result, or None. One that was kept before its outcome went out of use counts as not tried."""
+    result = results["rows"].get(row.key, {}).get(release)
+    return result if result and result["outcome"] in OUTCOMES else None
 
 
 def releases_with(results, client):
