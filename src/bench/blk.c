@@ -24,6 +24,7 @@
 #include "bench/bench.h"
 #include "bench/blk_load.h"
 #include "bench/target.h"
+#include "bench/throughput.h"
 #include "cli/cli.h"
 
 #define WHO          "holdfast bench blk"
@@ -41,9 +42,8 @@ struct options {
 
 /* One row. */
 struct result {
-	struct bench_samples samples; /* latency of each request of all rounds */
-	struct bench_samples rates;   /* requests a second, one a round */
-	double idle_us;               /* processor time that an idle second takes; < 0: not ours */
+	struct bench_throughput t;
+	double idle_us; /* processor time that an idle second takes; < 0: not ours */
 };
 
 /* ---- one round ---- */
@@ -83,9 +83,9 @@ static int add_up(const struct blk_load *loads, unsigned int nr, struct result *
 		longest = loads[i].took_ns > longest ? loads[i].took_ns : longest;
 		total += (double)loads[i].requests;
 		for (size_t j = 0; !err && j < loads[i].samples.nr; j++)
-			err = bench_samples_add(&r->samples, loads[i].samples.ns[j]);
+			err = bench_samples_add(&r->t.samples, loads[i].samples.ns[j]);
 	}
-	return err ? err : bench_samples_add(&r->rates, total * 1e9 / (double)longest);
+	return err ? err : bench_samples_add(&r->t.rates, total * 1e9 / (double)longest);
 }
 
 static int run_round(const struct options *opt, struct bench_target *t, uint64_t nr_blocks,
@@ -210,51 +210,41 @@ static const char *describe(const struct options *opt, char *buf, size_t len)
 	return buf;
 }
 
+static const char *device(const struct options *opt)
+{
+	return opt->spec ? opt->spec : opt->path;
+}
+
 static void print(const struct options *opt, struct result *r)
 {
-	double rate = bench_percentile(&r->rates, 50);
-	char text[128];
+	char text[128], title[512];
 
-	printf("%s on %s\n", describe(opt, text, sizeof(text)), opt->spec ? opt->spec : opt->path);
-	printf("  %12s %10s %10s %10s %10s\n", "requests/s", "MiB/s", "p50 us", "p99 us",
-	       "p99.9 us");
-	printf("  %12.0f %10.1f %10.1f %10.1f %10.1f\n", rate, rate * opt->block / (1 << 20),
-	       bench_percentile(&r->samples, 50) / 1e3, bench_percentile(&r->samples, 99) / 1e3,
-	       bench_percentile(&r->samples, 99.9) / 1e3);
+	snprintf(title, sizeof(title), "%s on %s", describe(opt, text, sizeof(text)), device(opt));
+	bench_throughput_print(&r->t, title, NULL, 0);
 	if (r->idle_us >= 0)
 		printf("  idle: %.0f us of processor time in a second\n", r->idle_us);
 }
 
 static int write_json(const struct options *opt, struct result *r)
 {
-	json_t *doc = bench_json_begin("blk");
 	char text[128];
-	int err = doc ? 0 : -ENOMEM;
 
-	if (!err)
-		err = bench_json_row(doc, describe(opt, text, sizeof(text)), &r->samples,
-				     json_pack("{s:s, s:s, s:f, s:f, s:i, s:i, s:i, s:f}", "device",
-					       opt->spec ? opt->spec : opt->path, "wire",
-					       opt->user ? "vhost-user" : "vhost-vdpa",
-					       "requests_per_second",
-					       bench_percentile(&r->rates, 50), "p999_ns",
-					       bench_percentile(&r->samples, 99.9), "block_bytes",
-					       opt->block, "depth", opt->depth, "queues",
-					       opt->queues, "idle_us_per_second", r->idle_us));
-	return bench_json_end(doc, err, stdout);
+	return bench_throughput_json(
+		&r->t, "blk", describe(opt, text, sizeof(text)), device(opt), opt->user,
+		json_pack("{s:i, s:i, s:i, s:f}", "block_bytes", opt->block, "depth", opt->depth,
+			  "queues", opt->queues, "idle_us_per_second", r->idle_us));
 }
 
 static int run(const struct options *opt)
 {
-	struct result r = {0};
+	struct result r = {.t = {.what = "requests", .bytes = opt->block}};
 	int err = measure(opt, &r);
 
 	if (!err && opt->json)
 		err = write_json(opt, &r);
 	else if (!err)
 		print(opt, &r);
-	bench_samples_fini(&r.samples);
-	bench_samples_fini(&r.rates);
+	bench_throughput_fini(&r.t);
 	return err ? CLI_EXIT_FAILED : CLI_EXIT_OK;
 }
 

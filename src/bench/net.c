@@ -20,6 +20,7 @@
 #include "bench/bench.h"
 #include "bench/net_load.h"
 #include "bench/target.h"
+#include "bench/throughput.h"
 #include "cli/cli.h"
 
 #define WHO        "holdfast bench net"
@@ -33,8 +34,7 @@ struct options {
 };
 
 struct result {
-	struct bench_samples samples; /* of each frame of all rounds */
-	struct bench_samples rates;   /* frames a second, one a round */
+	struct bench_throughput t;
 	uint64_t lost;
 };
 
@@ -54,10 +54,10 @@ static int run_rounds(const struct options *opt, struct net_load *load, struct r
 		load->samples.nr = 0;
 		err = net_load_run(load);
 		for (size_t j = 0; !err && j < load->samples.nr; j++)
-			err = bench_samples_add(&r->samples, load->samples.ns[j]);
+			err = bench_samples_add(&r->t.samples, load->samples.ns[j]);
 		if (!err)
-			err = bench_samples_add(&r->rates, (double)load->samples.nr * 1e9 /
-								   (double)load->took_ns);
+			err = bench_samples_add(&r->t.rates, (double)load->samples.nr * 1e9 /
+								     (double)load->took_ns);
 	}
 	r->lost = load->lost;
 	bench_samples_fini(&load->samples);
@@ -108,49 +108,39 @@ static const char *describe(const struct options *opt, char *buf, size_t len)
 	return buf;
 }
 
+static const char *device(const struct options *opt)
+{
+	return opt->spec ? opt->spec : opt->path;
+}
+
 static void print(const struct options *opt, struct result *r)
 {
-	double rate = bench_percentile(&r->rates, 50);
-	char text[128];
+	char text[128], title[512];
 
-	printf("%s on %s\n", describe(opt, text, sizeof(text)), opt->spec ? opt->spec : opt->path);
-	printf("  %12s %10s %10s %10s %10s %8s\n", "frames/s", "MiB/s", "p50 us", "p99 us",
-	       "p99.9 us", "lost");
-	printf("  %12.0f %10.1f %10.1f %10.1f %10.1f %8" PRIu64 "\n", rate,
-	       rate * opt->size / (1 << 20), bench_percentile(&r->samples, 50) / 1e3,
-	       bench_percentile(&r->samples, 99) / 1e3, bench_percentile(&r->samples, 99.9) / 1e3,
-	       r->lost);
+	snprintf(title, sizeof(title), "%s on %s", describe(opt, text, sizeof(text)), device(opt));
+	bench_throughput_print(&r->t, title, "lost", r->lost);
 }
 
 static int write_json(const struct options *opt, struct result *r)
 {
-	json_t *doc = bench_json_begin("net");
 	char text[128];
-	int err = doc ? 0 : -ENOMEM;
 
-	if (!err)
-		err = bench_json_row(doc, describe(opt, text, sizeof(text)), &r->samples,
-				     json_pack("{s:s, s:s, s:f, s:f, s:I, s:i, s:i}", "device",
-					       opt->spec ? opt->spec : opt->path, "wire",
-					       opt->user ? "vhost-user" : "vhost-vdpa",
-					       "frames_per_second", bench_percentile(&r->rates, 50),
-					       "p999_ns", bench_percentile(&r->samples, 99.9),
-					       "lost", (json_int_t)r->lost, "frame_bytes",
-					       opt->size, "depth", opt->depth));
-	return bench_json_end(doc, err, stdout);
+	return bench_throughput_json(&r->t, "net", describe(opt, text, sizeof(text)), device(opt),
+				     opt->user,
+				     json_pack("{s:I, s:i, s:i}", "lost", (json_int_t)r->lost,
+					       "frame_bytes", opt->size, "depth", opt->depth));
 }
 
 static int run(const struct options *opt)
 {
-	struct result r = {0};
+	struct result r = {.t = {.what = "frames", .bytes = opt->size}};
 	int err = measure(opt, &r);
 
 	if (!err && opt->json)
 		err = write_json(opt, &r);
 	else if (!err)
 		print(opt, &r);
-	bench_samples_fini(&r.samples);
-	bench_samples_fini(&r.rates);
+	bench_throughput_fini(&r.t);
 	return err ? CLI_EXIT_FAILED : CLI_EXIT_OK;
 }
 

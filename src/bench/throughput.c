@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * The report of a data path's bench: a table of one row, or a JSON document of one row.
+ */
+#include "bench/throughput.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+void bench_throughput_fini(struct bench_throughput *t)
+{
+	bench_samples_fini(&t->samples);
+	bench_samples_fini(&t->rates);
+}
+
+void bench_throughput_print(struct bench_throughput *t, const char *title, const char *last_name,
+			    uint64_t last)
+{
+	double rate = bench_percentile(&t->rates, 50);
+	char head[32];
+
+	snprintf(head, sizeof(head), "%s/s", t->what);
+	printf("%s\n  %12s %10s %10s %10s %10s", title, head, "MiB/s", "p50 us", "p99 us",
+	       "p99.9 us");
+	if (last_name)
+		printf(" %8s", last_name);
+	printf("\n  %12.0f %10.1f %10.1f %10.1f %10.1f", rate, rate * t->bytes / (1 << 20),
+	       bench_percentile(&t->samples, 50) / 1e3, bench_percentile(&t->samples, 99) / 1e3,
+	       bench_percentile(&t->samples, 99.9) / 1e3);
+	if (last_name)
+		printf(" %8" PRIu64, last);
+	putchar('\n');
+}
+
+static int set(json_t *object, const char *key, json_t *value)
+{
+	return json_object_set_new(object, key, value) < 0 ? -ENOMEM : 0;
+}
+
+int bench_throughput_json(struct bench_throughput *t, const char *bench, const char *name,
+			  const char *device, bool user, json_t *extra)
+{
+	json_t *doc = bench_json_begin(bench);
+	char rate[32];
+	int err;
+
+	snprintf(rate, sizeof(rate), "%s_per_second", t->what);
+	err = set(extra, "device", json_string(device));
+	if (!err)
+		err = set(extra, "wire", json_string(user ? "vhost-user" : "vhost-vdpa"));
+	if (!err)
+		err = set(extra, rate, json_real(bench_percentile(&t->rates, 50)));
+	if (!err)
+		err = set(extra, "p999_ns", json_real(bench_percentile(&t->samples, 99.9)));
+	if (err)
+		json_decref(extra);
+	else
+		err = bench_json_row(doc, name, &t->samples, extra);
+	return bench_json_end(doc, err, stdout);
+}

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * What the benches of data paths report: how many a second, and how long each took.
+ *
+ * Owns its samples. Used by the benches of cards and disks. Thread rule: one thread at a time.
+ */
+#ifndef HOLDFAST_BENCH_THROUGHPUT_H
+#define HOLDFAST_BENCH_THROUGHPUT_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "base/compiler.h"
+#include "bench/bench.h"
+
+/* Zero-initialised is empty. */
+struct bench_throughput {
+	const char *what;             /* "frames" or "requests" */
+	unsigned int bytes;           /* of each */
+	struct bench_samples samples; /* duration of each, of all rounds */
+	struct bench_samples rates;   /* how many a second, one a round */
+};
+
+void bench_throughput_fini(struct bench_throughput *t);
+
+/**
+ * bench_throughput_print() - the table: the median of the rates, and the durations' percentiles
+ * @title:     the line above
+ * @last_name: heading of one more column, with @last below; NULL for none
+ */
+void bench_throughput_print(struct bench_throughput *t, const char *title, const char *last_name,
+			    uint64_t last);
+
+/**
+ * bench_throughput_json() - the document of one row, to standard output
+ * @bench:  "net"
+ * @name:   of the row
+ * @device: SPEC or path
+ * @user:   the device was reached by vhost-user
+ * @extra:  [consumed] object with further members (json_pack())
+ * Return: 0; -EIO; -ENOMEM
+ */
+int bench_throughput_json(struct bench_throughput *t, const char *bench, const char *name,
+			  const char *device, bool user, json_t *extra) HF_MUST_CHECK;
+
+#endif
