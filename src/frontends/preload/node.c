@@ -141,6 +141,15 @@ void node_note_owned(void)
 	__atomic_store_n(&was_owned, true, __ATOMIC_RELAXED);
 }
 
+bool node_is_claimed(void) NO_TSA
+{
+	bool claimed = __atomic_load_n(&was_owned, __ATOMIC_RELAXED);
+
+	for (unsigned int i = 0; i < PRELOAD_NR_NODES_MAX; i++)
+		claimed |= __atomic_load_n(&nodes[i].busy, __ATOMIC_RELAXED);
+	return claimed;
+}
+
 bool node_fd_is(int fd, dev_t dev, ino_t ino)
 {
 	struct stat st;
@@ -168,9 +177,8 @@ static void drop_control(struct node *node)
  * lock. */
 static void after_fork(void) NO_TSA
 {
-	is_orphan |= was_owned;
+	is_orphan |= node_is_claimed();
 	for (unsigned int i = 0; i < PRELOAD_NR_NODES_MAX; i++) {
-		is_orphan |= nodes[i].busy;
 		nodes[i].busy = false;
 		drop_control(&nodes[i]);
 	}

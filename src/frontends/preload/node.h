@@ -56,6 +56,10 @@ const struct vhost_vdpa_client *node_client(void);
 /** node_note_owned() - a client owns a device now: from then on forked children cannot open any */
 void node_note_owned(void);
 
+/** node_is_claimed() - may forked children open no device, because this process has one open or has
+ * owned one? */
+bool node_is_claimed(void);
+
 /** node_count() - how many nodes there are */
 unsigned int node_count(void);
 

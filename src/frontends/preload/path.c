@@ -45,6 +45,11 @@ static bool page_is_readable(const char *at)
 	return !fault;
 }
 
+bool path_is_readable(const char *path)
+{
+	return page_is_readable(path);
+}
+
 /* Copies the name as long as it may be ours. Return: has it ended within the room, and could be
  * read? */
 static bool copy_name(const char *path, bool is_read, char *name)

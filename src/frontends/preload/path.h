@@ -33,6 +33,9 @@ struct path {
  */
 enum path_kind path_look(int dirfd, const char *path, struct path *out);
 
+/** path_is_readable() - can the first byte of the client's path be read? */
+bool path_is_readable(const char *path);
+
 /** path_may_be_ours() - could a name that begins so be ours? @path can be read */
 static inline bool path_may_be_ours(const char *path)
 {

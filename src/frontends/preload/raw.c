@@ -21,11 +21,9 @@
 
 #include <errno.h>
 #include <linux/seccomp.h>
-#include <linux/vhost.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 
 #include "base/fd.h"
@@ -33,12 +31,8 @@
 #include "base/mutex.h"
 #include "base/thread.h"
 #include "frontends/preload/call.h"
-#include "frontends/preload/node.h"
 #include "frontends/preload/raw.h"
 #include "frontends/preload/raw_trap.h"
-
-#define WINDOW_LEN  64
-#define WINDOW_LAST 1023 /* select(2) takes no higher number */
 
 static struct mutex raw_lock = MUTEX_INIT;
 static unsigned long long generation GUARDED_BY(raw_lock); /* of the loaded objects */
@@ -55,12 +49,7 @@ const struct raw_window *raw_window(void)
 
 static void choose_window(void)
 {
-	struct rlimit limit = {.rlim_cur = WINDOW_LAST + 1};
-
-	(void)getrlimit(RLIMIT_NOFILE, &limit);
-	window.last = limit.rlim_cur > WINDOW_LAST ? WINDOW_LAST : (int)limit.rlim_cur - 1;
-	window.first =
-		window.last >= 2 * WINDOW_LEN ? window.last - WINDOW_LEN + 1 : window.last / 2;
+	raw_window_choose(&window);
 	__atomic_store_n(&has_window, true, __ATOMIC_RELEASE);
 }
 
@@ -71,29 +60,6 @@ static bool is_own_thread(pid_t tid)
 	return syscall(SYS_tgkill, getpid(), tid, 0) == 0;
 }
 
-/* Is descriptor @fd of another process a device of ours? */
-static bool is_node_of(pid_t tid, int fd)
-{
-	static const char expected[] = "/memfd:" NODE_NAME;
-	char path[48], target[sizeof(expected)];
-	ssize_t len;
-
-	snprintf(path, sizeof(path), "/proc/%d/fd/%d", tid, fd);
-	len = real()->readlink(path, target, sizeof(target));
-	return len == (ssize_t)sizeof(target) && memcmp(target, expected, sizeof(target) - 1) == 0;
-}
-
-/* For a child that was forked: as wrap_io.c answers it. Return: -errno; 0 the kernel shall. */
-static int answer_child(const struct raw_call *call, const struct seccomp_notif *n)
-{
-	if ((call->when != RAW_IOCTL && call->when != RAW_MESSAGE) ||
-	    !is_node_of((pid_t)n->pid, (int)n->data.args[0]))
-		return 0;
-	if (call->when == RAW_IOCTL)
-		return (uint32_t)n->data.args[1] == VHOST_SET_OWNER ? -EBUSY : -EPERM;
-	return n->data.args[2] < 40 ? -EINVAL : -EFAULT;
-}
-
 static void answer(const struct seccomp_notif *n, struct seccomp_notif_resp *resp)
 {
 	const struct raw_call *call = raw_call_find(n->data.nr);
@@ -102,10 +68,10 @@ static void answer(const struct seccomp_notif *n, struct seccomp_notif_resp *res
 
 	memcpy(args, n->data.args, sizeof(args));
 	if (call && !is_own_thread((pid_t)n->pid)) {
-		resp->error = answer_child(call, n);
+		resp->error = raw_answer_child(call, (pid_t)n->pid, args);
 	} else if (call && raw_call_is_ours(call, args)) {
 		call_on_behalf((pid_t)n->pid);
-		rc = call->serve(args);
+		rc = raw_call_serve(call, args);
 		resp->error = rc == -1 ? -errno : 0;
 		resp->val = rc == -1 ? 0 : rc;
 		return;
@@ -177,11 +143,12 @@ static int listen_to(int fd)
 
 static void catch_ranges(const struct raw_range *ranges, size_t nr)
 {
+	const struct raw_filter filter = {.ranges = ranges, .nr_ranges = nr, .window = &window};
 	int rc;
 
 	if (!has_window)
 		choose_window();
-	rc = raw_filter_install(ranges, nr, &window, false);
+	rc = raw_filter_install(&filter);
 	if (rc >= 0)
 		rc = listen_to(rc);
 	else if (rc == -EBUSY || rc == -EINVAL)

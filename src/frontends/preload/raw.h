@@ -5,9 +5,12 @@
  * the wrapper of the same call answers them, as if the client had called it.
  *
  *   raw_scan.c    which loaded objects have such instructions
- *   raw_calls.c   which calls are caught, and the wrapper of each
+ *   raw_table.c   which calls are caught
+ *   raw_calls.c   the wrapper of each
  *   raw_filter.c  the filter
  *   raw.c         the thread that answers; a signal handler where a thread cannot
+ *
+ * Table and filter also serve frontends/agent, for programs that cannot be preloaded.
  *
  * Owns: the filter's listener, the thread. Thread rule: any thread, no lock held.
  */
@@ -17,6 +20,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/compiler.h"
 
@@ -40,14 +44,13 @@ enum raw_when {
 	RAW_IOCTL,   /* the command is a vhost device's, on any descriptor */
 	RAW_COPY,    /* dup2: one of two descriptors lies in the window */
 	RAW_ALWAYS,
+	RAW_NEVER, /* ENOMEM if it comes from one of the ranges, and let be otherwise */
 };
 
 struct raw_call {
 	int nr; /* system call number */
 	enum raw_when when;
 	unsigned int fd_arg; /* which argument is the descriptor */
-	/* Return: as the wrapper, with errno */
-	long (*serve)(const uint64_t args[RAW_NR_ARGS]);
 };
 
 extern const struct raw_call raw_calls[];
@@ -55,8 +58,17 @@ extern const size_t raw_nr_calls;
 
 /** raw_call_find() - the row of system call @nr, or NULL */
 const struct raw_call *raw_call_find(int nr);
+/** raw_call_serve() - make the call that @call stands for by its wrapper. Return: as the wrapper,
+ * with errno */
+long raw_call_serve(const struct raw_call *call, const uint64_t args[RAW_NR_ARGS]);
 /** raw_call_is_ours() - is the call for a device of this process? */
 bool raw_call_is_ours(const struct raw_call *call, const uint64_t args[RAW_NR_ARGS]);
+
+/** raw_fd_is_node() - is descriptor @fd of another process a device of ours? */
+bool raw_fd_is_node(pid_t tid, int fd);
+/** raw_answer_child() - what a child that was forked with a device is told, as wrap_io.c tells it.
+ * Return: -errno; 0 the kernel shall answer */
+int raw_answer_child(const struct raw_call *call, pid_t tid, const uint64_t args[RAW_NR_ARGS]);
 
 /**
  * raw_scan() - find the code that makes calls on devices past libc, in all objects that are loaded
@@ -67,17 +79,28 @@ bool raw_call_is_ours(const struct raw_call *call, const uint64_t args[RAW_NR_AR
  */
 int raw_scan(struct raw_range *ranges, unsigned long long *generation);
 
+/* What a filter catches. All is lent. */
+struct raw_filter {
+	const struct raw_range *ranges;
+	size_t nr_ranges;
+	bool from_outside;           /* what comes from elsewhere than the ranges */
+	const struct raw_call *also; /* calls besides raw_calls[] */
+	size_t nr_also;
+	const struct raw_window *window;
+	bool trap; /* by SIGSYS with si_errno RAW_TRAP_MARK; otherwise by a listener */
+};
+
 /**
- * raw_filter_install() - have the calls of raw_calls[] caught where they come from @ranges
- * @trap: by SIGSYS with si_errno RAW_TRAP_MARK; otherwise by the listener that is returned
- * Return: a descriptor or 0; -EBUSY the process has a listener already; -EINVAL the kernel lacks
+ * raw_filter_install() - have calls caught in all threads of this process
+ * Return: the listener, or 0; -EBUSY the process has a listener already; -EINVAL the kernel lacks
  * what is needed; other -errno
  */
-int raw_filter_install(const struct raw_range *ranges, size_t nr, const struct raw_window *window,
-		       bool trap) HF_MUST_CHECK;
+int raw_filter_install(const struct raw_filter *filter) HF_MUST_CHECK;
 
 #define RAW_TRAP_MARK 0x4864
 
+/** raw_window_choose() - below the limit of this process */
+void raw_window_choose(struct raw_window *window);
 /** raw_start() - a node is about to be opened: catch what is not caught yet */
 void raw_start(void);
 /** raw_window() - the numbers for devices, if raw calls are caught; NULL: any will do */

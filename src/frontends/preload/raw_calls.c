@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * The calls that are caught, a row each, with the wrapper that answers. The wrapper finds the
- * device, logs and answers; a call on something else goes through it to libc, as always.
+ * The wrapper of each call that is caught. The wrapper finds the device, logs and answers; a call
+ * on something else goes through it to libc, as always.
  */
 #include "real.h"
 
@@ -110,38 +110,34 @@ static long serve_mmap(const uint64_t a[RAW_NR_ARGS])
 }
 
 #if defined(__x86_64__)
-const struct raw_call raw_calls[] = {
-	{SYS_ioctl, RAW_IOCTL, 0, serve_ioctl},
-	{SYS_write, RAW_MESSAGE, 0, serve_write},
-	{SYS_pwrite64, RAW_MESSAGE, 0, serve_pwrite64},
-	{SYS_writev, RAW_FD, 0, serve_writev},
-	{SYS_pwritev, RAW_FD, 0, serve_pwritev},
-	{SYS_pwritev2, RAW_FD, 0, serve_pwritev2},
-	{SYS_read, RAW_FD, 0, serve_read},
-	{SYS_pread64, RAW_FD, 0, serve_pread64},
-	{SYS_readv, RAW_FD, 0, serve_readv},
-	{SYS_preadv, RAW_FD, 0, serve_preadv},
-	{SYS_preadv2, RAW_FD, 0, serve_preadv2},
-	{SYS_close, RAW_FD, 0, serve_close},
-	{SYS_close_range, RAW_ALWAYS, 0, serve_close_range},
-	{SYS_dup, RAW_FD, 0, serve_dup},
-	{SYS_dup2, RAW_COPY, 0, serve_dup2},
-	{SYS_dup3, RAW_COPY, 0, serve_dup3},
-	{SYS_fcntl, RAW_FD, 0, serve_fcntl},
-	{SYS_fstat, RAW_FD, 0, serve_fstat},
-	{SYS_mmap, RAW_FD, 4, serve_mmap},
+static long (*const wrappers[])(const uint64_t args[RAW_NR_ARGS]) = {
+	[SYS_ioctl] = serve_ioctl,
+	[SYS_write] = serve_write,
+	[SYS_pwrite64] = serve_pwrite64,
+	[SYS_writev] = serve_writev,
+	[SYS_pwritev] = serve_pwritev,
+	[SYS_pwritev2] = serve_pwritev2,
+	[SYS_read] = serve_read,
+	[SYS_pread64] = serve_pread64,
+	[SYS_readv] = serve_readv,
+	[SYS_preadv] = serve_preadv,
+	[SYS_preadv2] = serve_preadv2,
+	[SYS_close] = serve_close,
+	[SYS_close_range] = serve_close_range,
+	[SYS_dup] = serve_dup,
+	[SYS_dup2] = serve_dup2,
+	[SYS_dup3] = serve_dup3,
+	[SYS_fcntl] = serve_fcntl,
+	[SYS_fstat] = serve_fstat,
+	[SYS_mmap] = serve_mmap,
 };
 #else
-const struct raw_call raw_calls[1] = {{-1, RAW_ALWAYS, 0, serve_close}};
+static long (*const wrappers[1])(const uint64_t args[RAW_NR_ARGS]) = {serve_close};
 #endif
-const size_t raw_nr_calls = ARRAY_LEN(raw_calls);
 
-const struct raw_call *raw_call_find(int nr)
+long raw_call_serve(const struct raw_call *call, const uint64_t args[RAW_NR_ARGS])
 {
-	for (size_t i = 0; i < raw_nr_calls; i++)
-		if (raw_calls[i].nr == nr)
-			return &raw_calls[i];
-	return NULL;
+	return wrappers[call->nr](args);
 }
 
 bool raw_call_is_ours(const struct raw_call *call, const uint64_t args[RAW_NR_ARGS])

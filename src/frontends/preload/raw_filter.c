@@ -2,27 +2,28 @@
 /*
  * The filter:
  *
- *	number of the call ── not in raw_calls[] ──> let it be
+ *	number of the call ── not in the table ──> let it be
  *	  └ descriptor, command or length ── for no device ──> let it be
  *	      └ the instruction's address ── not in the client's ranges ──> let it be
  *	          └ catch
  *
  * 1. The number comes first: for numbers that are let be whatever the arguments are, the kernel
  *    (5.11 and later) does not run the filter at all.
- * 2. The addresses are a positive list. A filter outlives execve(2), the code that it was made for
- *    does not. Whatever the next program calls from elsewhere is let be.
+ * 2. The addresses are a positive list in a process that installs the filter itself. A filter
+ *    outlives execve(2), the code that it was made for does not. Whatever the next program calls
+ *    from elsewhere is let be. A supervisor, which answers all programs that come, names the one
+ *    range whose calls are let be: the agent's.
  * 3. Raw calls of this library and of libc are never caught, so the wrappers need no way around.
  * 4. Only one filter of a process may have a listener. Code that is loaded later, and a process
  *    that has one already, get a filter that raises SIGSYS.
  */
-#include "real.h"
-
 #include <errno.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #include "frontends/preload/raw.h"
 
@@ -31,6 +32,7 @@
 #endif
 
 #define NR_INSNS_MAX 1024u
+#define NR_CALLS_MAX 64u
 #define MESSAGE_LEN  72u /* struct vhost_msg_v2, and its elder */
 #define MESSAGE1_LEN 64u
 #define VHOST_TYPE   (0xafu << 8) /* of an ioctl's command */
@@ -85,7 +87,7 @@ static void land(struct program *p, size_t from)
 
 /* The jumps of the calls that may be for a device. */
 struct exits {
-	size_t at[4 * 32];
+	size_t at[4 * NR_CALLS_MAX];
 	size_t nr;
 };
 
@@ -110,9 +112,35 @@ static void leave_if_in_window(struct program *p, struct exits *exits, unsigned 
 	leave(p, exits);
 }
 
-static void look_at_call(struct program *p, struct exits *exits, const struct raw_call *call,
-			 const struct raw_window *window)
+/* Addresses are compared in halves, so a range that crosses 4 GiB is two. */
+static void act_on_range(struct program *p, uint64_t first, uint64_t last, uint32_t action)
 {
+	while (first <= last) {
+		uint64_t end = (first | UINT32_MAX) < last ? first | UINT32_MAX : last;
+
+		load(p, OFFSET_IP + 4);
+		emit(p, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)(first >> 32), 0, 4);
+		load(p, OFFSET_IP);
+		emit(p, BPF_JMP | BPF_JGE | BPF_K, (uint32_t)first, 0, 2);
+		emit(p, BPF_JMP | BPF_JGT | BPF_K, (uint32_t)end, 1, 0);
+		ret(p, action);
+		if (end == last)
+			break;
+		first = end + 1;
+	}
+}
+
+static void act_on_ranges(struct program *p, const struct raw_filter *f, uint32_t action)
+{
+	for (size_t i = 0; i < f->nr_ranges; i++)
+		act_on_range(p, f->ranges[i].first, f->ranges[i].last, action);
+}
+
+static void look_at_call(struct program *p, struct exits *exits, const struct raw_call *call,
+			 const struct raw_filter *f)
+{
+	const struct raw_window *window = f->window;
+
 	switch (call->when) {
 	case RAW_IOCTL:
 		load(p, OFFSET_ARG(1));
@@ -135,52 +163,41 @@ static void look_at_call(struct program *p, struct exits *exits, const struct ra
 	case RAW_ALWAYS:
 		leave(p, exits);
 		break;
+	case RAW_NEVER:
+		act_on_ranges(p, f, SECCOMP_RET_ERRNO | ENOMEM);
+		break;
 	}
 	ret(p, SECCOMP_RET_ALLOW);
 }
 
-/* Addresses are compared in halves, so a range that crosses 4 GiB is two. */
-static void catch_range(struct program *p, uint64_t first, uint64_t last, uint32_t action)
+static const struct raw_call *nth_call(const struct raw_filter *f, size_t i)
 {
-	while (first <= last) {
-		uint64_t end = (first | UINT32_MAX) < last ? first | UINT32_MAX : last;
-
-		load(p, OFFSET_IP + 4);
-		emit(p, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)(first >> 32), 0, 4);
-		load(p, OFFSET_IP);
-		emit(p, BPF_JMP | BPF_JGE | BPF_K, (uint32_t)first, 0, 2);
-		emit(p, BPF_JMP | BPF_JGT | BPF_K, (uint32_t)end, 1, 0);
-		ret(p, action);
-		if (end == last)
-			break;
-		first = end + 1;
-	}
+	return i < raw_nr_calls ? &raw_calls[i] : &f->also[i - raw_nr_calls];
 }
 
-static void assemble(struct program *p, const struct raw_range *ranges, size_t nr,
-		     const struct raw_window *window, uint32_t action)
+static void assemble(struct program *p, const struct raw_filter *f)
 {
+	uint32_t catch = f->trap ? SECCOMP_RET_TRAP | RAW_TRAP_MARK : SECCOMP_RET_USER_NOTIF;
+	size_t nr_calls = raw_nr_calls + f->nr_also, calls[NR_CALLS_MAX];
 	struct exits exits = {.nr = 0};
-	size_t calls[32];
 
 	load(p, OFFSET_ARCH);
 	emit(p, BPF_JMP | BPF_JEQ | BPF_K, ARCH, 1, 0);
 	ret(p, SECCOMP_RET_ALLOW);
 	load(p, OFFSET_NR);
-	for (size_t i = 0; i < raw_nr_calls; i++) {
-		emit(p, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)raw_calls[i].nr, 0, 1);
+	for (size_t i = 0; i < nr_calls; i++) {
+		emit(p, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)nth_call(f, i)->nr, 0, 1);
 		calls[i] = jump(p);
 	}
 	ret(p, SECCOMP_RET_ALLOW);
-	for (size_t i = 0; i < raw_nr_calls; i++) {
+	for (size_t i = 0; i < nr_calls; i++) {
 		land(p, calls[i]);
-		look_at_call(p, &exits, &raw_calls[i], window);
+		look_at_call(p, &exits, nth_call(f, i), f);
 	}
 	for (size_t i = 0; i < exits.nr; i++)
 		land(p, exits.at[i]);
-	for (size_t i = 0; i < nr; i++)
-		catch_range(p, ranges[i].first, ranges[i].last, action);
-	ret(p, SECCOMP_RET_ALLOW);
+	act_on_ranges(p, f, f->from_outside ? SECCOMP_RET_ALLOW : catch);
+	ret(p, f->from_outside ? catch : SECCOMP_RET_ALLOW);
 }
 
 /* Without the privilege to do so, a thread may install a filter only if it gives up the means to
@@ -196,8 +213,7 @@ static long install(struct sock_fprog *program, unsigned long flags)
 	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, program);
 }
 
-int raw_filter_install(const struct raw_range *ranges, size_t nr, const struct raw_window *window,
-		       bool trap)
+int raw_filter_install(const struct raw_filter *filter)
 {
 	unsigned long flags = SECCOMP_FILTER_FLAG_SPEC_ALLOW | SECCOMP_FILTER_FLAG_TSYNC |
 			      SECCOMP_FILTER_FLAG_TSYNC_ESRCH;
@@ -206,13 +222,14 @@ int raw_filter_install(const struct raw_range *ranges, size_t nr, const struct r
 	long rc;
 
 	_Static_assert(RAW_NR_RANGES_MAX * 12 + 512 < NR_INSNS_MAX, "all ranges fit");
-	assemble(&program, ranges, nr, window,
-		 trap ? SECCOMP_RET_TRAP | RAW_TRAP_MARK : SECCOMP_RET_USER_NOTIF);
+	if (raw_nr_calls + filter->nr_also > NR_CALLS_MAX)
+		return -E2BIG;
+	assemble(&program, filter);
 	prog.len = (unsigned short)program.len;
-	if (!trap)
+	if (!filter->trap)
 		flags |= SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
 	else
 		flags &= ~SECCOMP_FILTER_FLAG_TSYNC_ESRCH;
 	rc = install(&prog, flags);
-	return rc < 0 ? -errno : rc > 0 && trap ? -ESRCH : (int)rc;
+	return rc < 0 ? -errno : rc > 0 && filter->trap ? -ESRCH : (int)rc;
 }

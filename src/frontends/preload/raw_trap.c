@@ -28,7 +28,7 @@ static bool serve_sigsys(const siginfo_t *info, void *context)
 
 	if (info->si_code != SYS_SECCOMP || info->si_errno != RAW_TRAP_MARK || !call)
 		return false;
-	rc = call->serve(args);
+	rc = raw_call_serve(call, args);
 	regs[REG_RAX] = rc == -1 ? -errno : rc;
 	return true;
 }
@@ -41,7 +41,9 @@ static bool serve_sigsys(const siginfo_t *info, void *context)
 
 int raw_trap_install(const struct raw_range *ranges, size_t nr, const struct raw_window *window)
 {
+	const struct raw_filter filter = {
+		.ranges = ranges, .nr_ranges = nr, .window = window, .trap = true};
 	int rc = memory_guard_take_sigsys(serve_sigsys);
 
-	return rc ? rc : raw_filter_install(ranges, nr, window, true);
+	return rc ? rc : raw_filter_install(&filter);
 }

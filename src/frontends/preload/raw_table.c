@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/* The calls that are caught, a row each; the numbers that devices get; what a child is told. */
+#include <errno.h>
+#include <linux/vhost.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "frontends/preload/node.h"
+#include "frontends/preload/raw.h"
+
+#define WINDOW_LEN  64
+#define WINDOW_LAST 1023 /* select(2) takes no higher number */
+
+#if defined(__x86_64__)
+const struct raw_call raw_calls[] = {
+	{SYS_ioctl, RAW_IOCTL, 0},
+	{SYS_write, RAW_MESSAGE, 0},
+	{SYS_pwrite64, RAW_MESSAGE, 0},
+	{SYS_writev, RAW_FD, 0},
+	{SYS_pwritev, RAW_FD, 0},
+	{SYS_pwritev2, RAW_FD, 0},
+	{SYS_read, RAW_FD, 0},
+	{SYS_pread64, RAW_FD, 0},
+	{SYS_readv, RAW_FD, 0},
+	{SYS_preadv, RAW_FD, 0},
+	{SYS_preadv2, RAW_FD, 0},
+	{SYS_close, RAW_FD, 0},
+	{SYS_close_range, RAW_ALWAYS, 0},
+	{SYS_dup, RAW_FD, 0},
+	{SYS_dup2, RAW_COPY, 0},
+	{SYS_dup3, RAW_COPY, 0},
+	{SYS_fcntl, RAW_FD, 0},
+	{SYS_fstat, RAW_FD, 0},
+	{SYS_mmap, RAW_FD, 4},
+};
+#else
+const struct raw_call raw_calls[1] = {{-1, RAW_ALWAYS, 0}};
+#endif
+const size_t raw_nr_calls = ARRAY_LEN(raw_calls);
+
+const struct raw_call *raw_call_find(int nr)
+{
+	for (size_t i = 0; i < raw_nr_calls; i++)
+		if (raw_calls[i].nr == nr)
+			return &raw_calls[i];
+	return NULL;
+}
+
+void raw_window_choose(struct raw_window *window)
+{
+	struct rlimit limit = {.rlim_cur = WINDOW_LAST + 1};
+
+	(void)getrlimit(RLIMIT_NOFILE, &limit);
+	window->last = limit.rlim_cur > WINDOW_LAST ? WINDOW_LAST : (int)limit.rlim_cur - 1;
+	window->first =
+		window->last >= 2 * WINDOW_LEN ? window->last - WINDOW_LEN + 1 : window->last / 2;
+}
+
+bool raw_fd_is_node(pid_t tid, int fd)
+{
+	static const char expected[] = "/memfd:" NODE_NAME;
+	char path[48], target[sizeof(expected)];
+	ssize_t len;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd/%d", tid, fd);
+	len = readlink(path, target, sizeof(target));
+	return len == (ssize_t)sizeof(target) && memcmp(target, expected, sizeof(target) - 1) == 0;
+}
+
+int raw_answer_child(const struct raw_call *call, pid_t tid, const uint64_t args[RAW_NR_ARGS])
+{
+	if ((call->when != RAW_IOCTL && call->when != RAW_MESSAGE) ||
+	    !raw_fd_is_node(tid, (int)args[0]))
+		return 0;
+	if (call->when == RAW_IOCTL)
+		return (uint32_t)args[1] == VHOST_SET_OWNER ? -EBUSY : -EPERM;
+	return args[2] < 40 ? -EINVAL : -EFAULT;
+}
