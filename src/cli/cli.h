@@ -6,6 +6,7 @@
 #ifndef HOLDFAST_CLI_CLI_H
 #define HOLDFAST_CLI_CLI_H
 
+#include <limits.h>
 #include <stddef.h>
 
 #include "base/compiler.h"
@@ -60,6 +61,14 @@ int cli_reexec_with_devices(const char *const *specs, size_t nr_specs) HF_MUST_C
  */
 int cli_preload_setup(const char *who, const char *const *specs, size_t nr_specs,
 		      const char *log) HF_MUST_CHECK;
+
+/** cli_agent_setup() - the same, but for the library: for programs that get an agent. Return: also
+ * CLI_EXIT_NO_EXEC: there are modules, which an agent cannot load */
+int cli_agent_setup(const char *who, const char *const *specs, size_t nr_specs,
+		    const char *log) HF_MUST_CHECK;
+
+/** cli_find_agent() - the agent's file. Return: 0; -ENOENT with refuse() in words */
+int cli_find_agent(char path[PATH_MAX]) HF_MUST_CHECK;
 
 /** cli_parent_add() - `--parent FILE`: a parent that SPECs may name, here and in the client
  * Return: 0, or an exit status, and one line was printed. @who: as above. Before

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * `holdfast run`: become COMMAND, with devices. There is no parent process: COMMAND replaces this
- * one, so its exit status, its signals and its terminal are its own.
+ * one, so its exit status, its signals and its terminal are its own. A COMMAND that cannot be
+ * preloaded runs below a supervisor instead (frontends/agent).
  */
 #include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,12 +16,13 @@
 #include "cli/cli.h"
 #include "cli/devices.h"
 #include "cli/program.h"
+#include "frontends/agent/agent.h"
 #include "mgmt/socket.h"
 
 #define WHO "holdfast run"
 #define USAGE                                                                                      \
-	"holdfast run [-d SPEC]... [--parent FILE]... [--log FILE] [--control PATH] [--launcher] " \
-	"[--] COMMAND [ARG...]"
+	"holdfast run [-d SPEC]... [--parent FILE]... [--log FILE] [--control PATH] "              \
+	"[--attach preload|agent] [--launcher] [--] COMMAND [ARG...]"
 
 struct run_options {
 	const char *specs[DEVICES_NR_MAX];
@@ -27,16 +30,16 @@ struct run_options {
 	const char *log;
 	const char *control;
 	bool launcher; /* COMMAND needs no device itself */
+	bool has_way;  /* --attach was given */
+	enum program_way way;
 	bool help;
 };
 
-static const struct option long_options[] = {{"device", required_argument, NULL, 'd'},
-					     {"log", required_argument, NULL, 'l'},
-					     {"parent", required_argument, NULL, 'p'},
-					     {"control", required_argument, NULL, 'c'},
-					     {"launcher", no_argument, NULL, 'L'},
-					     {"help", no_argument, NULL, 'h'},
-					     {NULL, 0, NULL, 0}};
+static const struct option long_options[] = {
+	{"device", required_argument, NULL, 'd'}, {"log", required_argument, NULL, 'l'},
+	{"parent", required_argument, NULL, 'p'}, {"control", required_argument, NULL, 'c'},
+	{"attach", required_argument, NULL, 'a'}, {"launcher", no_argument, NULL, 'L'},
+	{"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0}};
 
 static int wrong_option(int c, char *const *argv)
 {
@@ -47,8 +50,18 @@ static int wrong_option(int c, char *const *argv)
 	else
 		fprintf(stderr,
 			"%s: unknown option '%s': known are -d/--device, --parent, --log, "
-			"--control, --launcher, --help\n",
+			"--control, --attach, --launcher, --help\n",
 			WHO, word);
+	return CLI_EXIT_USAGE;
+}
+
+static int take_way(struct run_options *o, const char *word)
+{
+	o->has_way = true;
+	o->way = strcmp(word, "agent") == 0 ? PROGRAM_AGENT : PROGRAM_PRELOAD;
+	if (o->way == PROGRAM_AGENT || strcmp(word, "preload") == 0)
+		return 0;
+	fprintf(stderr, "%s: --attach '%s': known are preload, agent\n", WHO, word);
 	return CLI_EXIT_USAGE;
 }
 
@@ -70,6 +83,8 @@ static int take_option(struct run_options *o, int c, char *const *argv)
 	case 'c':
 		o->control = optarg;
 		return 0;
+	case 'a':
+		return take_way(o, optarg);
 	case 'L':
 		o->launcher = true;
 		return 0;
@@ -108,6 +123,8 @@ static int help(void)
 	       "      --parent FILE  a parent of your own, see holdfast-parent(7)\n"
 	       "      --log FILE     write every call on a device to FILE\n"
 	       "      --control PATH socket for 'holdfast dev --control PATH' (none: no socket)\n"
+	       "      --attach WAY   how COMMAND gets them: preload or agent\n"
+	       "                     (default: agent if it is static or has another libc)\n"
 	       "      --launcher     COMMAND only starts the program that wants the devices\n\n"
 	       "See holdfast-run(1) for the words of a SPEC.\n",
 	       USAGE);
@@ -161,36 +178,74 @@ static int set_control(const char *path)
 	return rc;
 }
 
-static int check_program(const struct run_options *o, const char *command)
+/* Return: 0, with the way chosen; or an exit status, and one line was printed */
+static int choose_way(struct run_options *o, const char *command)
 {
-	if (o->launcher || program_check(command) == 0)
+	enum program_way open_way;
+	int rc = program_check(command, &open_way);
+
+	if (o->launcher)
 		return 0;
-	fprintf(stderr,
-		"%s: %s, so it would find no device; with --launcher it runs all the same, for the "
-		"programs that it starts\n",
-		WHO, refuse_reason());
-	return CLI_EXIT_NO_EXEC;
+	if (rc) {
+		fprintf(stderr,
+			"%s: %s; it would find no device. With --launcher it runs all the same, "
+			"for the "
+			"programs that it starts\n",
+			WHO, refuse_reason());
+		return CLI_EXIT_NO_EXEC;
+	}
+	if (o->has_way && o->way == PROGRAM_PRELOAD && open_way == PROGRAM_AGENT) {
+		fprintf(stderr, "%s: %s, so nothing can be preloaded: leave --attach preload out\n",
+			WHO, refuse_reason());
+		return CLI_EXIT_NO_EXEC;
+	}
+	if (!o->has_way)
+		o->way = open_way;
+	return 0;
+}
+
+static int become(void *arg)
+{
+	char **argv = arg;
+	int err;
+
+	execvp(argv[0], argv);
+	err = errno;
+	fprintf(stderr, "%s: cannot run '%s': %s\n", WHO, argv[0], strerror(err));
+	return err == ENOENT ? CLI_EXIT_NO_CMD : CLI_EXIT_NO_EXEC;
+}
+
+static int run_with_agent(const struct run_options *o, char **argv)
+{
+	char path[PATH_MAX];
+	int rc = cli_agent_setup(WHO, o->specs, o->nr_specs, o->log);
+
+	if (rc)
+		return rc;
+	if (cli_find_agent(path) || agent_check(path)) {
+		fprintf(stderr, "%s: '%s' needs an agent, and none can run: %s\n", WHO, argv[0],
+			refuse_reason());
+		return CLI_EXIT_NO_EXEC;
+	}
+	return agent_run(
+		&(struct agent_options){.who = WHO, .image = path, .become = become, .arg = argv});
 }
 
 int cmd_run(int argc, char **argv)
 {
 	struct run_options o = {.nr_specs = 0};
 	int rc = parse_options(argc, argv, &o);
-	int err;
 
 	if (rc)
 		return rc;
 	if (o.help)
 		return help();
-	rc = check_program(&o, argv[optind]);
+	rc = choose_way(&o, argv[optind]);
 	if (!rc)
 		rc = set_control(o.control);
+	if (!rc && o.way == PROGRAM_AGENT)
+		return run_with_agent(&o, argv + optind);
 	if (!rc)
 		rc = cli_preload_setup(WHO, o.specs, o.nr_specs, o.log);
-	if (rc)
-		return rc;
-	execvp(argv[optind], argv + optind);
-	err = errno;
-	fprintf(stderr, "%s: cannot run '%s': %s\n", WHO, argv[optind], strerror(err));
-	return err == ENOENT ? CLI_EXIT_NO_CMD : CLI_EXIT_NO_EXEC;
+	return rc ? rc : become(argv + optind);
 }

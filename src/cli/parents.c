@@ -6,4 +6,4 @@
 #include "parents/sim/simnet.h"
 
 struct vdpa_mgmt_table cli_parents = {.devs = {&simnet_mgmt_dev, &simblk_mgmt_dev, &mlx5_mgmt_dev},
-				      .nr = 3};
+				      .nr = NR_OWN_PARENTS};

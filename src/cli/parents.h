@@ -6,6 +6,7 @@
 
 #include "vdpa/mgmt.h"
 
+#define NR_OWN_PARENTS 3u /* the rest are modules */
 extern struct vdpa_mgmt_table cli_parents;
 
 #endif

@@ -15,10 +15,13 @@
 #include "base/refuse.h"
 #include "cli/cli.h"
 #include "cli/devices.h"
+#include "cli/parents.h"
 #include "mgmt/socket.h"
 #include "parents/module/module.h"
 
 #define LIBRARY       "libholdfast-preload.so"
+#define AGENT         "holdfast-agent"
+#define AGENT_FOLDER  "/holdfast"         /* below the folder of libraries */
 #define MODULE_FOLDER "/holdfast/parents" /* below the folder of libraries */
 #define REEXEC_ENV    "HOLDFAST_REEXEC"   /* process id that has executed itself again */
 
@@ -58,10 +61,9 @@ static int installed_folder(char *path, size_t len)
 	return n < len ? 0 : -ENAMETOOLONG;
 }
 
-static bool library_in(const char *folder, char *path, size_t len)
+static bool file_in(const char *folder, const char *name, char *path, size_t len)
 {
-	return (size_t)snprintf(path, len, "%s/%s", folder, LIBRARY) < len &&
-	       access(path, R_OK) == 0;
+	return (size_t)snprintf(path, len, "%s/%s", folder, name) < len && access(path, R_OK) == 0;
 }
 
 static int find_library(const char *who, char *path, size_t len)
@@ -69,8 +71,8 @@ static int find_library(const char *who, char *path, size_t len)
 	char folder[PATH_MAX];
 
 	executable_folder(folder, sizeof(folder));
-	if (!library_in(folder, path, len) &&
-	    (installed_folder(folder, sizeof(folder)) || !library_in(folder, path, len))) {
+	if (!file_in(folder, LIBRARY, path, len) &&
+	    (installed_folder(folder, sizeof(folder)) || !file_in(folder, LIBRARY, path, len))) {
 		fprintf(stderr,
 			"%s: %s is neither beside this program nor in %s: build or install it\n",
 			who, LIBRARY, folder);
@@ -84,6 +86,25 @@ static int find_library(const char *who, char *path, size_t len)
 		return CLI_EXIT_FAILED;
 	}
 	return 0;
+}
+
+int cli_find_agent(char path[PATH_MAX])
+{
+	char folder[PATH_MAX - sizeof(AGENT_FOLDER)], installed[PATH_MAX];
+
+	executable_folder(folder, sizeof(folder));
+	if (file_in(folder, AGENT, path, PATH_MAX))
+		return 0;
+	if (installed_folder(folder, sizeof(folder)))
+		return refuse(-ENOENT, "the path of the libraries is too long");
+	snprintf(installed, sizeof(installed), "%s" AGENT_FOLDER, folder);
+	return file_in(installed, AGENT, path, PATH_MAX)
+		       ? 0
+		       : refuse(-ENOENT,
+				"%s is neither beside this program nor in %s: it is built on "
+				"x86-64, "
+				"without sanitizers",
+				AGENT, installed);
 }
 
 /* ---- environment ---- */
@@ -197,26 +218,46 @@ static int try_devices(const char *who, const struct device_specs *specs)
 	return CLI_EXIT_FAILED;
 }
 
-int cli_preload_setup(const char *who, const char *const *texts, size_t nr_specs, const char *log)
+/* All but the library. */
+static int set_environment(const char *who, const char *const *texts, size_t nr_specs,
+			   const char *log)
 {
 	struct device_specs specs = {.nr = 0};
-	char library[PATH_MAX];
 	int rc = cli_modules_prepare(who);
 
 	if (!rc)
 		rc = collect(who, texts, nr_specs, &specs);
-	if (!rc)
-		rc = find_library(who, library, sizeof(library));
 	if (!rc)
 		rc = try_devices(who, &specs);
 	if (!rc)
 		rc = set_log(who, log);
 	if (!rc)
 		rc = set_devices(who, &specs);
-	if (!rc)
-		rc = set_preload(who, library);
 	device_specs_fini(&specs);
 	return rc;
+}
+
+int cli_preload_setup(const char *who, const char *const *texts, size_t nr_specs, const char *log)
+{
+	char library[PATH_MAX];
+	int rc = find_library(who, library, sizeof(library));
+
+	if (!rc)
+		rc = set_environment(who, texts, nr_specs, log);
+	return rc ? rc : set_preload(who, library);
+}
+
+int cli_agent_setup(const char *who, const char *const *texts, size_t nr_specs, const char *log)
+{
+	int rc = set_environment(who, texts, nr_specs, log);
+
+	if (rc || cli_parents.nr == NR_OWN_PARENTS)
+		return rc;
+	fprintf(stderr,
+		"%s: a parent of your own is a shared object, and an agent loads none: it needs a "
+		"COMMAND that can be preloaded\n",
+		who);
+	return CLI_EXIT_NO_EXEC;
 }
 
 int cli_reexec_with_devices(const char *const *specs, size_t nr_specs)

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * What the file says, in the order of the questions: is it made for this processor and word size;
- * has it a loader (PT_INTERP), and one of the kind that this program has; does executing it raise
- * privileges, so that the loader ignores LD_PRELOAD. A loader of the same name in another place is
- * of the same kind: distributions differ in where they keep it.
+ * does executing it raise privileges, so that the loader ignores LD_PRELOAD, or a filter would take
+ * the privileges away; has it a loader (PT_INTERP), and one of the kind that this program has. A
+ * loader of the same name in another place is of the same kind: distributions differ in where they
+ * keep it.
  */
 #include <elf.h>
 #include <errno.h>
@@ -147,31 +148,48 @@ static const char *privilege(const struct program *p)
 	return NULL;
 }
 
-int program_check(const char *command)
+/* What no way leads into. */
+static int check_common(const struct program *p, const struct program *self)
+{
+	const char *raises = privilege(p);
+
+	if (p->elf_class != self->elf_class)
+		return refuse(-ENOEXEC, "'%s' is a %u-bit program, the library has %u bits",
+			      p->path, p->elf_class == ELFCLASS64 ? 64 : 32,
+			      self->elf_class == ELFCLASS64 ? 64 : 32);
+	if (p->machine != self->machine)
+		return refuse(-ENOEXEC, "'%s' is made for another processor (ELF machine %u)",
+			      p->path, p->machine);
+	if (raises)
+		return refuse(
+			-ENOEXEC,
+			"'%s' %s, so neither LD_PRELOAD nor a system call filter of its user's "
+			"counts",
+			p->path, raises);
+	return 0;
+}
+
+int program_check(const char *command, enum program_way *way)
 {
 	struct program p = {.path = ""}, self = {.path = SELF};
-	const char *raises;
+	int rc;
 
+	*way = PROGRAM_PRELOAD;
 	if (!find(command, &p) || !look(&p) || !look(&self))
 		return 0;
-	if (p.elf_class != self.elf_class)
-		return refuse(-ENOEXEC, "'%s' is a %u-bit program, the library has %u bits", p.path,
-			      p.elf_class == ELFCLASS64 ? 64 : 32,
-			      self.elf_class == ELFCLASS64 ? 64 : 32);
-	if (p.machine != self.machine)
-		return refuse(-ENOEXEC, "'%s' is made for another processor (ELF machine %u)",
-			      p.path, p.machine);
+	rc = check_common(&p, &self);
+	if (rc)
+		return rc;
 	/* The loader itself has none, and preloads into the program that it is given. */
 	if (!p.loader[0] && strcmp(basename(p.path), basename(self.loader)) == 0)
 		return 0;
+	*way = PROGRAM_AGENT;
 	if (!p.loader[0])
-		return refuse(-ENOEXEC, "'%s' is linked statically", p.path);
-	if (strcmp(basename(p.loader), basename(self.loader)) != 0)
-		return refuse(-ENOEXEC, "'%s' is linked with another libc (its loader is %s)",
-			      p.path, p.loader);
-	raises = privilege(&p);
-	if (raises)
-		return refuse(-ENOEXEC, "'%s' %s and its loader ignores LD_PRELOAD", p.path,
-			      raises);
+		(void)refuse(-ENOEXEC, "'%s' is linked statically", p.path);
+	else if (strcmp(basename(p.loader), basename(self.loader)) != 0)
+		(void)refuse(-ENOEXEC, "'%s' is linked with another libc (its loader is %s)",
+			     p.path, p.loader);
+	else
+		*way = PROGRAM_PRELOAD;
 	return 0;
 }

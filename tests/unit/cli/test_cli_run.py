@@ -216,16 +216,24 @@ class Program(Case):
         return self.fail("no PT_INTERP")
 
     def assert_refused(self, path, *words):
-        done = run("--", path)
+        for options in ((), ("--attach", "agent"), ("--attach", "preload")):
+            done = run(*options, "--", path)
+            self.assertEqual(done.returncode, 126, done.stderr)
+            self.assert_one_line(done, path, "--launcher", *words)
+
+    def assert_not_preloaded(self, command, path, *words, **how):
+        """Such a program gets an agent, unless a person says that it shall be preloaded."""
+        done = run("--attach", "preload", "--", command, **how)
         self.assertEqual(done.returncode, 126, done.stderr)
-        self.assert_one_line(done, path, "--launcher", *words)
+        self.assert_one_line(done, path, "--attach preload", *words)
 
     def test_untouched_copy_runs(self):
         self.assertEqual(run("--", self.write(self.image)).returncode, 0)
 
     def test_static(self):
         struct.pack_into("<I", self.image, self.loader()[0], 0)
-        self.assert_refused(self.write(self.image), "linked statically")
+        path = self.write(self.image)
+        self.assert_not_preloaded(path, path, "linked statically")
 
     def test_loader_by_itself_preloads(self):
         _, at, size = self.loader()
@@ -236,7 +244,8 @@ class Program(Case):
     def test_another_libc(self):
         _, at, size = self.loader()
         self.image[at:at + size] = b"/lib/ld-musl-x.so.1".ljust(size, b"\0")
-        self.assert_refused(self.write(self.image), "/lib/ld-musl-x.so.1")
+        path = self.write(self.image)
+        self.assert_not_preloaded(path, path, "/lib/ld-musl-x.so.1")
 
     def test_32_bits(self):
         self.image[4] = 1
@@ -250,17 +259,14 @@ class Program(Case):
         struct.pack_into("<I", self.image, self.loader()[0], 0)
         program = self.write(self.image)
         script = self.write(b"#! %s -x\n" % program.encode(), "script")
-        done = run("--", script)
-        self.assertEqual(done.returncode, 126)
-        self.assert_one_line(done, program, "linked statically")
+        self.assert_not_preloaded(script, program, "linked statically")
         self.assertEqual(run("--", self.write(b"#!/bin/sh\nexit 3\n", "shell")).returncode, 3)
 
     def test_name_is_looked_up_in_path(self):
         struct.pack_into("<I", self.image, self.loader()[0], 0)
         program = self.write(self.image, "hf-static")
-        done = run("--", "hf-static", env=dict(os.environ, PATH=self.folder + ":" + os.environ["PATH"]))
-        self.assertEqual(done.returncode, 126)
-        self.assert_one_line(done, program)
+        self.assert_not_preloaded("hf-static", program,
+                                  env=dict(os.environ, PATH=self.folder + ":" + os.environ["PATH"]))
 
     @unittest.skipIf(os.getuid() != 0, "makes a program of another user")
     def test_setuid(self):

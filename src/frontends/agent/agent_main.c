@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * The agent: the library of frontends/preload in a task of its own, which has the client's memory,
+ * descriptors and folders, and everything else for itself: libc, thread-local storage, signal
+ * handlers, process id. The supervisor maps this program into the client and starts it
+ * (inject.c). It makes the calls that the supervisor hands it, and its devices' threads run here.
+ *
+ * 1. The program break is the client's. The filter answers this program's brk(2) with ENOMEM, so
+ *    libc's heap lies in mappings of its own.
+ * 2. Signals of the client's process group and terminal reach this process, too. All are ignored;
+ *    it ends when the supervisor says so.
+ * 3. The supervisor holds a robust mutex of the channel. When it is gone, so that nobody answers
+ *    the client's calls any more, the client is ended, as `kill -9` of `holdfast run` ends a client
+ *    that has the library preloaded.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+
+#include "base/log.h"
+#include "base/thread.h"
+#include "frontends/agent/channel.h"
+#include "frontends/agent/paths.h"
+#include "frontends/preload/call.h"
+#include "frontends/preload/node.h"
+
+#define NAME "holdfast-agent"
+
+static struct raw_window window;
+
+/* Where the supervisor starts a task: in the exit of clone(2), or of whatever call a person makes
+ * who runs the file. The linker is told that this is the program's entry. */
+__asm__(".text\n"
+	".globl agent_start\n"
+	"agent_start:\n"
+	"	syscall\n"
+	"	xor %edx, %edx\n"
+	"	xor %ebp, %ebp\n"
+	"	jmp _start\n");
+
+/* ---- what raw.c is to the preloaded library: the client's calls come by themselves ---- */
+
+void raw_start(void)
+{
+}
+
+const struct raw_window *raw_window(void)
+{
+	return &window;
+}
+
+void raw_after_fork(void)
+{
+}
+
+/* ---- */
+
+static void settle_signals(void)
+{
+	sigset_t blocked;
+
+	for (int sig = 1; sig < NSIG; sig++)
+		if (sig != SIGSEGV && sig != SIGBUS)
+			(void)signal(sig, SIG_IGN);
+	(void)signal(SIGSEGV, SIG_DFL);
+	(void)signal(SIGBUS, SIG_DFL);
+	sigfillset(&blocked);
+	sigdelset(&blocked, SIGSEGV);
+	sigdelset(&blocked, SIGBUS);
+	(void)sigprocmask(SIG_SETMASK, &blocked, NULL);
+}
+
+/* Waits for the end of the supervisor (3). */
+static void *watch_supervisor(void *arg)
+{
+	struct agent_channel *channel = arg;
+
+	thread_settle("holdfast-watch");
+	if (pthread_mutex_lock(&channel->alive) != EOWNERDEAD)
+		return NULL;
+	hf_err("agent", "holdfast run was killed, so the devices are gone: ending process %d",
+	       (int)channel->client);
+	if (channel->client > 0)
+		(void)kill(channel->client, SIGKILL);
+	_exit(1);
+}
+
+static void serve(struct agent_channel *channel)
+{
+	enum agent_kind kind;
+	const struct raw_call *call = agent_call_find(channel->nr, &kind);
+	uint64_t args[RAW_NR_ARGS];
+	bool ours = false;
+	long rc = 0;
+
+	memcpy(args, channel->args, sizeof(args));
+	call_on_behalf(channel->tid);
+	errno = 0;
+	if (call && kind == AGENT_CALL_PATH) {
+		ours = agent_serve_path(channel->nr, args, &rc);
+	} else if (call && kind == AGENT_CALL_FD && raw_call_is_ours(call, args)) {
+		ours = true;
+		rc = raw_call_serve(call, args);
+	}
+	channel->error = ours && rc == -1 ? -errno : 0;
+	channel->value = rc == -1 ? 0 : rc;
+	channel->pass = !ours;
+	__atomic_store_n(&channel->in_use, node_is_claimed(), __ATOMIC_RELAXED);
+}
+
+int main(int argc, char **argv)
+{
+	struct agent_channel *channel = (struct agent_channel *)AGENT_CHANNEL;
+	pthread_t watcher;
+
+	if (argc != 1 || strcmp(argv[0], AGENT_NAME) != 0) {
+		fputs(NAME ": holdfast run starts this program; by itself it does nothing\n",
+		      stderr);
+		return 2;
+	}
+	settle_signals();
+	thread_settle(NAME);
+	window = channel->window;
+	if (thread_start(&watcher, watch_supervisor, channel) != 0)
+		return 1;
+	for (;;) {
+		uint32_t state = channel_get(&channel->state);
+
+		if (state == AGENT_END)
+			return 0;
+		if (state != AGENT_ASKED) {
+			channel_wait(&channel->state, state, NULL);
+			continue;
+		}
+		serve(channel);
+		(void)channel_move(&channel->state, AGENT_ASKED, AGENT_ANSWERED);
+	}
+}

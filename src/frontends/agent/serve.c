@@ -1,0 +1,310 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Notifications. A thread takes one and answers it, while another waits for the next: an agent may
+ * take its time over a call of one client, and others have not to wait for it.
+ *
+ *	call on a path ── not a node's ──> the kernel makes it
+ *	call on a descriptor ── of a process without agent, and no node's ──> the kernel makes it
+ *	process without agent ──> inject.c; the thread makes the call again
+ *	process with agent ──> the agent answers, or has the kernel make it
+ *	child of a process with agent ──> as docs/preload.md says of forks
+ */
+#include <errno.h>
+#include <linux/kcmp.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/refuse.h"
+#include "base/thread.h"
+#include "frontends/agent/supervisor.h"
+#include "frontends/preload/node.h"
+
+#define NR_THREADS_MAX 64u
+#define PAGE_LEN       4096u
+#define NAME_LEN       24u /* of a path, as much as tells whether it may be ours */
+
+static const struct server *server;            /* const */
+static struct mutex receive_lock = MUTEX_INIT; /* one thread waits */
+static struct mutex inject_lock = MUTEX_INIT;  /* two threads of a client may want an agent */
+static unsigned int nr_threads, nr_idle;       /* atomic */
+
+/* ---- questions ---- */
+
+/* Reads as much of the client's path as tells. Return: false: it cannot be read */
+static bool read_name(const struct seccomp_notif *n, uint64_t at, char name[NAME_LEN + 1])
+{
+	size_t first = PAGE_LEN - at % PAGE_LEN;
+	struct iovec own = {.iov_base = name, .iov_len = NAME_LEN};
+	struct iovec theirs[2] = {
+		{.iov_base = (void *)at, .iov_len = first < NAME_LEN ? first : NAME_LEN},
+		{.iov_base = (void *)(at + first),
+		 .iov_len = first < NAME_LEN ? NAME_LEN - first : 0}};
+	ssize_t len = process_vm_readv((pid_t)n->pid, &own, 1, theirs, 2, 0);
+
+	name[len > 0 ? len : 0] = '\0';
+	return len > 0;
+}
+
+/* A process that does not let itself be looked at gets no device, and nothing else tells why. */
+static void say_unreadable(const struct seccomp_notif *n)
+{
+	static bool said; /* atomic */
+
+	if (!__atomic_exchange_n(&said, true, __ATOMIC_RELAXED))
+		fprintf(stderr,
+			"%s: process %u does not let itself be looked at (PR_SET_DUMPABLE), so it "
+			"finds "
+			"no device\n",
+			server->who, n->pid);
+}
+
+static bool begins_with(const char *name, const char *prefix)
+{
+	return strncmp(name, prefix, strlen(prefix)) == 0;
+}
+
+static bool is_wanted_path(const struct raw_call *call, const struct seccomp_notif *n)
+{
+	char name[NAME_LEN + 1];
+
+	if (!n->data.args[call->fd_arg]) /* statx(2) takes it for an empty one, since Linux 6.11 */
+		return call->fd_arg == 1 && raw_fd_is_node((pid_t)n->pid, (int)n->data.args[0]);
+	if (!read_name(n, n->data.args[call->fd_arg], name)) {
+		if (errno == EPERM)
+			say_unreadable(n);
+		return false;
+	}
+	/* an empty one means a descriptor */
+	if (!name[0])
+		return call->fd_arg == 1 && raw_fd_is_node((pid_t)n->pid, (int)n->data.args[0]);
+	return begins_with(name, "/dev/" NODE_NAME) || begins_with(name, NODE_NAME) ||
+	       strcmp(name, "/proc/devices") == 0;
+}
+
+/* Of a process without agent: may the call be for a device that it has got from elsewhere? */
+static bool is_wanted_fd(const struct raw_call *call, const struct seccomp_notif *n)
+{
+	return (call->when == RAW_IOCTL || call->when == RAW_MESSAGE) &&
+	       raw_fd_is_node((pid_t)n->pid, (int)n->data.args[0]);
+}
+
+static void let_be(struct seccomp_notif_resp *resp)
+{
+	resp->flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
+}
+
+/* ---- processes without agent ---- */
+
+static bool shares_memory(pid_t tid, const struct agent_channel *channel)
+{
+	struct client *c = client_find(channel->client);
+	bool same = c && syscall(SYS_kcmp, tid, c->agent, KCMP_VM, 0, 0) != 1 &&
+		    c->channel->token == channel->token;
+
+	client_put(c);
+	return same;
+}
+
+/* Return: true: @resp is the answer */
+static bool answer_child(const struct raw_call *call, enum agent_kind kind,
+			 const struct seccomp_notif *n, const struct agent_channel *channel,
+			 struct seccomp_notif_resp *resp)
+{
+	if (kind == AGENT_CALL_FD) {
+		resp->error = raw_answer_child(call, (pid_t)n->pid, (const uint64_t *)n->data.args);
+		if (!resp->error)
+			let_be(resp);
+		return true;
+	}
+	if (!channel->in_use && !shares_memory((pid_t)n->pid, channel))
+		return false;
+	switch (n->data.nr) {
+	case SYS_open:
+	case SYS_openat:
+	case SYS_openat2:
+		resp->error = -EBUSY;
+		break;
+	default:
+		let_be(resp);
+	}
+	return true;
+}
+
+/* Return: true: answered */
+static bool bring_agent(const struct raw_call *call, enum agent_kind kind,
+			const struct seccomp_notif *n, struct seccomp_notif_resp *resp)
+{
+	struct agent_channel channel;
+	struct client *c;
+	bool stale, done;
+
+	mutex_lock(&inject_lock);
+	c = client_find((pid_t)n->pid);
+	if (c) { /* another thread of it was faster */
+		mutex_unlock(&inject_lock);
+		client_ask(c, n, resp);
+		client_put(c);
+		return false;
+	}
+	stale = client_channel_of((pid_t)n->pid, &channel) != 0;
+	done = stale && answer_child(call, kind, n, &channel, resp);
+	if (!done) {
+		if (inject(server->image, server->listener, n, stale))
+			fprintf(stderr, "%s: %s\n", server->who, refuse_reason());
+		server->changed();
+	}
+	mutex_unlock(&inject_lock);
+	return !done;
+}
+
+/* ---- dispatch ---- */
+
+/* The client of the call, unless it has executed another program since. */
+static struct client *find_client(const struct seccomp_notif *n)
+{
+	struct client *c = client_find((pid_t)n->pid);
+
+	if (!c || !__atomic_load_n(&c->may_exec, __ATOMIC_ACQUIRE) ||
+	    client_channel_of((pid_t)n->pid, NULL) == c->channel->token)
+		return c;
+	client_end(c);
+	client_put(c);
+	server->changed();
+	return NULL;
+}
+
+static void note_exec(struct client *c)
+{
+	if (!c)
+		return;
+	__atomic_store_n(&c->may_exec, true, __ATOMIC_RELEASE);
+	client_put(c);
+	server->changed();
+}
+
+/* Return: true: it has been answered already */
+static bool dispatch(const struct seccomp_notif *n, struct seccomp_notif_resp *resp)
+{
+	enum agent_kind kind;
+	const struct raw_call *call = agent_call_find(n->data.nr, &kind);
+	struct client *c;
+	bool answered = false;
+
+	if (!call || (kind == AGENT_CALL_PATH && !is_wanted_path(call, n))) {
+		let_be(resp);
+		return false;
+	}
+	c = find_client(n);
+	if (kind == AGENT_CALL_EXEC) {
+		note_exec(c);
+		let_be(resp);
+		return false;
+	}
+	if (c)
+		client_ask(c, n, resp);
+	else if (kind == AGENT_CALL_PATH || is_wanted_fd(call, n))
+		answered = bring_agent(call, kind, n, resp);
+	else
+		let_be(resp);
+	client_put(c);
+	return answered;
+}
+
+/* ---- threads ---- */
+
+struct room {
+	struct seccomp_notif *n;
+	struct seccomp_notif_resp *resp;
+	size_t n_len, resp_len;
+};
+
+/* The kernel's structures may be longer than the ones we know. */
+static bool get_room(struct room *room)
+{
+	struct seccomp_notif_sizes sizes;
+
+	if (syscall(SYS_seccomp, SECCOMP_GET_NOTIF_SIZES, 0, &sizes) < 0)
+		return false;
+	room->n_len =
+		sizes.seccomp_notif > sizeof(*room->n) ? sizes.seccomp_notif : sizeof(*room->n);
+	room->resp_len = sizes.seccomp_notif_resp > sizeof(*room->resp) ? sizes.seccomp_notif_resp
+									: sizeof(*room->resp);
+	room->n = calloc(1, room->n_len);
+	room->resp = calloc(1, room->resp_len);
+	return room->n && room->resp;
+}
+
+static void add_thread(void);
+
+/* Return: false: there will be no more */
+static bool receive(struct room *room)
+{
+	int rc;
+
+	mutex_lock(&receive_lock);
+	do {
+		memset(room->n, 0, room->n_len);
+		rc = ioctl(server->listener, SECCOMP_IOCTL_NOTIF_RECV, room->n);
+	} while (rc < 0 && (errno == EINTR || errno == ENOENT)); /* it may have been killed */
+	if (rc >= 0 && __atomic_sub_fetch(&nr_idle, 1, __ATOMIC_RELAXED) == 0)
+		add_thread();
+	mutex_unlock(&receive_lock);
+	return rc >= 0;
+}
+
+static void *serve(void *arg)
+{
+	struct room room = {.n = NULL};
+
+	if (!get_room(&room))
+		return NULL;
+	__atomic_add_fetch(&nr_idle, 1, __ATOMIC_RELAXED);
+	while (receive(&room)) {
+		memset(room.resp, 0, room.resp_len);
+		room.resp->id = room.n->id;
+		if (!dispatch(room.n, room.resp))
+			(void)ioctl(server->listener, SECCOMP_IOCTL_NOTIF_SEND, room.resp);
+		__atomic_add_fetch(&nr_idle, 1, __ATOMIC_RELAXED);
+	}
+	/* the threads that hold robust mutexes stay */
+	for (;;)
+		pause();
+}
+
+static void add_thread(void)
+{
+	pthread_t thread;
+
+	if (__atomic_load_n(&nr_threads, __ATOMIC_RELAXED) < NR_THREADS_MAX &&
+	    thread_start(&thread, serve, NULL) == 0) {
+		pthread_detach(thread);
+		__atomic_add_fetch(&nr_threads, 1, __ATOMIC_RELAXED);
+	}
+}
+
+/* The kernel hands the stops of a traced process to any thread that waits for children, if the
+ * process is a child of this one. */
+pid_t serve_reap(int *status)
+{
+	pid_t pid;
+
+	mutex_lock(&inject_lock);
+	pid = waitpid(-1, status, WNOHANG | __WALL | __WNOTHREAD);
+	mutex_unlock(&inject_lock);
+	return pid;
+}
+
+int serve_start(const struct server *s)
+{
+	server = s;
+	add_thread();
+	add_thread();
+	return nr_threads ? 0 : -EAGAIN;
+}

@@ -1,0 +1,362 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * A client of ours that is linked statically, with any libc: it moves data through a card or a disk
+ * and compares them. Prints what it did, a line each, or which step failed.
+ *
+ *	static_client net|blk|files|threads|fork|exec PATH...
+ *
+ * What each does stands at its function. Used by test_agent.py.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <linux/virtio_blk.h>
+
+#include "client/client.h"
+
+#define NODE        "/dev/vhost-vdpa-0"
+#define DEADLINE_MS 20000
+#define HEADER_LEN  12u
+#define FRAME_LEN   600u
+#define NR_FRAMES   200u
+#define NR_REQUESTS 64u
+#define BLOCK_LEN   4096u
+
+static void must(bool ok, const char *step)
+{
+	if (ok)
+		return;
+	fprintf(stderr, "%s: %s\n", step, strerror(errno));
+	exit(1);
+}
+
+static void must_rc(int rc, const char *step)
+{
+	errno = rc < 0 ? -rc : 0;
+	must(rc >= 0, step);
+}
+
+/* ---- a card ---- */
+
+static void fill(unsigned char *bytes, size_t len, unsigned int seed)
+{
+	for (size_t i = 0; i < len; i++)
+		bytes[i] = (unsigned char)(seed * 31 + i * 7 + (i >> 8));
+}
+
+static void exchange(struct client_net *net, unsigned int i)
+{
+	unsigned char *sent = client_net_data(net, 0), *got = client_net_data(net, 8192);
+	struct client_buf out = {client_net_iova(net, 0), HEADER_LEN + FRAME_LEN, false};
+	struct client_buf in = {client_net_iova(net, 8192), 4096, true};
+	uint32_t len;
+
+	memset(sent, 0, HEADER_LEN);
+	fill(sent + HEADER_LEN, FRAME_LEN, i);
+	memset(sent + HEADER_LEN, 0xff, 6);
+	memcpy(sent + HEADER_LEN + 6, "\x52\x54\x00\x00\x00\x01\x88\xb5", 8);
+	memset(got, 0, 4096);
+	must_rc(client_ring_add(&net->ring[CLIENT_NET_RX], &in, 1, NULL), "add");
+	must_rc(client_ring_add(&net->ring[CLIENT_NET_TX], &out, 1, NULL), "add");
+	must_rc(client_ring_kick(&net->ring[CLIENT_NET_RX]), "kick");
+	must_rc(client_ring_kick(&net->ring[CLIENT_NET_TX]), "kick");
+	must_rc(client_ring_wait(&net->ring[CLIENT_NET_RX], DEADLINE_MS), "no frame came back");
+	must(client_ring_pop(&net->ring[CLIENT_NET_RX], NULL, &len) == 1, "used ring");
+	must(len == HEADER_LEN + FRAME_LEN, "length of a frame");
+	must(memcmp(got + HEADER_LEN, sent + HEADER_LEN, FRAME_LEN) == 0, "another frame came");
+	must_rc(client_ring_wait(&net->ring[CLIENT_NET_TX], DEADLINE_MS), "not sent");
+	must(client_ring_pop(&net->ring[CLIENT_NET_TX], NULL, NULL) == 1, "used ring");
+}
+
+/* Sends frames to a loopback card, and compares what comes back; in all kinds of memory. */
+static void do_net(void)
+{
+	for (int kind = CLIENT_MEM_MEMFD; kind <= CLIENT_MEM_PRIVATE; kind++) {
+		struct client_net_opts opts = {.kind = (enum client_mem_kind)kind, .iova = 1 << 20};
+		struct client_net net = {.fd = -1};
+
+		must_rc(client_net_start(&net, NODE, &opts), "start");
+		for (unsigned int i = 0; i < NR_FRAMES; i++)
+			exchange(&net, i);
+		client_net_stop(&net);
+	}
+	printf("%u frames, 3 kinds of memory: the same came back\n", 3 * NR_FRAMES);
+}
+
+/* ---- a disk ---- */
+
+struct disk {
+	int fd;
+	struct client_mem mem;
+	struct client_ring ring;
+	struct virtio_blk_outhdr *header;
+	unsigned char *data, *status;
+};
+
+static uint64_t iova_of(const struct disk *d, const void *at)
+{
+	return (uint64_t)((const unsigned char *)at - (const unsigned char *)d->mem.addr);
+}
+
+static void start_disk(struct disk *d)
+{
+	uint64_t features = CLIENT_FEATURE_VERSION_1 | CLIENT_FEATURE_ACCESS_PLATFORM |
+			    CLIENT_BIT(VIRTIO_BLK_F_FLUSH);
+	size_t rings = (client_ring_size(64) + 4095) & ~(size_t)4095;
+
+	d->fd = client_open(NODE);
+	must_rc(d->fd, "open");
+	must_rc(client_ioctl(d->fd, VHOST_SET_OWNER, NULL), "SET_OWNER");
+	must_rc(client_set_status(d->fd, CLIENT_STATUS_DRIVER), "status");
+	must_rc(client_set_u64(d->fd, VHOST_SET_BACKEND_FEATURES, CLIENT_BACKEND_MSG_V2),
+		"backend");
+	must_rc(client_set_u64(d->fd, VHOST_SET_FEATURES, features), "features");
+	must_rc(client_set_status(d->fd, CLIENT_STATUS_FEATURES), "status");
+	must_rc(client_mem_create(&d->mem, rings + 4 * BLOCK_LEN, CLIENT_MEM_PRIVATE), "memory");
+	must_rc(client_iotlb_map(d->fd, 0, 0, d->mem.size, d->mem.addr, VHOST_ACCESS_RW), "UPDATE");
+	client_ring_init(&d->ring, 0, 64, d->mem.addr, 0, 0);
+	d->header = (void *)((unsigned char *)d->mem.addr + rings);
+	d->status = (unsigned char *)(d->header + 1);
+	d->data = (unsigned char *)d->mem.addr + rings + BLOCK_LEN;
+	must_rc(client_ring_attach(&d->ring, d->fd), "ring");
+	must_rc(client_vring_set(d->fd, VHOST_VDPA_SET_VRING_ENABLE, 0, 1), "ENABLE");
+	must_rc(client_set_status(d->fd, CLIENT_STATUS_RUNNING), "status");
+}
+
+static void request(struct disk *d, uint32_t type, uint64_t sector)
+{
+	struct client_buf bufs[3] = {{iova_of(d, d->header), sizeof(*d->header), false},
+				     {iova_of(d, d->data), BLOCK_LEN, type == VIRTIO_BLK_T_IN},
+				     {iova_of(d, d->status), 1, true}};
+
+	if (type == VIRTIO_BLK_T_FLUSH)
+		bufs[1] = bufs[2];
+	*d->header = (struct virtio_blk_outhdr){.type = type, .sector = sector};
+	*d->status = 0xff;
+	must_rc(client_ring_add(&d->ring, bufs, type == VIRTIO_BLK_T_FLUSH ? 2 : 3, NULL), "add");
+	must_rc(client_ring_kick(&d->ring), "kick");
+	must_rc(client_ring_wait(&d->ring, DEADLINE_MS), "no answer");
+	must(client_ring_pop(&d->ring, NULL, NULL) == 1, "used ring");
+	must(*d->status == VIRTIO_BLK_S_OK, "status of a request");
+}
+
+/* Writes blocks to a disk, and compares what it reads. */
+static void do_blk(void)
+{
+	struct disk d = {.fd = -1};
+	unsigned char expected[BLOCK_LEN];
+
+	start_disk(&d);
+	for (unsigned int i = 0; i < NR_REQUESTS; i++) {
+		fill(d.data, BLOCK_LEN, i);
+		request(&d, VIRTIO_BLK_T_OUT, i * 8);
+	}
+	request(&d, VIRTIO_BLK_T_FLUSH, 0);
+	for (unsigned int i = 0; i < NR_REQUESTS; i++) {
+		fill(expected, BLOCK_LEN, i);
+		memset(d.data, 0, BLOCK_LEN);
+		request(&d, VIRTIO_BLK_T_IN, i * 8);
+		must(memcmp(d.data, expected, BLOCK_LEN) == 0, "other bytes were read");
+	}
+	must_rc(client_set_status(d.fd, 0), "reset");
+	client_ring_fini(&d.ring);
+	must(close(d.fd) == 0, "close");
+	client_mem_destroy(&d.mem);
+	printf("%u blocks: what was written was read\n", NR_REQUESTS);
+}
+
+/* ---- descriptors ---- */
+
+static bool is_device(int fd)
+{
+	uint32_t id;
+
+	return client_ioctl(fd, VHOST_VDPA_GET_DEVICE_ID, &id) == 0;
+}
+
+/* What a kernel's node does: stat, a second open, copies, and the ways to close them. */
+static void do_files(void)
+{
+	struct stat st;
+	int fd, copy;
+
+	must(stat(NODE, &st) == 0 && S_ISCHR(st.st_mode), "stat");
+	must(access(NODE, R_OK | W_OK) == 0, "access");
+	fd = open(NODE, O_RDWR | O_CLOEXEC);
+	must(fd >= 0 && is_device(fd), "open");
+	must(fstat(fd, &st) == 0 && S_ISCHR(st.st_mode), "fstat");
+	must(open(NODE, O_RDWR) < 0 && errno == EBUSY, "second open");
+	copy = dup(fd);
+	must(copy >= 0 && is_device(copy), "dup");
+	must(close(fd) == 0 && !is_device(fd), "close");
+	must(is_device(copy), "the copy");
+	must(dup2(copy, 100) == 100 && is_device(100), "dup2");
+	must(close(copy) == 0 && dup2(0, 100) == 100, "close by dup2");
+	fd = open(NODE, O_RDWR);
+	must(fd >= 0, "open after the last close");
+	must(lseek(fd, 0, SEEK_SET) < 0 || true, "lseek");
+	must(read(fd, &st, sizeof(st)) < 0 && errno == EINVAL, "read");
+	must(open("/dev/vhost-vdpa-7", O_RDWR) < 0 && errno == ENOENT, "a node that is not there");
+	must(chdir("/dev") == 0 && close(fd) == 0, "chdir");
+	fd = open("vhost-vdpa-0", O_RDWR);
+	must(fd >= 0 && is_device(fd), "a relative path");
+	puts("descriptors behave");
+}
+
+/* ---- threads ---- */
+
+static void *race(void *arg)
+{
+	unsigned int *nr_open = arg;
+	uint64_t features;
+
+	for (int i = 0; i < 100; i++) {
+		int fd = open(NODE, O_RDWR);
+
+		if (fd < 0) {
+			must(errno == EBUSY, "open");
+			continue;
+		}
+		must_rc(client_get_u64(fd, VHOST_GET_FEATURES, &features), "GET_FEATURES");
+		__atomic_add_fetch(nr_open, 1, __ATOMIC_RELAXED);
+		must(close(fd) == 0, "close");
+	}
+	return NULL;
+}
+
+/* Four threads want the device at once. */
+static void do_threads(void)
+{
+	pthread_t threads[4];
+	unsigned int nr_open = 0;
+
+	for (int i = 0; i < 4; i++)
+		must(pthread_create(&threads[i], NULL, race, &nr_open) == 0, "thread");
+	for (int i = 0; i < 4; i++)
+		must(pthread_join(threads[i], NULL) == 0, "join");
+	must(nr_open > 0, "no thread got the device");
+	puts("threads share the device");
+}
+
+/* ---- processes ---- */
+
+static void must_end_well(pid_t pid)
+{
+	int status;
+
+	must(pid > 0 && waitpid(pid, &status, 0) == pid && status == 0, "child");
+}
+
+/* A child with the device open, and one that has none; no child that nobody made is seen. */
+static void do_fork(void)
+{
+	int fd = open(NODE, O_RDWR);
+	pid_t pid;
+
+	must(fd >= 0 && client_ioctl(fd, VHOST_SET_OWNER, NULL) == 0, "open");
+	must(waitpid(-1, NULL, WNOHANG) < 0 && errno == ECHILD, "a child that nobody made");
+	pid = fork();
+	if (pid == 0) {
+		must(client_ioctl(fd, VHOST_SET_OWNER, NULL) == -EBUSY, "SET_OWNER in a child");
+		must(client_get_status(fd) == -EPERM, "GET_STATUS in a child");
+		must(open(NODE, O_RDWR) < 0 && errno == EBUSY, "open in a child");
+		must(close(fd) == 0, "close in a child");
+		_exit(0);
+	}
+	must_end_well(pid);
+	must(client_get_status(fd) == 0, "the parent's device");
+	must(close(fd) == 0, "close");
+	must(waitpid(-1, NULL, WNOHANG) < 0 && errno == ECHILD, "a child that nobody made");
+	puts("a child has what a kernel gives it");
+}
+
+/* Many children, each a client of its own. */
+static void do_children(void)
+{
+	for (int i = 0; i < 8; i++) {
+		pid_t pid = fork();
+
+		if (pid == 0) {
+			do_net();
+			exit(0);
+		}
+		must_end_well(pid);
+	}
+	puts("each child has its own devices");
+}
+
+/* Becomes another program, with the device open. */
+static void do_exec(char **argv)
+{
+	int fd = open(NODE, O_RDWR);
+	char number[16];
+
+	must(fd >= 0 && is_device(fd), "open");
+	snprintf(number, sizeof(number), "%d", fd);
+	execl(argv[0], argv[0], "inherited", number, (char *)NULL);
+	must(false, "exec");
+}
+
+static void do_inherited(const char *number)
+{
+	int fd = atoi(number);
+
+	must_rc(client_ioctl(fd, VHOST_SET_OWNER, NULL), "SET_OWNER");
+	must(open(NODE, O_RDWR) < 0 && errno == EBUSY, "open of what was inherited");
+	must(close(fd) == 0, "close");
+	do_net();
+	puts("the device outlived exec");
+}
+
+/* ---- ends ---- */
+
+/* Says that it has the device, and waits to be killed. */
+static void do_wait(void)
+{
+	struct client_net_opts opts = {.kind = CLIENT_MEM_PRIVATE};
+	struct client_net net = {.fd = -1};
+
+	must_rc(client_net_start(&net, NODE, &opts), "start");
+	exchange(&net, 1);
+	puts("ready");
+	fflush(stdout);
+	for (unsigned int i = 0;; i++)
+		exchange(&net, i);
+}
+
+int main(int argc, char **argv)
+{
+	const char *what = argc > 1 ? argv[1] : "";
+
+	if (strcmp(what, "net") == 0)
+		do_net();
+	else if (strcmp(what, "blk") == 0)
+		do_blk();
+	else if (strcmp(what, "files") == 0)
+		do_files();
+	else if (strcmp(what, "threads") == 0)
+		do_threads();
+	else if (strcmp(what, "fork") == 0)
+		do_fork();
+	else if (strcmp(what, "children") == 0)
+		do_children();
+	else if (strcmp(what, "exec") == 0)
+		do_exec(argv);
+	else if (strcmp(what, "inherited") == 0 && argc > 2)
+		do_inherited(argv[2]);
+	else if (strcmp(what, "wait") == 0)
+		do_wait();
+	else
+		must(false, "no such part");
+	return 0;
+}

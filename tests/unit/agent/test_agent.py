@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Programs that cannot be preloaded, under `holdfast run`: clients of ours that are linked statically, with each libc that is here.
+
+Usage: test_agent.py HOLDFAST KIND=CLIENT... [TEST...]
+"""
+import os
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+HOLDFAST = sys.argv[1]
+CLIENTS = dict(argument.split('=', 1) for argument in sys.argv[2:] if '=' in argument)
+CLIENT = CLIENTS['static']
+DEADLINE = 60
+DISK = 'mgmtdev vdpasim_blk'
+
+
+def command(*words, options=()):
+    return [HOLDFAST, 'run', *options, '--', *words]
+
+
+def run(*words, options=(), **how):
+    return subprocess.run(command(*words, options=options), capture_output=True, text=True, timeout=DEADLINE,
+                          check=False, **how)
+
+
+def read_file(path):
+    with open(path, encoding='utf-8', errors='replace') as file:
+        return file.read()
+
+
+def descendants(pid):
+    """All processes below @pid that are alive: {pid: name}."""
+    parents, names = {}, {}
+    for entry in os.listdir('/proc'):
+        if not entry.isdigit():
+            continue
+        try:
+            fields = read_file(f'/proc/{entry}/stat').rsplit(')', 1)[1].split()
+            names[int(entry)] = read_file(f'/proc/{entry}/comm').strip()
+        except OSError:
+            continue
+        if fields[0] not in 'ZX':
+            parents[int(entry)] = int(fields[1])
+    found, more = {}, [pid]
+    while more:
+        children = [child for child, parent in parents.items() if parent == more[0]]
+        more = more[1:] + children
+        found.update({child: names[child] for child in children})
+    return found
+
+
+def wait_gone(pidfds):
+    """Return the processes that are still there after the deadline."""
+    end = time.monotonic() + DEADLINE
+    for pid, pidfd in pidfds.items():
+        if not select.select([pidfd], [], [], max(0, end - time.monotonic()))[0]:
+            return pid
+    return None
+
+
+class Client(unittest.TestCase):
+    def assert_good(self, done, words):
+        self.assertEqual((done.returncode, done.stderr), (0, ''), done.stdout)
+        self.assertIn(words, done.stdout)
+
+
+class EachLibc(Client):
+    """With every client."""
+
+    def each(self, words, *arguments, options=()):
+        for kind, client in CLIENTS.items():
+            with self.subTest(kind):
+                self.assert_good(run(client, *arguments, options=options), words)
+
+    def test_card(self):
+        self.each('the same came back', 'net')
+
+    def test_card_pinned(self):
+        self.each('the same came back', 'net', options=('-d', 'memory pinned'))
+
+    def test_card_mlx5(self):
+        self.each('the same came back', 'net', options=('-d', 'mgmtdev mlx5 model on backend loopback'))
+
+    def test_disk(self):
+        self.each('what was written was read', 'blk', options=('-d', DISK))
+
+    def test_descriptors(self):
+        self.each('descriptors behave', 'files')
+
+    def test_threads(self):
+        self.each('threads share the device', 'threads')
+
+    def test_fork(self):
+        self.each('a child has what a kernel gives it', 'fork')
+
+    def test_children(self):
+        self.each('each child has its own devices', 'children')
+
+    def test_exec(self):
+        self.each('the device outlived exec', 'exec')
+
+
+class Command(Client):
+    """What `holdfast run` is to who starts it."""
+
+    def test_status_and_signal_are_those_of_command(self):
+        self.assertEqual(run(CLIENT, 'nothing', 'of that').returncode, 1)
+        with subprocess.Popen(command(CLIENT, 'wait'), stdout=subprocess.PIPE) as running:
+            self.assertEqual(running.stdout.readline(), b'ready\n')
+            running.terminate()
+            self.assertEqual(running.wait(DEADLINE), -signal.SIGTERM)
+
+    def test_command_that_is_not_there(self):
+        done = run('/no/such/command', options=('--attach', 'agent'))
+        self.assertEqual(done.returncode, 127)
+        self.assertIn("cannot run '/no/such/command'", done.stderr)
+
+    def test_dynamic_command_may_have_an_agent(self):
+        done = run(sys.executable, '-c', 'import os; print(os.open("/dev/vhost-vdpa-0", os.O_RDWR))',
+                   options=('--attach', 'agent'))
+        self.assertEqual((done.returncode, done.stderr), (0, ''))
+        self.assertGreater(int(done.stdout), 2)
+
+    def test_children_of_a_shell(self):
+        self.assert_good(run('sh', '-c', f'{CLIENT} net && {CLIENT} files; wait', options=('--attach', 'agent')),
+                         'descriptors behave')
+
+    def test_call_log(self):
+        with tempfile.TemporaryDirectory() as folder:
+            log = os.path.join(folder, 'log')
+            self.assertEqual(run(CLIENT, 'files', options=('--log', log)).returncode, 0)
+            text = read_file(log)
+        self.assertIn('openat("/dev/vhost-vdpa-0", O_RDWR|O_CLOEXEC) = ', text)
+        self.assertIn('-1 (EBUSY: open already)', text)
+        self.assertIn('VHOST_VDPA_GET_DEVICE_ID, [1]) = 0', text)
+
+    def test_devices_can_be_shown(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, 'control')
+            with subprocess.Popen(command(CLIENT, 'wait', options=('-d', 'name shown', '--control', path)),
+                                  stdout=subprocess.PIPE) as running:
+                self.assertEqual(running.stdout.readline(), b'ready\n')
+                shown = subprocess.run([HOLDFAST, 'dev', '--control', path, 'show'], capture_output=True, text=True,
+                                       timeout=DEADLINE, check=False)
+                running.terminate()
+                running.wait(DEADLINE)
+            self.assertIn('shown', shown.stdout, shown.stderr)
+            self.assertEqual(os.listdir(folder), [])
+
+
+class Ends(Client):
+    """Nothing is left, whoever is killed, and when."""
+
+    def start(self):
+        running = subprocess.Popen(command(CLIENT, 'wait'), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.addCleanup(running.stdout.close)
+        self.addCleanup(running.stderr.close)
+        return running
+
+    def watch(self, pids):
+        pidfds = {pid: os.pidfd_open(pid) for pid in pids}
+        for pidfd in pidfds.values():
+            self.addCleanup(os.close, pidfd)
+        return pidfds
+
+    def assert_all_gone(self, running, pidfds):
+        running.wait(DEADLINE)
+        self.assertIsNone(wait_gone(pidfds), 'left behind')
+
+    def kill_when_ready(self, name):
+        running = self.start()
+        self.assertEqual(running.stdout.readline(), b'ready\n')
+        below = descendants(running.pid)
+        self.assertEqual(sorted(below.values()), sorted(['holdfast', os.path.basename(CLIENT)[:15], 'holdfast-agent']))
+        pidfds = self.watch(below)
+        victim = running.pid if name == 'run' else next(pid for pid, who in below.items() if who == name[:15])
+        os.kill(victim, signal.SIGKILL)
+        return running, pidfds
+
+    def test_client_killed(self):
+        self.assert_all_gone(*self.kill_when_ready(os.path.basename(CLIENT)))
+
+    def test_supervisor_killed(self):
+        self.assert_all_gone(*self.kill_when_ready('holdfast'))
+
+    def test_run_killed(self):
+        self.assert_all_gone(*self.kill_when_ready('run'))
+
+    def test_agent_killed(self):
+        running, below = self.kill_when_ready('holdfast-agent')
+        self.assertIn(b'its devices are gone', running.stderr.readline())
+        running.kill()
+        self.assert_all_gone(running, below)
+
+
+if __name__ == '__main__':
+    unittest.main(argv=sys.argv[:1] + [argument for argument in sys.argv[2:] if '=' not in argument])
