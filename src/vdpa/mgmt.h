@@ -49,6 +49,9 @@ enum vdpa_key {
 	VDPA_KEY_PCI = 1u << 24,       /* address of a card, 0000:00:00.0 */
 	VDPA_KEY_REBUILD = 1u << 25,   /* changed | full */
 	VDPA_KEY_LATENCY = 1u << 26,   /* NAME=TIME, with commas between */
+	VDPA_KEY_PARALLEL = 1u << 27,  /* commands */
+	VDPA_KEY_DEFER = 1u << 28,     /* a time */
+	VDPA_KEY_TRACE = 1u << 29,     /* a file */
 };
 
 struct vdpa_dev_config {
@@ -82,6 +85,9 @@ struct vdpa_dev_config {
 	char pci[16];      /* of a card */
 	uint8_t rebuild;   /* enum mlx5_rebuild: which memory keys a change of the map makes anew */
 	char latency[256]; /* of the model's commands */
+	uint8_t parallel;  /* commands under way at once, 1..64; default 8 */
+	char defer[16];    /* how long memory keys outlive their use; default 2s */
+	char trace[256];   /* file for all commands */
 };
 
 /** vdpa_config_is_strict() - Return: whether the device follows a kernel */

@@ -120,6 +120,8 @@ static void set_defaults(struct vdpa_dev_config *config)
 		.reset_map = true,
 		.workers = 1,
 		.num_queues = 1,
+		.parallel = 8,
+		.defer = "2s",
 	};
 	memcpy(config->mgmtdev, DEFAULT_MGMTDEV, sizeof(DEFAULT_MGMTDEV));
 }

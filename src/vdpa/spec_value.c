@@ -72,6 +72,9 @@ const struct spec_key spec_keys[NR_SPEC_KEYS] = {
 	{"pci", VDPA_KEY_PCI, KIND_PCI, FIELD(pci), 0, 0, 0, 0, NULL},
 	{"rebuild", VDPA_KEY_REBUILD, KIND_CHOICE, FIELD(rebuild), 0, 0, 0, 0, rebuilds},
 	{"latency", VDPA_KEY_LATENCY, KIND_TEXT, FIELD(latency), 0, 0, 0, 0, NULL},
+	{"parallel", VDPA_KEY_PARALLEL, KIND_NUMBER, FIELD(parallel), 1, 64, 0, 0, NULL},
+	{"defer", VDPA_KEY_DEFER, KIND_TEXT, FIELD(defer), 0, 0, 0, 0, NULL},
+	{"trace", VDPA_KEY_TRACE, KIND_TEXT, FIELD(trace), 0, 0, 0, 0, NULL},
 	{"as", VDPA_KEY_AS, KIND_CHOICE, FIELD(preset), 0, 0, 0, 0, spec_presets},
 };
 

@@ -6,9 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/refuse.h"
 #include "cmd_internal.h"
 #include "layout.h"
+#include "trace.h"
 
 /* op_mod of QUERY_HCA_CAP: kind << 1 | current values */
 #define GENERAL_CURRENT 0x01
@@ -32,56 +34,12 @@ static const struct status statuses[] = {
 	{0x51, -EIO, "bad output length"},
 };
 
-static const struct {
-	uint16_t opcode;
-	const char *name;
-} opcodes[] = {
-	{MLX5_OP_QUERY_HCA_CAP, "QUERY_HCA_CAP"},
-	{MLX5_OP_CREATE_MKEY, "CREATE_MKEY"},
-	{MLX5_OP_DESTROY_MKEY, "DESTROY_MKEY"},
-	{MLX5_OP_QUERY_SPECIAL_CONTEXTS, "QUERY_SPECIAL_CONTEXTS"},
-	{MLX5_OP_CREATE_EQ, "CREATE_EQ"},
-	{MLX5_OP_DESTROY_EQ, "DESTROY_EQ"},
-	{MLX5_OP_ALLOC_PD, "ALLOC_PD"},
-	{MLX5_OP_DEALLOC_PD, "DEALLOC_PD"},
-	{MLX5_OP_ALLOC_TRANSPORT_DOMAIN, "ALLOC_TRANSPORT_DOMAIN"},
-	{MLX5_OP_DEALLOC_TRANSPORT_DOMAIN, "DEALLOC_TRANSPORT_DOMAIN"},
-	{MLX5_OP_CREATE_TIR, "CREATE_TIR"},
-	{MLX5_OP_DESTROY_TIR, "DESTROY_TIR"},
-	{MLX5_OP_CREATE_TIS, "CREATE_TIS"},
-	{MLX5_OP_DESTROY_TIS, "DESTROY_TIS"},
-	{MLX5_OP_CREATE_RQT, "CREATE_RQT"},
-	{MLX5_OP_MODIFY_RQT, "MODIFY_RQT"},
-	{MLX5_OP_DESTROY_RQT, "DESTROY_RQT"},
-	{MLX5_OP_SET_FLOW_TABLE_ROOT, "SET_FLOW_TABLE_ROOT"},
-	{MLX5_OP_CREATE_FLOW_TABLE, "CREATE_FLOW_TABLE"},
-	{MLX5_OP_DESTROY_FLOW_TABLE, "DESTROY_FLOW_TABLE"},
-	{MLX5_OP_CREATE_FLOW_GROUP, "CREATE_FLOW_GROUP"},
-	{MLX5_OP_DESTROY_FLOW_GROUP, "DESTROY_FLOW_GROUP"},
-	{MLX5_OP_SET_FLOW_TABLE_ENTRY, "SET_FLOW_TABLE_ENTRY"},
-	{MLX5_OP_DELETE_FLOW_TABLE_ENTRY, "DELETE_FLOW_TABLE_ENTRY"},
-	{MLX5_OP_CREATE_GENERAL_OBJECT, "CREATE_GENERAL_OBJECT"},
-	{MLX5_OP_MODIFY_GENERAL_OBJECT, "MODIFY_GENERAL_OBJECT"},
-	{MLX5_OP_QUERY_GENERAL_OBJECT, "QUERY_GENERAL_OBJECT"},
-	{MLX5_OP_DESTROY_GENERAL_OBJECT, "DESTROY_GENERAL_OBJECT"},
-};
-
-static const char *opcode_name(unsigned int opcode)
+/* What came of a command. @err: the seam's. */
+static int judge(struct mlx5_dev *dev, const void *in, const void *out, int err)
 {
-	for (size_t i = 0; i < ARRAY_LEN(opcodes); i++)
-		if (opcodes[i].opcode == opcode)
-			return opcodes[i].name;
-	return "a command";
-}
-
-int mlx5_cmd_exec(struct mlx5_dev *dev, const void *in, size_t in_len, void *out, size_t out_len)
-{
-	const char *op = opcode_name((unsigned int)mlx5_get(in, MLX5_IN_OPCODE));
+	const char *op = mlx5_command_name(in);
 	unsigned int code, syndrome;
-	int err;
 
-	memset(out, 0, out_len);
-	err = dev->ops->exec(dev, in, in_len, out, out_len);
 	if (err)
 		return refuse(err, "%s: the device did not answer %s", dev->name, op);
 	code = (unsigned int)mlx5_get(out, MLX5_OUT_STATUS);
@@ -95,6 +53,53 @@ int mlx5_cmd_exec(struct mlx5_dev *dev, const void *in, size_t in_len, void *out
 				      statuses[i].name, syndrome);
 	return refuse(-EIO, "%s: the device refused %s: status 0x%x, syndrome 0x%x", dev->name, op,
 		      code, syndrome);
+}
+
+static void trace(const struct mlx5_dev *dev, const struct mlx5_exec *cmd, int64_t start_ns,
+		  size_t at_once)
+{
+	if (dev->trace)
+		mlx5_trace_command(dev->trace, cmd, clock_now_ns() - start_ns, at_once);
+}
+
+static void exec_one(struct mlx5_dev *dev, struct mlx5_exec *cmd)
+{
+	int64_t start_ns = dev->trace ? clock_now_ns() : 0;
+
+	cmd->err = dev->ops->exec(dev, cmd->in, cmd->in_len, cmd->out, cmd->out_len);
+	trace(dev, cmd, start_ns, 1);
+}
+
+int mlx5_cmd_exec(struct mlx5_dev *dev, const void *in, size_t in_len, void *out, size_t out_len)
+{
+	struct mlx5_exec cmd = {.in = in, .out = out, .in_len = in_len, .out_len = out_len};
+
+	memset(out, 0, out_len);
+	exec_one(dev, &cmd);
+	return judge(dev, in, out, cmd.err);
+}
+
+/* All at once, and what came of each in its err. Return: the first error, with its words */
+static int exec_many(struct mlx5_dev *dev, struct mlx5_exec *cmd, size_t nr)
+{
+	bool at_once = nr > 1 && dev->ops->exec_many;
+	int64_t start_ns = dev->trace ? clock_now_ns() : 0;
+	int err = 0;
+
+	for (size_t i = 0; i < nr; i++)
+		memset(cmd[i].out, 0, cmd[i].out_len);
+	if (at_once)
+		dev->ops->exec_many(dev, cmd, nr);
+	for (size_t i = 0; i < nr; i++)
+		if (at_once)
+			trace(dev, &cmd[i], start_ns, nr);
+		else
+			exec_one(dev, &cmd[i]);
+	for (size_t i = nr; i-- > 0;) { /* so that the words are the first one's */
+		cmd[i].err = judge(dev, cmd[i].in, cmd[i].out, cmd[i].err);
+		err = cmd[i].err ? cmd[i].err : err;
+	}
+	return err;
 }
 
 int mlx5_cmd_exec_short(struct mlx5_dev *dev, unsigned int opcode, uint32_t index,
@@ -176,9 +181,29 @@ int mlx5_cmd_dealloc_pd(struct mlx5_dev *dev, uint32_t pd)
 	return mlx5_cmd_exec_short(dev, MLX5_OP_DEALLOC_PD, pd, NULL);
 }
 
+int mlx5_cmd_destroy_mkeys(struct mlx5_dev *dev, const uint32_t *mkey, size_t nr, bool *gone)
+{
+	uint8_t in[MLX5_PARALLEL_MAX][MLX5_CMD_HDR_LEN], out[MLX5_PARALLEL_MAX][MLX5_CMD_HDR_LEN];
+	struct mlx5_exec cmd[MLX5_PARALLEL_MAX];
+	int err;
+
+	for (size_t i = 0; i < nr; i++) {
+		memset(in[i], 0, sizeof(in[i]));
+		mlx5_put(in[i], MLX5_IN_OPCODE, MLX5_OP_DESTROY_MKEY);
+		mlx5_put(in[i], MLX5_IO_INDEX, mkey[i] >> 8);
+		cmd[i] = (struct mlx5_exec){in[i], out[i], sizeof(in[i]), sizeof(out[i]), 0};
+	}
+	err = exec_many(dev, cmd, nr);
+	for (size_t i = 0; i < nr; i++)
+		gone[i] = !cmd[i].err;
+	return err;
+}
+
 int mlx5_cmd_destroy_mkey(struct mlx5_dev *dev, uint32_t mkey)
 {
-	return mlx5_cmd_exec_short(dev, MLX5_OP_DESTROY_MKEY, mkey >> 8, NULL);
+	bool gone;
+
+	return mlx5_cmd_destroy_mkeys(dev, &mkey, 1, &gone);
 }
 
 static size_t round_up(size_t n, size_t to)
@@ -206,16 +231,17 @@ static void put_list(uint8_t *list, const struct mlx5_mkey_desc *desc)
 	}
 }
 
-int mlx5_cmd_create_mkey(struct mlx5_dev *dev, const struct mlx5_mkey_desc *desc, uint32_t *mkey)
+/* Return: the command, which the caller frees; NULL without memory */
+static uint8_t *encode_mkey(const struct mlx5_mkey_desc *desc, size_t *len)
 {
 	size_t octwords = desc->mode == MLX5_ACCESS_MTT ? round_up(desc->nr, MTT_PAD) / MTT_PAD
 							: round_up(desc->nr, KLM_PAD);
-	size_t in_len = MLX5_CREATE_MKEY_IN_LEN + octwords * 16;
-	uint8_t *in = calloc(1, in_len), out[MLX5_CMD_HDR_LEN];
-	int err;
+	uint8_t *in;
 
+	*len = MLX5_CREATE_MKEY_IN_LEN + octwords * 16;
+	in = calloc(1, *len);
 	if (!in)
-		return -ENOMEM;
+		return NULL;
 	mlx5_put(in, MLX5_IN_OPCODE, MLX5_OP_CREATE_MKEY);
 	mlx5_put(in, MLX5_MKC_LW, desc->write);
 	mlx5_put(in, MLX5_MKC_LR, desc->read);
@@ -229,10 +255,44 @@ int mlx5_cmd_create_mkey(struct mlx5_dev *dev, const struct mlx5_mkey_desc *desc
 	mlx5_put(in, MLX5_MKC_LOG_PAGE, desc->log_page);
 	mlx5_put(in, MLX5_MKEY_ACTUAL, octwords);
 	put_list(in + MLX5_CREATE_MKEY_IN_LEN, desc);
-	err = mlx5_cmd_exec(dev, in, in_len, out, sizeof(out));
+	return in;
+}
+
+int mlx5_cmd_create_mkeys(struct mlx5_dev *dev, const struct mlx5_mkey_desc *desc, size_t nr,
+			  uint32_t *mkey, bool *made)
+{
+	uint8_t *in[MLX5_PARALLEL_MAX], out[MLX5_PARALLEL_MAX][MLX5_CMD_HDR_LEN];
+	struct mlx5_exec cmd[MLX5_PARALLEL_MAX];
+	size_t n = 0;
+	int err = 0;
+
+	memset(made, 0, nr * sizeof(*made));
+	for (; !err && n < nr; n++) {
+		cmd[n] = (struct mlx5_exec){.out = out[n], .out_len = sizeof(out[n])};
+		cmd[n].in = in[n] = encode_mkey(&desc[n], &cmd[n].in_len);
+		err = in[n] ? 0 : -ENOMEM;
+	}
 	if (!err)
-		*mkey = (uint32_t)mlx5_get(out, MLX5_IO_INDEX) << 8 |
-			(uint32_t)mlx5_get(in, MLX5_MKC_KEY);
-	free(in);
+		err = exec_many(dev, cmd, nr);
+	else
+		nr = 0; /* none was sent */
+	for (size_t i = 0; i < nr; i++) {
+		made[i] = !cmd[i].err;
+		mkey[i] = (uint32_t)mlx5_get(out[i], MLX5_IO_INDEX) << 8 |
+			  (uint32_t)mlx5_get(in[i], MLX5_MKC_KEY);
+	}
+	while (n)
+		free(in[--n]);
+	return err;
+}
+
+int mlx5_cmd_create_mkey(struct mlx5_dev *dev, const struct mlx5_mkey_desc *desc, uint32_t *mkey)
+{
+	uint32_t index;
+	bool made;
+	int err = mlx5_cmd_create_mkeys(dev, desc, 1, &index, &made);
+
+	if (!err)
+		*mkey = index;
 	return err;
 }

@@ -18,16 +18,33 @@
 #include "base/compiler.h"
 
 struct mlx5_dev;
-
+struct mlx5_trace;
 struct worker;
+
+#define MLX5_PARALLEL_MAX 64u
+
+/* One of several commands that do not depend on one another. */
+struct mlx5_exec {
+	const void *in;
+	void *out; /* zeroed by the caller */
+	size_t in_len, out_len;
+	int err; /* [out] as exec's */
+};
 
 /* The seam. */
 struct mlx5_dev_ops {
 	/** execute one command. @out is zeroed by the caller. Return: 0 if the device answered,
 	 * whatever its status; negative errno if it did not */
 	int (*exec)(struct mlx5_dev *dev, const void *in, size_t in_len, void *out, size_t out_len);
+	/** execute @nr commands, at most MLX5_PARALLEL_MAX, at once, and return when all are done.
+	 * NULL: exec, one after the other */
+	void (*exec_many)(struct mlx5_dev *dev, struct mlx5_exec *cmd, size_t nr);
 
 	/* ---- what is no command for a driver outside the kernel ---- */
+	/** a key over @len bytes at @addr, by which these are reached at their own addresses. NULL:
+	 * CREATE_MKEY takes addresses as they are */
+	int (*mr_reg)(struct mlx5_dev *dev, void *addr, size_t len, bool write, uint32_t *mkey);
+	int (*mr_dereg)(struct mlx5_dev *dev, uint32_t mkey);
 	/** let the device use @len bytes at @addr under a number, until umem_close() */
 	int (*umem_open)(struct mlx5_dev *dev, void *addr, size_t len, uint32_t *id);
 	void (*umem_close)(struct mlx5_dev *dev, uint32_t id);
@@ -47,7 +64,8 @@ struct mlx5_dev_ops {
 
 struct mlx5_dev {
 	const struct mlx5_dev_ops *ops;
-	const char *name; /* for messages; outlives the device */
+	const char *name;         /* for messages; outlives the device */
+	struct mlx5_trace *trace; /* [lent] or NULL: every command is noted */
 };
 
 /* What the driver needs to know of the device. */
@@ -95,5 +113,16 @@ int mlx5_cmd_dealloc_pd(struct mlx5_dev *dev, uint32_t pd) HF_MUST_CHECK;
 int mlx5_cmd_create_mkey(struct mlx5_dev *dev, const struct mlx5_mkey_desc *desc,
 			 uint32_t *mkey) HF_MUST_CHECK;
 int mlx5_cmd_destroy_mkey(struct mlx5_dev *dev, uint32_t mkey) HF_MUST_CHECK;
+/**
+ * mlx5_cmd_create_mkeys() - @nr keys at once, at most MLX5_PARALLEL_MAX
+ * @mkey: [out] [@nr]
+ * @made: [out] [@nr] which of them there are now
+ * Return: 0 all; negative errno: that of the first that could not be made
+ */
+int mlx5_cmd_create_mkeys(struct mlx5_dev *dev, const struct mlx5_mkey_desc *desc, size_t nr,
+			  uint32_t *mkey, bool *made) HF_MUST_CHECK;
+/** mlx5_cmd_destroy_mkeys() - the same; @gone: [out] [@nr] */
+int mlx5_cmd_destroy_mkeys(struct mlx5_dev *dev, const uint32_t *mkey, size_t nr,
+			   bool *gone) HF_MUST_CHECK;
 
 #endif

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * The driver's worker, and what wakes it: the control queue's kicks, queues that were parked, and
- * the device's event queue. An entry of that queue is the driver's when its owner bit is the number
- * of the pass through the queue, modulo 2.
+ * The driver's worker, and what wakes it: the control queue's kicks, queues that were parked, keys
+ * whose time is over, and the device's event queue. An entry of that queue is the driver's when its
+ * owner bit is the number of the pass through the queue, modulo 2.
  */
 #include <errno.h>
 #include <linux/virtio_config.h>
@@ -98,6 +98,17 @@ static void poll_parked(struct mlx5_vdpa *v)
 	}
 }
 
+/* A wave of keys at a time: whoever waits for the lock comes in between. */
+static void poll_keys(struct mlx5_vdpa *v)
+{
+	int64_t next = mlx5_keys_bury(&v->keys, clock_now_ns());
+
+	if (next == 0)
+		worker_wake(v->worker);
+	else if (next > 0)
+		worker_wake_in(v->worker, next);
+}
+
 static bool worker_poll(void *arg)
 {
 	struct mlx5_vdpa *v = arg;
@@ -105,6 +116,7 @@ static bool worker_poll(void *arg)
 	rcu_reader_offline();
 	poll_events(v);
 	poll_parked(v);
+	poll_keys(v);
 	rcu_reader_online();
 	return mlx5_ctrl_batch(v);
 }
@@ -125,6 +137,7 @@ struct worker *mlx5_worker_get(struct mlx5_vdpa *v)
 		hf_err(v->dev.name, "the driver's worker cannot be made: %s", strerror(-err));
 		return NULL;
 	}
+	v->keys.defer_ns = v->defer_ns;
 	__atomic_store_n(&v->worker, w, __ATOMIC_RELEASE);
 	worker_wake(w);
 	return w;

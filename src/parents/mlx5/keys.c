@@ -15,6 +15,7 @@
  *     key. If the device refuses that, the reference stays, and each later mlx5_mr_put() asks
  *     again.
  * I5. Pieces of `changed` may become too many for the device's list. Then all is cut anew.
+ * I6. If the device has no room for new keys, those that wait to be destroyed go first.
  *
  * An entry that begins or ends inside a page has a key of its own over its whole pages. The list
  * has its exact length, and where in those pages it begins, so nothing else is reached.
@@ -35,13 +36,13 @@
 #include "keys_internal.h"
 #include "layout.h"
 
-#define LOG_ENTITY_MIN 12
-
 int mlx5_keys_init(struct mlx5_keys *keys, struct mlx5_dev *dev, enum mlx5_rebuild rebuild)
 {
 	int err;
 
 	*keys = (struct mlx5_keys){.dev = dev, .rebuild = rebuild};
+	STAILQ_INIT(&keys->dead);
+	STAILQ_INIT(&keys->undead);
 	err = mlx5_cmd_query_caps(dev, &keys->caps);
 	if (!err)
 		err = mlx5_cmd_null_mkey(dev, &keys->null_mkey);
@@ -50,157 +51,20 @@ int mlx5_keys_init(struct mlx5_keys *keys, struct mlx5_dev *dev, enum mlx5_rebui
 	return err;
 }
 
-static void direct_free(struct mlx5_direct *d)
-{
-	for (size_t i = 0; i < d->nr; i++)
-		memory_region_put(d->mem[i]);
-	free(d);
-}
-
-/* Destroy @d's key, or remember it [I4]. */
-static void direct_destroy(struct mlx5_keys *keys, struct mlx5_direct *d)
-{
-	if (mlx5_cmd_destroy_mkey(keys->dev, d->mkey) == 0) {
-		direct_free(d);
-		return;
-	}
-	hf_warn(keys->dev->name, "%s; the memory stays in use", refuse_reason());
-	d->next = keys->undead;
-	keys->undead = d;
-}
-
-static void retry_undead(struct mlx5_keys *keys)
-{
-	struct mlx5_direct *d = keys->undead, *next;
-
-	keys->undead = NULL;
-	for (; d; d = next) {
-		next = d->next;
-		direct_destroy(keys, d);
-	}
-}
-
 void mlx5_keys_fini(struct mlx5_keys *keys)
 {
-	struct mlx5_direct *next;
-
-	retry_undead(keys);
-	for (struct mlx5_direct *d = keys->undead; d; d = next) {
-		next = d->next;
-		direct_free(d);
-	}
-	keys->undead = NULL;
+	mlx5_keys_retry(keys);
+	mlx5_keys_flush(keys);
+	mlx5_keys_give_up(keys);
 	if (mlx5_cmd_dealloc_pd(keys->dev, keys->pd))
 		hf_warn(keys->dev->name, "%s", refuse_reason());
 }
 
-static void direct_put(struct mlx5_keys *keys, struct mlx5_direct *d)
+/* [K2] What was put is destroyed now, if nothing is deferred. */
+static void settle(struct mlx5_keys *keys)
 {
-	if (--d->refs == 0)
-		direct_destroy(keys, d);
-}
-
-/* The part of the piece that is in entry @e. */
-static void clip(const struct mlx5_range *r, const struct iotlb_entry *e, iova_t *from, iova_t *to)
-{
-	*from = e->first > r->first ? e->first : r->first;
-	*to = e->last < r->last ? e->last : r->last;
-}
-
-static uint64_t host_of(const struct iotlb_entry *e, iova_t iova)
-{
-	return (uint64_t)(uintptr_t)e->mem->host + e->off + (iova - e->first);
-}
-
-/* Count entries, and find the entity. A piece has no holes. A ragged entry is alone in its piece,
- * and its pages are keyed whole: @off is where in them it begins. */
-static void measure(const struct iotlb_version *map, const struct mlx5_range *r, size_t *nr,
-		    unsigned int *log_entity, uint16_t *off)
-{
-	uint64_t lens = 0;
-	struct iotlb_entry e;
-	iova_t from, to;
-
-	*nr = 0;
-	*off = 0;
-	for (iova_t at = r->first; iotlb_version_next(map, at, &e); at = to + 1) {
-		clip(r, &e, &from, &to);
-		lens |= to - from + 1; /* the lowest bit of all lengths divides each */
-		++*nr;
-		if (mlx5_is_ragged(&e)) {
-			*off = (uint16_t)(host_of(&e, from) % MEMORY_PAGE_SIZE);
-			lens |= MEMORY_PAGE_SIZE;
-		}
-		if (to == r->last)
-			break;
-	}
-	*log_entity = (unsigned int)__builtin_ctzll(lens);
-	if (*log_entity < LOG_ENTITY_MIN)
-		*log_entity = LOG_ENTITY_MIN;
-}
-
-static void fill(const struct iotlb_version *map, const struct mlx5_range *r, struct mlx5_direct *d,
-		 unsigned int log_entity, uint64_t *mtt)
-{
-	struct iotlb_entry e;
-	iova_t from, to;
-	size_t n = 0;
-
-	for (iova_t at = r->first; iotlb_version_next(map, at, &e); at = to + 1) {
-		uint64_t host, off = 0;
-
-		clip(r, &e, &from, &to);
-		host = host_of(&e, from) - d->off;
-		if (d->nr == 0 || d->mem[d->nr - 1] != e.mem)
-			d->mem[d->nr++] = memory_region_get(e.mem);
-		do {
-			mtt[n++] = host + off;
-			off += 1ULL << log_entity;
-		} while (off < to - from + 1 + d->off);
-		if (to == r->last)
-			break;
-	}
-}
-
-static int direct_create(struct mlx5_keys *keys, const struct iotlb_version *map,
-			 const struct mlx5_range *r, struct mlx5_direct **out)
-{
-	struct mlx5_mkey_desc desc = {.mode = MLX5_ACCESS_MTT,
-				      .read = r->perm & IOTLB_R,
-				      .write = r->perm & IOTLB_W,
-				      .pd = keys->pd};
-	struct mlx5_direct *d;
-	unsigned int log_entity;
-	uint16_t off;
-	uint64_t *mtt;
-	size_t nr;
-	int err;
-
-	measure(map, r, &nr, &log_entity, &off);
-	desc.nr = (r->last - r->first + off) / (1ULL << log_entity) + 1;
-	desc.len = (uint64_t)desc.nr << log_entity;
-	desc.log_page = (uint8_t)log_entity;
-	mtt = malloc(desc.nr * sizeof(*mtt));
-	d = calloc(1, sizeof(*d) + nr * sizeof(struct memory_region *));
-	if (!mtt || !d) {
-		free(mtt);
-		free(d);
-		return -ENOMEM;
-	}
-	d->first = r->first;
-	d->last = r->last;
-	d->perm = r->perm;
-	d->off = off;
-	d->refs = 1;
-	desc.mtt = mtt;
-	fill(map, r, d, log_entity, mtt);
-	err = mlx5_cmd_create_mkey(keys->dev, &desc, &d->mkey);
-	free(mtt);
-	if (err)
-		direct_free(d);
-	else
-		*out = d;
-	return err;
+	if (!keys->defer_ns)
+		mlx5_keys_flush(keys);
 }
 
 static uint64_t nr_null(uint64_t hole)
@@ -243,7 +107,7 @@ static int indirect_create(struct mlx5_mr *mr)
 			hole -= part;
 		}
 		klm[desc.nr++] =
-			(struct mlx5_klm){(uint32_t)(d->last - d->first + 1), d->mkey, d->off};
+			(struct mlx5_klm){(uint32_t)(d->last - d->first + 1), d->mkey, d->addr};
 	}
 	desc.pd = keys->pd;
 	desc.start = mr->piece[0]->first;
@@ -257,19 +121,17 @@ static int indirect_create(struct mlx5_mr *mr)
 static void put_pieces(struct mlx5_mr *mr)
 {
 	for (size_t i = 0; i < mr->nr; i++)
-		direct_put(mr->keys, mr->piece[i]);
+		mlx5_direct_put(mr->keys, mr->piece[i]);
 	free(mr->piece);
 	free(mr);
 }
 
 /* Old pieces that stay, and new ones, by address. */
-static int merge_pieces(struct mlx5_mr *mr, const struct mlx5_plan *plan)
+static void merge_pieces(struct mlx5_mr *mr, const struct mlx5_plan *plan,
+			 struct mlx5_direct *const *made)
 {
 	size_t nr_old = plan->old ? plan->old->nr : 0, i = 0;
 
-	mr->piece = malloc((nr_old + plan->nr_make + 1) * sizeof(struct mlx5_direct *));
-	if (!mr->piece)
-		return -ENOMEM;
 	for (size_t j = 0; i < nr_old || j < plan->nr_make;) {
 		struct mlx5_direct *old = i < nr_old ? plan->old->piece[i] : NULL;
 
@@ -280,16 +142,25 @@ static int merge_pieces(struct mlx5_mr *mr, const struct mlx5_plan *plan)
 			mr->piece[mr->nr++] = old;
 			i++;
 		} else {
-			int err = direct_create(mr->keys, plan->map, &plan->make[j],
-						&mr->piece[mr->nr]);
-
-			if (err)
-				return err;
-			mr->nr++;
-			j++;
+			mr->piece[mr->nr++] = made[j++];
 		}
 	}
-	return 0;
+}
+
+static int make_pieces(struct mlx5_mr *mr, const struct mlx5_plan *plan)
+{
+	size_t nr_old = plan->old ? plan->old->nr : 0;
+	struct mlx5_direct **made = calloc(plan->nr_make + 1, sizeof(struct mlx5_direct *));
+	int err;
+
+	mr->piece = malloc((nr_old + plan->nr_make + 1) * sizeof(struct mlx5_direct *));
+	err = made && mr->piece
+		      ? mlx5_direct_make(mr->keys, plan->map, plan->make, plan->nr_make, made)
+		      : -ENOMEM;
+	if (!err)
+		merge_pieces(mr, plan, made);
+	free(made);
+	return err;
 }
 
 static int create(struct mlx5_keys *keys, const struct iotlb_version *map, struct mlx5_mr *old,
@@ -303,14 +174,15 @@ static int create(struct mlx5_keys *keys, const struct iotlb_version *map, struc
 		return -ENOMEM;
 	mr->keys = keys;
 	mr->refs = 1;
-	err = mlx5_plan_init(&plan, map, old, rebuild);
+	err = mlx5_plan_init(&plan, map, old, rebuild, keys->dev->ops->mr_reg != NULL);
 	if (!err)
-		err = merge_pieces(mr, &plan);
+		err = make_pieces(mr, &plan);
 	mlx5_plan_fini(&plan);
 	if (!err)
 		err = indirect_create(mr);
 	if (err) {
 		put_pieces(mr);
+		settle(keys);
 		return err;
 	}
 	mr->map = iotlb_version_get(map);
@@ -330,6 +202,10 @@ int mlx5_mr_create(struct mlx5_keys *keys, const struct iotlb_version *map, stru
 	err = create(keys, map, old, keys->rebuild, out);
 	if (err == -ENOSPC && keys->rebuild == MLX5_REBUILD_CHANGED) /* [I5] */
 		err = create(keys, map, NULL, keys->rebuild, out);
+	if ((err == -EAGAIN || err == -ENOMEM) && !STAILQ_EMPTY(&keys->dead)) { /* [I6] */
+		mlx5_keys_flush(keys);
+		err = create(keys, map, old, keys->rebuild, out);
+	}
 	return err;
 }
 
@@ -374,14 +250,16 @@ void mlx5_mr_put(struct mlx5_mr *mr)
 	if (!mr || --mr->refs)
 		return;
 	keys = mr->keys;
-	retry_undead(keys);
+	mlx5_keys_retry(keys);
 	indirect = calloc(1, sizeof(*indirect));
 	if (indirect) {
 		indirect->mkey = mr->mkey;
-		direct_destroy(keys, indirect);
+		indirect->refs = 1;
+		mlx5_direct_put(keys, indirect);
 	} else if (mlx5_cmd_destroy_mkey(keys->dev, mr->mkey)) {
 		hf_warn(keys->dev->name, "%s", refuse_reason());
 	}
 	iotlb_version_put(mr->map);
 	put_pieces(mr);
+	settle(keys);
 }

@@ -8,6 +8,8 @@
 #ifndef HOLDFAST_PARENTS_MLX5_KEYS_H
 #define HOLDFAST_PARENTS_MLX5_KEYS_H
 
+#include <sys/queue.h>
+
 #include "cmd.h"
 #include "iotlb/iotlb.h"
 
@@ -17,13 +19,17 @@ enum mlx5_rebuild {
 };
 
 struct mlx5_direct; /* a key over one piece */
+STAILQ_HEAD(mlx5_direct_list, mlx5_direct);
 
 struct mlx5_keys {
 	struct mlx5_dev *dev;
 	enum mlx5_rebuild rebuild;
 	struct mlx5_caps caps;
 	uint32_t pd, null_mkey;
-	struct mlx5_direct *undead; /* keys that the device would not destroy; tried again */
+	unsigned int parallel; /* commands under way at once, to MLX5_PARALLEL_MAX; 0 is 1 */
+	int64_t defer_ns;      /* keys nobody uses live so long; 0: they are destroyed at once */
+	struct mlx5_direct_list dead;   /* not in use, by time */
+	struct mlx5_direct_list undead; /* that the device would not destroy; tried again */
 };
 
 /* All keys of one map of an address space. */
@@ -59,5 +65,8 @@ struct mlx5_mr *mlx5_mr_get(struct mlx5_mr *mr);
 uint32_t mlx5_mr_piece_key(const struct mlx5_mr *mr, size_t i);
 /** mlx5_mr_put() - the last one destroys the keys that no other mlx5_mr has; NULL is fine */
 void mlx5_mr_put(struct mlx5_mr *mr);
+/** mlx5_keys_bury() - destroy a few keys whose time is over. @now: clock_now_ns()
+ * Return: ns until the next one is to go, 0 at once, -1 there is none */
+int64_t mlx5_keys_bury(struct mlx5_keys *keys, int64_t now);
 
 #endif

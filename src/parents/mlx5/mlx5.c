@@ -13,6 +13,7 @@
 #include "base/refuse.h"
 #include "driver.h"
 #include "parents/sim/sim.h"
+#include "trace.h"
 
 #define PAIRS_MAX      64
 #define LATENCY_MAX_NS (10 * NS_PER_SEC)
@@ -99,9 +100,22 @@ static int parse_latencies(const struct vdpa_dev_config *config, uint64_t latenc
 	return err;
 }
 
+static int parse_defer(const struct vdpa_dev_config *config, int64_t *ns)
+{
+	uint64_t value = 0;
+
+	if (config->defer[0] && !parse_time(config->defer, strlen(config->defer), &value))
+		return refuse(-ERANGE, "defer '%s' is no time from 0ns to 10s (ns, us, ms, s)",
+			      config->defer);
+	*ns = (int64_t)value;
+	return 0;
+}
+
 static int check(const struct vdpa_dev_config *config)
 {
 	uint64_t latency[MODEL_NR_KINDS] = {0};
+	int64_t defer;
+	int err;
 	bool pci = config->given & VDPA_KEY_PCI;
 
 	if (config->model && pci)
@@ -115,7 +129,8 @@ static int check(const struct vdpa_dev_config *config)
 	if (config->given & VDPA_KEY_LATENCY && !config->model)
 		return refuse(-EINVAL, "latency conflicts with pci %s: only the model has it",
 			      config->pci);
-	return parse_latencies(config, latency);
+	err = parse_defer(config, &defer);
+	return err ? err : parse_latencies(config, latency);
 }
 
 /* ---- making one ---- */
@@ -138,6 +153,8 @@ void mlx5_free(struct mlx5_vdpa *v)
 			mlx5_keys_fini(&v->keys);
 	}
 	mlx5_ctrl_fini(v);
+	if (v->hw)
+		mlx5_trace_close(v->hw->trace);
 	mlx5_model_destroy(v->model);
 	free(v->vqs);
 	free(v);
@@ -198,6 +215,9 @@ static int open_device(struct mlx5_vdpa *v, const struct vdpa_dev_config *config
 
 	if (err)
 		v->keys.dev = NULL;
+	v->keys.parallel = config->parallel;
+	if (!err)
+		err = parse_defer(config, &v->defer_ns);
 	if (!err)
 		err = mlx5_cmd_alloc_td(v->hw, &v->td);
 	if (!err)
@@ -230,6 +250,8 @@ static int make(struct mlx5_vdpa *v, const struct vdpa_mgmt_dev *mgmt, struct vd
 {
 	int err = open_model(v, bus, config);
 
+	if (!err && config->trace[0])
+		err = mlx5_trace_open(config->trace, &v->hw->trace);
 	if (!err)
 		err = mlx5_cmd_query_virtio_caps(v->hw, &v->caps);
 	if (!err &&
@@ -302,7 +324,8 @@ const struct vdpa_mgmt_dev mlx5_mgmt_dev = {
 		VDPA_KEY_FEATURES | VDPA_KEY_BACKEND | VDPA_KEY_MEMORY | VDPA_KEY_COMPAT_RESET |
 		VDPA_KEY_RESET_MAP | VDPA_KEY_MAX_IOTLB_ENTRIES | VDPA_KEY_WORKERS |
 		VDPA_KEY_VQ_SIZE | VDPA_KEY_MEMLOCK | VDPA_KEY_HOLD | VDPA_KEY_MODEL |
-		VDPA_KEY_PCI | VDPA_KEY_REBUILD | VDPA_KEY_LATENCY,
+		VDPA_KEY_PCI | VDPA_KEY_REBUILD | VDPA_KEY_LATENCY | VDPA_KEY_PARALLEL |
+		VDPA_KEY_DEFER | VDPA_KEY_TRACE,
 	.default_name = "net",
 	.max_vqs = 2 * PAIRS_MAX + 1,
 	.features = ALL_FEATURES,

@@ -165,7 +165,9 @@ static enum mlx5_model_kind kind_of(const uint8_t *in)
 	return kind;
 }
 
-int fw_exec(struct mlx5_dev *dev, const void *in_, size_t in_len, void *out_, size_t out_len)
+/* Execute one command, and say how long the device would have taken for it. */
+static int exec(struct mlx5_dev *dev, const void *in_, size_t in_len, void *out_, size_t out_len,
+		uint64_t *latency_ns)
 {
 	struct mlx5_model *m = container_of(dev, struct mlx5_model, dev);
 	struct fw_reply r = {0};
@@ -182,7 +184,7 @@ int fw_exec(struct mlx5_dev *dev, const void *in_, size_t in_len, void *out_, si
 		return 0;
 	}
 	m->nr_commands[kind]++;
-	wait_ns(m->opt.latency_ns[kind]);
+	*latency_ns = m->opt.latency_ns[kind];
 	if (m->fail_at && m->seen == m->fail_at)
 		fw_refuse(&c, m->fail_status, 0x10006);
 	else if (in_len < kinds[kind].in_len || (in_len != kinds[kind].in_len && !kinds[kind].list))
@@ -193,6 +195,30 @@ int fw_exec(struct mlx5_dev *dev, const void *in_, size_t in_len, void *out_, si
 		kinds[kind].fn(m, &c);
 	reply(out_, out_len, &r);
 	return 0;
+}
+
+int fw_exec(struct mlx5_dev *dev, const void *in, size_t in_len, void *out, size_t out_len)
+{
+	uint64_t latency_ns = 0;
+	int err = exec(dev, in, in_len, out, out_len, &latency_ns);
+
+	wait_ns(latency_ns);
+	return err;
+}
+
+/* Commands that are under way at once take as long as the longest of them. */
+void fw_exec_many(struct mlx5_dev *dev, struct mlx5_exec *cmd, size_t nr)
+{
+	uint64_t longest_ns = 0;
+
+	for (size_t i = 0; i < nr; i++) {
+		uint64_t latency_ns = 0;
+
+		cmd[i].err = exec(dev, cmd[i].in, cmd[i].in_len, cmd[i].out, cmd[i].out_len,
+				  &latency_ns);
+		longest_ns = latency_ns > longest_ns ? latency_ns : longest_ns;
+	}
+	wait_ns(longest_ns);
 }
 
 int mlx5_model_create(const struct mlx5_model_options *opt, struct mlx5_model **out)

@@ -163,6 +163,7 @@ void fw_event_broken(struct mlx5_model *m, uint32_t id)
 
 const struct mlx5_dev_ops fw_dev_ops = {
 	.exec = fw_exec,
+	.exec_many = fw_exec_many,
 	.umem_open = fw_umem_open,
 	.umem_close = fw_umem_close,
 	.vector_open = fw_vector_open,

@@ -321,5 +321,6 @@ void fw_destroy_eq(struct mlx5_model *m, const struct fw_cmd *c);
 void fw_event_broken(struct mlx5_model *m, uint32_t id);
 /** fw_exec() - the seam's exec: model.c */
 int fw_exec(struct mlx5_dev *dev, const void *in, size_t in_len, void *out, size_t out_len);
+void fw_exec_many(struct mlx5_dev *dev, struct mlx5_exec *cmd, size_t nr);
 
 #endif

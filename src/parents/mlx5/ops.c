@@ -20,8 +20,11 @@ void mlx5_lock(struct mlx5_vdpa *v) NO_TSA
 
 void mlx5_unlock(struct mlx5_vdpa *v) NO_TSA
 {
-	if (v->worker)
-		worker_unlock(v->worker);
+	if (!v->worker)
+		return;
+	if (!STAILQ_EMPTY(&v->keys.dead))
+		worker_wake_in(v->worker, v->keys.defer_ns);
+	worker_unlock(v->worker);
 }
 
 static bool is_ctrl(const struct mlx5_vdpa *v, uint16_t idx)

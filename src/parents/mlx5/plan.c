@@ -164,9 +164,15 @@ static void swallow_neighbours(struct mlx5_plan *plan, struct mlx5_range *r)
 
 bool mlx5_is_ragged(const struct iotlb_entry *e)
 {
-	uint64_t host = (uint64_t)(uintptr_t)e->mem->host + e->off;
+	uint64_t host = mlx5_host_of(e, e->first);
 
 	return (e->first | (e->last + 1) | host) % MEMORY_PAGE_SIZE != 0;
+}
+
+/* Does @e's memory go on at @from where @prev's ends? */
+static bool goes_on(const struct iotlb_entry *prev, const struct iotlb_entry *e, iova_t from)
+{
+	return prev->mem == e->mem && mlx5_host_of(prev, prev->last) + 1 == mlx5_host_of(e, from);
 }
 
 /* Cut what is mapped of [@first, @last] into pieces. */
@@ -174,7 +180,7 @@ static int cut(struct mlx5_plan *plan, iova_t first, iova_t last)
 {
 	struct mlx5_range run = {1, 0, 0};
 	bool ragged = false;
-	struct iotlb_entry e;
+	struct iotlb_entry e, prev = {0};
 
 	while (iotlb_version_next(plan->map, first, &e) && e.first <= last) {
 		iova_t from = e.first > first ? e.first : first;
@@ -182,6 +188,7 @@ static int cut(struct mlx5_plan *plan, iova_t first, iova_t last)
 
 		if (run.first <= run.last &&
 		    (run.last + 1 != from || run.perm != e.perm || ragged || mlx5_is_ragged(&e) ||
+		     (plan->one_run && prev.first != e.first && !goes_on(&prev, &e, from)) ||
 		     piece_end(plan, run.first) == run.last)) {
 			if (add(&plan->make, &plan->nr_make, &plan->room_make, run))
 				return -ENOMEM;
@@ -190,6 +197,7 @@ static int cut(struct mlx5_plan *plan, iova_t first, iova_t last)
 		if (run.first > run.last)
 			run = (struct mlx5_range){from, to, e.perm};
 		ragged = mlx5_is_ragged(&e);
+		prev = e;
 		if (piece_end(plan, run.first) < to)
 			to = piece_end(plan, run.first);
 		run.last = to;
@@ -222,9 +230,9 @@ static int plan_changes(struct mlx5_plan *plan)
 }
 
 int mlx5_plan_init(struct mlx5_plan *plan, const struct iotlb_version *map,
-		   const struct mlx5_mr *old, enum mlx5_rebuild rebuild)
+		   const struct mlx5_mr *old, enum mlx5_rebuild rebuild, bool one_run)
 {
-	*plan = (struct mlx5_plan){.map = map};
+	*plan = (struct mlx5_plan){.map = map, .one_run = one_run};
 	plan->window = rebuild == MLX5_REBUILD_FULL ? UINT64_MAX : MLX5_PIECE_MAX - 1;
 	if (rebuild == MLX5_REBUILD_FULL || !old || !old->map)
 		return cut(plan, 0, UINT64_MAX);

@@ -4,9 +4,14 @@
  * neither the encoder nor the model has made them.
  */
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 #include "base/refuse.h"
 #include "notebook.h"
+#include "parents/mlx5/layout.h"
+#include "parents/mlx5/trace.h"
 
 static void query_caps_asks_for_the_current_general_ones(void **state)
 {
@@ -256,6 +261,65 @@ static void every_status_is_an_error_that_says_what_was_refused(void **state)
 	assert_non_null(strstr(refuse_reason(), "did not answer ALLOC_PD"));
 }
 
+static size_t read_trace(const char *path, char *text, size_t len)
+{
+	FILE *f = fopen(path, "r");
+	size_t n;
+
+	assert_non_null(f);
+	n = fread(text, 1, len - 1, f);
+	(void)fclose(f);
+	text[n] = '\0';
+	return n;
+}
+
+/* But for the times, which stand first and last. */
+static void trace_has_a_line_for_each_command_with_names_and_fields(void **state)
+{
+	static const uint64_t pages[] = {0x1000, 0x5000};
+	const struct mlx5_mkey_desc desc = {.mode = MLX5_ACCESS_MTT,
+					    .read = true,
+					    .log_page = 12,
+					    .pd = 0x77,
+					    .len = 0x2000,
+					    .mtt = pages,
+					    .nr = 2};
+	char path[] = "/tmp/holdfast-trace-XXXXXX", text[4096];
+	const uint32_t keys[2] = {0x100, 0x200};
+	bool gone[2];
+	struct notebook n;
+	uint32_t mkey;
+	int fd = mkstemp(path), nr_lines = 0;
+
+	assert_true(fd >= 0);
+	close(fd);
+	notebook_start(&n);
+	assert_int_equal(mlx5_trace_open("/no/such/folder/x", &n.dev.trace), -ENOENT);
+	assert_non_null(strstr(refuse_reason(), "trace '/no/such/folder/x' cannot be written"));
+	assert_int_equal(mlx5_trace_open(path, &n.dev.trace), 0);
+	notebook_answer(&n, 11, 0x21);
+	assert_int_equal(mlx5_cmd_create_mkey(&n.dev, &desc, &mkey), 0);
+	n.err = -EIO;
+	assert_int_equal(mlx5_cmd_destroy_mkeys(&n.dev, keys, 2, gone), -EIO);
+	n.err = 0;
+	n.answer[0].at = 0;
+	n.answer[0].byte = 5;
+	assert_int_equal(mlx5_cmd_dealloc_pd(&n.dev, 0x77), -EINVAL);
+	assert_true(read_trace(path, text, sizeof(text)) > 0);
+	assert_non_null(strstr(
+		text, " CREATE_MKEY lr=0x1 access_mode_1_0=0x1 qpn=0xffffff pd=0x77 len=0x2000 "
+		      "translations_octword_size=0x1 log_page_size=0xc bytes=272+16 -> ok "
+		      "index=0x21 "));
+	assert_non_null(strstr(text, "DESTROY_MKEY index=0x2 bytes=16 -> no answer: "));
+	assert_non_null(
+		strstr(text, " DEALLOC_PD index=0x77 bytes=16 -> status=0x5 syndrome=0x0 "));
+	for (char *line = text, *end; *line; line = end + 1, nr_lines++)
+		end = strchr(line, '\n');
+	assert_int_equal(nr_lines, 4);
+	mlx5_trace_close(n.dev.trace);
+	(void)unlink(path);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -265,6 +329,7 @@ int main(void)
 		cmocka_unit_test(create_mkey_of_three_pages_pads_its_list_to_four),
 		cmocka_unit_test(create_mkey_over_keys_lists_length_key_and_address),
 		cmocka_unit_test(create_mkey_one_to_one_reaches_all_and_read_only_does_not_write),
+		cmocka_unit_test(trace_has_a_line_for_each_command_with_names_and_fields),
 		cmocka_unit_test(every_status_is_an_error_that_says_what_was_refused),
 	};
 

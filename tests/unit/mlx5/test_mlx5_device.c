@@ -5,11 +5,13 @@
  * command of a whole life.
  */
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 
 #include "../sim/support.h"
+#include "base/clock.h"
 #include "parents/mlx5/driver.h"
 #include "parents/mlx5/mlx5.h"
 #include "parents/mlx5/model_internal.h"
@@ -317,6 +319,44 @@ static void map_changes_under_traffic_and_nothing_is_lost(void **state)
 		iotlb_destroy(tlb);
 		rig_destroy(&rig);
 	}
+}
+
+static size_t nr_keys(struct rig *rig)
+{
+	size_t nr;
+
+	mlx5_lock(mlx5_of(rig->dev));
+	nr = mlx5_model_nr_mkeys(model(rig));
+	mlx5_unlock(mlx5_of(rig->dev));
+	return nr;
+}
+
+/* The driver's worker does it, when their time is over. */
+static void keys_that_nobody_uses_any_more_are_destroyed_later(void **state)
+{
+	struct vdpa_dev_config c = config();
+	struct iotlb *tlb;
+	struct rig rig;
+	size_t keys;
+
+	memcpy(c.defer, "50ms", 5);
+	c.rebuild = MLX5_REBUILD_FULL;
+	c.parallel = 4;
+	rig_make_of(&rig, &mlx5_mgmt_dev, &c);
+	start(&rig);
+	tlb = own_map(&rig);
+	assert_int_equal(set_map(&rig, 0, tlb), 0);
+	assert_true(goes_round(&rig, 1));
+	keys = nr_keys(&rig);
+	for (int64_t end = clock_now_ns() + DEADLINE_MS * NS_PER_MS;
+	     nr_keys(&rig) != mlx5_of(rig.dev)->slot[0]->nr + 1 && clock_now_ns() < end;)
+		(void)sched_yield();
+	assert_int_equal(nr_keys(&rig), mlx5_of(rig.dev)->slot[0]->nr + 1);
+	assert_true(keys >= nr_keys(&rig));
+	assert_int_equal(set_map(&rig, 0, tlb), 0);
+	assert_true(goes_round(&rig, 2));
+	iotlb_destroy(tlb);
+	rig_destroy(&rig);
 }
 
 /* Firmware that cannot resume a queue: all is taken down and made anew, and positions stay. */
@@ -645,6 +685,9 @@ static void a_spec_that_makes_no_sense_is_refused_in_one_line(void **state)
 		{"model on latency all=11s", -ERANGE, "from 0ns to 10s"},
 		{"model on latency all=10000000001ns", -ERANGE, "from 0ns to 10s"},
 		{"model on latency all=1us,brew=1us", -EINVAL, "names no command 'brew'"},
+		{"model on parallel 65", -ERANGE, "parallel \"65\" is not a number from 1 to 64"},
+		{"model on defer soon", -ERANGE, "defer 'soon' is no time from 0ns to 10s"},
+		{"model on defer 11s", -ERANGE, "defer '11s' is no time from 0ns to 10s"},
 		{"model on mapping dma_map", -EOPNOTSUPP, "mlx5 takes no key 'mapping'"},
 		{"model on quirks linux-6.12", -EOPNOTSUPP, "mlx5 takes no key 'quirks'"},
 	};
@@ -697,6 +740,7 @@ int main(void)
 		cmocka_unit_test(compat_reset_clean_map_drops_keys_and_makes_the_1_to_1_key),
 		cmocka_unit_test(groups_go_back_to_address_space_0_at_a_reset),
 		cmocka_unit_test(map_changes_under_traffic_and_nothing_is_lost),
+		cmocka_unit_test(keys_that_nobody_uses_any_more_are_destroyed_later),
 		cmocka_unit_test(map_changes_under_traffic_without_resume),
 		cmocka_unit_test(queue_without_keys_waits_for_its_address_space_to_get_some),
 		cmocka_unit_test(rings_with_a_key_of_their_own_are_looked_up_there),

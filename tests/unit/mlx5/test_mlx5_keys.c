@@ -14,11 +14,12 @@
 
 #include "../iotlb/model.h"
 #include "base/clock.h"
-#include "parents/mlx5/keys.h"
-#include "parents/mlx5/model.h"
+#include "parents/mlx5/keys_internal.h"
+#include "parents/mlx5/model_internal.h"
 
 #define PAGE 4096ULL
 #define GIB  (1ULL << 30)
+#define HOUR (3600 * NS_PER_SEC)
 
 struct fixture {
 	struct mlx5_model *fw;
@@ -148,6 +149,12 @@ static void random_maps(enum mlx5_rebuild rebuild, unsigned long rounds)
 	(void)rnd_seed();
 	start(&f, rebuild, &(struct mlx5_model_options){.max_mkeys = 8192});
 	for (unsigned long i = 0; i < rounds; i++) {
+		if (rnd_below(64) == 0) {
+			f.keys.parallel = (unsigned int)rnd_below(10);
+			f.keys.defer_ns = rnd_below(2) ? HOUR : 0;
+		}
+		for (uint64_t n = rnd_below(16) ? 0 : rnd_below(40); n; n--)
+			(void)mlx5_keys_bury(&f.keys, clock_now_ns() + 2 * HOUR);
 		for (uint64_t n = rnd_below(8) ? 1 : rnd_below(6); n; n--)
 			random_change(&f);
 		assert_int_equal(adopt(&f), 0);
@@ -343,7 +350,7 @@ static void adopt_with_a_failure(struct fixture *f, iova_t old_iova, uint64_t ol
 	assert_int_equal(adopt(f), 0);
 }
 
-static bool scenario_with_a_failure(uint64_t nth)
+static bool scenario_with_a_failure(uint64_t nth, int64_t defer_ns)
 {
 	static char memory[8 * PAGE] __attribute__((aligned(4096)));
 	struct memory_region *region;
@@ -355,6 +362,8 @@ static bool scenario_with_a_failure(uint64_t nth)
 	assert_int_equal(memory_region_create(f.space, (uaddr_t)(uintptr_t)memory, sizeof(memory),
 					      true, MEMORY_VA, &region),
 			 0);
+	f.keys.parallel = 4;
+	f.keys.defer_ns = defer_ns;
 	before = mlx5_model_nr_commands_all(f.fw);
 	mlx5_model_fail_at(f.fw, nth, 0x0f);
 	assert_int_equal(iotlb_map(f.tlb, GIB, GIB + 4 * PAGE - 1, region, 0, IOTLB_RW), 0);
@@ -370,6 +379,8 @@ static bool scenario_with_a_failure(uint64_t nth)
 	mlx5_mr_put(f.mr);
 	f.mr = NULL;
 	unmap(&f, 0, UINT64_MAX);
+	while (mlx5_keys_bury(&f.keys, INT64_MAX) >= 0)
+		;
 	reached = mlx5_model_nr_commands_all(f.fw) - before >= nth;
 	mlx5_keys_fini(&f.keys);
 	assert_int_equal(mlx5_model_nr_mkeys(f.fw), 0);
@@ -383,12 +394,152 @@ static bool scenario_with_a_failure(uint64_t nth)
 
 static void a_failure_at_any_command_leaves_old_keys_and_nothing_else(void **state)
 {
-	uint64_t nth = 1;
+	for (int deferred = 0; deferred < 2; deferred++) {
+		uint64_t nth = 1;
 
-	while (scenario_with_a_failure(nth))
-		nth++;
-	print_message("a failure at each of %llu commands\n", (unsigned long long)nth - 1);
-	assert_true(nth > 12);
+		while (scenario_with_a_failure(nth, deferred ? HOUR : 0))
+			nth++;
+		print_message("a failure at each of %llu commands\n", (unsigned long long)nth - 1);
+		assert_true(nth > 12);
+	}
+}
+
+/* Keys of @nr pieces, as far apart as pages can be. */
+static void map_pieces(struct fixture *f, unsigned int nr)
+{
+	for (unsigned int i = 0; i < nr; i++)
+		assert_int_equal(map(f, GIB + i * 4 * PAGE, PAGE, (i + 1) * PAGE, IOTLB_RW), 0);
+}
+
+static void keys_that_nobody_uses_wait_for_their_time(void **state)
+{
+	struct fixture f;
+
+	start(&f, MLX5_REBUILD_FULL, NULL);
+	f.keys.parallel = 8;
+	f.keys.defer_ns = HOUR;
+	map_pieces(&f, 20);
+	assert_int_equal(adopt(&f), 0);
+	assert_int_equal(mlx5_keys_bury(&f.keys, clock_now_ns()), -1);
+	assert_int_equal(adopt(&f), 0);
+	assert_int_equal(mlx5_model_nr_commands(f.fw, MODEL_DESTROY_MKEY), 0);
+	assert_int_equal(mlx5_model_nr_mkeys(f.fw), 42);
+	assert_in_range(mlx5_keys_bury(&f.keys, clock_now_ns()), HOUR / 2, HOUR);
+	assert_int_equal(mlx5_model_nr_mkeys(f.fw), 42);
+	/* the indirect key alone, then waves of eight */
+	assert_int_equal(mlx5_keys_bury(&f.keys, INT64_MAX), 0);
+	assert_int_equal(mlx5_model_nr_mkeys(f.fw), 41);
+	assert_int_equal(mlx5_keys_bury(&f.keys, INT64_MAX), 0);
+	assert_int_equal(mlx5_model_nr_mkeys(f.fw), 33);
+	assert_int_equal(mlx5_keys_bury(&f.keys, INT64_MAX), 0);
+	assert_int_equal(mlx5_keys_bury(&f.keys, INT64_MAX), -1);
+	assert_int_equal(mlx5_model_nr_mkeys(f.fw), 21);
+	assert_translates_as_mapped(&f);
+	stop(&f);
+}
+
+static void a_device_without_room_gets_it_from_keys_that_wait(void **state)
+{
+	struct fixture f;
+
+	start(&f, MLX5_REBUILD_FULL, &(struct mlx5_model_options){.max_mkeys = 60});
+	f.keys.parallel = 8;
+	f.keys.defer_ns = HOUR;
+	map_pieces(&f, 20);
+	for (int i = 0; i < 5; i++) {
+		assert_int_equal(adopt(&f), 0);
+		assert_translates_as_mapped(&f);
+	}
+	assert_true(mlx5_model_nr_mkeys(f.fw) <= 60);
+	stop(&f);
+}
+
+/* A device that counts its waves. */
+static unsigned int waves, alone;
+
+static int count_one(struct mlx5_dev *dev, const void *in, size_t in_len, void *out, size_t out_len)
+{
+	alone++;
+	return fw_exec(dev, in, in_len, out, out_len);
+}
+
+static void count_many(struct mlx5_dev *dev, struct mlx5_exec *cmd, size_t nr)
+{
+	waves++;
+	fw_exec_many(dev, cmd, nr);
+}
+
+static void commands_go_to_the_device_in_waves_that_take_the_time_of_one(void **state)
+{
+	static const struct mlx5_dev_ops ops = {.exec = count_one, .exec_many = count_many};
+	struct mlx5_model_options opt = {0};
+	struct fixture f;
+	int64_t took;
+
+	opt.latency_ns[MODEL_CREATE_MKEY] = 2 * NS_PER_MS;
+	start(&f, MLX5_REBUILD_FULL, &opt);
+	f.keys.dev->ops = &ops;
+	map_pieces(&f, 32);
+	for (unsigned int parallel = 1; parallel <= 8; parallel *= 8) {
+		f.keys.parallel = parallel;
+		waves = alone = 0;
+		took = clock_now_ns();
+		assert_int_equal(adopt(&f), 0);
+		took = clock_now_ns() - took;
+		/* 32 direct keys and the indirect one; the second map destroys as many */
+		assert_int_equal(waves, parallel == 1 ? 0 : 8);
+		assert_int_equal(alone, parallel == 1 ? 33 : 2);
+		assert_true(took >= (parallel == 1 ? 33 : 5) * 2 * NS_PER_MS);
+	}
+	stop(&f);
+}
+
+/* Ends that register memory by themselves: a piece is one run of it. */
+static bool is_one_run(const struct fixture *f, const struct mlx5_range *r)
+{
+	struct iotlb_entry e, first;
+	const struct iotlb_version *v = iotlb_load(f->tlb);
+
+	if (!iotlb_version_next(v, r->first, &first) || first.first > r->first)
+		return false;
+	for (iova_t at = first.last; at < r->last; at = e.last) {
+		if (!iotlb_version_next(v, at + 1, &e) || e.first != at + 1)
+			return false;
+		if (mlx5_host_of(&e, e.first) !=
+		    mlx5_host_of(&first, first.first) + (e.first - first.first))
+			return false;
+	}
+	return true;
+}
+
+static void pieces_of_one_run_each_cover_the_map(void **state)
+{
+	const struct iotlb_version *v;
+	struct mlx5_plan plan;
+	struct fixture f;
+
+	(void)rnd_seed();
+	start(&f, MLX5_REBUILD_CHANGED, NULL);
+	for (int i = 0; i < 500; i++) {
+		uint64_t mapped = 0, planned = 0;
+		struct iotlb_entry e;
+
+		random_change(&f);
+		v = iotlb_snapshot(f.tlb);
+		assert_int_equal(mlx5_plan_init(&plan, v, NULL, MLX5_REBUILD_CHANGED, true), 0);
+		for (iova_t at = 0; iotlb_version_next(v, at, &e); at = e.last + 1)
+			mapped += e.last - e.first + 1;
+		for (size_t n = 0; n < plan.nr_make; n++) {
+			assert_true(is_one_run(&f, &plan.make[n]));
+			assert_true(n == 0 || plan.make[n - 1].last < plan.make[n].first);
+			planned += plan.make[n].last - plan.make[n].first + 1;
+		}
+		assert_int_equal(planned, mapped);
+		mlx5_plan_fini(&plan);
+		iotlb_version_put(v);
+		iotlb_synchronize(f.tlb);
+	}
+	stop(&f);
 }
 
 static void a_failure_while_starting_is_returned(void **state)
@@ -447,6 +598,10 @@ int main(void)
 		cmocka_unit_test(too_many_pieces_are_cut_anew),
 		cmocka_unit_test(the_one_to_one_key_needs_the_capability),
 		cmocka_unit_test(a_failure_at_any_command_leaves_old_keys_and_nothing_else),
+		cmocka_unit_test(keys_that_nobody_uses_wait_for_their_time),
+		cmocka_unit_test(a_device_without_room_gets_it_from_keys_that_wait),
+		cmocka_unit_test(commands_go_to_the_device_in_waves_that_take_the_time_of_one),
+		cmocka_unit_test(pieces_of_one_run_each_cover_the_map),
 		cmocka_unit_test(a_failure_while_starting_is_returned),
 		cmocka_unit_test(memory_stays_in_use_until_the_device_destroys_its_key),
 	};

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * A line for every command to the device, with names and fields, in a file: what somebody with a
+ * card compares. Owns the file. Used by cmd.c. Thread rule: one thread at a time, as the commands.
+ */
+#ifndef HOLDFAST_PARENTS_MLX5_TRACE_H
+#define HOLDFAST_PARENTS_MLX5_TRACE_H
+
+#include "cmd.h"
+
+struct mlx5_trace;
+
+/** mlx5_trace_open() - @path is written afresh. Return: 0 or -errno, with the reason in words */
+int mlx5_trace_open(const char *path, struct mlx5_trace **out) HF_MUST_CHECK;
+/** mlx5_trace_close() - NULL is fine */
+void mlx5_trace_close(struct mlx5_trace *trace);
+/** mlx5_trace_command() - a command that was executed. @ns: how long it took; @at_once: so many
+ * were under way */
+void mlx5_trace_command(struct mlx5_trace *trace, const struct mlx5_exec *cmd, int64_t ns,
+			size_t at_once);
+/** mlx5_command_name() - of the command in @in; "a command" if it is none of the driver's */
+const char *mlx5_command_name(const void *in);
+
+#endif
