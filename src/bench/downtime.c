@@ -25,6 +25,7 @@
 
 #include "base/compiler.h"
 #include "bench/args.h"
+#include "bench/downtime_ladder.h"
 #include "bench/downtime_out.h"
 #include "bench/downtime_run.h"
 #include "bench/guest.h"
@@ -33,6 +34,7 @@
 #define GIB        (UINT64_C(1) << 30)
 #define MIB        (UINT64_C(1) << 20)
 #define REPEAT_MAX 1000000
+#define SPEC_LEN   1280
 
 static int run_all(const struct dt_options *opt)
 {
@@ -42,7 +44,10 @@ static int run_all(const struct dt_options *opt)
 	int err = results ? dt_measure_all(opt, results, &nr, &rec) : -ENOMEM;
 
 	if (!err && opt->json)
-		err = dt_results_write_json(&opt->set_up, results, nr);
+		err = dt_results_write_json(&opt->set_up, results, nr,
+					    opt->ladder ? dt_ladder_sources(opt) : NULL);
+	else if (!err && opt->ladder)
+		dt_ladder_print_all(opt, results, nr);
 	else if (!err)
 		dt_results_print_ratios(results, nr, opt->sizes.bytes[0],
 					opt->sizes.bytes[opt->sizes.nr - 1]);
@@ -53,6 +58,8 @@ static int run_all(const struct dt_options *opt)
 	dt_results_fini(results, nr);
 	free(results);
 	free(rec.events);
+	if (opt->ladder)
+		dt_ladder_finish();
 	return err ? CLI_EXIT_FAILED : CLI_EXIT_OK;
 }
 
@@ -62,6 +69,12 @@ static const struct bench_command command = {
 	.name = "downtime",
 	.help = "usage: holdfast bench downtime [OPTION...] [PATH...]\n"
 		"Measures what a migration's two interruptions cost because of the device.\n\n"
+		"  --ladder            mlx5 cards on the firmware model, from the kernel's driver "
+		"to ours\n"
+		"  --rungs LIST        of the ladder: dropped, ahead, asid, kept, batched, "
+		"parallel,\n"
+		"                      deferred, held, changed, best\n"
+		"  --no-latency        the ladder's model takes no time for a command\n"
 		"  --client KIND       old, persist, hold, svq-asid or all; may be a list\n"
 		"  --memory LIST       guest memory, such as 1G,16G,128G\n"
 		"  --devices N         network devices of the VM\n"
@@ -75,7 +88,8 @@ static const struct bench_command command = {
 		"  --trace FILE        write Trace Event JSON, for Perfetto\n"
 		"  --plot FILE.svg     draw downtime against memory\n"
 		"PATHs are the source's devices, then the destination's, as many.\n",
-	.known = "--client old|persist|hold|svq-asid|all, --memory LIST (such as 1G,128G; at least "
+	.known = "--ladder, --rungs LIST, --no-latency, --client old|persist|hold|svq-asid|all, "
+		 "--memory LIST (such as 1G,128G; at least "
 		 "64M), --devices N (1 to 8), --queue-pairs N (1 to 32), --cold, "
 		 "--destination early|late, --repeat N, --remap-repeat N, -d SPEC, --json, "
 		 "--trace FILE, --plot FILE, PATH...",
@@ -87,18 +101,17 @@ static int parse_sizes(const char *text, void *out)
 	return bench_parse_sizes(text, 64 * MIB, UINT64_C(1) << 44, out);
 }
 
-static int parse_clients(const char *text, void *out)
+/* Names from @first to before @end, with commas between. */
+static int parse_kinds(const char *text, int first, int end, bool *kinds)
 {
-	bool *kinds = out;
-
 	memset(kinds, 0, DT_NR_KINDS * sizeof(*kinds));
 	while (*text) {
 		size_t len = strcspn(text, ",");
 		bool all = len == 3 && strncmp(text, "all", 3) == 0, known = all;
 
-		for (int k = 0; k < DT_NR_KINDS; k++) {
-			bool same = strlen(dt_kind_names[k]) == len &&
-				    strncmp(text, dt_kind_names[k], len) == 0;
+		for (int k = first; k < end; k++) {
+			bool same = strlen(dt_kinds[k].name) == len &&
+				    strncmp(text, dt_kinds[k].name, len) == 0;
 
 			kinds[k] |= same || all;
 			known |= same;
@@ -108,6 +121,16 @@ static int parse_clients(const char *text, void *out)
 		text += len + (text[len] == ',');
 	}
 	return 0;
+}
+
+static int parse_clients(const char *text, void *out)
+{
+	return parse_kinds(text, 0, DT_NR_CLIENTS, out);
+}
+
+static int parse_rungs(const char *text, void *out)
+{
+	return parse_kinds(text, DT_NR_CLIENTS, DT_NR_KINDS, out);
 }
 
 static int parse_destination(const char *text, void *out)
@@ -138,8 +161,12 @@ static int take_paths(int argc, char **argv, struct dt_options *opt)
 /* Return: true go on; false: *@status is the exit status */
 static bool parse(int argc, char **argv, struct dt_options *opt, int *status)
 {
+	bool rungs[DT_NR_KINDS];
 	const struct bench_option options[] = {
 		{"json", BENCH_FLAG, &opt->json, 0, NULL},
+		{"ladder", BENCH_FLAG, &opt->ladder, 0, NULL},
+		{"rungs", BENCH_PARSED, rungs, 0, parse_rungs},
+		{"no-latency", BENCH_FLAG, &opt->no_latency, 0, NULL},
 		{"client", BENCH_PARSED, opt->kinds, 0, parse_clients},
 		{"memory", BENCH_PARSED, &opt->sizes, 0, parse_sizes},
 		{"devices", BENCH_COUNT, &opt->set_up.nr_devices, DT_DEVICES_MAX, NULL},
@@ -158,9 +185,15 @@ static bool parse(int argc, char **argv, struct dt_options *opt, int *status)
 				   .repeat = 200,
 				   .remap_repeat = 1,
 				   .kinds = {true, true, true, true}};
+	(void)parse_rungs("all", rungs);
 	if (!bench_parse(&command, options, ARRAY_LEN(options), argc, argv, status))
 		return false;
+	if (opt->ladder)
+		memcpy(opt->kinds, rungs, sizeof(rungs));
 	*status = take_paths(argc, argv, opt);
+	if (!*status && opt->ladder && opt->nr_paths)
+		*status = bench_wrong_use(&command, "the ladder has devices of its own",
+					  opt->paths[0]);
 	return !*status;
 }
 
@@ -174,20 +207,34 @@ static const char *default_spec(const struct dt_options *opt)
 							      : "memory va";
 }
 
-/* The devices of both sides: for `old` first, then those of the others. */
+/* The devices of both sides of each set. */
 static int use_own_devices(const struct dt_options *opt)
 {
 	const char *spec = opt->spec ? opt->spec : default_spec(opt);
-	const char *specs[4 * DT_DEVICES_MAX];
-	unsigned int nr = 4 * opt->set_up.nr_devices;
-	char text[4 * DT_DEVICES_MAX][512];
+	unsigned int nr_set = 2 * opt->set_up.nr_devices, nr = 0;
+	const char *specs[2 * DT_DEVICES_MAX * DT_NR_KINDS];
+	char *text = calloc(2 * DT_DEVICES_MAX * DT_NR_KINDS, SPEC_LEN);
+	int ret = text ? 0 : dt_say("devices", -ENOMEM);
 
-	for (unsigned int i = 0; i < nr; i++) {
-		snprintf(text[i], sizeof(text[i]), "%s name net%u max_vqp %u%s", spec, i,
-			 opt->set_up.nr_pairs, i < nr / 2 ? " hold off compat_reset on" : "");
-		specs[i] = text[i];
+	for (int k = 0; !ret && k < DT_NR_KINDS; k++) {
+		char more[DT_LADDER_SPEC_LEN];
+
+		if (opt->ladder ? !opt->kinds[k] : k != DT_OLD && k != DT_PERSIST)
+			continue;
+		for (unsigned int i = 0; i < nr_set; i++, nr++) {
+			snprintf(more, sizeof(more), " %s", dt_kinds[k].spec);
+			if (opt->ladder)
+				dt_ladder_spec(opt, (enum dt_kind)k, i, more);
+			specs[nr] = text + (size_t)nr * SPEC_LEN;
+			snprintf(text + (size_t)nr * SPEC_LEN, SPEC_LEN,
+				 "%s name net%u max_vqp %u%s", spec, nr, opt->set_up.nr_pairs,
+				 more);
+		}
 	}
-	return cli_reexec_with_devices(specs, nr);
+	if (!ret)
+		ret = cli_reexec_with_devices(specs, nr);
+	free(text);
+	return ret;
 }
 
 int bench_downtime(int argc, char **argv)
@@ -197,10 +244,14 @@ int bench_downtime(int argc, char **argv)
 
 	if (!parse(argc, argv, &opt, &ret))
 		return ret;
+	if (opt.ladder && dt_ladder_prepare())
+		return CLI_EXIT_FAILED;
 	if (!opt.nr_paths) {
 		ret = use_own_devices(&opt);
-		if (ret)
+		if (ret) {
+			dt_ladder_finish();
 			return ret;
+		}
 	}
 	return run_all(&opt);
 }

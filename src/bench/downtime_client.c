@@ -223,7 +223,7 @@ static int start_device(struct dt_client *c, unsigned int i, bool shadow)
 	dt_mark(c->rec, DT_MAP, i);
 	if (err)
 		return dt_fail(c, "mapping guest memory", i, err);
-	err = dt_device_shadow(dev, true, shadow);
+	err = dt_device_shadow(dev, true, shadow, c->kind->batches);
 	dt_mark(c->rec, DT_SHADOW, i);
 	if (err)
 		return dt_fail(c, "mapping shadow rings", i, err);
@@ -301,11 +301,6 @@ static int reset(struct dt_device *dev)
 	return err ? err : client_set_status(dev->fd, CLIENT_STATUS_DRIVER);
 }
 
-static bool remaps(const struct dt_client *c)
-{
-	return c->kind == DT_OLD || c->kind == DT_HOLD;
-}
-
 static int stop_device(struct dt_client *c, unsigned int i)
 {
 	struct dt_device *dev = &c->dev[i];
@@ -318,8 +313,8 @@ static int stop_device(struct dt_client *c, unsigned int i)
 	dt_mark(c->rec, DT_RESET, i);
 	if (err)
 		return dt_fail(c, "reset", i, err);
-	err = dt_device_shadow(dev, false, dev->has_data_shadow);
-	if (!err && remaps(c))
+	err = dt_device_shadow(dev, false, dev->has_data_shadow, c->kind->batches);
+	if (!err && c->kind->remaps)
 		err = dt_device_unmap(c, dev);
 	dt_mark(c->rec, DT_UNMAP, i);
 	return err ? dt_fail(c, "unmapping", i, err) : 0;

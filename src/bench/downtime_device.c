@@ -17,7 +17,7 @@
 int dt_fail(const struct dt_client *c, const char *what, unsigned int device, int err)
 {
 	fprintf(stderr, "holdfast bench downtime: %s: %s, client %s: %s\n", c->paths[device], what,
-		dt_kind_names[c->kind], strerror(-err));
+		c->kind->name, strerror(-err));
 	return err;
 }
 
@@ -112,10 +112,10 @@ static int shadow_ring(const struct dt_device *dev, unsigned int queue, bool map
 }
 
 /* The control queue's ring and buffers, and with @data those of all queues. */
-int dt_device_shadow(struct dt_device *dev, bool map, bool data)
+int dt_device_shadow(struct dt_device *dev, bool map, bool data, bool batch)
 {
 	unsigned int ctrl = dev->nr_queues - 1;
-	int err = 0;
+	int err = batch ? client_iotlb_batch(dev->fd, shadow_asid(dev), true) : 0;
 
 	for (unsigned int i = data ? 0 : ctrl; !err && i < dev->nr_queues; i++)
 		err = shadow_ring(dev, i, map);
@@ -124,6 +124,8 @@ int dt_device_shadow(struct dt_device *dev, bool map, bool data)
 	if (!err)
 		err = shadow_area(dev, dt_ctrl_off(dev) + DT_PAGE, DT_PAGE,
 				  map ? VHOST_ACCESS_RW : 0);
+	if (!err && batch)
+		err = client_iotlb_batch(dev->fd, shadow_asid(dev), false);
 	dev->has_shadow = map && !err;
 	dev->has_data_shadow = dev->has_shadow && data;
 	return err;
@@ -131,20 +133,10 @@ int dt_device_shadow(struct dt_device *dev, bool map, bool data)
 
 /* ---- open and close ---- */
 
-static uint64_t wanted_backend(enum dt_kind kind)
-{
-	uint64_t bits = CLIENT_BACKEND_MSG_V2 | CLIENT_BACKEND_BATCH;
-
-	if (kind == DT_PERSIST || kind == DT_SVQ_ASID)
-		bits |= CLIENT_BACKEND_PERSIST | CLIENT_BACKEND_SUSPEND;
-	if (kind == DT_SVQ_ASID)
-		bits |= CLIENT_BACKEND_ASID | CLIENT_BACKEND_DESC_ASID;
-	return bits;
-}
-
 static int choose_features(struct dt_client *c, struct dt_device *dev)
 {
-	uint64_t offered, backend, wanted = wanted_backend(c->kind);
+	uint64_t offered, backend;
+	uint64_t wanted = CLIENT_BACKEND_MSG_V2 | CLIENT_BACKEND_BATCH | c->kind->acks;
 	int err = client_get_u64(dev->fd, VHOST_GET_FEATURES, &offered);
 
 	if (!err)

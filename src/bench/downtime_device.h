@@ -39,7 +39,7 @@ struct dt_device {
 
 /* A VMM with its devices; source or destination. */
 struct dt_client {
-	enum dt_kind kind;
+	const struct dt_kind_info *kind;
 	const char *const *paths; /* [lent] a device each */
 	unsigned int nr_devices, nr_pairs;
 	char *guest; /* [lent] @mapped bytes of guest memory */
@@ -78,7 +78,7 @@ void dt_device_close(struct dt_device *dev);
 int dt_device_map(struct dt_client *c, struct dt_device *dev) HF_MUST_CHECK;
 int dt_device_unmap(struct dt_client *c, struct dt_device *dev) HF_MUST_CHECK;
 /** dt_device_shadow() - the control queue's ring and buffers in or out, and with @data those of all
- * queues */
-int dt_device_shadow(struct dt_device *dev, bool map, bool data) HF_MUST_CHECK;
+ * queues; @batch: in one batch */
+int dt_device_shadow(struct dt_device *dev, bool map, bool data, bool batch) HF_MUST_CHECK;
 
 #endif

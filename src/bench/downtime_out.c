@@ -45,7 +45,7 @@ static void write_names(FILE *f, const struct dt_record *rec)
 			"{\"name\": \"process_name\", \"ph\": \"M\", \"pid\": %d, \"args\": "
 			"{\"name\": "
 			"\"client %s\"}},\n",
-			(int)kind + 1, dt_kind_names[kind]);
+			(int)kind + 1, dt_kinds[kind].name);
 	}
 }
 
@@ -78,7 +78,9 @@ int dt_write_trace(const char *path, const struct dt_record *rec)
 
 enum { WIDTH = 760, HEIGHT = 480, LEFT = 90, RIGHT = 170, TOP = 50, BOTTOM = 60 };
 
-static const char *const colours[DT_NR_KINDS] = {"#b2182b", "#2166ac", "#1b7837", "#762a83"};
+static const char *const colours[DT_NR_KINDS] = {
+	"#b2182b", "#2166ac", "#1b7837", "#762a83", "#67001f", "#b2182b", "#d6604d",
+	"#e08214", "#b8860b", "#7fbf7b", "#1b7837", "#4393c3", "#2166ac", "#053061"};
 
 struct scale {
 	double x_min, x_max, y_min, y_max; /* logarithms: of 2 for bytes, of 10 for ns */
@@ -174,7 +176,7 @@ static void write_line(FILE *f, const struct scale *s, struct dt_result *results
 		"stroke-width=\"2\"%s/>\n"
 		"<text x=\"%d\" y=\"%d\">%s #%u</text>\n",
 		WIDTH - RIGHT + 20, legend_y, WIDTH - RIGHT + 50, legend_y, colours[kind], dash,
-		WIDTH - RIGHT + 58, legend_y + 4, dt_kind_names[kind], downtime);
+		WIDTH - RIGHT + 58, legend_y + 4, dt_kinds[kind].name, downtime);
 }
 
 int dt_write_plot(const char *path, struct dt_result *results, size_t nr)

@@ -11,8 +11,38 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum dt_kind { DT_OLD, DT_PERSIST, DT_HOLD, DT_SVQ_ASID, DT_NR_KINDS };
-extern const char *const dt_kind_names[DT_NR_KINDS];
+enum dt_kind {
+	DT_OLD,
+	DT_PERSIST,
+	DT_HOLD,
+	DT_SVQ_ASID,
+	DT_NR_CLIENTS, /* what --client names; the rungs of the ladder follow */
+	DT_DROPPED = DT_NR_CLIENTS,
+	DT_AHEAD,
+	DT_ASID,
+	DT_KEPT,
+	DT_BATCHED,
+	DT_PARALLEL,
+	DT_DEFERRED,
+	DT_HELD,
+	DT_CHANGED,
+	DT_BEST,
+	DT_NR_KINDS
+};
+
+/* What a kind of client does, and with what device. */
+struct dt_kind_info {
+	const char *name;
+	uint64_t acks;     /* backend features besides message v2 and batch */
+	bool remaps;       /* unmaps and maps guest memory around a reset */
+	bool batches;      /* also shadow rings */
+	bool is_late;      /* by default the destination maps at its start */
+	bool is_slow;      /* few migrations are enough */
+	unsigned int set;  /* which devices are its own */
+	const char *spec;  /* of these, behind the bench's */
+	const char *words; /* for people; rungs alone */
+};
+extern const struct dt_kind_info dt_kinds[DT_NR_KINDS];
 
 enum dt_phase {
 	DT_SUSPEND, /* SUSPEND if it is acked, ring positions */
@@ -37,13 +67,18 @@ struct dt_event {
 	uint64_t mapped;
 };
 
+/* Who else is told of each stretch of time that was counted. */
+typedef void (*dt_mark_fn)(void *arg, enum dt_phase phase, unsigned int device);
+
 /* Where time goes. Zero-initialised but for @keep. */
 struct dt_record {
 	int64_t phase_ns[DT_NR_PHASES]; /* of this sample */
 	int64_t mark_ns;                /* end of what was counted last */
 	struct dt_event *events;        /* [owned] */
 	size_t nr_events, room;
-	bool keep; /* events are wanted */
+	bool keep;          /* events are wanted */
+	dt_mark_fn on_mark; /* or NULL; the time that it takes is not counted */
+	void *on_mark_arg;
 	/* what an event is about */
 	enum dt_kind kind;
 	unsigned int downtime;

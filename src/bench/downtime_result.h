@@ -9,6 +9,25 @@
 #include "bench/bench.h"
 #include "bench/downtime_record.h"
 
+/* Commands to cards; names in downtime_ladder.c. */
+enum dt_command {
+	DT_CREATE_MKEY,
+	DT_DESTROY_MKEY,
+	DT_CREATE_QUEUE,
+	DT_MODIFY_QUEUE,
+	DT_QUERY_QUEUE,
+	DT_DESTROY_QUEUE,
+	DT_OTHER,
+	DT_NR_COMMANDS
+};
+extern const char *const dt_command_names[DT_NR_COMMANDS];
+
+/* Of all samples. */
+struct dt_counts {
+	uint64_t nr[DT_NR_COMMANDS];
+	double us; /* that the device took for them */
+};
+
 /* One kind of client at one size. */
 struct dt_result {
 	enum dt_kind kind;
@@ -16,6 +35,8 @@ struct dt_result {
 	uint64_t mapped;
 	double map_ms; /* all mapping, a sample, downtime or not */
 	struct bench_samples phase[2][DT_NR_PHASES + 1]; /* [downtime - 1]; the last is the total */
+	bool counted;
+	struct dt_counts counts[2][DT_NR_PHASES]; /* if so */
 };
 
 /** dt_result_median() - of the total of @downtime (1, 2), in ns */
@@ -31,8 +52,9 @@ void dt_results_fini(struct dt_result *results, size_t nr);
 void dt_result_print(struct dt_result *r);
 /** dt_results_print_ratios() - much memory against little, and each kind against `old` */
 void dt_results_print_ratios(struct dt_result *results, size_t nr, uint64_t least, uint64_t most);
-/** dt_results_write_json() - Return: 0 or -errno */
-int dt_results_write_json(const struct dt_set_up *set_up, struct dt_result *results,
-			  size_t nr) HF_MUST_CHECK;
+/** dt_results_write_json() - Return: 0 or -errno
+ * @sources: [consumed] what the devices' commands take, or NULL */
+int dt_results_write_json(const struct dt_set_up *set_up, struct dt_result *results, size_t nr,
+			  json_t *sources) HF_MUST_CHECK;
 
 #endif

@@ -10,6 +10,7 @@
 #include "base/compiler.h"
 #include "bench/bench.h"
 #include "bench/downtime_client.h"
+#include "bench/downtime_ladder.h"
 #include "bench/guest.h"
 
 #define GIB          (UINT64_C(1) << 30)
@@ -102,6 +103,8 @@ struct run {
 	struct dt_client source, dest;
 	struct dt_record *rec;
 	struct dt_result *result;
+	char path_text[2][DT_DEVICES_MAX][32]; /* of own devices */
+	const char *path[2][DT_DEVICES_MAX];
 };
 
 static int sample_add(struct run *run, unsigned int downtime)
@@ -148,7 +151,7 @@ static int rewind_run(struct run *run)
 
 static int run_samples(struct run *run)
 {
-	bool few = run->source.kind == DT_OLD || run->dest.is_late;
+	bool few = run->source.kind->is_slow || run->dest.is_late;
 	unsigned int n = few ? run->opt->remap_repeat : run->opt->repeat;
 	unsigned int warm = few ? 0 : 2;
 	int err = 0;
@@ -164,27 +167,27 @@ static int run_samples(struct run *run)
 	return err;
 }
 
-static const char *const *paths_of(const struct dt_options *opt, enum dt_kind kind,
-				   unsigned int side)
+/* The devices of a run are numbered by set, side and device. */
+static void own_paths(const struct dt_options *opt, enum dt_kind kind, unsigned int side,
+		      char text[DT_DEVICES_MAX][32], const char **paths)
 {
-	static const char *const own[4 * DT_DEVICES_MAX] = {
-		"/dev/vhost-vdpa-0",  "/dev/vhost-vdpa-1",  "/dev/vhost-vdpa-2",
-		"/dev/vhost-vdpa-3",  "/dev/vhost-vdpa-4",  "/dev/vhost-vdpa-5",
-		"/dev/vhost-vdpa-6",  "/dev/vhost-vdpa-7",  "/dev/vhost-vdpa-8",
-		"/dev/vhost-vdpa-9",  "/dev/vhost-vdpa-10", "/dev/vhost-vdpa-11",
-		"/dev/vhost-vdpa-12", "/dev/vhost-vdpa-13", "/dev/vhost-vdpa-14",
-		"/dev/vhost-vdpa-15", "/dev/vhost-vdpa-16", "/dev/vhost-vdpa-17",
-		"/dev/vhost-vdpa-18", "/dev/vhost-vdpa-19", "/dev/vhost-vdpa-20",
-		"/dev/vhost-vdpa-21", "/dev/vhost-vdpa-22", "/dev/vhost-vdpa-23",
-		"/dev/vhost-vdpa-24", "/dev/vhost-vdpa-25", "/dev/vhost-vdpa-26",
-		"/dev/vhost-vdpa-27", "/dev/vhost-vdpa-28", "/dev/vhost-vdpa-29",
-		"/dev/vhost-vdpa-30", "/dev/vhost-vdpa-31",
-	};
+	unsigned int first = (2 * dt_set_index(opt, kind) + side) * opt->set_up.nr_devices;
 
-	if (opt->nr_paths)
-		return opt->paths + side * opt->set_up.nr_devices;
-	return own + (kind == DT_OLD ? 0 : 2 * opt->set_up.nr_devices) +
-	       side * opt->set_up.nr_devices;
+	for (unsigned int i = 0; i < opt->set_up.nr_devices; i++) {
+		snprintf(text[i], 32, "/dev/vhost-vdpa-%u", first + i);
+		paths[i] = text[i];
+	}
+}
+
+unsigned int dt_set_index(const struct dt_options *opt, enum dt_kind kind)
+{
+	unsigned int index = 0;
+
+	if (!opt->ladder)
+		return dt_kinds[kind].set;
+	for (int k = 0; k < (int)kind; k++)
+		index += opt->kinds[k];
+	return index;
 }
 
 static void client_init(struct run *run, struct dt_client *c, unsigned int side)
@@ -193,8 +196,9 @@ static void client_init(struct run *run, struct dt_client *c, unsigned int side)
 	enum dt_kind kind = run->result->kind;
 
 	*c = (struct dt_client){
-		.kind = kind,
-		.paths = paths_of(opt, kind, side),
+		.kind = &dt_kinds[kind],
+		.paths = opt->nr_paths ? opt->paths + side * opt->set_up.nr_devices
+				       : run->path[side],
 		.nr_devices = opt->set_up.nr_devices,
 		.nr_pairs = opt->set_up.nr_pairs,
 		.guest = run->guest->view[side],
@@ -203,6 +207,8 @@ static void client_init(struct run *run, struct dt_client *c, unsigned int side)
 		.is_late = side == 1 && run->result->is_late,
 		.rec = run->rec,
 	};
+	if (!opt->nr_paths)
+		own_paths(opt, kind, side, run->path_text[side], run->path[side]);
 	for (unsigned int i = 0; i < DT_DEVICES_MAX; i++)
 		c->dev[i].fd = -1;
 }
@@ -215,6 +221,8 @@ static int measure(const struct dt_options *opt, const struct guest *guest,
 
 	rec->kind = result->kind;
 	rec->mapped = result->mapped;
+	if (opt->ladder)
+		dt_ladder_begin(opt, result, rec);
 	rec->downtime = 0;
 	client_init(&run, &run.source, 0);
 	client_init(&run, &run.dest, 1);
@@ -227,6 +235,8 @@ static int measure(const struct dt_options *opt, const struct guest *guest,
 		err = run_samples(&run);
 	dt_client_close(&run.source);
 	dt_client_close(&run.dest);
+	if (opt->ladder)
+		dt_ladder_end(rec);
 	return err;
 }
 
@@ -238,7 +248,7 @@ static void print_progress(const struct dt_result *r)
 	char size[32];
 
 	fprintf(stderr, WORD ": %s, client %s\n", bench_size_text(r->mapped, size, sizeof(size)),
-		dt_kind_names[r->kind]);
+		dt_kinds[r->kind].name);
 }
 
 /* One client kind at one size, with guest memory that is new if it is to be cold. */
@@ -272,12 +282,14 @@ int dt_measure_all(const struct dt_options *opt, struct dt_result *results, size
 			*r = (struct dt_result){.mapped = opt->sizes.bytes[i],
 						.kind = (enum dt_kind)k};
 			r->is_late = opt->destination == DEST_LATE ||
-				     (opt->destination == DEST_DEFAULT && k == DT_OLD);
+				     (opt->destination == DEST_DEFAULT && dt_kinds[k].is_late);
 			(*nr)++;
 			if (opt->json)
 				print_progress(r);
 			err = measure_kind(opt, &guest, r, rec);
-			if (!err && !opt->json)
+			if (!err && opt->ladder && !opt->json)
+				dt_ladder_print(r);
+			else if (!err && !opt->json)
 				dt_result_print(r);
 		}
 	guest_destroy(&guest);

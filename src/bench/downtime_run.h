@@ -21,10 +21,15 @@ struct dt_options {
 	unsigned int repeat, remap_repeat;
 	enum dt_destination destination;
 	bool kinds[DT_NR_KINDS];
+	bool ladder;     /* kinds are its rungs, each with devices of its own */
+	bool no_latency; /* the ladder's model takes no time */
 	bool json;
 	const char *trace, *plot;
 };
 
+/** dt_set_index() - which devices a kind has: each set is nr_devices for the source, then as many
+ * for the destination */
+unsigned int dt_set_index(const struct dt_options *opt, enum dt_kind kind);
 /** dt_say() - one line on stderr. Return: @err */
 int dt_say(const char *what, int err);
 /**

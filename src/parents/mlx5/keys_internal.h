@@ -54,7 +54,7 @@ static inline uint64_t mlx5_host_of(const struct iotlb_entry *e, iova_t iova)
 	return (uint64_t)(uintptr_t)e->mem->host + e->off + (iova - e->first);
 }
 
-/** mlx5_direct_make() - keys for @nr pieces. @out: [@nr]. Return: 0; negative errno: none is left */
+/** mlx5_direct_make() - keys for @nr pieces. Return: 0; negative errno: none is left */
 int mlx5_direct_make(struct mlx5_keys *keys, const struct iotlb_version *map,
 		     const struct mlx5_range *r, size_t nr, struct mlx5_direct **out) HF_MUST_CHECK;
 /** mlx5_direct_put() - with the last reference it waits to be buried */

@@ -108,6 +108,78 @@ class Late(unittest.TestCase):
         self.assertGreater(rows[2, "map"]["min_ns"], 20 * rows[1, "map"]["min_ns"])
 
 
+RUNGS = ["dropped", "ahead", "asid", "kept", "batched", "parallel", "deferred", "held", "changed", "best"]
+
+
+class Ladder(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        with tempfile.NamedTemporaryFile(suffix=".svg") as plot:
+            done = downtime("--ladder", "--no-latency", "--memory", "1G", "--devices", "1", "--queue-pairs", "2",
+                            "--json", "--plot", plot.name)
+            if done.returncode:
+                raise AssertionError(done.stderr)
+            cls.plot = xml.parse(plot.name).getroot()
+        cls.doc = json.loads(done.stdout)
+
+    def commands(self, rung, interruption, phase):
+        found = [r["commands"] for r in self.doc["rows"] if (r["client"], r["downtime"], r["phase"]) ==
+                 (rung, interruption, phase)]
+        self.assertEqual(len(found), 1, (rung, interruption, phase))
+        return found[0]
+
+    def keys(self, rung, interruption, phase="total"):
+        return sum(self.commands(rung, interruption, phase)[kind] for kind in ("create_mkey", "destroy_mkey"))
+
+    def test_every_rung_has_both_downtimes(self):
+        self.assertEqual({(r["client"], r["downtime"]) for r in self.doc["rows"]},
+                         {(rung, interruption) for rung in RUNGS for interruption in (1, 2)})
+
+    def test_a_reset_drops_keys_on_the_first_rungs_alone(self):
+        self.assertGreater(self.keys("dropped", 1, "reset"), 2)
+        for rung in RUNGS[3:7] + ["best"]:
+            self.assertEqual(self.keys(rung, 1, "reset"), 0, rung)
+
+    def test_each_change_makes_fewer_key_commands(self):
+        for earlier, later in ("dropped", "asid"), ("kept", "batched"), ("batched", "deferred"), ("held", "changed"):
+            self.assertLess(self.keys(later, 1), self.keys(earlier, 1), (earlier, later))
+        self.assertEqual(self.commands("deferred", 1, "total")["destroy_mkey"], 0)
+
+    def test_only_who_remaps_maps_guest_memory(self):
+        self.assertGreater(self.keys("dropped", 1, "map"), 0)
+        for rung in RUNGS[3:7]:
+            self.assertEqual(self.keys(rung, 1, "map"), 0, rung)
+
+    def test_latencies_have_sources(self):
+        self.assertEqual(self.doc["latencies"], [])
+        done = downtime("--ladder", "--memory", "64M", "--devices", "1", "--queue-pairs", "1", "--rungs", "best",
+                        "--json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        doc = json.loads(done.stdout)
+        self.assertEqual({entry["command"] for entry in doc["latencies"]},
+                         {"create_mkey", "destroy_mkey", "create_queue", "modify_queue", "query_queue"})
+        self.assertTrue(all(entry["source"] and entry["time"] for entry in doc["latencies"]))
+        reset = [r for r in doc["rows"] if (r["downtime"], r["phase"]) == (1, "reset")][0]
+        self.assertGreaterEqual(reset["min_ns"], reset["commands"]["create_queue"] * 9700000)
+
+    def test_the_table_says_what_was_published(self):
+        done = downtime("--ladder", "--no-latency", "--memory", "64M", "--devices", "1", "--queue-pairs", "1",
+                        "--rungs", "dropped,batched")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("20-30 / 20 s", done.stdout)
+        self.assertIn("1.7 / 1.5 s", done.stdout)
+        self.assertIn("take no time", done.stdout)
+
+    def test_plot_has_a_line_a_rung(self):
+        self.assertEqual(len(self.plot.findall("{http://www.w3.org/2000/svg}polyline")), 2 * len(RUNGS))
+
+    def test_wrong_use_is_named(self):
+        for args in ["--ladder", "--rungs", "up"], ["--ladder", "/dev/a", "/dev/b"]:
+            done = downtime(*args)
+            self.assertEqual((done.returncode, done.stdout), (2, ""), args)
+            self.assertEqual(done.stderr.count("\n"), 1)
+
+
 class WrongUse(unittest.TestCase):
     def test_wrong_values_are_named(self):
         for args in (["--client", "new"], ["--client", "old,new"], ["--memory", "1"], ["--memory", "1M"],
