@@ -85,14 +85,24 @@ static unsigned int most(const struct interval *i, const struct memory_space *sp
 	return max;
 }
 
-/* Who charges what. @nr_max: pages that the sum may reach */
+/* Who charges what. */
 struct charging {
 	struct memory_space *space;
 	const void *who;
 	uaddr_t first, end;
-	uint64_t nr_max;
 	struct interval *start, *stop; /* of @first and @end; table lock */
 };
+
+static struct charging charging(struct memory_space *space, const void *who, uaddr_t first,
+				uint64_t nr_pages)
+{
+	return (struct charging){
+		.space = space,
+		.who = who,
+		.first = first & ~(uaddr_t)(MEMORY_PAGE_SIZE - 1),
+		.end = (first / MEMORY_PAGE_SIZE + nr_pages) * MEMORY_PAGE_SIZE,
+	};
+}
 
 /* Pages that one more count adds to the sum. Every interval has the payer, perhaps with none. */
 static uint64_t cost(const struct charging *c) REQUIRES(memory_table_lock)
@@ -113,77 +123,50 @@ static void count(const struct charging *c, int by) REQUIRES(memory_table_lock)
 		payer_find(i, c->space, c->who)->nr += (unsigned int)by;
 }
 
-/* What @c left or did not need. */
+/* What is left, or was not needed. */
 static void tidy(const struct charging *c) REQUIRES(memory_table_lock)
 {
-	struct interval *from = interval_from(c->first);
-
-	for (struct interval *i = from; i && i->addr < c->end; i = interval_next(i))
-		payer_prune(i);
-	interval_join(from, c->end);
+	for (struct interval *i = interval_from(c->first); i && i->addr < c->end;
+	     i = interval_next(i))
+		payers_prune(i, false);
+	interval_join(c->first, c->end);
 }
 
-static int payers_ensure(struct charging *c) REQUIRES(memory_table_lock)
+/* Take all that counting needs. Return: false without memory */
+static bool prepare(struct charging *c) REQUIRES(memory_table_lock)
 {
-	c->start = interval_cut(NULL, c->first);
-	c->stop = c->start ? interval_cut(c->start, c->end) : NULL;
-	if (!c->stop)
-		return -EAGAIN;
+	c->start = interval_cut_range(c->first, c->end, &c->stop);
+	if (!c->start)
+		return false;
 	for (struct interval *i = c->start; i != c->stop; i = interval_next(i))
 		if (!payer_find(i, c->space, c->who) && !payer_take(i, c->space, c->who))
-			return -EAGAIN;
-	return 0;
-}
-
-/* Return: 0; -EAGAIN nothing is spare; -ENOMEM */
-static int charge(struct charging *c) REQUIRES(memory_table_lock)
-{
-	int err = payers_ensure(c);
-
-	if (!err)
-		err = sum_add(c->space, cost(c), c->nr_max);
-	if (!err)
-		count(c, 1);
-	else
-		tidy(c);
-	return err;
+			return false;
+	return true;
 }
 
 int memory_charge_range(struct memory_space *space, const void *payer, uaddr_t first,
 			uint64_t nr_pages, bool beyond_limit)
 {
-	struct charging c = {
-		.space = space,
-		.who = payer,
-		.first = first & ~(uaddr_t)(MEMORY_PAGE_SIZE - 1),
-		.end = (first / MEMORY_PAGE_SIZE + nr_pages) * MEMORY_PAGE_SIZE,
-	};
+	struct charging c = charging(space, payer, first, nr_pages);
 	int err;
 
 	if (nr_pages > UINT64_MAX / MEMORY_PAGE_SIZE - first / MEMORY_PAGE_SIZE)
 		return refuse(-ENOMEM, "0x%" PRIx64 " pages are more than any client has",
 			      nr_pages);
-	c.nr_max = beyond_limit ? UINT64_MAX : limit_pages();
-	for (unsigned int nth = 0;; nth++) {
-		table_lock();
-		err = charge(&c);
-		table_unlock();
-		if (err != -EAGAIN)
-			return err;
-		if (table_spare(nth))
-			return refuse(-ENOMEM, "no memory to account a mapping");
-	}
+	table_lock();
+	err = prepare(&c) ? sum_add(space, cost(&c), beyond_limit ? UINT64_MAX : limit_pages())
+			  : refuse(-ENOMEM, "no memory to account a mapping");
+	if (!err)
+		count(&c, 1);
+	tidy(&c);
+	table_unlock();
+	return err;
 }
 
 void memory_uncharge_range(struct memory_space *space, const void *payer, uaddr_t first,
 			   uint64_t nr_pages)
 {
-	struct charging c = {
-		.space = space,
-		.who = payer,
-		.first = first & ~(uaddr_t)(MEMORY_PAGE_SIZE - 1),
-		.end = (first / MEMORY_PAGE_SIZE + nr_pages) * MEMORY_PAGE_SIZE,
-	};
+	struct charging c = charging(space, payer, first, nr_pages);
 
 	table_lock();
 	c.start = interval_at(c.first);

@@ -22,37 +22,11 @@
 
 #define AGE_NS (600 * NS_PER_SEC) /* a guest's reboot takes minutes at most */
 
-struct memory_hold {
-	unsigned int refs; /* atomic */
-	struct memory_space *space;
-	uint64_t budget;
-	bool beyond_limit;
-	/* table lock */
-	bool closed;
-	struct interval_list held; /* oldest first */
-	struct memory_hold_counters counters;
-};
-
-static int file_cmp(const struct interval *a, const struct interval *b)
-{
-	if (a->source.ino != b->source.ino)
-		return a->source.ino < b->source.ino ? -1 : 1;
-	return a->addr < b->addr ? -1 : a->addr > b->addr;
-}
-
-RB_HEAD(file_tree, interval);
-RB_PROTOTYPE_INTERNAL(file_tree, interval, of_file, file_cmp, HF_UNUSED static)
-RB_GENERATE_INTERNAL(file_tree, interval, of_file, file_cmp, HF_UNUSED static)
-
-static struct interval_list oldest GUARDED_BY(memory_table_lock) = TAILQ_HEAD_INITIALIZER(oldest);
-static struct file_tree by_file GUARDED_BY(memory_table_lock) = RB_INITIALIZER(&by_file);
-static uint64_t held_bytes GUARDED_BY(memory_table_lock);
-static size_t nr_held; /* atomic; written under the lock */
 static __thread enum memory_got last_got;
 
 bool memory_hold_is_empty(void)
 {
-	return __atomic_load_n(&nr_held, __ATOMIC_RELAXED) == 0;
+	return __atomic_load_n(&memory_held.nr, __ATOMIC_RELAXED) == 0;
 }
 
 enum memory_got memory_got(void)
@@ -76,7 +50,7 @@ int memory_hold_create(struct memory_space *space, uint64_t budget, bool beyond_
 	hold->space = memory_space_get(space);
 	hold->budget = budget;
 	hold->beyond_limit = beyond_limit;
-	TAILQ_INIT(&hold->held);
+	TAILQ_INIT(&hold->held.list);
 	*out = hold;
 	return 0;
 }
@@ -97,11 +71,6 @@ void hold_put(struct memory_hold *hold)
 	free(hold);
 }
 
-struct memory_space *hold_space(struct memory_hold *hold)
-{
-	return hold->space;
-}
-
 void hold_count(struct memory_hold *hold, enum memory_got got, bool stale)
 {
 	last_got = got;
@@ -119,75 +88,21 @@ void memory_hold_counters(struct memory_hold *hold, struct memory_hold_counters 
 {
 	table_lock();
 	*out = hold->counters;
+	out->held_bytes = hold->held.nr_bytes;
+	out->nr_held = hold->held.nr;
 	table_unlock();
 }
 
-/* ---- in and out ---- */
-
-bool held_may(const struct interval *i)
-{
-	return i->ready && i->looked;
-}
-
-static void count_held(struct interval *i, int by) REQUIRES(memory_table_lock)
-{
-	uint64_t len = (interval_end(i) - i->addr) * (uint64_t)by;
-
-	held_bytes += len;
-	i->holder->counters.held_bytes += len;
-	i->holder->counters.nr_held += (uint64_t)by;
-	__atomic_fetch_add(&nr_held, (size_t)by, __ATOMIC_RELAXED);
-}
-
-void held_insert(struct interval *i, struct memory_hold *hold, int64_t now_ns)
-{
-	i->holder = hold;
-	i->since_ns = now_ns;
-	TAILQ_INSERT_TAIL(&oldest, i, age);
-	TAILQ_INSERT_TAIL(&hold->held, i, of_holder);
-	RB_INSERT(file_tree, &by_file, i);
-	count_held(i, 1);
-}
-
-void held_remove(struct interval *i)
-{
-	count_held(i, -1);
-	RB_REMOVE(file_tree, &by_file, i);
-	TAILQ_REMOVE(&i->holder->held, i, of_holder);
-	TAILQ_REMOVE(&oldest, i, age);
-	i->holder = NULL;
-}
-
-void held_split(struct interval *i, struct interval *fresh)
-{
-	fresh->holder = i->holder;
-	fresh->since_ns = i->since_ns;
-	TAILQ_INSERT_AFTER(&oldest, i, fresh, age);
-	TAILQ_INSERT_AFTER(&i->holder->held, i, fresh, of_holder);
-	RB_INSERT(file_tree, &by_file, fresh);
-	i->holder->counters.nr_held++;
-	__atomic_fetch_add(&nr_held, 1, __ATOMIC_RELAXED);
-}
-
-void held_forget(void) NO_TSA
-{
-	TAILQ_INIT(&oldest);
-	RB_INIT(&by_file);
-	held_bytes = 0;
-	__atomic_store_n(&nr_held, 0, __ATOMIC_RELAXED);
-}
+/* ---- giving way ---- */
 
 static void evict(struct interval *i, enum memory_evict why) REQUIRES(memory_table_lock)
 {
 	uaddr_t end = interval_end(i);
-	struct releaser r = {.open = false};
 
 	i->holder->counters.evicted[why]++;
 	HF_TRACE3(hold_evict, i->addr, end - i->addr, why);
-	held_remove(i);
-	release(&r, i);
-	release_done(&r);
-	interval_join(i, end);
+	interval_unhold(i);
+	release(i->addr, end);
 }
 
 /* RLIMIT_MEMLOCK now, in bytes. */
@@ -218,12 +133,10 @@ bool held_room(struct memory_hold *hold, uint64_t len)
 
 	if (hold->closed || len > budget)
 		return false;
-	while (hold->counters.held_bytes > budget - len)
-		evict(TAILQ_FIRST(&hold->held), MEMORY_EVICT_BUDGET);
+	while (hold->held.nr_bytes > budget - len)
+		evict(TAILQ_FIRST(&hold->held.list), MEMORY_EVICT_BUDGET);
 	return true;
 }
-
-/* ---- giving way ---- */
 
 void hold_trim(struct memory_hold *hold)
 {
@@ -236,11 +149,11 @@ void hold_trim(struct memory_hold *hold)
 	if (limit == UINT64_MAX)
 		return;
 	table_lock();
-	while ((i = TAILQ_FIRST(&oldest))) {
+	while ((i = TAILQ_FIRST(&memory_held.list))) {
 		if ((hold ? hold : i->holder)->beyond_limit)
 			break;
 		live = memory_charged_pages(i->holder->space) * MEMORY_PAGE_SIZE;
-		if (live <= limit && held_bytes <= limit - live)
+		if (live <= limit && memory_held.nr_bytes <= limit - live)
 			break;
 		evict(i, MEMORY_EVICT_LIMIT);
 	}
@@ -254,7 +167,7 @@ bool hold_give_way(enum memory_evict why)
 	if (memory_hold_is_empty())
 		return false;
 	table_lock();
-	i = TAILQ_FIRST(&oldest);
+	i = TAILQ_FIRST(&memory_held.list);
 	if (i)
 		evict(i, why);
 	table_unlock();
@@ -291,12 +204,12 @@ void memory_hold_forget(uaddr_t first, uaddr_t last)
 
 void memory_hold_forget_file(uint64_t ino)
 {
-	struct interval *i, from = {.source.ino = ino};
+	struct interval *i;
 
 	if (memory_hold_is_empty() || table_is_inside())
 		return;
 	table_lock();
-	while ((i = RB_NFIND(file_tree, &by_file, &from)) && i->source.ino == ino)
+	while ((i = interval_held_from(ino, 0)) && i->source.ino == ino)
 		evict(i, MEMORY_EVICT_CLIENT);
 	table_unlock();
 }
@@ -309,7 +222,7 @@ void memory_hold_destroy(struct memory_hold *hold)
 		return;
 	table_lock();
 	hold->closed = true;
-	while ((i = TAILQ_FIRST(&hold->held)))
+	while ((i = TAILQ_FIRST(&hold->held.list)))
 		evict(i, MEMORY_EVICT_CLOSE);
 	table_unlock();
 	hold_put(hold);
@@ -321,7 +234,7 @@ int64_t hold_expire(int64_t now_ns)
 	int64_t left = -1;
 
 	table_lock();
-	while ((i = TAILQ_FIRST(&oldest))) {
+	while ((i = TAILQ_FIRST(&memory_held.list))) {
 		left = i->since_ns + AGE_NS - now_ns;
 		if (left > 0)
 			break;

@@ -3,14 +3,26 @@
  * The table of intervals. It cuts all addresses into intervals of which the same is known
  * throughout. Every question about a range takes a search, and a step an interval in it:
  *
- *   what must be locked or unlocked?   pin.c: what is not ready; what nobody covers any more
+ *   what must be locked or unlocked?   pin.c, release.c: what is not ready; what is owed
  *   what is charged?                   charge.c: of each interval, the payer that has most
- *   what may be kept?                  hold.c: what is ready, looked at, and covered by nobody
+ *   what may be kept?                  hold.c: what is ready, and covered by nobody
  *
  *        edge            edge   mapping    edge         edge
  *   -----|---------------|------.----------|------------|------------  addresses
  *  empty |  1 pin, ready | 2 pins, ready   |    held    | empty
  *        |  file A       | A    |  file B  |    B       |
+ *
+ * What an interval is follows from three fields, and nothing else has to be kept in step:
+ *
+ *   is        lock                  pins  holder   becomes
+ *   empty     UNTOUCHED             0     -        locking, when a registration enters
+ *   locking   PART                  1..   -        ready, when it is locked and looked at
+ *   ready     READABLE or WRITABLE  1..   -        locking, when it is no longer the same; held or
+ *                                                  owed, when the last registration leaves
+ *   held      READABLE or WRITABLE  0     a hold   ready, when a registration enters; owed, when it
+ *                                                  gives way
+ *   owed      any but UNTOUCHED     0     -        empty, when it is unlocked; locking or ready,
+ *                                                  when a registration enters
  *
  * Invariants (table_check()):
  *
@@ -19,14 +31,18 @@
  *	edges the counts are alike.
  *  (2) Where no edge is, two neighbours differ in what is known of them, or one is held. Else they
  *	would be one.
- *  (3) The last interval, and what is below the first, is empty: no count, no fact.
- *  (4) An interval is held only if it is ready, looked at and covered by nobody; owed only if it is
- *	covered by nobody and not held.
- *  (5) What is looked at was one mapping then, or neighbours that nothing tells apart.
+ *  (3) The last interval, and what is below the first, is empty: no count, UNTOUCHED.
+ *  (4) What is registered is not UNTOUCHED. What is held is READABLE or WRITABLE, and covered by
+ *	nobody.
+ *  (5) What is ready was one mapping when it was looked at, or neighbours that nothing tells apart.
  *
  * Cuts are neutral: they change what is known of no address. So a change first makes its cuts,
- * which may want memory, and goes back outside of the lock to get it (-EAGAIN, table_spare()); then
- * it counts, which cannot fail. Taking away needs no memory.
+ * which need memory, and looks; then it changes counts and facts, which cannot fail. Taking away
+ * needs no memory.
+ *
+ * Memory is the table's own, from mmap(2) by number: the client's allocator must not be called
+ * under the lock (interval.h). The table uses again what is free, and the system never gets it
+ * back.
  *
  * A forked child has none of its parent's locks on pages, and the table may have been in the midst
  * of a change: it starts with an empty one.
@@ -34,37 +50,82 @@
 #include "memory/interval.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <pthread.h>
-#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
-#include "memory/hold.h"
-#include "memory/pin.h"
+#define CHUNK_LEN (64u << 10)
 
-#define NR_SPARES_ADDED 16u
-#define NR_SPARES_KEPT  64u
-#define NR_DOUBLINGS    12u
+/* ---- memory ---- */
+
+struct cell {
+	struct cell *next;
+};
+
+/* What is free, of one size. */
+struct pool {
+	size_t cell_len;
+	struct cell *free;
+};
+
+static struct pool intervals GUARDED_BY(memory_table_lock) = {.cell_len = sizeof(struct interval)};
+static struct pool payers GUARDED_BY(memory_table_lock) = {.cell_len = sizeof(struct payer)};
+
+static void pool_give(struct pool *pool, void *p)
+{
+	struct cell *cell = p;
+
+	cell->next = pool->free;
+	pool->free = cell;
+}
+
+/* Return: NULL without memory */
+static void *pool_take(struct pool *pool)
+{
+	struct cell *cell;
+
+	if (!pool->free) {
+		long at = syscall(SYS_mmap, NULL, CHUNK_LEN, PROT_READ | PROT_WRITE,
+				  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+		for (size_t n = at < 0 ? 0 : CHUNK_LEN / pool->cell_len; n > 0; n--)
+			pool_give(pool, (char *)at + (n - 1) * pool->cell_len);
+	}
+	cell = pool->free;
+	if (cell)
+		pool->free = cell->next;
+	return cell;
+}
+
+/* ---- the table ---- */
 
 static int interval_cmp(const struct interval *a, const struct interval *b)
 {
 	return a->addr < b->addr ? -1 : a->addr > b->addr;
 }
 
+static int file_cmp(const struct interval *a, const struct interval *b)
+{
+	if (a->source.ino != b->source.ino)
+		return a->source.ino < b->source.ino ? -1 : 1;
+	return interval_cmp(a, b);
+}
+
 RB_HEAD(interval_tree, interval);
 RB_PROTOTYPE_INTERNAL(interval_tree, interval, node, interval_cmp, HF_UNUSED static)
 RB_GENERATE_INTERNAL(interval_tree, interval, node, interval_cmp, HF_UNUSED static)
+RB_HEAD(file_tree, interval);
+RB_PROTOTYPE_INTERNAL(file_tree, interval, of_file, file_cmp, HF_UNUSED static)
+RB_GENERATE_INTERNAL(file_tree, interval, of_file, file_cmp, HF_UNUSED static)
 
 struct mutex memory_table_lock = MUTEX_INIT;
+struct held memory_held = {.list = TAILQ_HEAD_INITIALIZER(memory_held.list)};
 static struct interval_tree table GUARDED_BY(memory_table_lock) = RB_INITIALIZER(&table);
-static struct interval *spare_intervals GUARDED_BY(memory_table_lock);
-static struct payer *spare_payers GUARDED_BY(memory_table_lock);
-static unsigned int nr_spare_intervals GUARDED_BY(memory_table_lock);
-static unsigned int nr_spare_payers GUARDED_BY(memory_table_lock);
+static struct file_tree by_file GUARDED_BY(memory_table_lock) = RB_INITIALIZER(&by_file);
 static size_t nr_intervals; /* atomic; written under the lock */
 static bool has_forked;     /* const but in a forked child */
 static __thread bool inside;
-
-/* ---- the lock, and what is spare ---- */
 
 void table_lock(void)
 {
@@ -72,46 +133,10 @@ void table_lock(void)
 	inside = true;
 }
 
-static void free_all(struct interval *intervals, struct payer *payers)
-{
-	while (intervals) {
-		struct interval *next = intervals->next_spare;
-
-		free(intervals);
-		intervals = next;
-	}
-	while (payers) {
-		struct payer *next = payers->next;
-
-		free(payers);
-		payers = next;
-	}
-}
-
 void table_unlock(void)
 {
-	struct interval *intervals = NULL;
-	struct payer *payers = NULL;
-
-	while (nr_spare_intervals > NR_SPARES_KEPT) {
-		struct interval *i = spare_intervals;
-
-		spare_intervals = i->next_spare;
-		i->next_spare = intervals;
-		intervals = i;
-		nr_spare_intervals--;
-	}
-	while (nr_spare_payers > NR_SPARES_KEPT) {
-		struct payer *p = spare_payers;
-
-		spare_payers = p->next;
-		p->next = payers;
-		payers = p;
-		nr_spare_payers--;
-	}
 	inside = false;
 	mutex_unlock(&memory_table_lock);
-	free_all(intervals, payers);
 }
 
 bool table_is_inside(void)
@@ -127,62 +152,6 @@ bool table_is_empty(void)
 bool table_has_forked(void)
 {
 	return has_forked;
-}
-
-static void interval_spare(struct interval *i) REQUIRES(memory_table_lock)
-{
-	i->next_spare = spare_intervals;
-	spare_intervals = i;
-	nr_spare_intervals++;
-}
-
-static void payer_spare(struct payer *payer) REQUIRES(memory_table_lock)
-{
-	payer->next = spare_payers;
-	spare_payers = payer;
-	nr_spare_payers++;
-}
-
-int table_spare(unsigned int nth)
-{
-	unsigned int nr = NR_SPARES_ADDED << (nth < NR_DOUBLINGS ? nth : NR_DOUBLINGS);
-	struct interval *intervals = NULL;
-	struct payer *payers = NULL;
-	int err = 0;
-
-	for (unsigned int n = 0; n < nr && !err; n++) {
-		struct interval *i = calloc(1, sizeof(*i));
-		struct payer *p = calloc(1, sizeof(*p));
-
-		if (i) {
-			i->next_spare = intervals;
-			intervals = i;
-		}
-		if (p) {
-			p->next = payers;
-			payers = p;
-		}
-		err = i && p ? 0 : -ENOMEM;
-	}
-	if (err) {
-		free_all(intervals, payers);
-		return err;
-	}
-	mutex_lock(&memory_table_lock);
-	while (intervals) {
-		struct interval *next = intervals->next_spare;
-
-		interval_spare(intervals);
-		intervals = next;
-	}
-	while (payers) {
-		struct payer *next = payers->next;
-
-		payer_spare(payers);
-		payers = next;
-	}
-	mutex_unlock(&memory_table_lock);
-	return 0;
 }
 
 /* ---- finding ---- */
@@ -223,45 +192,36 @@ uaddr_t interval_end(struct interval *i)
 	return next ? next->addr : UINT64_MAX;
 }
 
-bool interval_is_free(const struct interval *i)
+bool interval_is_owed(const struct interval *i)
 {
-	return i->nr_pins == 0 && !i->holder && !i->owed;
+	return i->lock != INTERVAL_UNTOUCHED && i->nr_pins == 0 && !i->holder;
 }
 
 /* ---- payers ---- */
 
 struct payer *payer_take(struct interval *i, const struct memory_space *space, const void *who)
 {
-	struct payer *payer = spare_payers;
+	struct payer *payer = pool_take(&payers);
 
 	if (!payer)
 		return NULL;
-	spare_payers = payer->next;
-	nr_spare_payers--;
 	*payer = (struct payer){.next = i->payers, .space = space, .who = who};
 	i->payers = payer;
 	return payer;
 }
 
-void payer_prune(struct interval *i)
+void payers_prune(struct interval *i, bool all)
 {
 	struct payer **at = &i->payers, *payer;
 
 	while ((payer = *at)) {
-		if (payer->nr > 0) {
+		if (payer->nr > 0 && !all) {
 			at = &payer->next;
 			continue;
 		}
 		*at = payer->next;
-		payer_spare(payer);
+		pool_give(&payers, payer);
 	}
-}
-
-static void payers_drop(struct interval *i) REQUIRES(memory_table_lock)
-{
-	for (struct payer *p = i->payers; p; p = p->next)
-		p->nr = 0;
-	payer_prune(i);
 }
 
 static bool payers_copy(struct interval *to, const struct interval *from)
@@ -277,10 +237,60 @@ static bool payers_copy(struct interval *to, const struct interval *from)
 	return true;
 }
 
+/* ---- what is held ---- */
+
+static void held_count(struct held *held, uint64_t nr_bytes, size_t by)
+{
+	held->nr_bytes += nr_bytes;
+	__atomic_store_n(&held->nr, held->nr + by, __ATOMIC_RELAXED);
+}
+
+/* @i is new among what its holder holds, perhaps cut off @older. */
+static void held_link(struct interval *i, struct interval *older) REQUIRES(memory_table_lock)
+{
+	uint64_t len = older ? 0 : interval_end(i) - i->addr;
+
+	if (older) {
+		TAILQ_INSERT_AFTER(&memory_held.list, older, i, of_all);
+		TAILQ_INSERT_AFTER(&i->holder->held.list, older, i, of_holder);
+	} else {
+		TAILQ_INSERT_TAIL(&memory_held.list, i, of_all);
+		TAILQ_INSERT_TAIL(&i->holder->held.list, i, of_holder);
+	}
+	RB_INSERT(file_tree, &by_file, i);
+	held_count(&memory_held, len, 1);
+	held_count(&i->holder->held, len, 1);
+}
+
+void interval_hold(struct interval *i, struct memory_hold *hold, int64_t now_ns)
+{
+	i->holder = hold;
+	i->since_ns = now_ns;
+	held_link(i, NULL);
+}
+
+void interval_unhold(struct interval *i)
+{
+	uint64_t len = interval_end(i) - i->addr;
+
+	held_count(&memory_held, -len, (size_t)-1);
+	held_count(&i->holder->held, -len, (size_t)-1);
+	RB_REMOVE(file_tree, &by_file, i);
+	TAILQ_REMOVE(&i->holder->held.list, i, of_holder);
+	TAILQ_REMOVE(&memory_held.list, i, of_all);
+	i->holder = NULL;
+}
+
+struct interval *interval_held_from(uint64_t ino, uaddr_t addr)
+{
+	struct interval from = {.source.ino = ino, .addr = addr};
+
+	return RB_NFIND(file_tree, &by_file, &from);
+}
+
 /* ---- cutting and joining ---- */
 
-/* What is known of @i at @addr and above. */
-static struct memory_source source_at(const struct interval *i, uaddr_t addr)
+struct memory_source interval_source(const struct interval *i, uaddr_t addr)
 {
 	struct memory_source source = i->source;
 
@@ -289,67 +299,64 @@ static struct memory_source source_at(const struct interval *i, uaddr_t addr)
 	return source;
 }
 
-static bool copy_above(struct interval *fresh, const struct interval *i) REQUIRES(memory_table_lock)
+bool source_is_same(struct memory_source a, struct memory_source b)
 {
-	if (!payers_copy(fresh, i)) {
-		payers_drop(fresh);
-		return false;
-	}
-	fresh->nr_pins = i->nr_pins;
-	fresh->ready = i->ready;
-	fresh->looked = i->looked;
-	fresh->clients = i->clients;
-	fresh->source = source_at(i, fresh->addr);
-	return true;
+	return a.ino == b.ino && a.dev == b.dev && a.off == b.off && a.shared_file == b.shared_file;
 }
 
-/* The interval that @addr is in, perhaps just behind @hint. */
-static struct interval *find(struct interval *hint, uaddr_t addr) REQUIRES(memory_table_lock)
+/* What is known of @i, for @addr and above. Return: NULL without memory */
+static struct interval *copy_above(const struct interval *i, uaddr_t addr)
+	REQUIRES(memory_table_lock)
 {
-	struct interval *next = hint ? interval_next(hint) : NULL;
+	struct interval *fresh = pool_take(&intervals);
 
-	if (!next || next->addr < addr)
-		return interval_over(addr);
-	return next->addr == addr ? next : hint;
-}
-
-struct interval *interval_cut(struct interval *hint, uaddr_t addr)
-{
-	struct interval *i = find(hint, addr), *fresh = spare_intervals;
-
-	if (i && i->addr == addr)
-		return i;
 	if (!fresh)
 		return NULL;
-	spare_intervals = fresh->next_spare;
-	nr_spare_intervals--;
-	*fresh = (struct interval){.addr = addr};
-	if (i && !copy_above(fresh, i)) {
-		interval_spare(fresh);
-		return NULL;
-	}
-	RB_INSERT(interval_tree, &table, fresh);
-	__atomic_fetch_add(&nr_intervals, 1, __ATOMIC_RELAXED);
-	if (i && i->holder)
-		held_split(i, fresh);
-	if (i && i->owed)
-		owed_split(i, fresh);
-	return fresh;
+	*fresh = *i;
+	fresh->addr = addr;
+	fresh->source = interval_source(i, addr);
+	fresh->nr_edges = 0;
+	fresh->payers = NULL;
+	if (payers_copy(fresh, i))
+		return fresh;
+	payers_prune(fresh, true);
+	pool_give(&intervals, fresh);
+	return NULL;
 }
 
 static const struct interval nothing;
 
+struct interval *interval_cut(uaddr_t addr)
+{
+	struct interval *i = interval_over(addr), *fresh;
+
+	if (i && i->addr == addr)
+		return i;
+	fresh = copy_above(i ? i : &nothing, addr);
+	if (!fresh)
+		return NULL;
+	RB_INSERT(interval_tree, &table, fresh);
+	__atomic_fetch_add(&nr_intervals, 1, __ATOMIC_RELAXED);
+	if (fresh->holder)
+		held_link(fresh, i);
+	return fresh;
+}
+
+struct interval *interval_cut_range(uaddr_t first, uaddr_t end, struct interval **stop)
+{
+	struct interval *start = interval_cut(first);
+
+	*stop = start ? interval_cut(end) : NULL;
+	return *stop ? start : NULL;
+}
+
 /* Without an edge between them their counts are alike (1). */
 static bool is_alike(const struct interval *a, const struct interval *b)
 {
-	struct memory_source source = source_at(a, b->addr);
-
-	if (a->holder || b->holder || a->ready != b->ready || a->looked != b->looked ||
-	    a->clients != b->clients || a->owed != b->owed)
+	if (a->holder || b->holder || a->lock != b->lock || a->clients != b->clients)
 		return false;
-	return !a->looked ||
-	       (source.dev == b->source.dev && source.ino == b->source.ino &&
-		source.off == b->source.off && source.shared_file == b->source.shared_file);
+	return a->lock < INTERVAL_READABLE ||
+	       source_is_same(interval_source(a, b->addr), b->source);
 }
 
 static void join(struct interval *i) REQUIRES(memory_table_lock)
@@ -361,19 +368,17 @@ static void join(struct interval *i) REQUIRES(memory_table_lock)
 	prev = interval_prev(i);
 	if (!is_alike(prev ? prev : &nothing, i))
 		return;
-	if (i->owed)
-		owed_remove(i);
 	RB_REMOVE(interval_tree, &table, i);
 	__atomic_fetch_sub(&nr_intervals, 1, __ATOMIC_RELAXED);
-	payers_drop(i);
-	interval_spare(i);
+	payers_prune(i, true);
+	pool_give(&intervals, i);
 }
 
-void interval_join(struct interval *i, uaddr_t end)
+void interval_join(uaddr_t first, uaddr_t end)
 {
 	struct interval *next;
 
-	for (; i && i->addr <= end; i = next) {
+	for (struct interval *i = interval_from(first); i && i->addr <= end; i = next) {
 		next = interval_next(i);
 		join(i);
 	}
@@ -385,14 +390,13 @@ static void forked(void) NO_TSA
 {
 	mutex_init(&memory_table_lock);
 	inside = false;
-	RB_INIT(&table);
-	__atomic_store_n(&nr_intervals, 0, __ATOMIC_RELAXED);
-	spare_intervals = NULL;
-	spare_payers = NULL;
-	nr_spare_intervals = nr_spare_payers = 0;
 	has_forked = true;
-	held_forget();
-	owed_forget();
+	RB_INIT(&table);
+	RB_INIT(&by_file);
+	TAILQ_INIT(&memory_held.list);
+	memory_held.nr_bytes = memory_held.nr = 0;
+	__atomic_store_n(&nr_intervals, 0, __ATOMIC_RELAXED);
+	intervals.free = payers.free = NULL;
 }
 
 static void __attribute__((constructor)) watch_forks(void)
@@ -403,12 +407,6 @@ static void __attribute__((constructor)) watch_forks(void)
 /* ---- invariants ---- */
 
 #ifdef HOLDFAST_TESTS
-static bool is_empty(const struct interval *i)
-{
-	return interval_is_free(i) && !i->payers && i->ready == INTERVAL_NOT_READY && !i->looked &&
-	       !i->clients;
-}
-
 static unsigned int nr_paid(const struct interval *i)
 {
 	unsigned int nr = 0;
@@ -429,14 +427,13 @@ void table_check(void)
 	table_lock();
 	RB_FOREACH (i, interval_tree, &table) {
 		bool counts_alike = i->nr_pins == prev->nr_pins && nr_paid(i) == nr_paid(prev);
+		bool empty = i->lock == INTERVAL_UNTOUCHED && !i->clients && i->nr_pins == 0;
 
-		assert(i->nr_edges > 0 || counts_alike);                          /* (1) */
-		assert(i->nr_edges > 0 || !is_alike(prev, i));                    /* (2) */
-		assert(interval_next(i) || is_empty(i));                          /* (3) */
-		assert(!i->holder || (i->ready && i->looked && i->nr_pins == 0)); /* (4) */
-		assert(!i->owed || (!i->holder && i->nr_pins == 0));              /* (4) */
-		assert(i->nr_pins > 0 || i->holder || i->owed ||
-		       (!i->looked && !i->clients && !i->ready));
+		assert(i->nr_edges > 0 || counts_alike);                                 /* (1) */
+		assert(i->nr_edges > 0 || !is_alike(prev, i));                           /* (2) */
+		assert(interval_next(i) || (empty && !i->payers));                       /* (3) */
+		assert(i->lock != INTERVAL_UNTOUCHED || empty);                          /* (4) */
+		assert(!i->holder || (i->lock >= INTERVAL_READABLE && i->nr_pins == 0)); /* (4) */
 		prev = i;
 		nr++;
 	}

@@ -21,7 +21,7 @@
  * is a multiple of 2 s. */
 #define PSI_TRIGGER "some 150000 2000000"
 #define IDLE_MS     60000 /* a keeper with nothing to do lives on as long as this */
-#define OWED_MS     1000  /* what could not be unlocked is tried again; then less and less often */
+#define OWED_MS     5000  /* what could not be unlocked is tried again */
 
 static struct mutex keeper_lock = MUTEX_INIT;
 static bool keeper_runs GUARDED_BY(keeper_lock);
@@ -48,28 +48,14 @@ static bool sleep_on(int *psi_fd, int ms)
 	return false;
 }
 
-/* @owed_ms: since the last try of what is owed, 0 for nothing */
-static int wait_ms(int64_t left_ns, int owed_ms)
+/* How long may it sleep? @left_ns: until something held is due, -1 if nothing is */
+static int wait_ms(int64_t left_ns)
 {
 	int64_t ms = left_ns < 0 ? IDLE_MS : left_ns / NS_PER_MS + 1;
 
-	if (owed_ms > 0 && owed_ms < ms)
-		ms = owed_ms;
+	if (release_is_owed() && ms > OWED_MS)
+		return OWED_MS;
 	return ms < IDLE_MS ? (int)ms : IDLE_MS;
-}
-
-/* Try what is owed. Return: ms to the next try, after the last one's @owed_ms; 0: nothing is */
-static int settle_owed(int owed_ms)
-{
-	if (!release_is_owed())
-		return 0;
-	table_lock();
-	release_owed(true);
-	table_unlock();
-	if (!release_is_owed())
-		return 0;
-	owed_ms = owed_ms ? 2 * owed_ms : OWED_MS;
-	return owed_ms < IDLE_MS ? owed_ms : IDLE_MS;
 }
 
 /* Nothing is held or owed for long enough: may the keeper end? What is from now on makes
@@ -88,23 +74,21 @@ static bool may_end(void)
 
 static void *keeper(void *arg)
 {
-	int psi_fd, idle_ms = 0, owed_ms = 0;
+	bool idle = false, was_idle;
+	int psi_fd;
 
 	(void)arg;
 	thread_settle("holdfast-keeper");
 	psi_fd = psi_open();
-	for (;;) {
+	do {
 		int64_t left_ns = hold_expire(clock_now_ns());
-		bool idle;
 
-		owed_ms = settle_owed(owed_ms);
-		idle = left_ns < 0 && owed_ms == 0;
-		if (idle && idle_ms >= IDLE_MS && may_end())
-			break;
-		if (sleep_on(&psi_fd, wait_ms(left_ns, owed_ms)))
+		release_owed();
+		if (sleep_on(&psi_fd, wait_ms(left_ns)))
 			(void)memory_hold_forget_all(MEMORY_EVICT_PRESSURE);
-		idle_ms = idle ? IDLE_MS : 0;
-	}
+		was_idle = idle;
+		idle = left_ns < 0 && !release_is_owed();
+	} while (!(idle && was_idle && may_end()));
 	fd_close(&psi_fd);
 	return NULL;
 }

@@ -9,16 +9,23 @@
  *                    without it, whichever way the client made the call. Asked about a range, the
  *                    kernel answers whether any of its mappings is locked.
  *
- * Locks do not exist on hugetlbfs, whose pages cannot be swapped: there the file and the offset
- * decide.
+ * The kernel keeps no lock for huge pages (hugetlbfs), which are never swapped: there the file and
+ * the offset decide. MADV_COLD (kernel 5.4) tells them: it refuses pages that stay in memory
+ * anyway, locked ones and huge ones. The question ages any other page a little, so it is asked only
+ * of what should be locked, and is not.
  */
+
 #include <errno.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/refuse.h"
-#include "memory/interval.h"
+#include "memory/pin.h"
+
+#ifndef MADV_COLD
+#define MADV_COLD 20
+#endif
 
 /* By number: a client's preloaded msync is not for us. */
 bool look_any_locked(uaddr_t first, uaddr_t end)
@@ -26,93 +33,78 @@ bool look_any_locked(uaddr_t first, uaddr_t end)
 	return syscall(SYS_msync, first, end - first, MS_INVALIDATE) < 0 && errno == EBUSY;
 }
 
-bool look_is_locked(uaddr_t page)
+bool look_knows_advice(int advice)
 {
-	return look_any_locked(page, page + MEMORY_PAGE_SIZE);
+	return syscall(SYS_madvise, NULL, 0, advice) == 0;
 }
 
-struct memory_source look_source(const struct memory_map *map, uaddr_t addr)
+bool look_is_kept(const struct interval *i)
+{
+	if (!i->now.mapped || i->now.locked)
+		return i->now.mapped;
+	return look_knows_advice(MADV_COLD) &&
+	       syscall(SYS_madvise, i->addr, MEMORY_PAGE_SIZE, MADV_COLD) < 0 && errno == EINVAL;
+}
+
+struct memory_source look_source(const struct memory_piece *piece)
 {
 	return (struct memory_source){
-		.dev = map->dev,
-		.ino = map->ino,
-		.off = map->ino ? map->off + (addr - map->first) : 0,
-		.shared_file = map->shared_file,
+		.dev = piece->dev,
+		.ino = piece->ino,
+		.off = piece->off,
+		.shared_file = piece->shared_file,
 	};
 }
 
-bool look_is_same(const struct interval *i, const struct memory_map *map, uaddr_t addr)
+/* Without a map: pages from @addr on of which the lock is the same. Return: their end */
+static uaddr_t alike_end(uaddr_t addr, uaddr_t end)
 {
-	struct memory_source now = look_source(map, addr);
+	bool locked = look_any_locked(addr, addr + MEMORY_PAGE_SIZE);
 
-	return now.ino == i->source.ino && now.dev == i->source.dev &&
-	       now.shared_file == i->source.shared_file &&
-	       (now.ino == 0 || now.off == i->source.off + (addr - i->addr));
+	do
+		addr += MEMORY_PAGE_SIZE;
+	while (addr < end && look_any_locked(addr, addr + MEMORY_PAGE_SIZE) == locked);
+	return addr;
 }
 
-/* Visit what is from *@i to @end, of which the same holds throughout. *@i: [out] what follows */
-static int visit(struct interval **i, uaddr_t end, const struct memory_map *map, bool locked,
-		 look_fn fn, void *arg) REQUIRES(memory_table_lock)
-{
-	struct interval *stop = interval_cut(*i, end);
-
-	if (!stop)
-		return -EAGAIN;
-	for (; *i != stop; *i = interval_next(*i))
-		fn(arg, *i, map, locked);
-	return 0;
-}
-
-/* Page by page: without a map, the kernel still tells of each page whether it is locked. */
-static int each_page(struct interval *i, uaddr_t end, look_fn fn, void *arg)
+/* Note @piece, which begins at @i. Return: the interval behind it; NULL without memory */
+static struct interval *note(struct interval *i, const struct memory_piece *piece)
 	REQUIRES(memory_table_lock)
 {
-	int err = 0;
+	struct interval *stop = interval_cut(piece->last + 1);
+	struct memory_view view = {
+		.source = look_source(piece),
+		.mapped = piece->mapped,
+		.readable = piece->readable,
+		.writable = piece->writable,
+		.locked = look_any_locked(i->addr, i->addr + MEMORY_PAGE_SIZE),
+	};
 
-	while (!err && i->addr < end) {
-		bool locked = look_is_locked(i->addr);
-		uaddr_t to = i->addr + MEMORY_PAGE_SIZE;
-
-		while (to < end && look_is_locked(to) == locked)
-			to += MEMORY_PAGE_SIZE;
-		err = visit(&i, to, NULL, locked, fn, arg);
+	for (; stop && i != stop; i = interval_next(i)) {
+		i->now = view;
+		if (view.source.ino != 0)
+			i->now.source.off += i->addr - piece->first;
 	}
-	return err;
+	return stop;
 }
 
-static int each_map(struct memory_maps *maps, struct interval *i, uaddr_t end, look_fn fn,
-		    void *arg) REQUIRES(memory_table_lock)
-{
-	struct memory_map map;
-	int err = 0;
-
-	while (!err && i->addr < end) {
-		int found = memory_maps_find(maps, i->addr, &map);
-
-		if (found < 0)
-			return found;
-		if (found == 0 || map.first >= end)
-			err = visit(&i, end, NULL, false, fn, arg);
-		else if (map.first > i->addr)
-			err = visit(&i, map.first, NULL, false, fn, arg);
-		else
-			err = visit(&i, map.last < end - 1 ? map.last + 1 : end, &map,
-				    look_is_locked(i->addr), fn, arg);
-	}
-	return err;
-}
-
-int look_each(struct interval *i, uaddr_t end, look_fn fn, void *arg)
+int look(struct interval *i, uaddr_t end)
 {
 	struct memory_maps maps;
-	int err = memory_maps_open(&maps, MEMORY_MAPS_BEST);
+	struct memory_piece piece;
+	int n = 1;
 
-	if (!err) {
-		err = each_map(&maps, i, end, fn, arg);
-		memory_maps_close(&maps);
+	memory_maps_init(&maps);
+	memory_maps_range(&maps, i->addr, end - 1);
+	while (i && i->addr < end) {
+		n = n > 0 ? memory_maps_next(&maps, &piece) : n;
+		if (n <= 0)
+			piece = (struct memory_piece){.first = i->addr,
+						      .last = alike_end(i->addr, end) - 1};
+		i = note(i, &piece);
 	}
-	if (!err || err == -EAGAIN)
-		return err;
-	refuse_clear(); /* what cannot be seen is registered like any other memory */
-	return each_page(i, end, fn, arg);
+	memory_maps_close(&maps);
+	if (n <= 0)
+		refuse_clear(); /* what cannot be seen is registered like any other memory */
+	return i ? 0 : -ENOMEM;
 }

@@ -2,8 +2,10 @@
 /*
  * The map of the own process. From 6.11 on the kernel answers a question about one address
  * (PROCMAP_QUERY), which costs about a microsecond whatever the number of mappings; before, the
- * text of /proc/thread-self/maps is read and scanned. thread-self, because /proc/self is empty once
- * the process's first thread has exited.
+ * text of /proc/thread-self/maps is read and scanned, up to the range that is asked about.
+ * thread-self, because /proc/self is empty once the process's first thread has exited.
+ *
+ * Nothing is allocated: most questions are asked under the table's lock (interval.h).
  *
  * Limit: both show a shared mapping of a file that was opened read-only as shared, where the
  * kernel's own vDPA would not see it as such. A device can only read it anyway.
@@ -12,6 +14,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -48,7 +51,9 @@ enum {
 struct memory_hooks memory_hooks;
 #endif
 
-static int query_find(int fd, uaddr_t addr, struct memory_map *out)
+/* ---- by question ---- */
+
+static int query_find(int fd, uaddr_t addr, struct memory_piece *out)
 {
 	struct query query = {
 		.size = sizeof(query),
@@ -58,13 +63,13 @@ static int query_find(int fd, uaddr_t addr, struct memory_map *out)
 
 	if (ioctl(fd, QUERY, &query) < 0)
 		return errno == ENOENT ? 0 : -errno;
-	*out = (struct memory_map){
+	*out = (struct memory_piece){
 		.first = query.vma_start,
 		.last = query.vma_end - 1,
+		.mapped = true,
 		.shared_file = (query.vma_flags & QUERY_SHARED) && query.inode != 0,
 		.readable = query.vma_flags & QUERY_READABLE,
 		.writable = query.vma_flags & QUERY_WRITABLE,
-		.huge = query.vma_page_size > MEMORY_PAGE_SIZE,
 		.dev = (uint64_t)query.dev_major << 32 | query.dev_minor,
 		.ino = query.inode,
 		.off = query.vma_offset,
@@ -72,253 +77,229 @@ static int query_find(int fd, uaddr_t addr, struct memory_map *out)
 	return 1;
 }
 
-static bool scan_hex(const char **pos, uint64_t *out)
-{
-	const char *p = *pos;
-	uint64_t value = 0;
-
-	for (;; p++) {
-		unsigned int digit;
-
-		if (*p >= '0' && *p <= '9')
-			digit = (unsigned int)(*p - '0');
-		else if (*p >= 'a' && *p <= 'f')
-			digit = (unsigned int)(*p - 'a') + 10;
-		else
-			break;
-		value = value << 4 | digit;
-	}
-	if (p == *pos)
-		return false;
-	*pos = p;
-	*out = value;
-	return true;
-}
-
-/* "first-end rwxs offset major:minor inode  name" */
-static bool scan_line(const char *line, struct memory_map *out)
-{
-	uint64_t first, end, off, major, minor;
-	const char *perm;
-
-	if (!scan_hex(&line, &first) || *line++ != '-' || !scan_hex(&line, &end) || *line++ != ' ')
-		return false;
-	perm = line;
-	if (strnlen(perm, 5) < 5 || end == 0)
-		return false;
-	line += 5;
-	if (!scan_hex(&line, &off) || *line++ != ' ' || !scan_hex(&line, &major) ||
-	    *line++ != ':' || !scan_hex(&line, &minor) || *line++ != ' ')
-		return false;
-	*out = (struct memory_map){
-		.first = first,
-		.last = end - 1,
-		.shared_file =
-			perm[3] == 's' && *line != '0', /* the inode is decimal, no zeros lead */
-		.readable = perm[0] == 'r',
-		.writable = perm[1] == 'w',
-		.by_text = true,
-		.dev = major << 32 | minor,
-		.ino = strtoull(line, NULL, 10),
-		.off = off,
-	};
-	return true;
-}
-
-static int text_find(struct memory_maps *maps, uaddr_t addr, struct memory_map *out)
-{
-	while (*maps->pos) {
-		const char *end = strchr(maps->pos, '\n');
-
-		if (!end || !scan_line(maps->pos, out))
-			return refuse(-EFAULT, "the process's map cannot be understood");
-		/* The page at the top is the kernel's (vsyscall), not a mapping. */
-		if (out->first > (uaddr_t)INT64_MAX)
-			return 0;
-		if (out->last >= addr)
-			return 1; /* the line stays current: the next question may hit it again */
-		maps->pos = end + 1;
-	}
-	return 0;
-}
-
-static int text_read(int fd, char **out)
-{
-	size_t cap = 64 * 1024, len = 0;
-	char *text = malloc(cap), *larger;
-	ssize_t n;
-
-	while (text) {
-		n = read(fd, text + len, cap - len - 1);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0) {
-			int err = -errno;
-
-			free(text);
-			return err;
-		}
-		if (n == 0) {
-			text[len] = '\0';
-			*out = text;
-			return 0;
-		}
-		len += (size_t)n;
-		if (cap - len > 4096) /* the kernel returns at most a page at a time */
-			continue;
-		cap *= 2;
-		larger = realloc(text, cap);
-		if (!larger)
-			free(text);
-		text = larger;
-	}
-	return -ENOMEM;
-}
-
 /*
- * The last reader's descriptor, kept for the next: opening it costs more than asking. It answers
- * for the address space that it was opened in, so a forked child must not use it; and the client
- * may have closed it and opened something else under its number.
+ * One descriptor for all questions: opening it costs more than asking. It answers for the address
+ * space that it was opened in, so a forked child must not use it; and the client may have closed it
+ * and opened something else under its number.
  */
-struct kept {
+static struct mutex kept_lock = MUTEX_INIT;
+static struct {
+	int fd;
 	dev_t dev;
 	ino_t ino;
 	pid_t pid;
-};
-static struct mutex kept_lock = MUTEX_INIT;
-static int kept_fd GUARDED_BY(kept_lock) = -1;
-static struct kept kept GUARDED_BY(kept_lock);
+	bool never; /* the kernel cannot be asked */
+} kept GUARDED_BY(kept_lock) = {.fd = -1};
+
+static int open_maps(void)
+{
+	int fd = open("/proc/thread-self/maps", O_RDONLY | O_CLOEXEC);
+
+	return fd >= 0 ? fd
+		       : refuse(-errno, "cannot open /proc/thread-self/maps: %s", strerror(errno));
+}
+
+/* Let the kept one be of this process. Return: 0; -ENOTTY; another -errno and a reason */
+static int kept_renew(void) REQUIRES(kept_lock)
+{
+	struct memory_piece piece;
+	struct stat st;
+	int fd = open_maps(), err;
+
+	if (fd < 0)
+		return fd;
+	fd = fd_move_up(fd);
+	err = query_find(fd, 0, &piece);
+	kept.never = err == -ENOTTY;
+	if (err < 0 || fstat(fd, &st) < 0) {
+		fd_close(&fd);
+		return -ENOTTY;
+	}
+	kept.fd = fd;
+	kept.dev = st.st_dev;
+	kept.ino = st.st_ino;
+	kept.pid = getpid(); /* a parent's own goes with execve(2) or with the child */
+	return 0;
+}
+
+/* Return: a descriptor that answers questions, not the caller's to close; or as kept_renew() */
+static int query_open(void)
+{
+	int ret = 0;
+
+	mutex_lock(&kept_lock);
+	if (kept.never)
+		ret = -ENOTTY;
+	else if (kept.pid != getpid() || !fd_is_file(kept.fd, kept.dev, kept.ino))
+		ret = kept_renew();
+	if (!ret)
+		ret = kept.fd;
+	mutex_unlock(&kept_lock);
+	return ret;
+}
 
 static void forked(void) NO_TSA
 {
 	mutex_init(&kept_lock);
 }
 
-static void watch_forks(void)
+static void __attribute__((constructor)) watch_forks(void)
 {
 	(void)pthread_atfork(NULL, NULL, forked);
 }
 
-static int take_kept(void)
-{
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
-	struct kept was;
-	int fd;
+/* ---- by text ---- */
 
-	pthread_once(&once, watch_forks);
-	mutex_lock(&kept_lock);
-	fd = kept_fd;
-	was = kept;
-	kept_fd = -1;
-	mutex_unlock(&kept_lock);
-	if (fd < 0 || was.pid != getpid())
-		return -1; /* a child's copy goes with execve(2) or with the child */
-	return fd_is_file(fd, was.dev, was.ino) ? fd : -1;
+#define LINE_LEN 256 /* of a line, what is before the name is shorter */
+
+/* Behind "first-end" in a line: " rwxs offset major:minor inode  name" */
+static bool scan_rest(const char *line, struct memory_piece *out)
+{
+	uint64_t dev_major, dev_minor;
+	char perm[5] = "";
+
+	if (sscanf(line, " %4s %" SCNx64 " %" SCNx64 ":%" SCNx64 " %" SCNu64, perm, &out->off,
+		   &dev_major, &dev_minor, &out->ino) != 5)
+		return false;
+	out->mapped = true;
+	out->shared_file = perm[3] == 's' && out->ino != 0;
+	out->readable = perm[0] == 'r';
+	out->writable = perm[1] == 'w';
+	out->dev = dev_major << 32 | dev_minor;
+	return true;
 }
 
-static void keep(int *fd)
+/* Let the next line be in the buffer, as far as it is of interest. Return: 1; 0 there is none;
+ * -errno */
+static int text_fill(struct memory_maps *maps)
 {
-	struct stat st;
+	size_t left = maps->len - maps->pos;
+	ssize_t n = 1;
 
-	*fd = fd_move_up(*fd);
-	if (fstat(*fd, &st) == 0) {
-		mutex_lock(&kept_lock);
-		if (kept_fd < 0) {
-			kept_fd = *fd;
-			kept = (struct kept){st.st_dev, st.st_ino, getpid()};
-			*fd = -1;
-		}
-		mutex_unlock(&kept_lock);
+	if (left >= LINE_LEN)
+		return 1;
+	memmove(maps->text, maps->text + maps->pos, left);
+	while (left < LINE_LEN && n != 0) {
+		n = read(maps->fd, maps->text + left, sizeof(maps->text) - 1 - left);
+		if (n < 0 && errno != EINTR)
+			return refuse(-errno, "cannot read the process's map: %s", strerror(errno));
+		left += n > 0 ? (size_t)n : 0;
 	}
-	fd_close(fd);
+	maps->pos = 0;
+	maps->len = left;
+	maps->text[left] = '\0';
+	return left > 0;
 }
 
-int memory_maps_open(struct memory_maps *maps, enum memory_maps_how how)
+static int text_skip_line(struct memory_maps *maps)
 {
-	struct memory_map map;
-	int err = 0;
+	char *end = NULL;
+	int n = 1;
 
-	if (memory_hooks.without_query && how == MEMORY_MAPS_BEST)
-		how = MEMORY_MAPS_TEXT;
-	*maps = (struct memory_maps){.fd = how == MEMORY_MAPS_TEXT ? -1 : take_kept()};
+	while (n > 0 && !end) {
+		end = memchr(maps->text + maps->pos, '\n', maps->len - maps->pos);
+		maps->pos = end ? (size_t)(end + 1 - maps->text) : maps->len;
+		if (!end)
+			n = text_fill(maps);
+	}
+	return n;
+}
+
+static int text_find(struct memory_maps *maps, uaddr_t addr, struct memory_piece *out)
+{
+	int n;
+
+	while ((n = text_fill(maps)) > 0) {
+		char *line = maps->text + maps->pos;
+
+		out->first = strtoull(line, &line, 16);
+		/* The page at the top is the kernel's (vsyscall), not a mapping. */
+		if (out->first > (uaddr_t)INT64_MAX)
+			return 0;
+		out->last = *line == '-' ? strtoull(line + 1, &line, 16) - 1 : 0;
+		if (out->last > out->first && out->last < addr)
+			n = text_skip_line(maps);
+		else /* the line stays current: the next question may hit it again */
+			return scan_rest(line, out)
+				       ? 1
+				       : refuse(-EFAULT, "the process's map cannot be understood");
+		if (n <= 0)
+			return n;
+	}
+	return n;
+}
+
+/* ---- the reader ---- */
+
+void memory_maps_init(struct memory_maps *maps)
+{
+	maps->fd = -1;
+	maps->pos = maps->len = 0;
+}
+
+/* Return: 0 or -errno */
+static int maps_open(struct memory_maps *maps)
+{
 	if (maps->fd >= 0)
-		return 0; /* only one that answers questions is kept */
-	maps->fd = open("/proc/thread-self/maps", O_RDONLY | O_CLOEXEC);
-	if (maps->fd < 0)
-		return refuse(-errno, "cannot open /proc/thread-self/maps: %s", strerror(errno));
-	if (how != MEMORY_MAPS_TEXT)
-		err = query_find(maps->fd, 0, &map);
-	if (how == MEMORY_MAPS_TEXT || (how == MEMORY_MAPS_BEST && err < 0))
-		err = text_read(maps->fd, &maps->text);
-	maps->pos = maps->text;
-	if (err >= 0)
 		return 0;
-	fd_close(&maps->fd);
-	free(maps->text);
-	maps->text = NULL;
-	return err;
+	maps->fd = memory_hooks.without_query ? -ENOTTY : query_open();
+	maps->by_text = maps->fd == -ENOTTY;
+	if (maps->by_text)
+		maps->fd = open_maps();
+	return maps->fd < 0 ? maps->fd : 0;
 }
 
 void memory_maps_close(struct memory_maps *maps)
 {
-	if (maps->fd >= 0 && !maps->text)
-		keep(&maps->fd);
-	fd_close(&maps->fd);
-	free(maps->text);
-	maps->text = NULL;
+	if (maps->fd >= 0 && maps->by_text)
+		fd_close(&maps->fd);
 }
 
-int memory_maps_find(struct memory_maps *maps, uaddr_t addr, struct memory_map *out)
+void memory_maps_range(struct memory_maps *maps, uaddr_t first, uaddr_t last)
 {
-	return maps->text ? text_find(maps, addr, out) : query_find(maps->fd, addr, out);
+	maps->first = first;
+	maps->last = last;
+	maps->done = false;
 }
 
-/* One call of @fn a mapping; a piece is cut to the range. */
-static int walk(struct memory_maps *maps, uaddr_t first, uaddr_t last, memory_piece_fn fn,
-		void *arg)
+int memory_maps_next(struct memory_maps *maps, struct memory_piece *out)
 {
-	struct memory_map map;
-	int err;
+	int n = maps->done ? 0 : maps_open(maps) ?: 1;
 
-	for (;;) {
-		err = memory_maps_find(maps, first, &map);
-		if (err < 0)
-			return err;
-		if (err == 0)
-			return refuse(-EFAULT, "nothing is mapped at or above 0x%" PRIx64, first);
-		if (map.first > last)
-			return 0; /* a hole to the end of the range, with a mapping above it */
-		err = fn(arg, &(struct memory_piece){
-				      .first = map.first < first ? first : map.first,
-				      .last = map.last < last ? map.last : last,
-				      .shared_file = map.shared_file,
-				      .readable = map.readable,
-				      .writable = map.writable,
-				      .hole_before = map.first > first,
-				      .dev = map.dev,
-				      .ino = map.ino,
-			      });
-		if (err || map.last >= last)
-			return err;
-		first = map.last + 1;
+	if (n <= 0)
+		return n;
+	n = maps->by_text ? text_find(maps, maps->first, out)
+			  : query_find(maps->fd, maps->first, out);
+	if (n < 0)
+		return n;
+	if (n == 0 || out->first > maps->last) { /* nothing more */
+		*out = (struct memory_piece){.first = maps->first, .last = maps->last};
+	} else if (out->first > maps->first) {
+		*out = (struct memory_piece){.first = maps->first, .last = out->first - 1};
+	} else {
+		out->off += out->ino ? maps->first - out->first : 0;
+		out->first = maps->first;
+		out->last = out->last < maps->last ? out->last : maps->last;
 	}
-}
-
-int memory_space_walk_how(enum memory_maps_how how, uaddr_t first, uaddr_t last, memory_piece_fn fn,
-			  void *arg)
-{
-	struct memory_maps maps;
-	int err = memory_maps_open(&maps, how);
-
-	if (err)
-		return err;
-	err = walk(&maps, first, last, fn, arg);
-	memory_maps_close(&maps);
-	return err;
+	maps->done = out->last == maps->last;
+	maps->first = out->last + 1;
+	return 1;
 }
 
 int memory_space_walk(struct memory_space *space, uaddr_t first, uaddr_t last, memory_piece_fn fn,
 		      void *arg)
 {
-	return memory_space_walk_how(MEMORY_MAPS_BEST, first, last, fn, arg);
+	struct memory_piece piece;
+	struct memory_maps maps;
+	int ret;
+
+	memory_maps_init(&maps);
+	memory_maps_range(&maps, first, last);
+	while ((ret = memory_maps_next(&maps, &piece)) > 0) {
+		ret = fn(arg, &piece);
+		if (ret)
+			break;
+	}
+	memory_maps_close(&maps);
+	return ret;
 }

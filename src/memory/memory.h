@@ -78,23 +78,23 @@ void memory_region_get_many(struct memory_region *region, unsigned int n);
 /** memory_region_unpin() - unlock now, whatever the references (strict mode's order, [2-18]) */
 void memory_region_unpin(struct memory_region *region);
 
-/* One mapped piece of the client's address space. */
+/* One piece of the client's address space: a mapping, or the hole between two. */
 struct memory_piece {
 	uaddr_t first, last; /* inclusive, cut to the range asked for */
+	bool mapped;         /* else a hole, and nothing of what follows holds */
 	bool shared_file;    /* MAP_SHARED and file-backed (memfd and shared anonymous count) */
 	bool readable, writable;
-	/* addresses between the previous piece (or the start) and @first are not mapped */
-	bool hole_before;
-	uint64_t dev, ino; /* file, major << 32 | minor; @ino is 0 without one */
+	/* file, major << 32 | minor, and the offset of @first in it; @ino is 0 without one */
+	uint64_t dev, ino, off;
 };
 
 /** memory_piece_fn - Return: 0 to go on, anything else ends the walk and is returned */
 typedef int (*memory_piece_fn)(void *arg, const struct memory_piece *piece);
 
 /**
- * memory_space_walk() - visit the mapped pieces of [@first, @last] in ascending order
- * Return: 0; @fn's value; -EFAULT nothing is mapped at or above the end of the last visited piece
- * although the range goes on (the range runs past the last mapping of the whole space); -ENOMEM.
+ * memory_space_walk() - visit the pieces of [@first, @last], which cover all of it, in ascending
+ * order
+ * Return: 0; @fn's value; -errno, where the process's map cannot be read
  */
 int memory_space_walk(struct memory_space *space, uaddr_t first, uaddr_t last, memory_piece_fn fn,
 		      void *arg) HF_MUST_CHECK;

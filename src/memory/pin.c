@@ -27,191 +27,128 @@
 #include "base/refuse.h"
 #include "base/trace.h"
 
-#define NR_SPANS 32
-
-/* A part of a range that is locked already, or not. */
-struct span {
-	uaddr_t first, end;
-	bool ready;
-};
-
 /* A registration that comes about. */
 struct coming {
 	uaddr_t first, end;
-	enum interval_ready want;
+	enum interval_lock want;
 	struct memory_hold *hold;
-	bool refused;                  /* the memory does not permit it: locking will say why */
-	bool stale;                    /* something held was no longer the same */
-	bool taken_over;               /* something was held */
-	struct interval *start, *stop; /* of @first and @end; table lock */
-	struct span spans[NR_SPANS];
-	size_t nr_spans;
+	bool refused;    /* the memory does not permit it: locking will say why */
+	bool stale;      /* something held was no longer the same */
+	bool taken_over; /* something was held */
+	bool locked;     /* something had to be locked */
 };
 
-/* ---- looking ---- */
-
-static bool is_usable(const struct memory_map *map, enum interval_ready want)
-{
-	return map && map->readable && (map->writable || want < INTERVAL_WRITABLE);
-}
-
-/* Does it bear the lock that it is to have? */
-static bool is_kept(const struct memory_map *map, bool locked)
-{
-	return map && (locked || memory_map_is_huge(map));
-}
-
-/* look_fn: what is known of an interval, and is it still true? */
-static void judge(void *arg, struct interval *i, const struct memory_map *map, bool locked) NO_TSA
-{
-	struct coming *c = arg;
-	bool known = i->looked || i->ready;
-
-	c->refused |= !is_usable(map, c->want);
-	if (interval_is_free(i) || !locked)
-		i->clients = locked;
-	if (!known || (is_kept(map, locked) && (!i->looked || look_is_same(i, map, i->addr))))
-		return;
-	c->stale |= i->holder != NULL;
-	if (map) /* without a map, it may still be our own */
-		i->clients = locked;
-	i->looked = false;
-	i->ready = INTERVAL_NOT_READY;
-}
-
-/* look_fn: it has been locked; what is it? */
-static void note(void *arg, struct interval *i, const struct memory_map *map, bool locked) NO_TSA
-{
-	struct coming *c = arg;
-
-	if (!is_kept(map, locked) || !is_usable(map, c->want))
-		return;
-	i->source = look_source(map, i->addr);
-	i->looked = true;
-	if (i->ready < c->want)
-		i->ready = c->want;
-}
+/* ---- entering ---- */
 
 /* Is there anything to be judged? Most often there is not, and one question suffices for that. */
-static bool must_look(const struct coming *c) REQUIRES(memory_table_lock)
+static bool must_look(const struct coming *c, struct interval *start, const struct interval *stop)
+	REQUIRES(memory_table_lock)
 {
-	for (struct interval *i = c->start; i != c->stop; i = interval_next(i)) {
-		if (i->looked || i->clients || (c->hold && i->ready))
+	for (struct interval *i = start; i != stop; i = interval_next(i)) {
+		if (i->clients || i->lock >= INTERVAL_READABLE)
 			return true;
-		if (interval_is_free(i) && look_any_locked(i->addr, interval_end(i)))
+		if (i->lock == INTERVAL_UNTOUCHED && look_any_locked(i->addr, interval_end(i)))
 			return true;
 	}
 	return false;
 }
 
-/* ---- a new registration ---- */
-
-/* What does not fit is not ready. */
-static void spans_add(struct coming *c, uaddr_t first, uaddr_t end, bool ready)
+static bool is_usable(const struct coming *c, const struct interval *i)
 {
-	struct span *prev = c->nr_spans ? &c->spans[c->nr_spans - 1] : NULL;
+	return i->now.readable && (i->now.writable || c->want < INTERVAL_WRITABLE);
+}
 
-	if (prev && (prev->ready == ready || c->nr_spans == NR_SPANS)) {
-		prev->ready &= ready;
-		prev->end = end;
+/* What is known of an interval that has been looked at: is it still true? */
+static void judge(struct coming *c, struct interval *i) REQUIRES(memory_table_lock)
+{
+	c->refused |= !is_usable(c, i);
+	if (i->lock == INTERVAL_UNTOUCHED || !i->now.locked)
+		i->clients = i->now.locked;
+	if (i->lock < INTERVAL_READABLE ||
+	    (look_is_kept(i) && source_is_same(i->source, i->now.source)))
 		return;
-	}
-	c->spans[c->nr_spans++] = (struct span){first, end, ready};
+	c->stale |= i->holder != NULL;
+	if (i->now.mapped) /* without a map, the lock may still be our own */
+		i->clients = i->now.locked;
+	i->lock = INTERVAL_PART;
 }
 
-/* Let there be intervals at both ends. Return: 0; -EAGAIN nothing is spare */
-static int cut_ends(struct coming *c) REQUIRES(memory_table_lock)
-{
-	c->start = interval_cut(NULL, c->first);
-	c->stop = c->start ? interval_cut(c->start, c->end) : NULL;
-	return c->stop ? 0 : -EAGAIN;
-}
-
-/* Nothing comes of it: what is free has no facts, and cuts that separate nothing go. */
-static void take_back(const struct coming *c) REQUIRES(memory_table_lock)
-{
-	struct interval *i = interval_from(c->first);
-
-	for (; i && i->addr < c->end; i = interval_next(i))
-		if (interval_is_free(i))
-			i->clients = false;
-	interval_join(interval_from(c->first), c->end);
-}
-
-/* Return: 0; -EAGAIN nothing is spare. Until it counts, all that it does may be done again. */
+/* Return: 0; -ENOMEM, and nothing has changed */
 static int enter(struct coming *c) REQUIRES(memory_table_lock)
 {
-	int err = cut_ends(c);
+	struct interval *stop, *start = interval_cut_range(c->first, c->end, &stop);
+	bool looks = start && must_look(c, start, stop);
 
-	if (!err && must_look(c))
-		err = look_each(c->start, c->end, judge, c);
-	if (err)
-		return err;
-	c->start->nr_edges++;
-	c->stop->nr_edges++;
-	for (struct interval *i = c->start; i != c->stop; i = interval_next(i)) {
-		spans_add(c, i->addr, interval_end(i),
-			  c->hold && !c->refused && i->ready >= c->want);
+	if (!start || (looks && look(start, c->end))) {
+		interval_join(c->first, c->end);
+		return refuse(-ENOMEM, "no memory for a registration");
+	}
+	start->nr_edges++;
+	stop->nr_edges++;
+	for (struct interval *i = start; i != stop; i = interval_next(i)) {
+		if (looks)
+			judge(c, i);
 		c->taken_over |= i->holder != NULL;
 		if (i->holder)
-			held_remove(i);
-		if (i->owed)
-			owed_remove(i);
+			interval_unhold(i);
+		if (i->lock == INTERVAL_UNTOUCHED)
+			i->lock = INTERVAL_PART;
 		i->nr_pins++;
 	}
-	interval_join(c->start, c->end);
+	interval_join(c->first, c->end);
 	return 0;
 }
 
-/* All of it is locked. Without a look it is never held, which is all that can go wrong here. */
-static int settle(struct coming *c) REQUIRES(memory_table_lock)
-{
-	int err = cut_ends(c);
+/* ---- locking ---- */
 
-	if (!err && c->hold)
-		err = look_each(c->start, c->end, note, c);
-	if (err)
-		return err;
-	for (struct interval *i = c->start; !c->hold && i != c->stop; i = interval_next(i))
-		if (i->ready < c->want)
-			i->ready = c->want;
-	interval_join(c->start, c->end);
-	return 0;
+/* Is what is at @addr to be locked? @end: [out] up to where the answer is the same */
+static bool is_missing(const struct coming *c, uaddr_t addr, uaddr_t *end)
+	REQUIRES(memory_table_lock)
+{
+	struct interval *i = interval_over(addr);
+	bool shares = c->hold && !c->refused, missing = !shares || i->lock < c->want;
+
+	do
+		i = interval_next(i);
+	while (i->addr < c->end && missing == (!shares || i->lock < c->want));
+	*end = i->addr;
+	return missing;
 }
 
-/* Under the lock, as often as it runs out of what is spare. Return: 0; -ENOMEM */
-static int with_spares(int (*step)(struct coming *c), struct coming *c)
+/* Our edges keep the range in the table, and whoever else changes it makes it better or stale. */
+static int lock_missing(struct coming *c)
 {
-	int err;
-
-	for (unsigned int nth = 0;; nth++) {
-		table_lock();
-		err = step(c);
-		if (err)
-			take_back(c);
-		table_unlock();
-		if (err != -EAGAIN)
-			return err;
-		err = table_spare(nth);
-		if (err)
-			return err;
-	}
-}
-
-/* Lock what is not. @locked: [out] was there anything to lock? */
-static int spans_lock(const struct coming *c, bool *locked)
-{
+	uaddr_t end;
 	int err = 0;
 
-	*locked = false;
-	for (size_t n = 0; n < c->nr_spans && !err; n++) {
-		if (c->spans[n].ready)
-			continue;
-		*locked = true;
-		err = memory_lock_range(c->spans[n].first, c->spans[n].end - 1,
-					c->want == INTERVAL_WRITABLE);
+	for (uaddr_t addr = c->first; addr < c->end && !err; addr = end) {
+		bool missing;
+
+		table_lock();
+		missing = is_missing(c, addr, &end);
+		table_unlock();
+		if (missing)
+			err = memory_lock_range(addr, end - 1, c->want == INTERVAL_WRITABLE);
+		c->locked |= missing;
 	}
 	return err;
+}
+
+/* All of it is locked. Without a look it is never shared or held, which is all that can go wrong
+ * here. */
+static void settle(struct coming *c) REQUIRES(memory_table_lock)
+{
+	struct interval *i = interval_at(c->first);
+	int err = look(i, c->end);
+
+	for (; !err && i->addr < c->end; i = interval_next(i)) {
+		if (!look_is_kept(i) || !is_usable(c, i))
+			continue;
+		i->source = i->now.source;
+		if (i->lock < c->want)
+			i->lock = c->want;
+	}
+	interval_join(c->first, c->end);
 }
 
 int memory_pin(uaddr_t first, uaddr_t last, bool write, struct memory_hold *hold)
@@ -222,20 +159,25 @@ int memory_pin(uaddr_t first, uaddr_t last, bool write, struct memory_hold *hold
 		.want = write ? INTERVAL_WRITABLE : INTERVAL_READABLE,
 		.hold = hold,
 	};
-	bool locked;
-	int err = with_spares(enter, &c);
+	int err;
 
+	table_lock();
+	err = enter(&c);
+	table_unlock();
 	if (err)
 		return err;
-	err = spans_lock(&c, &locked);
+	err = lock_missing(&c);
 	if (err) {
 		memory_unpin(first, last, hold, false);
 		return err;
 	}
-	if (locked && with_spares(settle, &c))
-		refuse_clear();
+	if (c.locked) {
+		table_lock();
+		settle(&c);
+		table_unlock();
+	}
 	hold_count(hold,
-		   locked         ? MEMORY_GOT_NEW
+		   c.locked       ? MEMORY_GOT_NEW
 		   : c.taken_over ? MEMORY_GOT_HELD
 				  : MEMORY_GOT_SHARED,
 		   c.stale);
@@ -252,36 +194,25 @@ static bool make_room(struct interval *start, uaddr_t end, struct memory_hold *h
 	uint64_t len = 0;
 
 	for (struct interval *i = start; i->addr < end; i = interval_next(i))
-		if (i->nr_pins == 1 && held_may(i))
+		if (i->nr_pins == 1 && i->lock >= INTERVAL_READABLE)
 			len += interval_end(i) - i->addr;
 	return len > 0 && held_room(hold, len);
 }
 
-static void leave(struct interval *start, uaddr_t end, struct memory_hold *hold, bool keep)
+/* @hold: of what nobody covers any more, hold what is ready; NULL: unlock it */
+static void leave(struct interval *start, uaddr_t end, struct memory_hold *hold)
 	REQUIRES(memory_table_lock)
 {
-	struct interval *prev = interval_prev(start), *i;
-	int64_t now_ns = keep ? clock_now_ns() : 0;
-	struct releaser r = {.open = false};
+	int64_t now_ns = hold ? clock_now_ns() : 0;
+	uaddr_t first = start->addr;
+	struct interval *i;
 
-	/* A neighbour that is owed may be easier to unlock now. */
-	if (prev && prev->owed)
-		release(&r, prev);
-	for (i = start; i->addr != end; i = interval_next(i)) {
-		if (--i->nr_pins > 0)
-			continue;
-		if (keep && held_may(i))
-			held_insert(i, hold, now_ns);
-		else
-			release(&r, i);
-	}
-	if (i->owed)
-		release(&r, i);
-	release_done(&r);
+	for (i = start; i->addr != end; i = interval_next(i))
+		if (--i->nr_pins == 0 && hold && i->lock >= INTERVAL_READABLE)
+			interval_hold(i, hold, now_ns);
 	start->nr_edges--;
 	i->nr_edges--;
-	interval_join(prev ? prev : start, interval_end(i));
-	release_owed(false);
+	release(first, end);
 }
 
 void memory_unpin(uaddr_t first, uaddr_t last, struct memory_hold *hold, bool keep)
@@ -293,7 +224,7 @@ void memory_unpin(uaddr_t first, uaddr_t last, struct memory_hold *hold, bool ke
 	start = interval_at(first);
 	if (start) {
 		kept = keep && hold && make_room(start, last + 1, hold);
-		leave(start, last + 1, hold, kept);
+		leave(start, last + 1, kept ? hold : NULL);
 	} else {
 		assert(table_has_forked());
 	}
@@ -302,64 +233,56 @@ void memory_unpin(uaddr_t first, uaddr_t last, struct memory_hold *hold, bool ke
 		HF_TRACE2(hold_keep, first, last + 1 - first);
 		hold_trim(NULL);
 	}
-	if (kept || release_wants_keeper())
+	if (kept || release_is_owed())
 		keeper_start();
 }
 
 /* ---- the client's own locks ---- */
 
-/* look_fn: whatever is mapped there now. So it is to be unlocked, too, whatever is mapped there. */
-static void lock_again(void *arg, struct interval *i, const struct memory_map *map,
-		       bool locked) NO_TSA
+/* The client has unlocked what is registered. It is locked again, whatever is mapped there now; so
+ * it is to be unlocked, too, whatever is mapped there. */
+static void lock_again(struct interval *i) REQUIRES(memory_table_lock)
 {
-	i->looked = false;
-	if (memory_lock_on_fault(i->addr, interval_end(i) - 1))
-		i->ready = INTERVAL_NOT_READY;
-}
+	uaddr_t last = interval_end(i) - 1;
+	struct memory_piece piece;
+	struct memory_maps maps;
+	int n;
 
-/* Return: 0; -EAGAIN nothing is spare */
-static int set_clients(struct interval *i, struct interval *stop, bool locked)
-	REQUIRES(memory_table_lock)
-{
-	struct interval *next;
-	int err = 0;
-
-	for (; i != stop && !err; i = next) {
-		next = interval_next(i);
-		if (i->owed && locked) {
-			owed_remove(i);
-			i->ready = INTERVAL_NOT_READY;
-			i->looked = false;
-		}
-		if (i->nr_pins == 0)
-			continue;
-		i->clients = locked;
-		if (!locked)
-			err = look_each(i, next->addr, lock_again, NULL);
+	memory_maps_init(&maps);
+	memory_maps_range(&maps, i->addr, last);
+	while ((n = memory_maps_next(&maps, &piece)) > 0)
+		if (piece.mapped)
+			memory_lock_on_fault(piece.first, piece.last);
+	if (n < 0) {
+		refuse_clear();
+		memory_lock_on_fault(i->addr, last); /* up to the first hole */
 	}
-	return err;
+	memory_maps_close(&maps);
+	i->lock = INTERVAL_PART;
 }
 
 static void client_locks(uaddr_t first, uaddr_t last, bool locked)
 {
 	uaddr_t end = last >= UINT64_MAX - MEMORY_PAGE_SIZE ? UINT64_MAX - (MEMORY_PAGE_SIZE - 1)
 							    : (last | (MEMORY_PAGE_SIZE - 1)) + 1;
-	struct interval *start, *stop;
-	int err;
+	struct interval *i, *stop = NULL;
 
 	first &= ~(uaddr_t)(MEMORY_PAGE_SIZE - 1);
 	if (table_is_empty() || table_is_inside() || first >= end)
 		return;
-	for (unsigned int nth = 0;; nth++) {
-		table_lock();
-		start = interval_cut(NULL, first);
-		stop = start ? interval_cut(start, end) : NULL;
-		err = stop ? set_clients(start, stop, locked) : -EAGAIN;
-		interval_join(interval_from(first), end);
-		table_unlock();
-		if (err != -EAGAIN || table_spare(nth))
-			return;
+	table_lock();
+	i = interval_cut_range(first, end, &stop);
+	for (; i && i != stop; i = interval_next(i)) {
+		if (locked && interval_is_owed(i))
+			i->lock = INTERVAL_UNTOUCHED;
+		if (i->nr_pins == 0)
+			continue;
+		i->clients = locked;
+		if (!locked)
+			lock_again(i);
 	}
+	interval_join(first, end);
+	table_unlock();
 }
 
 void memory_client_locked(uaddr_t first, uaddr_t last)

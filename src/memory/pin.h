@@ -6,7 +6,6 @@
 #ifndef HOLDFAST_MEMORY_PIN_H
 #define HOLDFAST_MEMORY_PIN_H
 
-#include "memory/hold.h"
 #include "memory/interval.h"
 
 /**
@@ -20,22 +19,38 @@ int memory_pin(uaddr_t first, uaddr_t last, bool write, struct memory_hold *hold
  * it, else unlock what nobody covers any more; cannot fail */
 void memory_unpin(uaddr_t first, uaddr_t last, struct memory_hold *hold, bool keep);
 
+/* ---- look.c ---- */
+
+/**
+ * look() - cut what is from @i to @end at its mappings, and note in @now of each what is there
+ * Where the map cannot be read, it is noted whether memory is locked, and nothing else.
+ * Return: 0; -ENOMEM; no fact has changed
+ */
+int look(struct interval *i, uaddr_t end) HF_MUST_CHECK REQUIRES(memory_table_lock);
+/** look_source() - what is mapped where @piece begins */
+struct memory_source look_source(const struct memory_piece *piece);
+/** look_any_locked() - is any mapping of [@first, @end) locked, by whomever? */
+bool look_any_locked(uaddr_t first, uaddr_t end);
+/** look_is_kept() - does @i, which has been looked at, bear a lock, or need none (huge pages)? */
+bool look_is_kept(const struct interval *i);
+
+/** look_knows_advice() - does the kernel know this advice of madvise(2)? Touches nothing */
+bool look_knows_advice(int advice);
+
+/* ---- release.c ---- */
+
+/** release() - unlock what is owed in [@first, @end), and next to it. What cannot be unlocked stays
+ * owed */
+void release(uaddr_t first, uaddr_t end) REQUIRES(memory_table_lock);
+/** release_is_owed() - is anything owed for want of the map, which time alone helps? One load */
+bool release_is_owed(void);
+/** release_owed() - try all of it once more */
+void release_owed(void);
+
 /* ---- hold.c ---- */
 
-/** held_may() - ready, looked at, and so fit to be held once nobody covers it */
-bool held_may(const struct interval *i) REQUIRES(memory_table_lock);
 /** held_room() - room for @len bytes more in the budget of @hold. Return: false there cannot be */
 bool held_room(struct memory_hold *hold, uint64_t len) REQUIRES(memory_table_lock);
-/** held_insert() - hold an interval that nobody covers any more, from @now_ns on */
-void held_insert(struct interval *i, struct memory_hold *hold, int64_t now_ns)
-	REQUIRES(memory_table_lock);
-/** held_remove() - it is no longer held, and still locked */
-void held_remove(struct interval *i) REQUIRES(memory_table_lock);
-/** held_split() - @fresh has been cut off @i, which is held */
-void held_split(struct interval *i, struct interval *fresh) REQUIRES(memory_table_lock);
-/** held_forget() - in a forked child, which has no lock */
-void held_forget(void);
-
 /** hold_trim() - keep to RLIMIT_MEMLOCK */
 void hold_trim(struct memory_hold *hold);
 /** hold_give_way() - end the oldest that is held. Return: false nothing is */
@@ -44,7 +59,6 @@ bool hold_give_way(enum memory_evict why);
 void hold_count(struct memory_hold *hold, enum memory_got got, bool stale);
 struct memory_hold *hold_get(struct memory_hold *hold);
 void hold_put(struct memory_hold *hold);
-struct memory_space *hold_space(struct memory_hold *hold);
 
 /* ---- keeper.c ---- */
 
@@ -62,9 +76,9 @@ int64_t hold_expire(int64_t now_ns);
  * Return: 0; -EFAULT; -ENOMEM. On error part of it may be locked.
  */
 int memory_lock_range(uaddr_t first, uaddr_t last, bool write) HF_MUST_CHECK;
-/** memory_lock_on_fault() - lock what is there, and leave what is missing to the first touch.
- * Return: 0 or -errno */
-int memory_lock_on_fault(uaddr_t first, uaddr_t last) HF_MUST_CHECK;
+/** memory_lock_on_fault() - lock what the system lets us, up to the first hole; what is missing is
+ * left to the first touch */
+void memory_lock_on_fault(uaddr_t first, uaddr_t last);
 /** memory_lock_threads() - use at most @nr threads; 0: one a processor. For tests and benches */
 void memory_lock_threads(unsigned int nr);
 

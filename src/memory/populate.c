@@ -16,8 +16,8 @@
  *  (4) A lock that the limit does not allow, or pages that the system does not have, make
  *	waiting registrations give way, one by one.
  *
- * Kernels before 5.14 have no MADV_POPULATE_*: there mlock(2) populates, and the process's map is
- * asked about permission.
+ * Kernels before 5.14 have no MADV_POPULATE_*: there mlock(2) populates each slice, and the
+ * process's map is asked about permission.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -66,53 +66,14 @@ static int advise(uaddr_t first, uint64_t len, int advice)
 	return ret < 0 ? -errno : 0;
 }
 
-/* ---- what is mapped ---- */
-
-struct access_check {
-	bool write;
-	uaddr_t covered_to; /* all of the range below is mapped; first address not looked at */
-};
-
-static int piece_check(void *arg, const struct memory_piece *piece)
+/* Bring pages in. Before 5.14, a lock that is not on fault does that, and asks nobody. */
+static int populate_pages(uaddr_t first, uint64_t len, bool write)
 {
-	struct access_check *check = arg;
-
-	if (piece->hole_before)
-		return refuse(-EFAULT, "nothing is mapped below 0x%" PRIx64, piece->first);
-	if (!piece->readable || (check->write && !piece->writable))
-		return refuse(-EFAULT, "memory at 0x%" PRIx64 " is not %s", piece->first,
-			      check->write ? "writable" : "readable");
-	check->covered_to = piece->last + 1;
-	return 0;
-}
-
-/* Is all of the range mapped with the permission? Return: 0, -EFAULT or -ENOMEM */
-static int range_check(uaddr_t first, uaddr_t last, bool write)
-{
-	struct access_check check = {.write = write, .covered_to = first};
-	int err = memory_space_walk_how(MEMORY_MAPS_BEST, first, last, piece_check, &check);
-
-	if (err == 0 && check.covered_to <= last)
-		return refuse(-EFAULT, "nothing is mapped at 0x%" PRIx64, check.covered_to);
-	return err;
-}
-
-/* MADV_POPULATE_* came with 5.14. The question costs one page fault. */
-static bool populate_is_there(void)
-{
-	static int known; /* atomic; 0: not asked, 1: yes, -1: no */
-	static const char probe;
-	int answer = __atomic_load_n(&known, __ATOMIC_RELAXED);
-
-	if (memory_hooks.without_populate)
-		return false;
-	if (answer == 0) {
-		uaddr_t page = (uintptr_t)&probe & ~(uaddr_t)(MEMORY_PAGE_SIZE - 1);
-
-		answer = advise(page, MEMORY_PAGE_SIZE, MADV_POPULATE_READ) == 0 ? 1 : -1;
-		__atomic_store_n(&known, answer, __ATOMIC_RELAXED);
-	}
-	return answer > 0;
+	if (!memory_hooks.without_populate && look_knows_advice(MADV_POPULATE_READ))
+		return advise(first, len, write ? MADV_POPULATE_WRITE : MADV_POPULATE_READ);
+	return present_check(first, first + (len - 1), write) || lock_pages(first, len, false)
+		       ? -EFAULT
+		       : 0;
 }
 
 /* ---- slices ---- */
@@ -124,13 +85,13 @@ static uaddr_t slice_last(uaddr_t first, uaddr_t last)
 	return slice < last ? slice : last;
 }
 
-static int slice_lock(uaddr_t first, uaddr_t last, bool write, bool on_fault)
+static int slice_lock(uaddr_t first, uaddr_t last, bool write)
 {
 	uint64_t len = last - first + 1;
 	int err;
 
-	while ((err = lock_pages(first, len, on_fault)) < 0) {
-		err = range_check(first, last, write);
+	while ((err = lock_pages(first, len, true)) < 0) {
+		err = present_check(first, last, write);
 		if (err)
 			return err;
 		if (!hold_give_way(MEMORY_EVICT_LIMIT))
@@ -147,11 +108,11 @@ static int slice_populate(uaddr_t first, uaddr_t last, bool write)
 	int err;
 
 	do
-		err = advise(first, len, write ? MADV_POPULATE_WRITE : MADV_POPULATE_READ);
+		err = populate_pages(first, len, write);
 	while (err == -ENOMEM && hold_give_way(MEMORY_EVICT_PRESSURE));
 	/* ENOMEM is a hole or want of memory; the rest is about what is mapped there. */
 	if (err == -ENOMEM)
-		return range_check(first, last, write) ?: -ENOMEM;
+		return present_check(first, last, write) ?: -ENOMEM;
 	if (err)
 		return refuse(-EFAULT, "memory at 0x%" PRIx64 " of 0x%" PRIx64 " bytes is not %s",
 			      first, len, write ? "writable" : "readable");
@@ -196,19 +157,18 @@ static bool crew_take(struct crew *crew, uaddr_t *first, uaddr_t *last)
 	return true;
 }
 
-/* Return: false after a failure, which is noted */
-static bool crew_work(struct crew *crew)
+/* Until none is left, or one failed. Return: 0, or the error of one that failed here */
+static int crew_work(struct crew *crew)
 {
 	uaddr_t first, last;
+	int err = 0;
 
-	while (!__atomic_load_n(&crew->failed, __ATOMIC_RELAXED) &&
-	       crew_take(crew, &first, &last)) {
-		if (crew_slice(crew, first, last)) {
-			__atomic_store_n(&crew->failed, 1, __ATOMIC_RELAXED);
-			return false;
-		}
-	}
-	return true;
+	while (!err && !__atomic_load_n(&crew->failed, __ATOMIC_RELAXED) &&
+	       crew_take(crew, &first, &last))
+		err = crew_slice(crew, first, last);
+	if (err)
+		__atomic_store_n(&crew->failed, 1, __ATOMIC_RELAXED);
+	return err;
 }
 
 static void *crew_main(void *arg)
@@ -230,20 +190,6 @@ static unsigned int crew_size(const struct crew *crew)
 	return nr < nr_slices ? nr : (unsigned int)nr_slices;
 }
 
-/* The whole range once more by this thread alone, up to what fails: that has the reason. */
-static int crew_retry(struct crew *crew)
-{
-	int err = 0;
-
-	for (uaddr_t first = crew->first; !err && first <= crew->last;) {
-		uaddr_t last = slice_last(first, crew->last);
-
-		err = crew_slice(crew, first, last);
-		first = last + 1;
-	}
-	return err;
-}
-
 static int crew_run(struct crew *crew)
 {
 	pthread_t threads[NR_THREADS_MAX];
@@ -254,7 +200,12 @@ static int crew_run(struct crew *crew)
 	(void)crew_work(crew);
 	for (unsigned int i = 0; i < made; i++)
 		pthread_join(threads[i], NULL);
-	return __atomic_load_n(&crew->failed, __ATOMIC_RELAXED) ? crew_retry(crew) : 0;
+	if (!crew->failed)
+		return 0;
+	/* All of it once more by this thread alone, up to what fails: that has the reason. */
+	crew->failed = 0;
+	crew->next = crew->first;
+	return crew_work(crew);
 }
 
 static int populate(uaddr_t first, uaddr_t last, bool write)
@@ -280,37 +231,19 @@ static int populate(uaddr_t first, uaddr_t last, bool write)
 
 /* ---- all of it ---- */
 
-int memory_lock_on_fault(uaddr_t first, uaddr_t last)
+void memory_lock_on_fault(uaddr_t first, uaddr_t last)
 {
-	return lock_pages(first, last - first + 1, true);
-}
-
-/* Before 5.14. What is behind the end of its file makes mlock fail although it is locked. */
-static int lock_and_fault(uaddr_t first, uaddr_t last, bool write)
-{
-	int err = range_check(first, last, write);
-
-	if (err)
-		return err;
-	if (lock_pages(first, last - first + 1, false) == 0)
-		return 0;
-	err = slice_lock(first, last, write, true);
-	return err ? err
-		   : refuse(-EFAULT,
-			    "memory at 0x%" PRIx64 " of 0x%" PRIx64 " bytes cannot be read", first,
-			    last - first + 1);
+	(void)lock_pages(first, last - first + 1, true);
 }
 
 int memory_lock_range(uaddr_t first, uaddr_t last, bool write)
 {
 	int err = 0;
 
-	if (!populate_is_there())
-		return lock_and_fault(first, last, write);
 	for (uaddr_t at = first; !err && at <= last;) {
 		uaddr_t slice = slice_last(at, last);
 
-		err = slice_lock(at, slice, write, true);
+		err = slice_lock(at, slice, write);
 		at = slice + 1;
 	}
 	return err ? err : populate(first, last, write);

@@ -15,7 +15,9 @@
  * and in both no page that userfaultfd(2) protects. Anything else (a hole, a permission that is
  * missing, a mixture, what is no memory at all) is left to population, which has the reason.
  */
+#include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <linux/magic.h>
 #include <pthread.h>
 #include <sys/ioctl.h>
@@ -101,6 +103,8 @@ static void find_memory_fs(void)
 		memory_fs[1] = device_of(&st);
 }
 
+/* ---- what is mapped ---- */
+
 static bool is_memory_file(const struct memory_piece *piece)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -112,42 +116,46 @@ static bool is_memory_file(const struct memory_piece *piece)
 	return false;
 }
 
-/* ---- what is mapped ---- */
-
-/* Each is true if it holds for all of a range. */
-struct kinds {
-	bool shared, memory_files, anonymous;
-	bool usable;        /* mapped without a hole, and permitted */
-	bool write;         /* [in] */
-	uaddr_t covered_to; /* first address not looked at */
-};
-
-static int piece_look(void *arg, const struct memory_piece *piece)
+static int piece_check(const struct memory_piece *piece, bool write)
 {
-	struct kinds *k = arg;
-
-	if (piece->hole_before || !piece->readable || (k->write && !piece->writable))
-		return 1;
-	k->shared &= piece->shared_file;
-	k->anonymous &= piece->ino == 0;
-	k->memory_files &= piece->shared_file && is_memory_file(piece);
-	k->covered_to = piece->last + 1;
+	if (!piece->mapped)
+		return refuse(-EFAULT, "nothing is mapped at 0x%" PRIx64, piece->first);
+	if (!piece->readable || (write && !piece->writable))
+		return refuse(-EFAULT, "memory at 0x%" PRIx64 " is not %s", piece->first,
+			      write ? "writable" : "readable");
 	return 0;
 }
 
-static struct kinds kinds_of(uaddr_t first, uaddr_t last, bool write)
+/* What holds for all of a range. Return: as present_check() */
+static int range_look(uaddr_t first, uaddr_t last, bool write, struct present *p)
 {
-	struct kinds k = {.shared = true,
-			  .memory_files = true,
-			  .anonymous = true,
-			  .write = write,
-			  .covered_to = first};
-	int err = memory_space_walk_how(MEMORY_MAPS_BEST, first, last, piece_look, &k);
+	bool memory_files = true;
+	struct memory_piece piece;
+	struct memory_maps maps;
+	int n, err = 0;
 
-	if (err < 0)
-		refuse_clear(); /* population has the reason */
-	k.usable = err == 0 && k.covered_to > last;
-	return k;
+	*p = (struct present){.fd = -1,
+			      .shared = true,
+			      .anonymous =
+				      write && !__atomic_load_n(&has_forked, __ATOMIC_RELAXED)};
+	memory_maps_init(&maps);
+	memory_maps_range(&maps, first, last);
+	while ((n = err ?: memory_maps_next(&maps, &piece)) > 0) {
+		p->shared &= piece.shared_file;
+		p->anonymous &= piece.ino == 0;
+		memory_files &= piece.shared_file && is_memory_file(&piece);
+		err = piece_check(&piece, write);
+	}
+	memory_maps_close(&maps);
+	p->settles = p->anonymous || memory_files;
+	return n;
+}
+
+int present_check(uaddr_t first, uaddr_t last, bool write)
+{
+	struct present none;
+
+	return range_look(first, last, write, &none);
 }
 
 /* Return: the first page that is not populated, or @last + 1; 0 if the kernel cannot tell */
@@ -184,13 +192,10 @@ static bool scan_is_there(int fd, uaddr_t page)
 
 void present_open(struct present *p, uaddr_t first, uaddr_t last, bool write)
 {
-	struct kinds k = kinds_of(first, last, write);
-
-	*p = PRESENT_UNKNOWN;
-	p->shared = k.usable && k.shared;
-	p->anonymous =
-		write && k.usable && k.anonymous && !__atomic_load_n(&has_forked, __ATOMIC_RELAXED);
-	p->settles = p->anonymous || (k.usable && k.memory_files);
+	if (range_look(first, last, write, p)) {
+		refuse_clear(); /* population has the reason */
+		*p = PRESENT_UNKNOWN;
+	}
 	if (!p->shared && !p->settles)
 		return;
 	p->fd = open("/proc/thread-self/pagemap", O_RDONLY | O_CLOEXEC);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Which pages of a range are in the page tables already, so that population need not look at each.
+ * What population wants to know of a range: is it there, and which of its pages are in the page
+ * tables already, so that it need not look at each.
  * Private to this room. Owns a descriptor. Thread rule: open and close by one thread,
  * present_missing() by any number at once.
  */
@@ -9,6 +10,7 @@
 
 #include <stdbool.h>
 
+#include "base/compiler.h"
 #include "base/types.h"
 
 struct present {
@@ -18,6 +20,10 @@ struct present {
 	bool anonymous; /* ... and must be no file's, nor the page of zeros */
 	bool quick;     /* by PAGEMAP_SCAN: a millisecond and a half a GiB */
 };
+
+/** present_check() - is all of [@first, @last] mapped, and permitted?
+ * Return: 0; -EFAULT; another -errno where the map cannot be read; with a reason */
+int present_check(uaddr_t first, uaddr_t last, bool write) HF_MUST_CHECK;
 
 /* Nothing can be told. */
 #define PRESENT_UNKNOWN ((struct present){.fd = -1})

@@ -93,7 +93,7 @@ int memory_region_register(struct memory_hold *hold, uaddr_t uaddr, uint64_t len
 
 	if (!range_last(uaddr, len, &last))
 		return no_range(uaddr, len);
-	region = region_new(hold_space(hold), uaddr, len);
+	region = region_new(hold->space, uaddr, len);
 	return region ? region_pin(region, write, hold, out) : -ENOMEM;
 }
 

@@ -5,65 +5,26 @@
  *
  *  (1) What could not be unlocked is owed. It stays in the table with all that is known of it, and
  *	is tried again. No memory is needed for that. There are two reasons. The process's map
- *	cannot be opened, for want of descriptors: then each change of the table tries again. Or
- *	munlock in the midst of a locked mapping, which splits it, fails beyond vm.max_map_count:
- *	then the end of a neighbour tries again, for that splits nothing. Any other try would only
- *	keep the client from mapping memory. The keeper tries all of it now and then; the second
- *	kind alone does not make it run, for a thread needs mappings, too.
+ *	cannot be opened, for want of descriptors: then the keeper tries again. Or munlock in the
+ *	midst of a locked mapping, which splits it, fails beyond vm.max_map_count: then the end of a
+ *	neighbour tries again, for that splits nothing. So does the keeper if it runs; but it is not
+ *	made for that, because a thread needs mappings, too.
  *  (2) If the map cannot be opened for any other reason (a client that went into a bare root, on
  *	kernels before 6.11), waiting would not help. Then the range is unlocked unseen.
  */
 #include <errno.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/refuse.h"
-#include "memory/interval.h"
+#include "memory/pin.h"
 
-static struct interval_list owed GUARDED_BY(memory_table_lock) = TAILQ_HEAD_INITIALIZER(owed);
-static size_t nr_owed, nr_unseen; /* atomic; written under the lock */
+static bool unseen; /* atomic; written under the table's lock: owed for want of the map */
 
 bool release_is_owed(void)
 {
-	return __atomic_load_n(&nr_owed, __ATOMIC_RELAXED) > 0;
-}
-
-bool release_wants_keeper(void)
-{
-	return __atomic_load_n(&nr_unseen, __ATOMIC_RELAXED) > 0;
-}
-
-/* @unseen: for want of the map; those come first */
-static void owed_insert(struct interval *i, bool unseen) REQUIRES(memory_table_lock)
-{
-	i->owed = true;
-	i->unseen = unseen;
-	if (unseen)
-		TAILQ_INSERT_HEAD(&owed, i, age);
-	else
-		TAILQ_INSERT_TAIL(&owed, i, age);
-	__atomic_fetch_add(&nr_owed, 1, __ATOMIC_RELAXED);
-	__atomic_fetch_add(&nr_unseen, i->unseen, __ATOMIC_RELAXED);
-}
-
-void owed_remove(struct interval *i)
-{
-	i->owed = false;
-	TAILQ_REMOVE(&owed, i, age);
-	__atomic_fetch_sub(&nr_owed, 1, __ATOMIC_RELAXED);
-	__atomic_fetch_sub(&nr_unseen, i->unseen, __ATOMIC_RELAXED);
-}
-
-void owed_split(struct interval *i, struct interval *fresh)
-{
-	owed_insert(fresh, i->unseen);
-}
-
-void owed_forget(void) NO_TSA
-{
-	TAILQ_INIT(&owed);
-	__atomic_store_n(&nr_owed, 0, __ATOMIC_RELAXED);
-	__atomic_store_n(&nr_unseen, 0, __ATOMIC_RELAXED);
+	return __atomic_load_n(&unseen, __ATOMIC_RELAXED);
 }
 
 /* ---- unlocking; each returns true if something stays locked ---- */
@@ -88,82 +49,58 @@ static bool unlock_unseen(uaddr_t first, uaddr_t end)
 	return unlock_unseen(middle, end) || left;
 }
 
-static bool releaser_open(struct releaser *r)
-{
-	if (!r->open && !r->err) {
-		r->err = memory_maps_open(&r->maps, MEMORY_MAPS_BEST);
-		r->open = r->err == 0;
-		if (r->err)
-			refuse_clear();
-	}
-	return r->open;
-}
-
-void release_done(struct releaser *r)
-{
-	if (r->open)
-		memory_maps_close(&r->maps);
-	*r = (struct releaser){.open = false};
-}
-
-/* Each mapping by itself. */
-static bool unlock_seen(struct releaser *r, struct interval *i) REQUIRES(memory_table_lock)
-{
-	uaddr_t first = i->addr, end = interval_end(i);
-	struct memory_map map;
-	bool left = false;
-
-	while (first < end && memory_maps_find(&r->maps, first, &map) > 0 && map.first < end) {
-		uaddr_t from = map.first < first ? first : map.first;
-		uaddr_t to = map.last < end - 1 ? map.last + 1 : end;
-
-		if (!i->looked || look_is_same(i, &map, from))
-			left |= unlock_pages(from, to);
-		first = to;
-	}
-	return left;
-}
-
 static bool will_open_later(int err)
 {
 	return err == -EMFILE || err == -ENFILE || err == -ENOMEM || err == -EAGAIN ||
 	       err == -EINTR;
 }
 
-static bool unlock(struct releaser *r, struct interval *i) REQUIRES(memory_table_lock)
+/* Each mapping by itself. */
+static bool unlock(struct memory_maps *maps, struct interval *i) REQUIRES(memory_table_lock)
 {
-	if (!i->looked && !unlock_pages(i->addr, interval_end(i)))
-		return false;
-	if (releaser_open(r))
-		return unlock_seen(r, i);
-	if (i->looked && will_open_later(r->err))
-		return true;
-	return unlock_unseen(i->addr, interval_end(i));
+	struct memory_piece piece;
+	bool left = false;
+	int n;
+
+	memory_maps_range(maps, i->addr, interval_end(i) - 1);
+	while ((n = memory_maps_next(maps, &piece)) > 0)
+		if (piece.mapped &&
+		    (i->lock == INTERVAL_PART ||
+		     source_is_same(interval_source(i, piece.first), look_source(&piece))))
+			left |= unlock_pages(piece.first, piece.last + 1);
+	if (n == 0)
+		return left;
+	refuse_clear();
+	if (i->lock == INTERVAL_PART || !will_open_later(n))
+		return unlock_unseen(i->addr, interval_end(i));
+	__atomic_store_n(&unseen, true, __ATOMIC_RELAXED);
+	return true;
 }
 
-void release(struct releaser *r, struct interval *i)
+void release(uaddr_t first, uaddr_t end)
 {
-	if (i->owed)
-		owed_remove(i);
-	if (!i->clients && unlock(r, i)) {
-		owed_insert(i, r->err != 0);
-		return;
+	struct interval *i = interval_over(first) ?: interval_from(first), *prev;
+	struct memory_maps maps;
+
+	memory_maps_init(&maps);
+	prev = i ? interval_prev(i) : NULL;
+	if (prev && interval_is_owed(prev))
+		i = prev;
+	first = i ? i->addr : first;
+	for (; i && (i->addr < end || interval_is_owed(i)); i = interval_next(i)) {
+		if (!interval_is_owed(i) || (!i->clients && unlock(&maps, i)))
+			continue;
+		i->lock = INTERVAL_UNTOUCHED;
+		i->clients = false;
 	}
-	i->ready = INTERVAL_NOT_READY;
-	i->looked = i->clients = false;
+	memory_maps_close(&maps);
+	interval_join(first, i ? i->addr : UINT64_MAX);
 }
 
-void release_owed(bool all)
+void release_owed(void)
 {
-	size_t nr = all ? __atomic_load_n(&nr_owed, __ATOMIC_RELAXED) : 1;
-	struct interval *i;
-
-	for (; nr > 0 && (i = TAILQ_FIRST(&owed)) && (all || i->unseen); nr--) {
-		struct releaser r = {.open = false};
-		uaddr_t end = interval_end(i);
-
-		release(&r, i);
-		release_done(&r);
-		interval_join(i, end);
-	}
+	table_lock();
+	__atomic_store_n(&unseen, false, __ATOMIC_RELAXED);
+	release(0, UINT64_MAX);
+	table_unlock();
 }

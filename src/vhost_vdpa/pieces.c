@@ -154,13 +154,13 @@ static int add_va(struct va_walk *w, uaddr_t last, bool shared_file)
 
 static int va_piece(void *arg, const struct memory_piece *piece)
 {
-	return add_va(arg, piece->last, piece->shared_file);
+	return piece->mapped ? add_va(arg, piece->last, piece->shared_file) : 0;
 }
 
 static int first_piece(void *arg, const struct memory_piece *piece)
 {
 	*(bool *)arg = piece->shared_file;
-	return 1;
+	return piece->mapped;
 }
 
 static int collect_va(struct vhost_vdpa *s, const struct vhost_iotlb_msg *msg, struct pieces *out)
@@ -180,7 +180,9 @@ static int collect_va(struct vhost_vdpa *s, const struct vhost_iotlb_msg *msg, s
 		return ret;
 	/* The range ends in a hole with a mapping above it: the hole is that mapping's. */
 	ret = memory_space_walk(s->owner_space, w.next, UINT64_MAX - 1, first_piece, &shared_file);
-	return ret == 1 ? add_va(&w, last, shared_file) : ret;
+	if (ret == 1)
+		return add_va(&w, last, shared_file);
+	return ret ?: refuse(-EFAULT, "nothing is mapped at or above 0x%" PRIx64, w.next);
 }
 
 int pieces_collect(struct vhost_vdpa *s, const struct vhost_iotlb_msg *msg, struct pieces *out)

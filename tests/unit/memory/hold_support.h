@@ -69,6 +69,11 @@ HF_UNUSED static uint64_t nr_locked(void)
 	return strtoull(at + 6, NULL, 10) / 4 - nr_start;
 }
 
+HF_UNUSED static bool is_locked(uaddr_t page)
+{
+	return look_any_locked(page, page + PAGE);
+}
+
 /* By number: the sanitizers turn the library's own into nothing. */
 HF_UNUSED static void lock(void *p, size_t nr_pages)
 {

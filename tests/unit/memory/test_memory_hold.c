@@ -284,6 +284,44 @@ static void check_huge(bool of_file)
 	munmap(p, HUGE_LEN);
 }
 
+/* What look_is_kept() says of the page at @p. */
+static bool is_kept(char *p)
+{
+	uaddr_t first = (uintptr_t)p;
+	struct interval *i, *stop;
+	bool kept;
+
+	table_lock();
+	i = interval_cut_range(first, first + PAGE, &stop);
+	assert_non_null(i);
+	assert_int_equal(look(i, first + PAGE), 0);
+	kept = look_is_kept(i);
+	interval_join(first, first + PAGE);
+	table_unlock();
+	return kept;
+}
+
+/* Nothing is touched, so the system need not have a huge page. */
+static void hold_huge_pages_are_told_from_others(void **state)
+{
+	int fd = memfd_create("huge", MFD_CLOEXEC | MFD_HUGETLB | MFD_HUGE_2MB);
+	char *p;
+
+	assert_false(is_kept(mem));
+	lock(mem, 1);
+	assert_true(is_kept(mem));
+	assert_int_equal(syscall(SYS_munlock, mem, PAGE), 0);
+	if (fd < 0)
+		skip();
+	p = mmap(NULL, HUGE_LEN, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+	assert_ptr_not_equal(p, MAP_FAILED);
+	assert_true(is_kept(p));
+	assert_true(is_kept(p + PAGE));
+	munmap(p, HUGE_LEN);
+	assert_false(is_kept(p));
+	close(fd);
+}
+
 static void hold_huge_pages_are_taken_over(void **state)
 {
 	check_huge(true);
@@ -735,11 +773,13 @@ int main(void)
 		CASE(hold_write_protected_memory_is_efault),
 		CASE(hold_pages_taken_out_are_the_clients_new_ones),
 		CASE(hold_eviction_spares_what_it_had_not_locked),
+		CASE(hold_huge_pages_are_told_from_others),
 		CASE(hold_huge_pages_are_taken_over),
 		CASE(hold_huge_anonymous_pages_are_taken_over),
 		OLD_KERNEL(hold_unmapped_memory_is_taken_over),
 		OLD_KERNEL(hold_anonymous_memory_is_taken_over),
 		OLD_KERNEL(hold_changed_memory_is_never_taken_over),
+		OLD_KERNEL(hold_huge_pages_are_told_from_others),
 		OLD_KERNEL(hold_huge_pages_are_taken_over),
 		OLD_KERNEL(hold_huge_anonymous_pages_are_taken_over),
 		CASE(hold_forgotten_range_waits_no_more),

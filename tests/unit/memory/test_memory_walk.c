@@ -2,8 +2,6 @@
 /* The walk over the client's mappings ([2-13], [2-14]), by both readers of the map. */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/memfd.h>
-#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,28 +9,38 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/mount.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
-#include "../base/wait.h"
 #include "../between.h"
+#include "memory/hooks.h"
 #include "memory/internal.h"
 
 #define PAGE MEMORY_PAGE_SIZE
 enum { NR_MAX = 256 };
 
 struct pieces {
-	struct memory_piece at[NR_MAX];
+	struct memory_piece at[NR_MAX]; /* mappings */
+	bool hole_before[NR_MAX];
 	int nr;
-	int stop_at; /* 0: never */
+	int stop_at;  /* 0: never */
+	uaddr_t next; /* what the next piece begins with */
+	bool hole;    /* the last piece was one */
 };
 
 static int collect(void *arg, const struct memory_piece *piece)
 {
 	struct pieces *pieces = arg;
 
+	assert_int_equal(piece->first, pieces->next);
+	assert_true(piece->last >= piece->first);
+	pieces->next = piece->last + 1;
+	if (!piece->mapped) {
+		assert_false(pieces->hole);
+		pieces->hole = true;
+		return 0;
+	}
 	assert_between(pieces->nr, 0, NR_MAX - 1);
 	memset(&pieces->at[pieces->nr], 0, sizeof(*piece)); /* so that padding compares equal */
 	pieces->at[pieces->nr].first = piece->first;
@@ -40,27 +48,38 @@ static int collect(void *arg, const struct memory_piece *piece)
 	pieces->at[pieces->nr].shared_file = piece->shared_file;
 	pieces->at[pieces->nr].readable = piece->readable;
 	pieces->at[pieces->nr].writable = piece->writable;
-	pieces->at[pieces->nr].hole_before = piece->hole_before;
+	pieces->at[pieces->nr].dev = piece->dev;
+	pieces->at[pieces->nr].ino = piece->ino;
+	pieces->at[pieces->nr].off = piece->off;
+	pieces->hole_before[pieces->nr] = pieces->hole;
+	pieces->hole = false;
 	return ++pieces->nr == pieces->stop_at ? 77 : 0;
 }
 
-static enum memory_maps_how how;
-
+/* Return: of the walk, which covers all of the range if it is not ended */
 static int walk(const char *first, const char *last, struct pieces *pieces)
 {
+	int ret;
+
 	pieces->nr = 0;
-	return memory_space_walk_how(how, (uintptr_t)first, (uintptr_t)last, collect, pieces);
+	pieces->hole = false;
+	pieces->next = (uintptr_t)first;
+	ret = memory_space_walk(NULL, (uintptr_t)first, (uintptr_t)last, collect, pieces);
+	assert_true(ret != 0 || pieces->next == (uintptr_t)last + 1);
+	return ret;
 }
 
-static void expect(const struct memory_piece *piece, const char *first, const char *last,
+static void expect(const struct pieces *pieces, int n, const char *first, const char *last,
 		   bool shared, int prot, bool hole)
 {
+	const struct memory_piece *piece = &pieces->at[n];
+
 	assert_int_equal(piece->first, (uintptr_t)first);
 	assert_int_equal(piece->last, (uintptr_t)last);
 	assert_int_equal(piece->shared_file, shared);
 	assert_int_equal(piece->readable, !!(prot & PROT_READ));
 	assert_int_equal(piece->writable, !!(prot & PROT_WRITE));
-	assert_int_equal(piece->hole_before, hole);
+	assert_int_equal(pieces->hole_before[n], hole);
 }
 
 /* Room whose neighbours are PROT_NONE, so that nothing merges with it. */
@@ -94,19 +113,19 @@ static void walk_kinds_are_told_apart(void **state)
 	put(p + 11 * PAGE, 1, rw, MAP_SHARED, fd);
 	assert_int_equal(walk(p + 5, p + 12 * PAGE - 7, &pieces), 0);
 	assert_int_equal(pieces.nr, 6);
-	expect(&pieces.at[0], p + 5, p + 2 * PAGE - 1, true, rw, false);
-	expect(&pieces.at[1], p + 2 * PAGE, p + 4 * PAGE - 1, false, rw, false);
-	expect(&pieces.at[2], p + 4 * PAGE, p + 6 * PAGE - 1, true, rw, false);
-	expect(&pieces.at[3], p + 6 * PAGE, p + 8 * PAGE - 1, false, rw, false);
-	expect(&pieces.at[4], p + 8 * PAGE, p + 10 * PAGE - 1, true, PROT_READ, false);
-	expect(&pieces.at[5], p + 11 * PAGE, p + 12 * PAGE - 7, true, rw, true);
+	expect(&pieces, 0, p + 5, p + 2 * PAGE - 1, true, rw, false);
+	expect(&pieces, 1, p + 2 * PAGE, p + 4 * PAGE - 1, false, rw, false);
+	expect(&pieces, 2, p + 4 * PAGE, p + 6 * PAGE - 1, true, rw, false);
+	expect(&pieces, 3, p + 6 * PAGE, p + 8 * PAGE - 1, false, rw, false);
+	expect(&pieces, 4, p + 8 * PAGE, p + 10 * PAGE - 1, true, PROT_READ, false);
+	expect(&pieces, 5, p + 11 * PAGE, p + 12 * PAGE - 7, true, rw, true);
 	/* One byte; a hole at the start; a hole at the end; nothing but a hole. */
 	assert_int_equal(walk(p + 9, p + 9, &pieces), 0);
 	assert_int_equal(pieces.nr, 1);
-	expect(&pieces.at[0], p + 9, p + 9, true, rw, false);
+	expect(&pieces, 0, p + 9, p + 9, true, rw, false);
 	assert_int_equal(walk(p + 10 * PAGE, p + 11 * PAGE, &pieces), 0);
 	assert_int_equal(pieces.nr, 1);
-	expect(&pieces.at[0], p + 11 * PAGE, p + 11 * PAGE, true, rw, true);
+	expect(&pieces, 0, p + 11 * PAGE, p + 11 * PAGE, true, rw, true);
 	assert_int_equal(walk(p + 9 * PAGE, p + 10 * PAGE, &pieces), 0);
 	assert_int_equal(pieces.nr, 1);
 	assert_int_equal(walk(p + 10 * PAGE, p + 11 * PAGE - 1, &pieces), 0);
@@ -115,16 +134,17 @@ static void walk_kinds_are_told_apart(void **state)
 	close(fd);
 }
 
-static void walk_above_last_mapping_is_efault(void **state)
+static void walk_above_last_mapping_is_a_hole(void **state)
 {
 	struct pieces pieces = {0};
 	char *top = (char *)(UINT64_MAX >> 1); /* above any mapping, below the kernel's page */
 
-	assert_int_equal(walk(top, top + 5, &pieces), -EFAULT);
-	assert_int_equal(walk((char *)UINT64_MAX, (char *)UINT64_MAX, &pieces), -EFAULT);
+	assert_int_equal(walk(top, top + 5, &pieces), 0);
+	assert_int_equal(walk((char *)UINT64_MAX, (char *)UINT64_MAX, &pieces), 0);
 	assert_int_equal(pieces.nr, 0);
-	assert_int_equal(walk((char *)0, (char *)UINT64_MAX, &pieces), -EFAULT);
-	assert_true(pieces.nr > 3); /* all there is comes first */
+	assert_int_equal(walk((char *)0, (char *)UINT64_MAX, &pieces), 0);
+	assert_true(pieces.nr > 3);
+	assert_true(pieces.hole);
 }
 
 static void walk_callback_value_ends_it(void **state)
@@ -140,19 +160,14 @@ static void walk_callback_value_ends_it(void **state)
 
 static int use_text(void **state)
 {
-	how = MEMORY_MAPS_TEXT;
+	memory_hooks.without_query = true;
 	return 0;
 }
 
+/* On a kernel before 6.11 this is the text, too. */
 static int use_query(void **state)
 {
-	struct memory_maps maps;
-
-	how = MEMORY_MAPS_QUERY;
-	if (memory_maps_open(&maps, how) == 0)
-		memory_maps_close(&maps);
-	else
-		how = MEMORY_MAPS_BEST; /* a kernel before 6.11 has no other way */
+	memory_hooks.without_query = false;
 	return 0;
 }
 
@@ -164,9 +179,6 @@ static void walk_random_layouts_agree(void **state)
 	int fd = memfd_create("random", MFD_CLOEXEC);
 
 	assert_int_equal(ftruncate(fd, NR_PAGES * PAGE), 0);
-	use_query(state);
-	if (how != MEMORY_MAPS_QUERY)
-		skip();
 	srand(11);
 	for (int round = 0; round < 500; round++) {
 		size_t at = (size_t)rand() % NR_PAGES, nr = 1 + (size_t)rand() % (NR_PAGES - at);
@@ -180,10 +192,10 @@ static void walk_random_layouts_agree(void **state)
 			put(p + at * PAGE, nr, prot,
 			    (kind & 1 ? MAP_SHARED : MAP_PRIVATE) | (kind & 2 ? MAP_ANONYMOUS : 0),
 			    kind & 2 ? -1 : fd);
-		by_text.nr = by_query.nr = 0;
-		assert_int_equal(
-			memory_space_walk_how(MEMORY_MAPS_TEXT, first, last, collect, &by_text),
-			memory_space_walk_how(MEMORY_MAPS_QUERY, first, last, collect, &by_query));
+		use_text(state);
+		assert_int_equal(walk((char *)first, (char *)last, &by_text), 0);
+		use_query(state);
+		assert_int_equal(walk((char *)first, (char *)last, &by_query), 0);
 		assert_int_equal(by_text.nr, by_query.nr);
 		assert_memory_equal(by_text.at, by_query.at,
 				    (size_t)by_text.nr * sizeof(by_text.at[0]));
@@ -198,98 +210,21 @@ static void walk_many_mappings_are_all_seen(void **state)
 	enum { NR = 6000 };
 	char *p = room(NR);
 	struct memory_maps maps;
-	struct memory_map map;
-	uaddr_t addr = (uintptr_t)p;
+	struct memory_piece piece;
 	int nr = 0;
 
 	for (size_t i = 0; i < NR; i += 2)
 		assert_int_equal(mprotect(p + i * PAGE, PAGE, PROT_READ), 0);
-	assert_int_equal(memory_maps_open(&maps, how), 0);
-	while (addr < (uintptr_t)p + NR * PAGE) {
-		assert_int_equal(memory_maps_find(&maps, addr, &map), 1);
-		assert_true(map.first == addr || nr == 0);
-		assert_int_equal(map.readable, nr % 2 == 0);
-		addr = map.last + 1;
+	memory_maps_init(&maps);
+	memory_maps_range(&maps, (uintptr_t)p, (uintptr_t)p + NR * PAGE - 1);
+	while (memory_maps_next(&maps, &piece) > 0) {
+		assert_int_equal(piece.first, (uintptr_t)p + (size_t)nr * PAGE);
+		assert_int_equal(piece.readable, nr % 2 == 0);
 		nr++;
 	}
 	memory_maps_close(&maps);
 	assert_int_equal(nr, NR);
 	munmap(p - PAGE, (NR + 2) * PAGE);
-}
-
-static bool is_huge_at(char *p)
-{
-	struct memory_maps maps;
-	struct memory_map map;
-	bool huge;
-
-	assert_int_equal(memory_maps_open(&maps, how), 0);
-	assert_int_equal(memory_maps_find(&maps, (uintptr_t)p, &map), 1);
-	assert_int_equal(map.first, (uintptr_t)p);
-	huge = memory_map_is_huge(&map);
-	memory_maps_close(&maps);
-	return huge;
-}
-
-static void check_huge_file(int fd)
-{
-	size_t len = 2 << 20;
-	char *p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
-
-	assert_ptr_not_equal(p, MAP_FAILED);
-	assert_true(is_huge_at(p));
-	munmap(p, len);
-	close(fd);
-}
-
-/* Nothing is touched, so the system need not have a huge page. */
-static void walk_huge_pages_are_told_from_others(void **state)
-{
-	int fd = memfd_create("huge", MFD_CLOEXEC | MFD_HUGETLB | MFD_HUGE_2MB);
-	char *p = room(1);
-
-	put(p, 1, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1);
-	assert_false(is_huge_at(p));
-	munmap(p - PAGE, 3 * PAGE);
-	if (fd < 0)
-		skip();
-	check_huge_file(fd);
-}
-
-/* In a child with a mount of its own. Return: 0; 77: no privilege for that, or no huge pages */
-static int body_mounted(void)
-{
-	char dir[] = "/tmp/walk-XXXXXX", path[sizeof(dir) + 5];
-	int fd, status = 77;
-
-	if (!mkdtemp(dir))
-		return 1;
-	snprintf(path, sizeof(path), "%s/file", dir);
-	if (unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
-	    mount("none", dir, "hugetlbfs", 0, "pagesize=2M") == 0) {
-		fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-		assert_true(fd >= 0);
-		assert_int_equal(unlink(path), 0); /* as QEMU does: the map shows no such name */
-		check_huge_file(fd);
-		status = 0;
-		umount2(dir, MNT_DETACH);
-	}
-	rmdir(dir);
-	return status;
-}
-
-static void walk_huge_pages_of_a_mount_are_told_from_others(void **state)
-{
-	pid_t pid = fork();
-	int status;
-
-	assert_true(pid >= 0);
-	if (pid == 0)
-		_exit(body_mounted());
-	status = wait_child(pid);
-	if (status == 77 << 8)
-		skip();
-	assert_int_equal(status, 0);
 }
 
 #define BOTH(f)                                                                                    \
@@ -302,11 +237,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		BOTH(walk_kinds_are_told_apart),
-		BOTH(walk_above_last_mapping_is_efault),
+		BOTH(walk_above_last_mapping_is_a_hole),
 		BOTH(walk_callback_value_ends_it),
 		BOTH(walk_many_mappings_are_all_seen),
-		BOTH(walk_huge_pages_are_told_from_others),
-		BOTH(walk_huge_pages_of_a_mount_are_told_from_others),
 		cmocka_unit_test(walk_random_layouts_agree),
 	};
 
