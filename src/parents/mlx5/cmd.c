@@ -151,6 +151,7 @@ int mlx5_cmd_query_virtio_caps(struct mlx5_dev *dev, struct mlx5_virtio_caps *ca
 		.freeze_to_rdy = mlx5_get(out, MLX5_VQ_CAP_FREEZE_TO_RDY),
 		.features = (uint16_t)mlx5_get(out, MLX5_VQ_CAP_FEATURES),
 		.max_queues = (uint32_t)mlx5_get(out, MLX5_VQ_CAP_MAX_QUEUES),
+		.doorbell_off = mlx5_get(out, MLX5_VQ_CAP_DOORBELL_OFF),
 	};
 	for (unsigned int i = 0; i < 3; i++) {
 		caps->umem_a[i] = (uint32_t)mlx5_get(out, MLX5_VQ_CAP_UMEM_1_A + 2 * i);

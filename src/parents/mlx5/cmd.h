@@ -56,6 +56,8 @@ struct mlx5_dev_ops {
 	void (*vector_close)(struct mlx5_dev *dev, uint32_t vector);
 	/** the buffer of an event queue that CREATE_EQ has made */
 	void *(*eq_buffer)(struct mlx5_dev *dev, uint32_t eqn);
+	/** make doorbells reachable, @off into the device's first BAR; NULL: they are */
+	int (*doorbell_open)(struct mlx5_dev *dev, uint64_t off);
 	/** write the doorbell of queue @idx; any thread */
 	void (*kick)(struct mlx5_dev *dev, uint16_t idx);
 	/** on which worker kicks of @idx are best delivered; NULL, or returns NULL: on none */
@@ -82,6 +84,7 @@ struct mlx5_virtio_caps {
 	bool freeze_to_rdy; /* a suspended queue can run again */
 	uint16_t features;  /* 13 bits in the device's own order, cmd_virtq.h */
 	uint32_t max_queues;
+	uint64_t doorbell_off;         /* of doorbells in the first BAR */
 	uint32_t umem_a[3], umem_b[3]; /* a queue's memory is a * entries + b bytes */
 };
 

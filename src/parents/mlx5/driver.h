@@ -28,6 +28,7 @@
 #include "base/worker.h"
 #include "cmd_steer.h"
 #include "cmd_virtq.h"
+#include "devx.h"
 #include "keys.h"
 #include "model.h"
 #include "ring/ring.h"
@@ -83,8 +84,9 @@ struct mlx5_ctrl {
 struct mlx5_vdpa {
 	struct vdpa_device dev; /* first */
 	struct vdpa_config_ops ops;
-	struct mlx5_model *model; /* [owned] */
-	struct mlx5_dev *hw;      /* [lent] @model's end of the seam */
+	struct mlx5_model *model; /* [owned] or NULL */
+	struct mlx5_devx *devx;   /* [owned] or NULL */
+	struct mlx5_dev *hw;      /* [lent] the one's end of the seam */
 	struct mlx5_virtio_caps caps;
 	struct mlx5_keys keys;
 	int64_t defer_ns;  /* of keys, once there is a worker to bury them */

@@ -44,6 +44,8 @@ int mlx5_keys_init(struct mlx5_keys *keys, struct mlx5_dev *dev, enum mlx5_rebui
 	STAILQ_INIT(&keys->dead);
 	STAILQ_INIT(&keys->undead);
 	err = mlx5_cmd_query_caps(dev, &keys->caps);
+	if (dev->ops->mr_reg) /* its addresses are not the device's */
+		keys->caps.umem_uid_0 = false;
 	if (!err)
 		err = mlx5_cmd_null_mkey(dev, &keys->null_mkey);
 	if (!err)

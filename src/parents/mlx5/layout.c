@@ -33,6 +33,7 @@ const struct mlx5_field mlx5_fields[MLX5_NR_FIELDS] = {
 	[MLX5_VQ_CAP_VERSION_1] = {"virtio_version_1_0", CAP + 0x2, 1},
 	[MLX5_VQ_CAP_FEATURES] = {"device_features_bits_mask", CAP + 0x3, 13},
 	[MLX5_VQ_CAP_EVENT_MODES] = {"event_mode", CAP + 0x10, 8},
+	[MLX5_VQ_CAP_DOORBELL_OFF] = {"doorbell_bar_offset", CAP + 0x40, 64},
 	[MLX5_VQ_CAP_MAX_QUEUES] = {"max_num_virtio_queues", CAP + 0x88, 24},
 	[MLX5_VQ_CAP_DESC_MKEY] = {"desc_group_mkey_supported", CAP + 0xd3, 1},
 	[MLX5_VQ_CAP_FREEZE_TO_RDY] = {"freeze_to_rdy_supported", CAP + 0xd4, 1},

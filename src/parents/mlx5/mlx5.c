@@ -126,6 +126,9 @@ static int check(const struct vdpa_dev_config *config)
 	if (!config->model && !pci)
 		return refuse(-EINVAL, "mlx5 needs either model on (firmware in software) or pci "
 				       "ADDR (a card)");
+	if (config->given & VDPA_KEY_BACKEND && !config->model)
+		return refuse(-EINVAL, "backend conflicts with pci %s: a card has its own port",
+			      config->pci);
 	if (config->given & VDPA_KEY_LATENCY && !config->model)
 		return refuse(-EINVAL, "latency conflicts with pci %s: only the model has it",
 			      config->pci);
@@ -140,7 +143,8 @@ void mlx5_free(struct mlx5_vdpa *v)
 	worker_destroy(v->worker);
 	v->worker = NULL;
 	if (v->hw) {
-		mlx5_teardown(v);
+		if (v->vqs)
+			mlx5_teardown(v);
 		for (uint32_t i = 0; v->vqs && i < v->dev.nvqs; i++)
 			mlx5_vq_fini(v, &v->vqs[i]);
 		mlx5_slots_fini(v);
@@ -156,6 +160,7 @@ void mlx5_free(struct mlx5_vdpa *v)
 	if (v->hw)
 		mlx5_trace_close(v->hw->trace);
 	mlx5_model_destroy(v->model);
+	mlx5_devx_close(v->devx);
 	free(v->vqs);
 	free(v);
 }
@@ -170,6 +175,17 @@ static int open_model(struct mlx5_vdpa *v, struct vdpa_bus *bus,
 		err = mlx5_model_create(&opt, &v->model);
 	if (!err)
 		v->hw = mlx5_model_dev(v->model);
+	return err;
+}
+
+static int open_card(struct mlx5_vdpa *v, const struct vdpa_dev_config *config)
+{
+	int err;
+
+	memcpy(v->dev.name, config->name, sizeof(v->dev.name));
+	err = mlx5_devx_open(config->pci, v->dev.name, &v->devx);
+	if (!err)
+		v->hw = mlx5_devx_dev(v->devx);
 	return err;
 }
 
@@ -248,7 +264,7 @@ static int open_queues(struct mlx5_vdpa *v)
 static int make(struct mlx5_vdpa *v, const struct vdpa_mgmt_dev *mgmt, struct vdpa_bus *bus,
 		const struct vdpa_dev_config *config)
 {
-	int err = open_model(v, bus, config);
+	int err = config->model ? open_model(v, bus, config) : open_card(v, config);
 
 	if (!err && config->trace[0])
 		err = mlx5_trace_open(config->trace, &v->hw->trace);
@@ -260,6 +276,8 @@ static int make(struct mlx5_vdpa *v, const struct vdpa_mgmt_dev *mgmt, struct vd
 			     "%s: the device has no %u virtqueues of version 1 with "
 			     "interrupts",
 			     config->name, 2u * config->max_vqp);
+	if (!err && v->hw->ops->doorbell_open)
+		err = v->hw->ops->doorbell_open(v->hw, v->caps.doorbell_off);
 	if (!err)
 		err = choose_features(v, config);
 	if (!err) {
@@ -277,8 +295,6 @@ static int dev_add(const struct vdpa_mgmt_dev *mgmt, struct vdpa_bus *bus,
 
 	if (err)
 		return err;
-	if (!config->model)
-		return refuse(-ENODEV, "pci %s: this build has no way to a card", config->pci);
 	v = calloc(1, sizeof(*v));
 	if (!v)
 		return -ENOMEM;

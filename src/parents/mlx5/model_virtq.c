@@ -40,7 +40,8 @@ enum { INIT, RDY, SUSPEND, ERR };
 enum { STATE_BIT = 1, ADDRS = 1 << 6, AVAIL_BIT = 1 << 7, USED_BIT = 1 << 8, MKEY_BIT = 1 << 11 };
 #define DESC_MKEY_BIT (1u << 14)
 #define KNOWN_BITS    (STATE_BIT | ADDRS | AVAIL_BIT | USED_BIT | MKEY_BIT | DESC_MKEY_BIT)
-#define ERROR_NETWORK 1 /* the one kind of error that the model tells */
+#define DOORBELL_AT   0x2010 /* in the first BAR of a card; the model itself has none */
+#define ERROR_NETWORK 1      /* the one kind of error that the model tells */
 
 /* What a queue needs of its own; the numbers are such that a driver which leaves out a or b is
  * seen. */
@@ -56,6 +57,7 @@ void fw_query_virtio_cap(struct mlx5_model *m, uint8_t *cap)
 	cap[1] = (uint8_t)features;
 	cap[2] = 1 << 2; /* events by vector */
 	cap[3] = 1 << 0; /* split rings */
+	fw_put64(cap + 8, DOORBELL_AT);
 	cap[18] = (uint8_t)(m->sim ? m->sim->dev.nvqs >> 8 : 0);
 	cap[19] = (uint8_t)(m->sim ? m->sim->dev.nvqs : 0);
 	if (!m->opt.no_desc_mkey)
