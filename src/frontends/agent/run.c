@@ -242,8 +242,8 @@ static void look_at_client(struct supervisor *s, size_t i)
 	bool agent_gone = i + 1 < s->nr_fds && s->fds[i + 1].revents;
 
 	if (agent_gone && !s->fds[i].revents &&
-	    channel_move(&c->channel->state, AGENT_IDLE, AGENT_GONE) |
-		    channel_move(&c->channel->state, AGENT_ASKED, AGENT_GONE))
+	    (channel_move(&c->channel->state, AGENT_IDLE, AGENT_GONE) ||
+	     channel_move(&c->channel->state, AGENT_ASKED, AGENT_GONE)))
 		fprintf(stderr,
 			"%s: the agent of process %d has ended unexpectedly: its devices are "
 			"gone\n",
