@@ -15,7 +15,8 @@
 
 #include "base/compiler.h"
 
-#define SOCKET_NAME_SIZE 108 /* bytes with the NUL: sun_path of struct sockaddr_un */
+#define SOCKET_NAME_SIZE    108    /* bytes with the NUL: sun_path of struct sockaddr_un */
+#define SOCKET_NAME_PASSING ".hf-" /* begins the name that a socket bears on its way */
 
 /** struct socket_name - a name that was taken; all zero: none */
 struct socket_name {
@@ -29,7 +30,7 @@ struct socket_name {
  * socket_name_listen() - a listening stream socket, non-blocking, under a name
  * The name leads to the socket only once somebody can connect to it.
  * @name: [out] filled in on success
- * @path: at most 107 bytes, of which the folder takes at most 90
+ * @path: at most 107 bytes
  * @mode: permission bits of the socket's file; 0: as the umask has them
  * Return: fd; -EADDRINUSE another process listens; -EEXIST something other than a socket has the
  * name; -EBUSY somebody keeps the folder locked; -ENAMETOOLONG; other -errno; the reason by

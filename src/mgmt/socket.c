@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "mgmt/socket.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -72,6 +74,34 @@ int mgmt_socket_listen(struct socket_name *name, const char *path)
 	return socket_name_listen(name, path, 0600, BACKLOG);
 }
 
+/* Is it a name of ours whose process is gone? One in another pid namespace looks so too, and is
+ * found alive when it is connected to. */
+static bool is_of_the_dead(const char *name)
+{
+	char *end;
+	unsigned long pid = strtoul(name, &end, 10);
+
+	if (strncmp(name, SOCKET_NAME_PASSING, strlen(SOCKET_NAME_PASSING)) == 0)
+		return true; /* on its way, or left there */
+	return end != name && pid <= INT_MAX && strcmp(end, MGMT_SOCKET_SUFFIX) == 0 &&
+	       kill((pid_t)pid, 0) < 0 && errno == ESRCH;
+}
+
+/* A process that was killed could not remove its socket. */
+static void sweep(const char *folder)
+{
+	char path[PATH_MAX];
+	struct dirent *entry;
+	DIR *dir = opendir(folder);
+
+	while (dir && (entry = readdir(dir)) != NULL)
+		if (is_of_the_dead(entry->d_name) &&
+		    snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name) < PATH_MAX)
+			socket_name_remove_dead(path);
+	if (dir)
+		closedir(dir);
+}
+
 /* This process's name in the @nth folder, which is made if need be. */
 static int default_path(unsigned int nth, char path[PATH_MAX])
 {
@@ -82,6 +112,7 @@ static int default_path(unsigned int nth, char path[PATH_MAX])
 		err = mgmt_socket_check_dir(dir, true);
 	if (err)
 		return err;
+	sweep(dir);
 	return snprintf(path, PATH_MAX, "%s/%d%s", dir, (int)getpid(), MGMT_SOCKET_SUFFIX) <
 			       PATH_MAX
 		       ? 0

@@ -21,6 +21,7 @@
 #include "wait.h"
 
 enum { NR_STARTERS = 4, NR_RACES = 100 };
+#define PASSING_HASH_OF_S 0xf60c4582u /* FNV-1a of "s", the last part of `path` */
 
 static char folder[] = "/tmp/hf-name-XXXXXX";
 static char path[40], other[40];
@@ -188,14 +189,21 @@ static void name_on_the_way_that_is_in_use_is_left_alone(void **state)
 	int file, fd;
 
 	(void)state;
-	(void)snprintf(passing, sizeof(passing), "%s/.%x.0", folder, (unsigned int)getpid());
-	file = open(passing, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	fd = socket_name_listen(&name, path, 0, 4);
-	assert_true(fd >= 0);
-	assert_int_equal(unlink(passing), 0);
-	socket_name_remove(&name);
-	fd_close(&fd);
-	fd_close(&file);
+	for (int locked = 0; locked < 2; locked++) {
+		if (locked)
+			(void)snprintf(passing, sizeof(passing), "%s/" SOCKET_NAME_PASSING "%08x",
+				       folder, PASSING_HASH_OF_S);
+		else
+			(void)snprintf(passing, sizeof(passing), "%s/.%x.0", folder,
+				       (unsigned int)getpid());
+		file = open(passing, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+		fd = socket_name_listen(&name, path, 0, 4);
+		assert_true(fd >= 0);
+		assert_int_equal(unlink(passing), 0);
+		socket_name_remove(&name);
+		fd_close(&fd);
+		fd_close(&file);
+	}
 }
 
 static void dead_name_in_a_folder_that_somebody_keeps_locked_is_refused(void **state)
@@ -306,9 +314,52 @@ static void too_long_names_are_refused_in_words(void **state)
 	assert_int_equal(socket_name_listen(&name, text, 0, 4), -ENAMETOOLONG);
 	assert_non_null(strstr(refuse_reason(), "107"));
 	assert_int_equal(socket_name_listen(&name, "", 0, 4), -ENAMETOOLONG);
-	memcpy(text + 104, "/y", 3); /* no room behind it for the shortest process id */
-	assert_int_equal(socket_name_listen(&name, text, 0, 4), -ENAMETOOLONG);
-	assert_non_null(strstr(refuse_reason(), "folder"));
+}
+
+/* The name that a socket bears on its way may be longer than bind(2) takes. */
+static void longest_name_in_the_longest_folder_is_taken(void **state)
+{
+	char deep[SOCKET_NAME_SIZE], text[SOCKET_NAME_SIZE];
+	struct socket_name name;
+	int fd;
+
+	(void)state;
+	(void)snprintf(deep, sizeof(deep), "%s/%0*d", folder, 104 - (int)strlen(folder), 0);
+	(void)snprintf(text, sizeof(text), "%.105s/y", deep);
+	assert_int_equal(strlen(text), 107);
+	assert_int_equal(mkdir(deep, 0700), 0);
+	for (int i = 0; i < 2; i++) { /* a free one, then a dead one */
+		fd = socket_name_listen(&name, text, 0, 4);
+		assert_true(fd >= 0);
+		assert_true(is_reachable(text));
+		if (i == 1)
+			socket_name_remove(&name);
+		fd_close(&fd);
+	}
+	assert_int_equal(rmdir(deep), 0);
+}
+
+/* Killed on the way, a process leaves the passing name; whoever takes the same name removes it. */
+static void socket_left_on_the_way_is_removed_by_the_next_starter(void **state)
+{
+	char passing[64];
+	struct socket_name name;
+	int fd = socket_name_listen(&name, path, 0, 4);
+
+	(void)state;
+	assert_true(fd >= 0);
+	socket_name_remove(&name);
+	fd_close(&fd);
+	(void)snprintf(passing, sizeof(passing), "%s/" SOCKET_NAME_PASSING "%08x", folder,
+		       PASSING_HASH_OF_S);
+	fd = foreign_socket(passing, false); /* bound, and never listened */
+	fd_close(&fd);
+	assert_int_equal(access(passing, F_OK), 0);
+	fd = socket_name_listen(&name, path, 0, 4);
+	assert_true(fd >= 0);
+	assert_int_equal(access(passing, F_OK), -1);
+	socket_name_remove(&name);
+	fd_close(&fd);
 }
 
 static int clear(void **state)
@@ -336,6 +387,8 @@ int main(void)
 		TEST(starters_race_for_a_dead_name_one_gets_it_and_keeps_it),
 		TEST(dead_sockets_and_links_to_nothing_are_cleared_away),
 		TEST(too_long_names_are_refused_in_words),
+		TEST(longest_name_in_the_longest_folder_is_taken),
+		TEST(socket_left_on_the_way_is_removed_by_the_next_starter),
 	};
 	int rc;
 
