@@ -21,7 +21,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <linux/virtio_blk.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -35,15 +34,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "client/client.h"
+#include "life.h"
 
 #define NODE       "/dev/vhost-vdpa-0"
-#define PATIENCE   5000 /* ms without a completion that mean that the device stands still */
 #define LOOK_MS    5
+#define PATIENCE   5000 /* ms until threads of ours have closed what they had open */
 #define CASES_MAX  20000
 #define CHILD_SECS 120
-#define SILENT     (-ETIME) /* no call failed, and the device did nothing */
-#define TOLD       (-EIO)   /* NEEDS_RESET */
 
 enum verdict { PASSED = 0, NOT_REACHED = 40, FAILED = 41 };
 
@@ -148,252 +145,6 @@ long __wrap_syscall(long nr, long a, long b, long c, long d, long e, long f)
 	return __real_syscall(nr, a, b, c, d, e, f);
 }
 
-/* ---- a client's life ---- */
-
-#define RING_NUM 64u
-#define IOVA     0x100000000ULL
-#define MORE     0x200000000ULL
-#define BUF_LEN  4096u
-
-struct world {
-	struct client_mem mem, more; /* rings and buffers; a second piece */
-	struct client_ring ring[3];
-	unsigned int nr_rings;
-	size_t buf_off;
-	int fd;
-	bool disk, own_as; /* the control queue has an address space of its own */
-};
-
-/* A bit a page up to the end of what is mapped. */
-static uint8_t log_bits[(MORE + 64 * BUF_LEN) / 4096 / 8];
-
-static int try_u64(const struct world *w, unsigned long req, uint64_t value)
-{
-	return client_set_u64(w->fd, req, value);
-}
-
-static int negotiate(struct world *w, uint64_t log)
-{
-	uint64_t offered = 0, wanted = CLIENT_FEATURE_VERSION_1 | CLIENT_FEATURE_ACCESS_PLATFORM |
-				       (w->disk ? 0 : CLIENT_BIT(VIRTIO_NET_F_CTRL_VQ)) | log;
-	int err = client_set_status(w->fd, CLIENT_STATUS_DRIVER);
-
-	if (!err)
-		err = client_get_u64(w->fd, VHOST_GET_FEATURES, &offered);
-	if (!err)
-		err = try_u64(w, VHOST_SET_FEATURES, wanted & offered);
-	return err ? err : client_set_status(w->fd, CLIENT_STATUS_FEATURES);
-}
-
-static int map(struct world *w)
-{
-	int err = 0;
-
-	for (uint32_t asid = 0; !err && asid < (w->own_as ? 2u : 1u); asid++) {
-		err = client_iotlb_batch(w->fd, asid, true);
-		if (!err)
-			err = client_iotlb_map(w->fd, asid, IOVA, w->mem.size, w->mem.addr,
-					       VHOST_ACCESS_RW);
-		if (!err)
-			err = client_iotlb_batch(w->fd, asid, false);
-	}
-	return err;
-}
-
-static int start(struct world *w, uint64_t log)
-{
-	size_t len = client_ring_size(RING_NUM);
-	uint64_t bits = (uintptr_t)log_bits;
-	int err = negotiate(w, log);
-
-	if (!err && log)
-		err = client_ioctl(w->fd, VHOST_SET_LOG_BASE, &bits);
-
-	for (unsigned int i = 0; !err && i < w->nr_rings; i++) {
-		int kick = w->ring[i].kick_fd, call = w->ring[i].call_fd;
-
-		client_ring_init(&w->ring[i], i, RING_NUM, (char *)w->mem.addr + i * len,
-				 IOVA + i * len, 0);
-		w->ring[i].kick_fd = kick;
-		w->ring[i].call_fd = call;
-		err = client_ring_attach(&w->ring[i], w->fd);
-		if (!err)
-			err = client_vring_set(w->fd, VHOST_VDPA_SET_VRING_ENABLE, i, 1);
-	}
-	return err ? err : client_set_status(w->fd, CLIENT_STATUS_RUNNING);
-}
-
-static int begin(struct world *w)
-{
-	size_t len = client_ring_size(RING_NUM);
-	uint32_t id = 0, nr_as = 0;
-	int err;
-
-	*w = (struct world){.fd = -1, .mem = {.memfd = -1}, .more = {.memfd = -1}};
-	for (unsigned int i = 0; i < 3; i++)
-		w->ring[i].kick_fd = w->ring[i].call_fd = -1;
-	w->fd = client_open(NODE);
-	if (w->fd < 0)
-		return w->fd;
-	err = client_ioctl(w->fd, VHOST_VDPA_GET_DEVICE_ID, &id);
-	w->disk = id == VIRTIO_ID_BLOCK;
-	w->nr_rings = w->disk ? 1 : 3;
-	w->buf_off = 3 * len;
-	if (!err)
-		err = client_ioctl(w->fd, VHOST_SET_OWNER, NULL);
-	if (!err)
-		err = try_u64(w, VHOST_SET_BACKEND_FEATURES,
-			      CLIENT_BACKEND_MSG_V2 | CLIENT_BACKEND_BATCH |
-				      (w->disk ? 0 : CLIENT_BACKEND_ASID) | CLIENT_BACKEND_SUSPEND |
-				      CLIENT_BACKEND_RESUME);
-	if (!err)
-		err = client_mem_create(&w->mem, w->buf_off + 4 * BUF_LEN, CLIENT_MEM_MEMFD);
-	if (!err)
-		err = client_mem_create(&w->more, 64 * BUF_LEN, CLIENT_MEM_MEMFD);
-	if (!err)
-		err = client_ioctl(w->fd, VHOST_VDPA_GET_AS_NUM, &nr_as);
-	w->own_as = !w->disk && nr_as > 1;
-	if (!err && w->own_as)
-		err = client_vring_set(w->fd, VHOST_VDPA_SET_GROUP_ASID, 1, 1);
-	return err ? err : map(w);
-}
-
-static void end(struct world *w)
-{
-	if (w->fd >= 0)
-		close(w->fd);
-	for (unsigned int i = 0; i < 3; i++)
-		client_ring_fini(&w->ring[i]);
-	client_mem_destroy(&w->mem);
-	client_mem_destroy(&w->more);
-}
-
-/* Until the ring has a completion. Return: 0; TOLD; SILENT */
-static int completed(struct world *w, struct client_ring *ring)
-{
-	for (int waited = 0; waited < PATIENCE; waited += LOOK_MS) {
-		int err = client_ring_wait(ring, LOOK_MS);
-
-		if (err != -ETIMEDOUT)
-			return err ? err : client_ring_pop(ring, NULL, NULL) == 1 ? 0 : -EPROTO;
-		if (client_get_status(w->fd) & VIRTIO_CONFIG_S_NEEDS_RESET)
-			return TOLD;
-	}
-	return SILENT;
-}
-
-/* One frame there and back; or one sector. */
-static int use(struct world *w)
-{
-	uint64_t at = IOVA + w->buf_off;
-	char *buf = (char *)w->mem.addr + w->buf_off;
-	struct client_buf out = {at, 12 + 60, false}, in = {at + BUF_LEN, BUF_LEN, true};
-	struct client_buf request[] = {
-		{at, 16, false}, {at + BUF_LEN, 512, true}, {at + 2 * BUF_LEN, 1, true}};
-	struct client_ring *last = w->disk ? &w->ring[0] : &w->ring[CLIENT_NET_RX];
-	int err;
-
-	memset(buf, 0, BUF_LEN);
-	if (w->disk) {
-		err = client_ring_add(&w->ring[0], request, 3, NULL); /* type 0: read, sector 0 */
-	} else {
-		memset(buf + 12, 0xff, 6);
-		err = client_ring_add(&w->ring[CLIENT_NET_RX], &in, 1, NULL);
-		if (!err)
-			err = client_ring_kick(&w->ring[CLIENT_NET_RX]);
-		if (!err)
-			err = client_ring_add(&w->ring[CLIENT_NET_TX], &out, 1, NULL);
-	}
-	if (!err)
-		err = client_ring_kick(&w->ring[w->disk ? 0 : CLIENT_NET_TX]);
-	if (!err && !w->disk)
-		err = completed(w, &w->ring[CLIENT_NET_TX]);
-	return err ? err : completed(w, last);
-}
-
-/* The control queue says yes to "promiscuous on", in an address space of its own. */
-static int command(struct world *w)
-{
-	uint64_t at = IOVA + w->buf_off + 3 * BUF_LEN;
-	uint8_t *buf = (uint8_t *)w->mem.addr + w->buf_off + 3 * BUF_LEN;
-	struct client_buf bufs[] = {{at, 3, false}, {at + 8, 1, true}};
-	int err;
-
-	if (w->disk)
-		return 0;
-	memcpy(buf, (const uint8_t[]){VIRTIO_NET_CTRL_RX, VIRTIO_NET_CTRL_RX_PROMISC, 1}, 3);
-	buf[8] = 0xee;
-	err = client_ring_add(&w->ring[CLIENT_NET_CTRL], bufs, 2, NULL);
-	if (!err)
-		err = client_ring_kick(&w->ring[CLIENT_NET_CTRL]);
-	if (!err)
-		err = completed(w, &w->ring[CLIENT_NET_CTRL]);
-	return err ? err : buf[8] == 0xee ? -EPROTO : 0;
-}
-
-/* Pages of a map in small pieces: each an entry, and with `memory pinned` a registration. */
-static int map_more(struct world *w)
-{
-	int err = 0;
-
-	for (unsigned int i = 0; !err && i < 8; i++)
-		err = client_iotlb_map(w->fd, 0, MORE + 2ULL * i * BUF_LEN, BUF_LEN,
-				       (char *)w->more.addr + 2UL * i * BUF_LEN, VHOST_ACCESS_RW);
-	if (!err)
-		err = client_iotlb_unmap(w->fd, 0, MORE, 64 * BUF_LEN);
-	return err;
-}
-
-static int stop_and_go(struct world *w)
-{
-	uint32_t base = 0;
-	int err = client_ioctl(w->fd, VHOST_VDPA_SUSPEND, NULL);
-
-	for (unsigned int i = 0; !err && i < w->nr_rings; i++)
-		err = client_vring_get(w->fd, VHOST_GET_VRING_BASE, i, &base);
-	return err ? err : client_ioctl(w->fd, VHOST_VDPA_RESUME, NULL);
-}
-
-/* What the device has written is in the log, or the log is not offered. */
-static int find_logged(struct world *w)
-{
-	uint64_t page = (IOVA + w->buf_off + BUF_LEN) / 4096, offered = 0;
-	int err = client_get_u64(w->fd, VHOST_GET_FEATURES, &offered);
-
-	if (err || !(offered & CLIENT_FEATURE_LOG_ALL))
-		return err;
-	return log_bits[page / 8] >> page % 8 & 1 ? 0 : -EPROTO;
-}
-
-static int live(void)
-{
-	struct world w;
-	int err = begin(&w);
-
-	if (!err)
-		err = start(&w, 0);
-	if (!err)
-		err = use(&w);
-	if (!err)
-		err = command(&w);
-	if (!err)
-		err = map_more(&w);
-	if (!err)
-		err = stop_and_go(&w);
-	if (!err)
-		err = use(&w);
-	if (!err)
-		err = client_set_status(w.fd, 0);
-	if (!err)
-		err = start(&w, CLIENT_FEATURE_LOG_ALL);
-	if (!err)
-		err = use(&w);
-	if (!err)
-		err = find_logged(&w);
-	end(&w);
-	return err;
-}
-
 /* ---- what is left ---- */
 
 struct rest {
@@ -435,7 +186,7 @@ static struct rest look(void)
 static bool is_lack(int err)
 {
 	return err == -ENOMEM || err == -EMFILE || err == -EAGAIN || err == -EPERM ||
-	       err == -ENFILE || err == -ENODEV || err == -EFAULT || err == TOLD;
+	       err == -ENFILE || err == -ENODEV || err == -EFAULT || err == LIFE_TOLD;
 }
 
 /* @usual: what is there when nothing fails, or zero. Threads of ours may have something open for a
@@ -447,10 +198,10 @@ static enum verdict child(int n, const struct rest *usual, struct rest *rest)
 
 	alarm(CHILD_SECS);
 	atomic_store(&left, n);
-	err = live();
+	err = life_live(NODE);
 	atomic_store(&left, 0);
 	call = atomic_load(&failed_call);
-	if (err == SILENT)
+	if (err == LIFE_SILENT)
 		fprintf(stderr, "case %d, %s failed: no call failed, and the device stands still\n",
 			n, call ? call : "nothing");
 	else if (err && !is_lack(err))
@@ -458,7 +209,7 @@ static enum verdict child(int n, const struct rest *usual, struct rest *rest)
 			call ? call : "nothing", strerror(-err));
 	if (err && (!is_lack(err) || !call))
 		return FAILED;
-	err = live();
+	err = life_live(NODE);
 	if (err) {
 		fprintf(stderr, "case %d, %s failed: the next life ends with %s\n", n,
 			call ? call : "nothing", strerror(-err));
