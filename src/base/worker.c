@@ -185,6 +185,15 @@ static void hand_over(struct worker *w)
 	rcu_reader_online();
 }
 
+void worker_relax(struct worker *w, void (*fn)(void *arg), void *arg) NO_TSA
+{
+	rcu_reader_offline();
+	raw_unlock(w);
+	fn(arg);
+	raw_lock(w);
+	rcu_reader_online();
+}
+
 static void dispatch(struct worker *w, const struct epoll_event *events, int nr)
 {
 	for (int i = 0; i < nr; i++) {

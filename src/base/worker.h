@@ -64,6 +64,14 @@ void worker_wake(struct worker *w);
  */
 void worker_linger(struct worker *w, int64_t ns);
 
+/**
+ * worker_relax() - do what may block: @fn runs offline and without the lock, so that neither a
+ * control thread nor a grace period waits for it
+ * Afterwards anything may have changed that the lock protects, and no translation made before
+ * holds. The worker itself, in its poll function.
+ */
+void worker_relax(struct worker *w, void (*fn)(void *arg), void *arg);
+
 /** worker_is_current() - does the calling thread run as this worker? */
 bool worker_is_current(const struct worker *w);
 

@@ -377,6 +377,7 @@ void fw_steer(struct mlx5_model *m)
 		if (pairs_of(flow) > pairs)
 			pairs = pairs_of(flow);
 	}
+	simnet_tell_pairs(net, pairs);
 	mutex_lock(&net->lock);
 	f.generation = net->filter.generation;
 	f.pairs = net->filter.pairs;

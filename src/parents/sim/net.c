@@ -85,6 +85,7 @@ static void net_features_changed(struct vdpasim *sim)
 	struct simnet *net = simnet_of(sim);
 	bool mq = vdpasim_acked(sim, VIRTIO_NET_F_MQ);
 
+	mutex_lock(&net->tell);
 	net->mergeable = vdpasim_acked(sim, VIRTIO_NET_F_MRG_RXBUF);
 	net->hdr_len = net->mergeable || vdpasim_acked(sim, VIRTIO_F_VERSION_1)
 			       ? sizeof(struct virtio_net_hdr_mrg_rxbuf)
@@ -93,11 +94,9 @@ static void net_features_changed(struct vdpasim *sim)
 	net->cvq = SIMNET_NO_CVQ;
 	if (vdpasim_acked(sim, VIRTIO_NET_F_CTRL_VQ))
 		net->cvq = 2 * net->nr_pairs;
-	__atomic_store_n(&net->guest_offloads, sim->driver_features & SIMNET_GUEST_OFFLOADS,
-			 __ATOMIC_RELAXED);
+	simnet_tell_features(net);
+	mutex_unlock(&net->tell);
 	simnet_filter_reset(net);
-	if (net->backend->configure && !net->idle)
-		net->backend->configure(net);
 }
 
 static void net_reset(struct vdpasim *sim)
@@ -120,12 +119,18 @@ static void pair_goes_on(struct simnet_pair *pair, const struct vdpasim_vq *vq)
 	struct simnet *net = pair->net;
 	struct vdpa_vq_state state = vdpasim_vq_state(vq);
 	uint16_t fresh = vdpasim_acked(vq->sim, VIRTIO_F_RING_PACKED) ? 0x8000 : 0;
+	bool goes_on;
 
 	if (pair->idx == 0 || state.last_avail == fresh)
 		return;
 	mutex_lock(&net->lock);
-	if (!net->filter.pairs_said && pair->idx >= net->filter.pairs)
-		simnet_set_pairs(net, pair->idx + 1, false);
+	goes_on = !net->filter.pairs_said && pair->idx >= net->filter.pairs;
+	mutex_unlock(&net->lock);
+	if (!goes_on)
+		return;
+	simnet_tell_pairs(net, pair->idx + 1);
+	mutex_lock(&net->lock);
+	simnet_set_pairs(net, pair->idx + 1, false);
 	mutex_unlock(&net->lock);
 }
 
@@ -138,11 +143,8 @@ static void net_vq_started(struct vdpasim_vq *vq)
 		return;
 	pair = &net->pairs[vq->idx / 2];
 	pair_goes_on(pair, vq);
-	if (net->nr_pairs == 1) { /* the driver has no way to ask for more */
-		mutex_lock(&net->lock);
+	if (net->nr_pairs == 1) /* the driver has no way to ask for more */
 		simnet_tell_pairs(net, 1);
-		mutex_unlock(&net->lock);
-	}
 	if (vq == pair->rx) {
 		pair->tx->pending |= pair->tx_waits;
 		pair->tx_waits = false;
@@ -245,6 +247,7 @@ const struct vdpasim_type simnet_type = {
 	.worker_started = net_worker_started,
 	.worker_stopping = net_worker_stopping,
 	.batch_begin = net_batch_begin,
+	.batch_end = simnet_grant,
 	.process = net_process,
 	.vq_started = net_vq_started,
 	.created = net_created,
@@ -292,8 +295,10 @@ int simnet_claim(struct simnet *net)
 	if (err)
 		return err;
 	net->idle = false;
+	mutex_lock(&net->tell);
 	if (net->backend->configure && net->hdr_len)
 		net->backend->configure(net);
+	mutex_unlock(&net->tell);
 	return 0;
 }
 
@@ -303,9 +308,9 @@ void simnet_yield(struct simnet *net)
 		return;
 	net->backend->close(net);
 	net->idle = true;
-	mutex_lock(&net->lock);
+	mutex_lock(&net->tell);
 	net->told_pairs = 0; /* a fresh one knows of all */
-	mutex_unlock(&net->lock);
+	mutex_unlock(&net->tell);
 	for (uint16_t i = 0; i < net->max_pairs; i++)
 		net->pairs[i].readable = false;
 }
@@ -314,7 +319,8 @@ static int alloc_pairs(struct simnet *net, uint16_t workers)
 {
 	net->pairs = calloc(net->max_pairs, sizeof(*net->pairs));
 	net->copies = calloc(workers, sizeof(*net->copies));
-	if (!net->pairs || !net->copies)
+	net->wishes = calloc(workers, sizeof(*net->wishes));
+	if (!net->pairs || !net->copies || !net->wishes)
 		return -ENOMEM;
 	for (uint16_t i = 0; i < net->max_pairs; i++) {
 		struct simnet_pair *pair = &net->pairs[i];
@@ -351,6 +357,7 @@ int simnet_create(const struct vdpa_dev_config *config, struct simnet **out)
 
 	if (!net)
 		return -ENOMEM;
+	mutex_init(&net->tell);
 	mutex_init(&net->lock);
 	memcpy(net->name, config->name, sizeof(net->name));
 	net->max_pairs = config->max_vqp;
@@ -379,6 +386,8 @@ void simnet_destroy(struct simnet *net)
 	}
 	free(net->pairs);
 	free(net->copies);
+	free(net->wishes);
 	mutex_fini(&net->lock);
+	mutex_fini(&net->tell);
 	free(net);
 }

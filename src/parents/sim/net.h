@@ -133,10 +133,19 @@ struct simnet_backend_ops {
 	int (*send)(struct simnet_pair *pair, const struct iovec *iov, unsigned int n);
 	/** (w) one frame. Return: its bytes; 0 none, readable is cleared; -EFAULT; else lost */
 	ssize_t (*recv)(struct simnet_pair *pair, const struct iovec *iov, unsigned int n);
-	/** net->hdr_len or net->guest_offloads changed; NULL: nothing to do */
+	/** net->hdr_len or net->guest_offloads changed; NULL: nothing to do. May block; net->tell
+	 * held */
 	void (*configure)(struct simnet *net);
-	/** the first @pairs are in use from now on; net->lock held */
+	/** the first @pairs are in use from now on. May block; net->tell held */
 	void (*set_pairs)(struct simnet *net, uint16_t pairs);
+};
+
+/* What a command wants the backend to be told; the worker's lock. */
+struct simnet_wish {
+	bool pairs_owed, offloads_owed;
+	uint16_t pairs;
+	uint64_t offloads;
+	uint32_t generation; /* net->tell_generation at that time */
 };
 
 struct simnet {
@@ -148,7 +157,6 @@ struct simnet {
 	bool idle;              /* the backend is closed; device lock */
 	bool strict;            /* the whole kernel simulator: mode strict on a loopback */
 	uint16_t max_pairs;     /* const */
-	uint16_t told_pairs;    /* pairs that the backend has been told of, 0: none yet; @lock */
 	struct simnet_pair *pairs;
 	uint16_t mtu;
 
@@ -159,6 +167,12 @@ struct simnet {
 	bool mergeable;
 	uint64_t guest_offloads; /* atomic; GUEST_* feature bits in force */
 	struct simnet_ctrl_stats ctrl_stats;
+
+	struct mutex tell;          /* before @lock; no online worker takes it */
+	uint16_t told_pairs;        /* that the backend knows of, 0: none yet; atomic, @tell */
+	uint64_t told_offloads;     /* the same; atomic, @tell */
+	uint32_t tell_generation;   /* features that were set; @tell and all worker locks */
+	struct simnet_wish *wishes; /* [nr_workers] */
 
 	struct mutex lock;
 	struct virtio_net_config config; /* @lock */
@@ -229,18 +243,28 @@ bool simnet_filter_is_stale(struct simnet *net, const struct vdpasim_worker *sw)
 /** simnet_filter_is_seen() - does every worker but @self go by the master copy as it is now? Those
  * that do not are woken. */
 bool simnet_filter_is_seen(struct simnet *net, const struct vdpasim_worker *self);
-/**
- * simnet_tell_pairs() - the backend serves the first @pairs Not at a reset: what waits in a tap's
- * queue is lost when the queue is detached, and after most resets the driver goes on with as many
- * pairs. So the backend hears of it when the driver says a number, or starts without being able to
- * say one.
- */
-void simnet_tell_pairs(struct simnet *net, uint16_t pairs) REQUIRES(net->lock);
 /** simnet_set_pairs() - the first @pairs are in use; @said: by a command. All workers are woken for
  * it. */
 void simnet_set_pairs(struct simnet *net, uint16_t pairs, bool said) REQUIRES(net->lock);
 /** simnet_filter_wants() - @head: the frame's first @len bytes, 18 if it has as many */
 bool simnet_filter_wants(const struct simnet_filter *f, const uint8_t *head, size_t len);
+
+/* ---- net_tell.c ---- */
+/**
+ * simnet_tell_pairs() - the backend serves the first @pairs. Not at a reset: what waits in a tap's
+ * queue is lost when the queue is detached, and after most resets the driver goes on with as many
+ * pairs. So the backend hears of it when the driver says a number, or starts without being able to
+ * say one. Control thread.
+ */
+void simnet_tell_pairs(struct simnet *net, uint16_t pairs);
+/** simnet_tell_features() - header length and offloads are others now. Control thread */
+void simnet_tell_features(struct simnet *net) REQUIRES(net->tell);
+/** simnet_wish_pairs(), simnet_wish_offloads() - have the backend told behind the batch; the worker
+ * @sw, in a batch. Return: it knows already */
+bool simnet_wish_pairs(struct simnet *net, const struct vdpasim_worker *sw, uint16_t pairs);
+bool simnet_wish_offloads(struct simnet *net, const struct vdpasim_worker *sw, uint64_t offloads);
+/** simnet_grant() - the type's batch_end hook: tell what was wished for */
+void simnet_grant(struct vdpasim *sim, struct vdpasim_worker *sw);
 
 /* ---- net_rx.c ---- */
 

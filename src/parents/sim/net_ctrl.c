@@ -174,6 +174,10 @@ static bool ctrl_pairs(struct ctrl *c)
 	nr = (uint16_t)le_at(nr_bytes, 2);
 	if (nr < 1 || nr > net->max_pairs)
 		return false;
+	if (!simnet_wish_pairs(net, c->sw, nr)) {
+		c->again = true;
+		return true;
+	}
 	mutex_lock(&net->lock);
 	simnet_set_pairs(net, nr, true);
 	mutex_unlock(&net->lock);
@@ -192,9 +196,7 @@ static bool ctrl_offloads(struct ctrl *c)
 	want = le_at(bytes, 4) | (uint64_t)le_at(bytes + 4, 4) << 32;
 	if (want & ~(c->net->sim->driver_features & SIMNET_GUEST_OFFLOADS))
 		return false;
-	__atomic_store_n(&c->net->guest_offloads, want, __ATOMIC_RELAXED);
-	if (c->net->backend->configure)
-		c->net->backend->configure(c->net);
+	c->again = !simnet_wish_offloads(c->net, c->sw, want);
 	return true;
 }
 

@@ -32,9 +32,9 @@ void simnet_filter_reset(struct simnet *net)
 	memcpy((char *)&net->filter + sizeof(fresh.generation),
 	       (char *)&fresh + sizeof(fresh.generation), sizeof(fresh) - sizeof(fresh.generation));
 	simnet_filter_changed(net);
-	if (!net->told_pairs) /* a new card */
-		simnet_tell_pairs(net, fresh.pairs);
 	mutex_unlock(&net->lock);
+	if (!__atomic_load_n(&net->told_pairs, __ATOMIC_RELAXED)) /* a new card */
+		simnet_tell_pairs(net, fresh.pairs);
 }
 
 static uint32_t NO_TSA master_generation(struct simnet *net)
@@ -87,19 +87,9 @@ bool simnet_filter_is_seen(struct simnet *net, const struct vdpasim_worker *self
 	return seen;
 }
 
-void simnet_tell_pairs(struct simnet *net, uint16_t pairs)
-{
-	if (net->told_pairs == pairs)
-		return;
-	net->told_pairs = pairs;
-	if (net->backend->set_pairs && !net->idle)
-		net->backend->set_pairs(net, pairs);
-}
-
 void simnet_set_pairs(struct simnet *net, uint16_t pairs, bool said)
 {
 	net->filter.pairs_said |= said;
-	simnet_tell_pairs(net, pairs);
 	if (net->filter.pairs == pairs)
 		return;
 	net->filter.pairs = pairs;

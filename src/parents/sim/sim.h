@@ -125,6 +125,9 @@ struct vdpasim_type {
 	/** (w) one bounded batch of a pending queue, inside the memory guard. Return: more is
 	 * there */
 	bool (*process)(struct vdpasim_vq *vq);
+	/** (w) behind the queues of a batch, outside of the guard; the worker may give up its lock
+	 * here. NULL: nothing */
+	void (*batch_end)(struct vdpasim *sim, struct vdpasim_worker *sw);
 	/** (w) a ring has started; may set pending flags */
 	void (*vq_started)(struct vdpasim_vq *vq);
 	/** everything is there but the bus does not know the device yet */

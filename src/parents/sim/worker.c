@@ -137,6 +137,8 @@ static bool worker_poll(void *arg)
 	if (sim->type->batch_begin)
 		sim->type->batch_begin(sim, sw);
 	more = guarded_batch(sw);
+	if (sim->type->batch_end)
+		sim->type->batch_end(sim, sw);
 	if (sw->idx == 0)
 		config_interrupt(sim);
 	return more;
