@@ -82,20 +82,24 @@ static int op_set_vq_state(struct vdpa_device *dev, uint16_t idx, const struct v
 {
 	struct vdpasim *sim = vdpasim_of(dev);
 	struct vdpasim_vq *vq = &sim->vqs[idx];
-	bool running, movable = !vdpa_deviates(dev, VDPA_D6_NO_HARMFUL_QUIRKS);
+	bool running, kicked = false, movable = !vdpa_deviates(dev, VDPA_D6_NO_HARMFUL_QUIRKS);
 	int err = 0;
 
 	vdpasim_lock(vq->sw);
 	running = ring_is_started(vq->ring);
-	/* The kernel's simulator moves a ring under its own feet, [6-1]. */
-	if (running && movable)
+	/* The kernel's simulator moves a ring under its own feet, [6-1]. A kick that the worker has
+	 * not seen yet is for the ring wherever it stands. */
+	if (running && movable) {
+		kicked = vq->pending || __atomic_load_n(&vq->kicked, __ATOMIC_RELAXED);
 		vdpasim_vq_stop(vq);
+	}
 	if (running && !movable) {
 		err = refuse(-EBUSY, "queue %u is running: its position cannot be set", idx);
 	} else {
 		vdpasim_vq_set_state(vq, state);
 		if (running)
 			vdpasim_vq_start(vq);
+		vq->pending |= kicked && running;
 	}
 	vdpasim_unlock(vq->sw);
 	return err;

@@ -388,6 +388,25 @@ static void running_ring_moves_in_strict_mode_only(void **state)
 	}
 }
 
+/* The kick has come, and the worker has not looked yet when it has to give up its lock. */
+static void running_ring_that_is_moved_keeps_an_unseen_kick(void **state)
+{
+	struct vdpa_vq_state at = {0, 0};
+	struct rig rig;
+
+	(void)state;
+	make(&rig, true);
+	rig_start(&rig, BASE_FEATURES, 2, 16);
+	add_buffers(&rig, 1);
+	rig_quiet(&rig); /* whose kick has all queues looked at */
+	offer(&rig);
+	__atomic_store_n(&vdpasim_of(rig.dev)->vqs[1].kicked, true, __ATOMIC_SEQ_CST);
+	assert_int_equal(rig_op(&rig, set_vq_state, 1, &at), 0);
+	rig_quiet(&rig);
+	assert_int_equal(sent(&rig), 1);
+	rig_destroy(&rig);
+}
+
 static void start_all(struct rig *rig)
 {
 	rig_negotiate(rig, BASE_FEATURES);
@@ -609,6 +628,7 @@ int main(void)
 		cmocka_unit_test(suspend_stops_and_resume_replays_kick),
 		cmocka_unit_test(driver_ok_again_wakes_suspended_strict_only),
 		cmocka_unit_test(running_ring_moves_in_strict_mode_only),
+		cmocka_unit_test(running_ring_that_is_moved_keeps_an_unseen_kick),
 		cmocka_unit_test(broken_ring_sets_needs_reset_and_reset_heals),
 		cmocka_unit_test(broken_ring_of_second_worker_interrupts_too),
 		cmocka_unit_test(buffer_memory_vanished_sets_needs_reset_and_reset_heals),
