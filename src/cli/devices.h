@@ -14,7 +14,7 @@
 #include "vdpa/bus.h"
 
 #define DEVICES_ENV    "HOLDFAST_DEVICES"
-#define DEVICES_NR_MAX 64u
+#define DEVICES_NR_MAX 1024u
 
 /* Owned strings. */
 struct device_specs {

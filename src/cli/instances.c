@@ -17,7 +17,7 @@
 #include "cli/cli.h"
 #include "mgmt/socket.h"
 
-#define REPLY_MAX   (4u << 20) /* bytes; 64 devices with all features are 64 KiB */
+#define REPLY_MAX   (4u << 20) /* bytes; 1024 devices with all features are 1 MiB */
 #define DEADLINE_MS 30000
 #define CONNECT_MS  5000
 

@@ -74,7 +74,7 @@ struct vdpa_dev_config {
 	uint16_t workers;           /* threads; default 1 */
 	uint16_t vq_size;    /* power of two, 2..32768; default 1024 (strict is always 256) */
 	uint64_t capacity;   /* bytes, at least 512; default: the backend's */
-	uint16_t num_queues; /* request queues, 1..64; default 1 */
+	uint16_t num_queues; /* request queues, 1..256; default 1 */
 	bool read_only;
 	uint64_t offer; /* virtio feature bits offered besides the default ones */
 	uint8_t preset; /* which words `as` stood for; they are given, too */

@@ -65,7 +65,7 @@ const struct spec_key spec_keys[NR_SPEC_KEYS] = {
 	{"vq_size", VDPA_KEY_VQ_SIZE, KIND_POWER_OF_TWO, FIELD(vq_size), 2, 32768, 256, 256, NULL},
 	{"capacity", VDPA_KEY_CAPACITY, KIND_SIZE, FIELD(capacity), 512, 1ULL << 60, 128ULL << 20,
 	 128ULL << 20, NULL},
-	{"num_queues", VDPA_KEY_NUM_QUEUES, KIND_NUMBER, FIELD(num_queues), 1, 64, 1, 0, NULL},
+	{"num_queues", VDPA_KEY_NUM_QUEUES, KIND_NUMBER, FIELD(num_queues), 1, 256, 1, 0, NULL},
 	{"read_only", VDPA_KEY_READ_ONLY, KIND_CHOICE, FIELD(read_only), 0, 0, 0, 0, on_off},
 	{"offer", VDPA_KEY_OFFER, KIND_BITS, FIELD(offer), 0, OFFER_ALL, 0, 0, offers},
 	{"model", VDPA_KEY_MODEL, KIND_CHOICE, FIELD(model), 0, 0, 0, 0, on_off},

@@ -5,6 +5,7 @@
  * changes with that lock held too, so an open and a remove see each other whole.
  */
 #include <errno.h>
+#include <stdint.h>
 #include <stdlib.h>
 
 #include "base/refuse.h"
@@ -13,6 +14,13 @@
 struct minor_search {
 	unsigned int wanted;
 	struct vdpa_device *found; /* has @wanted, or NULL */
+};
+
+/* Which of WINDOW minors from @first on are taken, a bit each. */
+#define WINDOW 1024u
+struct minor_set {
+	unsigned int first;
+	uint64_t taken[WINDOW / 64];
 };
 
 /* Bus lock held, which is enough to read driver and drvdata. */
@@ -37,9 +45,30 @@ static int match_minor_and_get(void *arg, struct vdpa_device *dev)
 	return ret;
 }
 
+static int note_minor(void *arg, struct vdpa_device *dev)
+{
+	const struct binding *b = dev->drvdata;
+	struct minor_set *set = arg;
+
+	if (dev->driver == &vhost_vdpa_driver && b && b->minor >= set->first &&
+	    b->minor - set->first < WINDOW)
+		set->taken[(b->minor - set->first) / 64] |= 1ULL << (b->minor - set->first) % 64;
+	return 0;
+}
+
+/* The lowest that is free: one walk over the bus for so many. Bus lock held. */
+static unsigned int free_minor(struct vdpa_bus *bus)
+{
+	for (struct minor_set set = {0};; set = (struct minor_set){.first = set.first + WINDOW}) {
+		(void)__vdpa_bus_for_each(bus, note_minor, &set);
+		for (unsigned int i = 0; i < WINDOW; i++)
+			if (!(set.taken[i / 64] >> i % 64 & 1))
+				return set.first + i;
+	}
+}
+
 static int vhost_vdpa_probe(struct vdpa_device *dev)
 {
-	struct minor_search search = {0};
 	struct binding *b;
 
 	if (vdpa_device_mapping(dev) == VDPA_MAPPING_PLATFORM && (dev->ngroups > 1 || dev->nas > 1))
@@ -50,9 +79,7 @@ static int vhost_vdpa_probe(struct vdpa_device *dev)
 	b = calloc(1, sizeof(*b));
 	if (!b)
 		return refuse(-ENOMEM, "no memory to bind %s", dev->name);
-	while (__vdpa_bus_for_each(dev->bus, match_minor, &search))
-		search.wanted++;
-	b->minor = search.wanted;
+	b->minor = free_minor(dev->bus);
 	mutex_lock(&dev->lock);
 	dev->drvdata = b;
 	vdpa_yield(dev); /* nobody has it open */

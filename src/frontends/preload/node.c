@@ -38,6 +38,7 @@
 #include "base/refuse.h"
 #include "frontends/preload/control.h"
 #include "frontends/preload/node.h"
+#include "frontends/preload/node_set.h"
 #include "frontends/preload/preload.h"
 #include "frontends/preload/raw.h"
 #include "memory/guard.h"
@@ -55,42 +56,9 @@ struct node {
 static struct mutex node_lock = MUTEX_INIT; /* opening */
 static struct node nodes[PRELOAD_NR_NODES_MAX] GUARDED_BY(node_lock);
 static struct vdpa_bus *bus GUARDED_BY(node_lock);
-static uint64_t present; /* atomic: minors that have a node, a bit each; counts with @has_bus */
-static bool has_bus;     /* atomic */
-static bool was_owned;   /* atomic: a client has owned a device, so there may be workers */
-static bool is_orphan;   /* may not open anything; const between forks */
+static bool was_owned; /* atomic: a client has owned a device, so there may be workers */
+static bool is_orphan; /* may not open anything; const between forks */
 static struct vhost_vdpa_client client; /* const once the bus is there */
-
-/* The nodes of a process that has opened none. */
-static uint64_t described_set(void)
-{
-	static unsigned int count; /* atomic; 0: not asked yet */
-	unsigned int n = __atomic_load_n(&count, __ATOMIC_RELAXED);
-
-	if (n == 0) {
-		n = preload_provide_count();
-		__atomic_store_n(&count, n, __ATOMIC_RELAXED);
-	}
-	return n < 64 ? (1ULL << n) - 1 : UINT64_MAX;
-}
-
-/* has_bus is set behind the first set of nodes, and acquire here pairs with that release. */
-static uint64_t node_set(void)
-{
-	if (!__atomic_load_n(&has_bus, __ATOMIC_ACQUIRE))
-		return described_set();
-	return __atomic_load_n(&present, __ATOMIC_RELAXED);
-}
-
-unsigned int node_count(void)
-{
-	return (unsigned int)__builtin_popcountll(node_set());
-}
-
-bool node_exists(unsigned int minor)
-{
-	return (node_set() >> minor) & 1;
-}
 
 bool node_kernel_has_some(void)
 {
@@ -184,7 +152,7 @@ static void after_fork(void) NO_TSA
 	}
 	mutex_init(&node_lock);
 	bus = NULL;
-	has_bus = false;
+	node_set_forget();
 	raw_after_fork();
 	control_after_fork();
 	files_after_fork();
@@ -192,27 +160,27 @@ static void after_fork(void) NO_TSA
 
 static int note_minor(void *arg, struct vdpa_device *dev)
 {
-	uint64_t *set = arg;
+	struct node_set *set = arg;
 	int minor = vhost_vdpa_minor(dev);
 
 	if (minor >= 0 && minor < (int)PRELOAD_NR_NODES_MAX)
-		*set |= 1ULL << minor;
+		node_set_add(set, (unsigned int)minor);
 	return 0;
 }
 
 static void __refresh(void) REQUIRES(node_lock)
 {
-	uint64_t old = __atomic_load_n(&present, __ATOMIC_RELAXED), now = 0;
+	struct node_set now = {0}, old;
 
 	(void)vdpa_bus_for_each(bus, note_minor, &now);
+	node_set_replace(&now, &old);
 	for (unsigned int i = 0; i < PRELOAD_NR_NODES_MAX; i++) {
-		if (!((old & ~now) >> i & 1))
+		if (!node_set_has(&old, i) || node_set_has(&now, i))
 			continue;
 		drop_control(&nodes[i]);
 		__atomic_add_fetch(&nodes[i].life, 1, __ATOMIC_RELEASE);
 		__atomic_store_n(&nodes[i].busy, false, __ATOMIC_RELEASE);
 	}
-	__atomic_store_n(&present, now, __ATOMIC_RELAXED);
 }
 
 void node_refresh(void)
@@ -252,7 +220,6 @@ static int start_bus(void) REQUIRES(node_lock)
 		.mm_id = (uint64_t)getpid(), .space = vdpa_bus_space(made), .get_fd = borrow_fd};
 	bus = made;
 	__refresh();
-	__atomic_store_n(&has_bus, true, __ATOMIC_RELEASE);
 	control_start(bus);
 	return 0;
 }

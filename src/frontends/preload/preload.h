@@ -12,7 +12,7 @@
 #include "vdpa/mgmt.h"
 
 /* Devices of one client at most. */
-#define PRELOAD_NR_NODES_MAX 64u
+#define PRELOAD_NR_NODES_MAX 1024u
 
 /**
  * preload_provide_count() - how many devices the client is given: minors 0 .. count-1

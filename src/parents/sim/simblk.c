@@ -10,9 +10,9 @@
 /* What the table of keys cannot say. */
 static int check_config(const struct vdpa_dev_config *config)
 {
-	if (config->num_queues < 1 || config->num_queues > 64 || config->workers < 1)
-		return refuse(-EINVAL, "num_queues %u (1 to 64), workers %u (at least 1)",
-			      config->num_queues, config->workers);
+	if (config->num_queues < 1 || config->num_queues > SIMBLK_QUEUES_MAX || config->workers < 1)
+		return refuse(-EINVAL, "num_queues %u (1 to %d), workers %u (at least 1)",
+			      config->num_queues, SIMBLK_QUEUES_MAX, config->workers);
 	if ((config->given & VDPA_KEY_CAPACITY) && config->capacity % SIMBLK_SECTOR)
 		return refuse(-EINVAL, "capacity %llu is not a multiple of %d bytes",
 			      (unsigned long long)config->capacity, SIMBLK_SECTOR);
@@ -76,7 +76,7 @@ const struct vdpa_mgmt_dev simblk_mgmt_dev = {
 		VDPA_KEY_MAX_IOTLB_ENTRIES | VDPA_KEY_WORKERS | VDPA_KEY_VQ_SIZE |
 		VDPA_KEY_MEMLOCK | VDPA_KEY_HOLD | VDPA_KEY_DIRTY_LOG | VDPA_KEY_OFFER,
 	.default_name = "blk",
-	.max_vqs = 64,
+	.max_vqs = SIMBLK_QUEUES_MAX,
 	.features = SIMBLK_FEATURES_ALL,
 	.dev_add = blk_dev_add,
 	.dev_claim = blk_dev_claim,

@@ -33,7 +33,8 @@
 
 #include "sim.h"
 
-#define SIMBLK_SECTOR      512    /* bytes */
+#define SIMBLK_SECTOR      512 /* bytes */
+#define SIMBLK_QUEUES_MAX  256
 #define SIMBLK_MAX_SECTORS 131072 /* of one IN or OUT, [7-13]; 64 MiB */
 #define SIMBLK_RAM_LEN     (128ULL << 20)
 #define SIMBLK_SEGS_MAX    254

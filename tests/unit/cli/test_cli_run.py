@@ -81,8 +81,8 @@ class WrongUse(Case):
         self.assert_wrong_use(run("-d", "name a", "-d", "name b color red", "--", "true"), "'color'")
 
     def test_too_many_devices(self):
-        devices = [word for i in range(65) for word in ("-d", "name d%d" % i)]
-        self.assert_wrong_use(run(*devices, "--", "true"), "64")
+        devices = [word for i in range(1025) for word in ("-d", "name d%d" % i)]
+        self.assert_wrong_use(run(*devices, "--", "true"), "1024")
 
 
 class CannotDo(Case):

@@ -455,8 +455,8 @@ static void bad_options_are_refused_in_words(void **state)
 	c.features = BASE_FEATURES | BIT(17); /* nobody offers zones */
 	blk_refused(&c, -EINVAL, "are not among the device's");
 	c = small_config();
-	c.num_queues = 65;
-	blk_refused(&c, -EINVAL, "num_queues 65");
+	c.num_queues = 257;
+	blk_refused(&c, -EINVAL, "num_queues 257");
 }
 
 /* ---- a plain buffer as the model ---- */

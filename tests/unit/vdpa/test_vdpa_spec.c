@@ -206,7 +206,7 @@ static void numbers_out_of_range_name_value_and_range(void **state)
 		uint64_t min, max;
 	} numbers[] = {
 		{"mtu", 68, 65535}, {"max_vqp", 1, 64},    {"max_iotlb_entries", 2, 1 << 24},
-		{"workers", 1, 64}, {"vq_size", 2, 32768}, {"num_queues", 1, 64},
+		{"workers", 1, 64}, {"vq_size", 2, 32768}, {"num_queues", 1, 256},
 	};
 	static const char *const never[] = {"-1",
 					    "+1",
