@@ -34,6 +34,7 @@ int bench_reset(int argc, char **argv);
 int bench_downtime(int argc, char **argv);
 int bench_pin_memory(int argc, char **argv);
 int bench_hold(int argc, char **argv);
+int bench_load(int argc, char **argv);
 int bench_iotlb(int argc, char **argv);
 int bench_net(int argc, char **argv);
 int bench_blk(int argc, char **argv);

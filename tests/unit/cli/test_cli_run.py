@@ -460,7 +460,7 @@ class Help(Case):
         for args in (["--help"], ["help"], ["run", "--help"], ["bench", "--help"], ["check", "--help"],
                      ["bench", "reset", "--help"], ["bench", "reset", "-h"],
                      ["bench", "downtime", "--help"], ["bench", "downtime", "-h"],
-                     ["bench", "pin", "--help"], ["bench", "hold", "--help"],
+                     ["bench", "pin", "--help"], ["bench", "hold", "--help"], ["bench", "load", "--help"],
                      ["bench", "iotlb", "--help"], ["bench", "iotlb", "-h"]):
             done = holdfast(*args)
             self.assertEqual((done.returncode, done.stderr), (0, ""))
