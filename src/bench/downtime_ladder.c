@@ -44,10 +44,6 @@ static const struct {
 	{DT_KEPT, "2", "2"},         {DT_BATCHED, "1.7", "1.5"},
 };
 
-const char *const dt_command_names[DT_NR_COMMANDS] = {
-	"create_mkey", "destroy_mkey",  "create_queue", "modify_queue",
-	"query_queue", "destroy_queue", "other"};
-
 /* The traces that one run reads. */
 static struct ladder {
 	struct dt_result *result;

@@ -4,6 +4,17 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
+
+const char *const dt_command_names[DT_NR_COMMANDS] = {
+	"create_mkey", "destroy_mkey",  "create_queue", "modify_queue",
+	"query_queue", "destroy_queue", "other"};
+
+int dt_say(const char *what, int err)
+{
+	fprintf(stderr, "holdfast bench downtime: %s: %s\n", what, strerror(-err));
+	return err;
+}
 
 double dt_result_median(struct dt_result *r, unsigned int downtime)
 {

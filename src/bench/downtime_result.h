@@ -39,6 +39,8 @@ struct dt_result {
 	struct dt_counts counts[2][DT_NR_PHASES]; /* if so */
 };
 
+/** dt_say() - one line on stderr. Return: @err */
+int dt_say(const char *what, int err);
 /** dt_result_median() - of the total of @downtime (1, 2), in ns */
 double dt_result_median(struct dt_result *r, unsigned int downtime);
 

@@ -22,12 +22,6 @@
 #define MADV_POPULATE_WRITE 23
 #endif
 
-int dt_say(const char *what, int err)
-{
-	fprintf(stderr, WORD ": %s: %s\n", what, strerror(-err));
-	return err;
-}
-
 /* ---- guest memory ---- */
 
 /* The largest file that the machine can well spare, so that there are few mappings: a VMM's guest
@@ -177,17 +171,6 @@ static void own_paths(const struct dt_options *opt, enum dt_kind kind, unsigned 
 		snprintf(text[i], 32, "/dev/vhost-vdpa-%u", first + i);
 		paths[i] = text[i];
 	}
-}
-
-unsigned int dt_set_index(const struct dt_options *opt, enum dt_kind kind)
-{
-	unsigned int index = 0;
-
-	if (!opt->ladder)
-		return dt_kinds[kind].set;
-	for (int k = 0; k < (int)kind; k++)
-		index += opt->kinds[k];
-	return index;
 }
 
 static void client_init(struct run *run, struct dt_client *c, unsigned int side)

@@ -29,9 +29,17 @@ struct dt_options {
 
 /** dt_set_index() - which devices a kind has: each set is nr_devices for the source, then as many
  * for the destination */
-unsigned int dt_set_index(const struct dt_options *opt, enum dt_kind kind);
-/** dt_say() - one line on stderr. Return: @err */
-int dt_say(const char *what, int err);
+static inline unsigned int dt_set_index(const struct dt_options *opt, enum dt_kind kind)
+{
+	unsigned int index = 0;
+
+	if (!opt->ladder)
+		return dt_kinds[kind].set;
+	for (int k = 0; k < (int)kind; k++)
+		index += opt->kinds[k];
+	return index;
+}
+
 /**
  * dt_measure_all() - every kind at every size; without `json` it prints each result as it comes
  * @results: room for BENCH_SIZES_MAX * DT_NR_KINDS; *@nr are in use, on an error too
