@@ -12,6 +12,10 @@
  *   steering.c  which frames come in, and to which queues
  *   ctrl.c      the control queue, which the driver serves by itself
  *   events.c    what the device tells by itself
+ *   state.c     the lock, and NEEDS_RESET; calls none of the others
+ *
+ * Calls go down this order: mlx5.c, ops.c, life.c, slots.c, events.c, ctrl.c, setup.c, queue.c,
+ * steering.c and state.c.
  *
  * Owns: the device, its objects and keys; one reference on the map of each address space.
  *
@@ -148,14 +152,21 @@ static inline uint16_t mlx5_nr_data(const struct mlx5_vdpa *v)
 	return (uint16_t)(2 * v->max_pairs);
 }
 
-/* ---- mlx5.c ---- */
-/** mlx5_free() - also of a half-made device */
-void mlx5_free(struct mlx5_vdpa *v);
+/** mlx5_key_of() - keys of a group's address space, NULL: none */
+static inline struct mlx5_mr *mlx5_key_of(const struct mlx5_vdpa *v, uint32_t group)
+{
+	return v->slot[v->group_asid[group]];
+}
 
-/* ---- ops.c ---- */
-void mlx5_ops_fill(struct mlx5_vdpa *v, const struct vdpa_dev_config *config);
+/* ---- state.c ---- */
 void mlx5_lock(struct mlx5_vdpa *v);
 void mlx5_unlock(struct mlx5_vdpa *v);
+/** mlx5_needs_reset() - beyond help: status bit and config interrupt */
+void mlx5_needs_reset(struct mlx5_vdpa *v);
+
+/* ---- ops.c ---- */
+/** mlx5_ops_fill() - the operations of the device, without .free */
+void mlx5_ops_fill(struct mlx5_vdpa *v, const struct vdpa_dev_config *config);
 
 /* ---- life.c ---- */
 uint8_t mlx5_op_get_status(struct vdpa_device *dev);
@@ -164,8 +175,6 @@ int mlx5_op_reset(struct vdpa_device *dev);
 int mlx5_op_compat_reset(struct vdpa_device *dev, uint32_t flags);
 int mlx5_op_suspend(struct vdpa_device *dev);
 int mlx5_op_resume(struct vdpa_device *dev);
-/** mlx5_needs_reset() - beyond help: status bit and config interrupt */
-void mlx5_needs_reset(struct mlx5_vdpa *v);
 
 /* ---- slots.c ---- */
 int mlx5_slots_init(struct mlx5_vdpa *v) HF_MUST_CHECK;
@@ -177,8 +186,6 @@ int mlx5_op_set_group_asid(struct vdpa_device *dev, uint32_t group, uint32_t asi
 void mlx5_slots_drop(struct mlx5_vdpa *v);
 /** mlx5_slot_restore() - 1:1, where address space and firmware have that */
 int mlx5_slot_restore(struct mlx5_vdpa *v, uint32_t asid);
-/** mlx5_key_of() - keys of a group's address space, NULL: none */
-struct mlx5_mr *mlx5_key_of(const struct mlx5_vdpa *v, uint32_t group);
 
 /* ---- queue.c: data queues; errors with refuse() in words ---- */
 int mlx5_vq_init(struct mlx5_vdpa *v, uint16_t idx) HF_MUST_CHECK;

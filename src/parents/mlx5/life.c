@@ -17,17 +17,6 @@ uint8_t mlx5_op_get_status(struct vdpa_device *dev)
 	return mlx5_status(mlx5_of(dev));
 }
 
-void mlx5_needs_reset(struct mlx5_vdpa *v)
-{
-	uint8_t old = __atomic_fetch_or(&v->status, VIRTIO_CONFIG_S_NEEDS_RESET, __ATOMIC_ACQ_REL);
-
-	if (old & VIRTIO_CONFIG_S_NEEDS_RESET)
-		return;
-	HF_TRACE3(status, v->dev.name, old, old | VIRTIO_CONFIG_S_NEEDS_RESET);
-	if (v->config_cb.fn)
-		v->config_cb.fn(v->config_cb.arg);
-}
-
 /*
  * The first pair is in use until the driver says otherwise. QEMU 7.2 passes the control queue
  * through, and repeats no command when it stops and continues a device. The only sign that a pair

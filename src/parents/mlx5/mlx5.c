@@ -138,7 +138,8 @@ static int check(const struct vdpa_dev_config *config)
 
 /* ---- making one ---- */
 
-void mlx5_free(struct mlx5_vdpa *v)
+/* Also of a half-made device. */
+static void mlx5_free(struct mlx5_vdpa *v)
 {
 	worker_destroy(v->worker);
 	v->worker = NULL;
@@ -163,6 +164,11 @@ void mlx5_free(struct mlx5_vdpa *v)
 	mlx5_devx_close(v->devx);
 	free(v->vqs);
 	free(v);
+}
+
+static void op_free(struct vdpa_device *dev)
+{
+	mlx5_free(mlx5_of(dev));
 }
 
 static int open_model(struct mlx5_vdpa *v, struct vdpa_bus *bus,
@@ -213,6 +219,7 @@ static void fill_device(struct mlx5_vdpa *v, const struct vdpa_mgmt_dev *mgmt,
 	if (config->given & VDPA_KEY_MAC)
 		memcpy(v->config.mac, config->mac, sizeof(v->config.mac));
 	mlx5_ops_fill(v, config);
+	v->ops.free = op_free;
 }
 
 static int choose_features(struct mlx5_vdpa *v, const struct vdpa_dev_config *config)

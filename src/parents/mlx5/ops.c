@@ -11,22 +11,6 @@
 #include "base/refuse.h"
 #include "driver.h"
 
-/* Control threads make the worker and lock it, all under the device lock. */
-void mlx5_lock(struct mlx5_vdpa *v) NO_TSA
-{
-	if (v->worker)
-		worker_lock(v->worker);
-}
-
-void mlx5_unlock(struct mlx5_vdpa *v) NO_TSA
-{
-	if (!v->worker)
-		return;
-	if (!STAILQ_EMPTY(&v->keys.dead))
-		worker_wake_in(v->worker, v->keys.defer_ns);
-	worker_unlock(v->worker);
-}
-
 static bool is_ctrl(const struct mlx5_vdpa *v, uint16_t idx)
 {
 	return idx == mlx5_ctrl_idx(v);
@@ -327,11 +311,7 @@ static int op_get_vendor_vq_stats(struct vdpa_device *dev, uint16_t idx, struct 
 	return 2;
 }
 
-static void op_free(struct vdpa_device *dev)
-{
-	mlx5_free(mlx5_of(dev));
-}
-
+/* All but .free: mlx5.c. */
 static const struct vdpa_config_ops all_ops = {
 	.size = sizeof(struct vdpa_config_ops),
 	.set_vq_address = op_set_vq_address,
@@ -368,7 +348,6 @@ static const struct vdpa_config_ops all_ops = {
 	.set_group_asid = mlx5_op_set_group_asid,
 	.set_map = mlx5_op_set_map,
 	.reset_map = mlx5_op_reset_map,
-	.free = op_free,
 	.get_vendor_vq_stats = op_get_vendor_vq_stats,
 };
 

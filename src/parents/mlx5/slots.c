@@ -22,11 +22,6 @@
 #include "base/refuse.h"
 #include "driver.h"
 
-struct mlx5_mr *mlx5_key_of(const struct mlx5_vdpa *v, uint32_t group)
-{
-	return v->slot[v->group_asid[group]];
-}
-
 static void set_ctrl_map(struct mlx5_vdpa *v, uint32_t asid, const struct iotlb_version *map)
 {
 	const struct iotlb_version *old = v->map[asid];
