@@ -111,7 +111,7 @@ static uint64_t cost(const struct charging *c) REQUIRES(memory_table_lock)
 
 	for (struct interval *i = c->start; i != c->stop; i = interval_next(i))
 		if (payer_find(i, c->space, c->who)->nr == most(i, c->space))
-			len += interval_end(i) - i->addr;
+			len += interval_len(i);
 	return len / MEMORY_PAGE_SIZE;
 }
 

@@ -8,9 +8,6 @@
  *  (2) What is held counts as locked memory, and gives way: to a new registration that finds no
  *	room, to the client's own use of the memory, to age, and to pressure.
  *  (3) A forked child inherits no lock, so nothing is held in it.
- *
- * What is held is found by address in the table, by file and by device in indexes of its own, and
- * by age in lists. No question walks what it is not about.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -101,7 +98,7 @@ static void evict(struct interval *i, enum memory_evict why) REQUIRES(memory_tab
 
 	i->holder->counters.evicted[why]++;
 	HF_TRACE3(hold_evict, i->addr, end - i->addr, why);
-	interval_unhold(i);
+	held_remove(i, end - i->addr);
 	release(i->addr, end);
 }
 
@@ -209,7 +206,7 @@ void memory_hold_forget_file(uint64_t ino)
 	if (memory_hold_is_empty() || table_is_inside())
 		return;
 	table_lock();
-	while ((i = interval_held_from(ino, 0)) && i->source.ino == ino)
+	while ((i = held_of_file(ino)))
 		evict(i, MEMORY_EVICT_CLIENT);
 	table_unlock();
 }

@@ -105,24 +105,12 @@ static int interval_cmp(const struct interval *a, const struct interval *b)
 	return a->addr < b->addr ? -1 : a->addr > b->addr;
 }
 
-static int file_cmp(const struct interval *a, const struct interval *b)
-{
-	if (a->source.ino != b->source.ino)
-		return a->source.ino < b->source.ino ? -1 : 1;
-	return interval_cmp(a, b);
-}
-
 RB_HEAD(interval_tree, interval);
 RB_PROTOTYPE_INTERNAL(interval_tree, interval, node, interval_cmp, HF_UNUSED static)
 RB_GENERATE_INTERNAL(interval_tree, interval, node, interval_cmp, HF_UNUSED static)
-RB_HEAD(file_tree, interval);
-RB_PROTOTYPE_INTERNAL(file_tree, interval, of_file, file_cmp, HF_UNUSED static)
-RB_GENERATE_INTERNAL(file_tree, interval, of_file, file_cmp, HF_UNUSED static)
 
 struct mutex memory_table_lock = MUTEX_INIT;
-struct held memory_held = {.list = TAILQ_HEAD_INITIALIZER(memory_held.list)};
 static struct interval_tree table GUARDED_BY(memory_table_lock) = RB_INITIALIZER(&table);
-static struct file_tree by_file GUARDED_BY(memory_table_lock) = RB_INITIALIZER(&by_file);
 static size_t nr_intervals; /* atomic; written under the lock */
 static bool has_forked;     /* const but in a forked child */
 static __thread bool inside;
@@ -192,6 +180,11 @@ uaddr_t interval_end(struct interval *i)
 	return next ? next->addr : UINT64_MAX;
 }
 
+uint64_t interval_len(struct interval *i)
+{
+	return interval_end(i) - i->addr;
+}
+
 bool interval_is_owed(const struct interval *i)
 {
 	return i->lock != INTERVAL_UNTOUCHED && i->nr_pins == 0 && !i->holder;
@@ -235,57 +228,6 @@ static bool payers_copy(struct interval *to, const struct interval *from)
 		copy->nr = p->nr;
 	}
 	return true;
-}
-
-/* ---- what is held ---- */
-
-static void held_count(struct held *held, uint64_t nr_bytes, size_t by)
-{
-	held->nr_bytes += nr_bytes;
-	__atomic_store_n(&held->nr, held->nr + by, __ATOMIC_RELAXED);
-}
-
-/* @i is new among what its holder holds, perhaps cut off @older. */
-static void held_link(struct interval *i, struct interval *older) REQUIRES(memory_table_lock)
-{
-	uint64_t len = older ? 0 : interval_end(i) - i->addr;
-
-	if (older) {
-		TAILQ_INSERT_AFTER(&memory_held.list, older, i, of_all);
-		TAILQ_INSERT_AFTER(&i->holder->held.list, older, i, of_holder);
-	} else {
-		TAILQ_INSERT_TAIL(&memory_held.list, i, of_all);
-		TAILQ_INSERT_TAIL(&i->holder->held.list, i, of_holder);
-	}
-	RB_INSERT(file_tree, &by_file, i);
-	held_count(&memory_held, len, 1);
-	held_count(&i->holder->held, len, 1);
-}
-
-void interval_hold(struct interval *i, struct memory_hold *hold, int64_t now_ns)
-{
-	i->holder = hold;
-	i->since_ns = now_ns;
-	held_link(i, NULL);
-}
-
-void interval_unhold(struct interval *i)
-{
-	uint64_t len = interval_end(i) - i->addr;
-
-	held_count(&memory_held, -len, (size_t)-1);
-	held_count(&i->holder->held, -len, (size_t)-1);
-	RB_REMOVE(file_tree, &by_file, i);
-	TAILQ_REMOVE(&i->holder->held.list, i, of_holder);
-	TAILQ_REMOVE(&memory_held.list, i, of_all);
-	i->holder = NULL;
-}
-
-struct interval *interval_held_from(uint64_t ino, uaddr_t addr)
-{
-	struct interval from = {.source.ino = ino, .addr = addr};
-
-	return RB_NFIND(file_tree, &by_file, &from);
 }
 
 /* ---- cutting and joining ---- */
@@ -338,7 +280,7 @@ struct interval *interval_cut(uaddr_t addr)
 	RB_INSERT(interval_tree, &table, fresh);
 	__atomic_fetch_add(&nr_intervals, 1, __ATOMIC_RELAXED);
 	if (fresh->holder)
-		held_link(fresh, i);
+		held_cut(i, fresh);
 	return fresh;
 }
 
@@ -392,11 +334,9 @@ static void forked(void) NO_TSA
 	inside = false;
 	has_forked = true;
 	RB_INIT(&table);
-	RB_INIT(&by_file);
-	TAILQ_INIT(&memory_held.list);
-	memory_held.nr_bytes = memory_held.nr = 0;
 	__atomic_store_n(&nr_intervals, 0, __ATOMIC_RELAXED);
 	intervals.free = payers.free = NULL;
+	held_forget();
 }
 
 static void __attribute__((constructor)) watch_forks(void)

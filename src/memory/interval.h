@@ -113,6 +113,7 @@ struct interval *interval_next(struct interval *i) REQUIRES(memory_table_lock);
 struct interval *interval_prev(struct interval *i) REQUIRES(memory_table_lock);
 /** interval_end() - first address behind it; what has no end is empty */
 uaddr_t interval_end(struct interval *i) REQUIRES(memory_table_lock);
+uint64_t interval_len(struct interval *i) REQUIRES(memory_table_lock);
 /** interval_source() - what was mapped at @addr, which is in @i, when it was locked */
 struct memory_source interval_source(const struct interval *i, uaddr_t addr);
 bool source_is_same(struct memory_source a, struct memory_source b);
@@ -136,18 +137,23 @@ struct payer *payer_take(struct interval *i, const struct memory_space *space,
 /** payers_prune() - give back the payers that have nothing mapped, or @all */
 void payers_prune(struct interval *i, bool all) REQUIRES(memory_table_lock);
 
-/** interval_hold() - hold what nobody covers, and what is ready, from @now_ns on */
-void interval_hold(struct interval *i, struct memory_hold *hold, int64_t now_ns)
-	REQUIRES(memory_table_lock);
-/** interval_unhold() - it is no longer held, and still locked */
-void interval_unhold(struct interval *i) REQUIRES(memory_table_lock);
-/** interval_held_from() - the first that is held, of the file or a later one, at or above @addr.
- * Return: NULL none */
-struct interval *interval_held_from(uint64_t ino, uaddr_t addr) REQUIRES(memory_table_lock);
-
 #ifdef HOLDFAST_TESTS
 /** table_check() - the invariants; ends the process where one is broken */
 void table_check(void);
 #endif
+
+/* ---- held.c ---- */
+
+/** held_add() - hold what nobody covers, and what is ready, from @now_ns on; @len: its bytes */
+void held_add(struct interval *i, uint64_t len, struct memory_hold *hold, int64_t now_ns)
+	REQUIRES(memory_table_lock);
+/** held_remove() - it is no longer held, and still locked */
+void held_remove(struct interval *i, uint64_t len) REQUIRES(memory_table_lock);
+/** held_cut() - @fresh has been cut off @i, which is held */
+void held_cut(struct interval *i, struct interval *fresh) REQUIRES(memory_table_lock);
+/** held_of_file() - one that is held, of the file with inode number @ino. Return: NULL none */
+struct interval *held_of_file(uint64_t ino) REQUIRES(memory_table_lock);
+/** held_forget() - in a forked child, which has no lock */
+void held_forget(void);
 
 #endif

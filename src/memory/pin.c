@@ -90,7 +90,7 @@ static int enter(struct coming *c) REQUIRES(memory_table_lock)
 			judge(c, i);
 		c->taken_over |= i->holder != NULL;
 		if (i->holder)
-			interval_unhold(i);
+			held_remove(i, interval_len(i));
 		if (i->lock == INTERVAL_UNTOUCHED)
 			i->lock = INTERVAL_PART;
 		i->nr_pins++;
@@ -195,7 +195,7 @@ static bool make_room(struct interval *start, uaddr_t end, struct memory_hold *h
 
 	for (struct interval *i = start; i->addr < end; i = interval_next(i))
 		if (i->nr_pins == 1 && i->lock >= INTERVAL_READABLE)
-			len += interval_end(i) - i->addr;
+			len += interval_len(i);
 	return len > 0 && held_room(hold, len);
 }
 
@@ -209,7 +209,7 @@ static void leave(struct interval *start, uaddr_t end, struct memory_hold *hold)
 
 	for (i = start; i->addr != end; i = interval_next(i))
 		if (--i->nr_pins == 0 && hold && i->lock >= INTERVAL_READABLE)
-			interval_hold(i, hold, now_ns);
+			held_add(i, interval_len(i), hold, now_ns);
 	start->nr_edges--;
 	i->nr_edges--;
 	release(first, end);
