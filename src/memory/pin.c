@@ -134,8 +134,8 @@ static int lock_missing(struct coming *c)
 	return err;
 }
 
-/* All of it is locked. Without a look it is never shared or held, which is all that can go wrong
- * here. */
+/* All of it is locked. Without a look it is never shared or held: so nothing can go wrong here, and
+ * who has no hold needs none. */
 static void settle(struct coming *c) REQUIRES(memory_table_lock)
 {
 	struct interval *i = interval_at(c->first);
@@ -171,7 +171,7 @@ int memory_pin(uaddr_t first, uaddr_t last, bool write, struct memory_hold *hold
 		memory_unpin(first, last, hold, false);
 		return err;
 	}
-	if (c.locked) {
+	if (c.locked && hold) {
 		table_lock();
 		settle(&c);
 		table_unlock();

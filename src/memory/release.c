@@ -55,13 +55,15 @@ static bool will_open_later(int err)
 	       err == -EINTR;
 }
 
-/* Each mapping by itself. */
+/* Each mapping by itself, if it takes more than one call. */
 static bool unlock(struct memory_maps *maps, struct interval *i) REQUIRES(memory_table_lock)
 {
 	struct memory_piece piece;
 	bool left = false;
 	int n;
 
+	if (i->lock == INTERVAL_PART && !unlock_pages(i->addr, interval_end(i)))
+		return false;
 	memory_maps_range(maps, i->addr, interval_end(i) - 1);
 	while ((n = memory_maps_next(maps, &piece)) > 0)
 		if (piece.mapped &&

@@ -53,7 +53,7 @@ static void pin_leaves_the_clients_own_lock_with_the_last(void **state)
 	assert_int_equal(memory_region_create(space, (uintptr_t)mem + 9 * PAGE, 8 * PAGE, true,
 					      MEMORY_PINNED, &b),
 			 0);
-	c = must(hold, mem + 4 * PAGE, 10, MEMORY_GOT_SHARED);
+	c = must(hold, mem + 4 * PAGE, 10, MEMORY_GOT_NEW); /* nobody has looked at b's */
 	assert_int_equal(nr_locked(), 17);
 	memory_region_unpin(a);
 	assert_int_equal(nr_locked(), 13);
