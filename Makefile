@@ -11,7 +11,7 @@ NINJA   = ninja $(if $(V),-v) -C
 
 TIME   ?= 60
 
-.PHONY: build demo check check-quick check-long check-kernel check-clients fuzz coverage reliability bench install deb check-deb clean deps format help
+.PHONY: build demo check check-quick check-long check-kernel check-clients fuzz coverage reliability bench bench-peers install deb check-deb clean deps format help
 .DEFAULT_GOAL := build
 
 help:
@@ -26,6 +26,7 @@ help:
 	@echo 'make coverage  which lines and branches of src/ the tests run'
 	@echo 'make reliability  the table of docs/reliability.md from runs of this machine'
 	@echo 'make bench     the figures of docs/performance.md'
+	@echo 'make bench-peers  against QEMU'"'"'s storage daemon and DPDK'"'"'s vhost port: the table of docs/peers.md'
 	@echo 'make install   into PREFIX (default /usr/local), honours DESTDIR'
 	@echo 'make deb       Debian packages, in $(BUILD)/deb'
 	@echo 'make check-deb  install them in a bare root and remove them; needs root, debootstrap and the network'
@@ -83,6 +84,10 @@ reliability: build
 bench: build
 	$(BUILD)/holdfast bench iotlb
 	$(BUILD)/holdfast bench reset
+
+# Half an hour on a machine that does nothing else.
+bench-peers: deps build
+	@scripts/bench-peers --record $(BUILD)
 
 # A PREFIX given here also moves a build folder that was set up for another.
 install: $(BUILD)/build.ninja

@@ -53,6 +53,8 @@ static int run_rounds(const struct options *opt, struct net_load *load, struct r
 	for (unsigned int i = 0; !err && i < opt->repeat; i++) {
 		load->samples.nr = 0;
 		err = net_load_run(load);
+		if (!err && load->samples.nr == 0)
+			err = -ETIMEDOUT; /* every frame of the round was lost */
 		for (size_t j = 0; !err && j < load->samples.nr; j++)
 			err = bench_samples_add(&r->t.samples, load->samples.ns[j]);
 		if (!err)
