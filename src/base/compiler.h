@@ -20,6 +20,13 @@
 #define prefetch_write(p) __builtin_prefetch((p), 1)
 #endif
 
+/* In a loop that waits for another thread: leave the processor's resources to others. */
+#if defined(__x86_64__)
+#define cpu_relax() __builtin_ia32_pause()
+#else
+#define cpu_relax() ((void)0)
+#endif
+
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 
 #define container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))

@@ -68,13 +68,6 @@ static inline void full_fence(void)
 #endif
 }
 
-static inline void relax(void)
-{
-#if defined(__x86_64__)
-	__builtin_ia32_pause();
-#endif
-}
-
 static void wake_writer(void)
 {
 	full_fence();
@@ -120,6 +113,12 @@ void rcu_reader_quiescent(void)
 	wake_writer();
 }
 
+bool rcu_reader_is_awaited(void)
+{
+	return __atomic_load_n(&self.seen, __ATOMIC_RELAXED) !=
+	       __atomic_load_n(&epoch, __ATOMIC_RELAXED);
+}
+
 void rcu_reader_offline(void)
 {
 	__atomic_store_n(&self.seen, OFFLINE, __ATOMIC_RELEASE);
@@ -160,7 +159,7 @@ static void wait_for(const struct reader *reader, uint64_t goal)
 	for (unsigned int i = 0; i < NR_SPIN; i++) {
 		if (has_passed(reader, goal))
 			return;
-		relax();
+		cpu_relax();
 	}
 	sleep_until_passed(reader, goal);
 }

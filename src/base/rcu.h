@@ -10,6 +10,8 @@
 #ifndef HOLDFAST_BASE_RCU_H
 #define HOLDFAST_BASE_RCU_H
 
+#include <stdbool.h>
+
 /** rcu_reader_register() - make the calling thread a reader, online */
 void rcu_reader_register(void);
 /** rcu_reader_unregister() - the calling thread holds no RCU-published pointer any more, for
@@ -20,6 +22,9 @@ void rcu_reader_quiescent(void);
 /** rcu_reader_offline() - as quiescent, and until rcu_reader_online(): call before blocking */
 void rcu_reader_offline(void);
 void rcu_reader_online(void);
+/** rcu_reader_is_awaited() - does somebody wait for this reader's next quiescent state? For one
+ * that may end early what it is at. */
+bool rcu_reader_is_awaited(void);
 /**
  * rcu_synchronize_readers() - wait until every reader has passed a quiescent state
  * Context: control thread, blocks. What was unpublished before the call is unreachable after it.

@@ -121,13 +121,6 @@ static bool lock_is_mine(struct worker *w)
 	return __atomic_load_n(&w->owner, __ATOMIC_RELAXED) == &current_worker;
 }
 
-static inline void spin_pause(void)
-{
-#if defined(__x86_64__)
-	__builtin_ia32_pause();
-#endif
-}
-
 /* A batch is shorter than the wake-up of a thread that slept for its end. Return: is the lock held
  * now? */
 static bool spin_for_lock(struct worker *w)
@@ -137,7 +130,7 @@ static bool spin_for_lock(struct worker *w)
 			__atomic_store_n(&w->owner, &current_worker, __ATOMIC_RELAXED);
 			return true;
 		}
-		spin_pause();
+		cpu_relax();
 	}
 	return false;
 }
@@ -160,6 +153,12 @@ void worker_unlock(struct worker *w) NO_TSA
 	raw_unlock(w);
 }
 
+bool worker_is_asked(const struct worker *w)
+{
+	return __atomic_load_n(&w->nr_asked, __ATOMIC_RELAXED) !=
+	       __atomic_load_n(&w->nr_served, __ATOMIC_RELAXED);
+}
+
 /* Guarantee (2). Called by the thread with the lock held, online; returns in the same state. */
 static void hand_over(struct worker *w)
 {
@@ -176,7 +175,7 @@ static void hand_over(struct worker *w)
 		if ((int32_t)(served - asked) >= 0)
 			break;
 		if (i < NR_SPINS)
-			spin_pause();
+			cpu_relax();
 		else
 			futex_wait(&w->nr_served, served);
 	}

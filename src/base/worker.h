@@ -54,6 +54,9 @@ void worker_destroy(struct worker *w);
 void worker_lock(struct worker *w) ACQUIRES(w);
 void worker_unlock(struct worker *w) RELEASES(w);
 
+/** worker_is_asked() - does a control thread wait for the lock? For a batch that may end early. */
+bool worker_is_asked(const struct worker *w);
+
 /** worker_wake() - make the worker run its poll function soon; any thread, also signal-safe */
 void worker_wake(struct worker *w);
 
