@@ -28,12 +28,19 @@
  *    goes on at the first of a kick, ENABLE, DRIVER_OK, or VDPASIM_PARK_NS.
  * 7. A queue whose areas were not given since the last reset does nothing, whatever else is set.
  *    Its driver cannot have meant I/O address 0. In strict mode it starts.
+ * 8. Lingering. Waking a thread takes longer than most requests. So if the next chain often comes
+ *    within LINGER_MAX_NS of the last one, the worker looks on so long before it asks for kicks,
+ *    and the driver need not kick. Where that is in vain, the time is halved, down to nothing: an
+ *    idle device takes no processor time, and neither does a driver that waits for long. If the
+ *    worker loses its processor meanwhile, others want it: it does not linger for a while. A thread
+ *    that sleeps is let in sooner than one that spins.
  */
 #include "sim.h"
 
 #include <errno.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_ring.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -43,7 +50,11 @@
 #include "ring/access.h"
 #include "ring/strict.h"
 
-#define PACKED_FRESH 0x8000 /* slot 0, wrap counter 1 */
+#define LINGER_MAX_NS   (32 * NS_PER_US)
+#define LINGER_MIN_NS   (4 * NS_PER_US)
+#define LINGER_LOST_NS  (100 * NS_PER_US) /* between two looks: the processor was somebody else's */
+#define LINGER_PAUSE_NS (100 * NS_PER_MS)
+#define PACKED_FRESH    0x8000 /* slot 0, wrap counter 1 */
 
 /* The ring says why in its own words; what is left is to tell the driver. */
 static void vq_broken(void *arg, const char *reason)
@@ -416,6 +427,32 @@ static void wait_for_map(struct vdpasim_vq *vq)
 	vq->stalled = true;
 	__atomic_store_n(&vq->sim->map_waiters, true, __ATOMIC_RELEASE);
 	access_full_fence();
+}
+
+bool vdpasim_vq_lingers(struct vdpasim_vq *vq, int64_t began, bool worked)
+{
+	int64_t gap = began - vq->worked_at;
+
+	if (!worked) {
+		if (began - vq->looked_at > LINGER_LOST_NS) {
+			vq->linger_from = began + LINGER_PAUSE_NS;
+			vq->linger_ns = 0;
+		}
+		vq->looked_at = began;
+		vq->slept = gap >= vq->linger_ns;
+		if (!vq->slept)
+			(void)sched_yield(); /* whoever shares the processor may be the driver */
+		return !vq->slept;
+	}
+	if (began < vq->linger_from)
+		vq->linger_ns = 0;
+	else if (gap <= LINGER_MAX_NS)
+		vq->linger_ns = LINGER_MAX_NS;
+	else if (vq->slept)
+		vq->linger_ns = vq->linger_ns < LINGER_MIN_NS ? 0 : vq->linger_ns / 2;
+	vq->slept = false;
+	vq->worked_at = vq->looked_at = clock_now_ns();
+	return vq->linger_ns > 0;
 }
 
 bool vdpasim_vq_idle(struct vdpasim_vq *vq, int err)

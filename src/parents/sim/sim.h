@@ -72,6 +72,11 @@ struct vdpasim_vq {
 	bool parked;  /* D1: the position was read while the ring ran; queue.c, rule 6 */
 	int64_t parked_until; /* clock_now_ns() */
 	bool suppressed;      /* the driver was told not to kick */
+	int64_t worked_at;    /* clock_now_ns(): a chain was last taken; vdpasim_vq_lingers() */
+	int64_t linger_ns;    /* how long it pays to look on; 0: not at all */
+	int64_t looked_at;    /* the last look of a lingering worker */
+	int64_t linger_from;  /* no lingering before that time: others want the processor */
+	bool slept;           /* kicks were asked for since @worked_at */
 	bool kicks_known; /* this ring's notification setting was written since it was started */
 	bool stalled;     /* an area was not mapped: try again when the map changes */
 
@@ -125,6 +130,14 @@ struct vdpasim_type {
 	/** (w) one bounded batch of a pending queue, inside the memory guard. Return: more is
 	 * there */
 	bool (*process)(struct vdpasim_vq *vq);
+	/**
+	 * (w) after the queues of a batch were processed, inside the memory guard: what the type
+	 * has in flight ends here, so that nothing is in flight when the lock is free
+	 * @more: false: the batch was cut off by a fault. What is in flight ends, and nothing new
+	 * begins. Called again if it faults.
+	 * Return: more is there. NULL: nothing is ever in flight
+	 */
+	bool (*settle)(struct vdpasim *sim, struct vdpasim_worker *sw, bool more);
 	/** (w) behind the queues of a batch, outside of the guard; the worker may give up its lock
 	 * here. NULL: nothing */
 	void (*batch_end)(struct vdpasim *sim, struct vdpasim_worker *sw);
@@ -276,6 +289,12 @@ void vdpasim_vq_restart(struct vdpasim_vq *vq);
 /** vdpasim_vq_busy() - a batch begins: no kicks are needed until vdpasim_vq_idle(); not in strict
  * mode */
 void vdpasim_vq_busy(struct vdpasim_vq *vq);
+/**
+ * vdpasim_vq_lingers() - nothing is left to take: does it pay to look on for a while, instead of
+ * asking for kicks and sleeping?
+ * @began: clock_now_ns() at the begin of this batch. @worked: chains were taken in it
+ */
+bool vdpasim_vq_lingers(struct vdpasim_vq *vq, int64_t began, bool worked);
 /**
  * vdpasim_vq_idle() - nothing is left to take: ask for kicks
  * @err: what ring_pop() last said, 0 or negative

@@ -74,7 +74,7 @@ static bool process_pending(struct vdpasim_worker *sw)
  * is broken. If that ring was broken before, it cannot have caused the fault. Then every ring of
  * the worker is broken, or the batch would fault for ever.
  */
-static void memory_vanished(struct vdpasim_worker *sw, uintptr_t addr)
+static void break_owner(struct vdpasim_worker *sw, uintptr_t addr)
 {
 	struct ring *ring = ring_at_fault(addr);
 	bool all = !ring || ring_broken_reason(ring);
@@ -82,13 +82,17 @@ static void memory_vanished(struct vdpasim_worker *sw, uintptr_t addr)
 	for (uint32_t i = 0; i < sw->nr_vqs; i++) {
 		struct vdpasim_vq *vq = sw->vqs[i];
 
-		if (!__atomic_load_n(&vq->live, __ATOMIC_RELAXED))
-			continue;
-		if (all || vq->ring == ring)
+		if (__atomic_load_n(&vq->live, __ATOMIC_RELAXED) && (all || vq->ring == ring))
 			ring_break(vq->ring, "memory vanished");
-		else
-			vdpasim_vq_restart(vq);
 	}
+}
+
+/* The other rings take up what they have not completed. */
+static void restart_whole(struct vdpasim_worker *sw)
+{
+	for (uint32_t i = 0; i < sw->nr_vqs; i++)
+		if (__atomic_load_n(&sw->vqs[i]->live, __ATOMIC_RELAXED))
+			vdpasim_vq_restart(sw->vqs[i]);
 }
 
 /* Is @addr in memory that a queue of this worker may touch? Then its client took it away. Anything
@@ -103,18 +107,38 @@ static bool queues_own(void *arg, uintptr_t addr)
 	return false;
 }
 
+/* What a batch that was cut off has in flight ends, or each ring whose memory it needs breaks. */
+static __attribute__((noinline)) bool guarded_settle(struct vdpasim_worker *sw)
+{
+	struct memory_guard guard;
+
+	if (memory_guard_enter(&guard, queues_own, sw) == 0) {
+		(void)sw->sim->type->settle(sw->sim, sw, false);
+		memory_guard_leave(&guard);
+		return true;
+	}
+	break_owner(sw, guard.fault_addr);
+	return false;
+}
+
 static __attribute__((noinline)) bool guarded_batch(struct vdpasim_worker *sw)
 {
+	const struct vdpasim_type *type = sw->sim->type;
 	struct memory_guard guard;
 	bool more;
 
 	ring_attend(NULL); /* what was attended before may be gone */
 	if (memory_guard_enter(&guard, queues_own, sw) == 0) {
 		more = process_pending(sw);
+		if (type->settle)
+			more |= type->settle(sw->sim, sw, true);
 		memory_guard_leave(&guard);
 		return more;
 	}
-	memory_vanished(sw, guard.fault_addr);
+	break_owner(sw, guard.fault_addr);
+	while (type->settle && !guarded_settle(sw))
+		;
+	restart_whole(sw);
 	return true;
 }
 
