@@ -52,6 +52,8 @@ enum vdpa_key {
 	VDPA_KEY_PARALLEL = 1u << 27,  /* commands */
 	VDPA_KEY_DEFER = 1u << 28,     /* a time */
 	VDPA_KEY_TRACE = 1u << 29,     /* a file */
+	VDPA_KEY_DIRECT = 1u << 30,    /* on | off */
+	VDPA_KEY_IO_URING = 1u << 31,  /* on | off */
 };
 
 struct vdpa_dev_config {
@@ -76,8 +78,10 @@ struct vdpa_dev_config {
 	uint64_t capacity;   /* bytes, at least 512; default: the backend's */
 	uint16_t num_queues; /* request queues, 1..256; default 1 */
 	bool read_only;
-	uint64_t offer; /* virtio feature bits offered besides the default ones */
-	uint8_t preset; /* which words `as` stood for; they are given, too */
+	bool direct;       /* file: past the page cache */
+	bool io_uring_off; /* file: one request at a time */
+	uint64_t offer;    /* virtio feature bits offered besides the default ones */
+	uint8_t preset;    /* which words `as` stood for; they are given, too */
 	/* VHOST_F_LOG_ALL is not offered; default: it is, but never in strict mode */
 	bool dirty_log_off;
 	/* mlx5 */

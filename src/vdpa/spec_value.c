@@ -12,7 +12,8 @@
 #include "memory/hold.h"
 
 static const struct spec_choice on_off[] = {{"on", true}, {"off", false}, {NULL, 0}};
-static const struct spec_choice dirty_logs[] = {{"on", false}, {"off", true}, {NULL, 0}};
+/* Of a field whose name ends in _off. */
+static const struct spec_choice off_on[] = {{"on", false}, {"off", true}, {NULL, 0}};
 static const struct spec_choice memories[] = {
 	{"va", MEMORY_VA}, {"pinned", MEMORY_PINNED}, {NULL, 0}};
 static const struct spec_choice memlocks[] = {{"rlimit", false}, {"unlimited", true}, {NULL, 0}};
@@ -51,8 +52,7 @@ const struct spec_key spec_keys[NR_SPEC_KEYS] = {
 	{"backend", VDPA_KEY_BACKEND, KIND_TEXT, FIELD(backend), 0, 0, 0, 0, NULL},
 	{"memory", VDPA_KEY_MEMORY, KIND_CHOICE, FIELD(memory), 0, 0, 0, 0, memories},
 	{"memlock", VDPA_KEY_MEMLOCK, KIND_CHOICE, FIELD(memlock_unlimited), 0, 0, 0, 0, memlocks},
-	{"dirty_log", VDPA_KEY_DIRTY_LOG, KIND_CHOICE, FIELD(dirty_log_off), 0, 0, 0, 0,
-	 dirty_logs},
+	{"dirty_log", VDPA_KEY_DIRTY_LOG, KIND_CHOICE, FIELD(dirty_log_off), 0, 0, 0, 0, off_on},
 	{"hold", VDPA_KEY_HOLD, KIND_BUDGET, FIELD(hold), MEMORY_PAGE_SIZE, 1ULL << 60, 0, 0, NULL},
 	{"mapping", VDPA_KEY_MAPPING, KIND_CHOICE, FIELD(mapping), 0, 0, 0, 0, mappings},
 	{"quirks", VDPA_KEY_QUIRKS, KIND_CHOICE, FIELD(profile), 0, 0, 0, 0, quirks},
@@ -67,6 +67,8 @@ const struct spec_key spec_keys[NR_SPEC_KEYS] = {
 	 128ULL << 20, NULL},
 	{"num_queues", VDPA_KEY_NUM_QUEUES, KIND_NUMBER, FIELD(num_queues), 1, 256, 1, 0, NULL},
 	{"read_only", VDPA_KEY_READ_ONLY, KIND_CHOICE, FIELD(read_only), 0, 0, 0, 0, on_off},
+	{"direct", VDPA_KEY_DIRECT, KIND_CHOICE, FIELD(direct), 0, 0, 0, 0, on_off},
+	{"io_uring", VDPA_KEY_IO_URING, KIND_CHOICE, FIELD(io_uring_off), 0, 0, 0, 0, off_on},
 	{"offer", VDPA_KEY_OFFER, KIND_BITS, FIELD(offer), 0, OFFER_ALL, 0, 0, offers},
 	{"model", VDPA_KEY_MODEL, KIND_CHOICE, FIELD(model), 0, 0, 0, 0, on_off},
 	{"pci", VDPA_KEY_PCI, KIND_PCI, FIELD(pci), 0, 0, 0, 0, NULL},

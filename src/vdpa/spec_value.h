@@ -40,7 +40,7 @@ struct spec_key {
 enum { SPEC_PRESET_NONE, SPEC_PRESET_KERNEL, SPEC_PRESET_DPDK };
 extern const struct spec_choice spec_presets[]; /* of `as` */
 
-#define NR_SPEC_KEYS 30
+#define NR_SPEC_KEYS 32
 extern const struct spec_key spec_keys[NR_SPEC_KEYS];
 
 /** spec_value_parse() - @word into the key's field. Return: 0; -errno with its reason */

@@ -16,6 +16,9 @@ static int check_config(const struct vdpa_dev_config *config)
 	if ((config->given & VDPA_KEY_CAPACITY) && config->capacity % SIMBLK_SECTOR)
 		return refuse(-EINVAL, "capacity %llu is not a multiple of %d bytes",
 			      (unsigned long long)config->capacity, SIMBLK_SECTOR);
+	if (config->direct &&
+	    (!(config->given & VDPA_KEY_BACKEND) || strncmp(config->backend, "file,", 5) != 0))
+		return refuse(-EINVAL, "direct on: the disk has no file (backend file,path=PATH)");
 	if (!vdpa_config_is_strict(config))
 		return 0;
 	if (config->read_only)
@@ -74,7 +77,8 @@ const struct vdpa_mgmt_dev simblk_mgmt_dev = {
 		VDPA_KEY_NUM_QUEUES | VDPA_KEY_FEATURES | VDPA_KEY_BACKEND | VDPA_KEY_MEMORY |
 		VDPA_KEY_MAPPING | VDPA_KEY_QUIRKS | VDPA_KEY_COMPAT_RESET | VDPA_KEY_RESET_MAP |
 		VDPA_KEY_MAX_IOTLB_ENTRIES | VDPA_KEY_WORKERS | VDPA_KEY_VQ_SIZE |
-		VDPA_KEY_MEMLOCK | VDPA_KEY_HOLD | VDPA_KEY_DIRTY_LOG | VDPA_KEY_OFFER,
+		VDPA_KEY_MEMLOCK | VDPA_KEY_HOLD | VDPA_KEY_DIRTY_LOG | VDPA_KEY_OFFER |
+		VDPA_KEY_DIRECT | VDPA_KEY_IO_URING,
 	.default_name = "blk",
 	.max_vqs = SIMBLK_QUEUES_MAX,
 	.features = SIMBLK_FEATURES_ALL,

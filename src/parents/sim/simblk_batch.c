@@ -2,22 +2,24 @@
 /*
  * Batches of requests, as the device without quirks carries them out.
  *
- * 1. Every request is completed, in order, with an interrupt if the driver wants one. If there is
- *    a byte for the status, it gets one, whatever is wrong with the rest. A buffer that is not
- *    mapped makes the request fail; the request is not lost.
+ * 1. Every request is completed with an interrupt if the driver wants one, in order but for those
+ *    in flight. If there is a byte for the status, it gets one, whatever is wrong with the rest. A
+ *    buffer that is not mapped makes the request fail; the request is not lost.
  * 2. Header and ranges are copied before they are looked at. Data goes between backend and client
  *    memory without a copy of ours.
  * 3. A batch is bounded in requests, in descriptors and in bytes, because control threads wait for
- *    its end. A flush of a backend that may block ends its batch. A
- *    longer request is done in pieces: after a piece its chain is given back to the ring, and the
- *    next batch takes it up again behind what is done. A ring that is stopped meanwhile starts with
- *    that request, from its beginning; no type minds being done twice. What the driver changes in
- *    a request under way is checked anew with each piece.
+ *    its end. A flush of a backend that may block ends its batch. Requests may be in flight
+ *    meanwhile (simblk_io.c), and the batch waits for them. A longer request is done in pieces:
+ *    after a piece its chain is given back to the ring, and the next batch takes it up again
+ *    behind what is done. A ring that is stopped meanwhile starts with that request, from its
+ *    beginning; no type minds being done twice. What the driver changes in a request under way is
+ *    checked anew with each piece.
  */
 #include <endian.h>
 #include <linux/virtio_blk.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "simblk_internal.h"
 
 #define NO_FEATURE 0xff
@@ -54,7 +56,10 @@ void simblk_leave(struct simblk_req *req, struct simblk_progress *p)
 				      .seq = req->chain.seq,
 				      .type = req->type,
 				      .sector = req->sector,
-				      .done = req->done};
+				      .done = req->done,
+				      .nr_in_flight = p->nr_in_flight,
+				      .nr_cold = p->nr_cold,
+				      .nr_alone = p->nr_alone};
 	if (req->type == VIRTIO_BLK_T_IN)
 		ring_wrote(req->vq->ring, &req->chain, 0, req->done);
 	ring_unpop(req->vq->ring, &req->chain, 1);
@@ -71,17 +76,32 @@ struct data_piece {
 
 /* @iov: its data begin behind @head bytes, and have @total. Return: can the request be carried
  * out? */
-static bool take_piece(const struct simblk_req *req, const struct iovec *iov, uint32_t nr,
+static bool check_data(const struct simblk_req *req, const struct iovec *iov, uint32_t nr,
+		       uint64_t head, uint64_t total)
+{
+	return total % SIMBLK_SECTOR == 0 && simblk_is_mapped(iov, nr, head + total) &&
+	       simblk_in_range(req->blk, req->sector, total / SIMBLK_SECTOR, SIMBLK_MAX_SECTORS) &&
+	       req->done <= total;
+}
+
+/* Have all of it in flight, if that is possible and pays. */
+static bool start_whole(struct simblk_req *req, enum simblk_io_op op, const struct iovec *iov,
+			uint32_t nr, uint64_t head, uint64_t total)
+{
+	struct simblk_pieces data;
+
+	if (total == 0 || total > SIMBLK_FLIGHT_LEN || simblk_io_room(req->blk, req->vq->sw) == 0)
+		return false;
+	(void)simblk_slice(iov, nr, head, total, &data);
+	return simblk_io_start(req, op, req->sector * SIMBLK_SECTOR, total, &data);
+}
+
+static void take_piece(const struct simblk_req *req, const struct iovec *iov, uint32_t nr,
 		       uint64_t head, uint64_t total, struct data_piece *piece)
 {
-	if (total % SIMBLK_SECTOR || !simblk_is_mapped(iov, nr, head + total) ||
-	    !simblk_in_range(req->blk, req->sector, total / SIMBLK_SECTOR, SIMBLK_MAX_SECTORS) ||
-	    req->done > total)
-		return false;
 	piece->off = req->sector * SIMBLK_SECTOR + req->done;
 	piece->len = simblk_piece_len(req, total);
 	(void)simblk_slice(iov, nr, head + req->done, piece->len, &piece->data);
-	return true;
 }
 
 static uint8_t do_in(struct simblk_req *req, uint32_t *written)
@@ -90,8 +110,11 @@ static uint8_t do_in(struct simblk_req *req, uint32_t *written)
 	struct data_piece p;
 	int err;
 
-	if (!take_piece(req, chain->in, chain->nr_in, 0, req->in_len, &p))
+	if (!check_data(req, chain->in, chain->nr_in, 0, req->in_len))
 		return VIRTIO_BLK_S_IOERR;
+	if (start_whole(req, SIMBLK_READ, chain->in, chain->nr_in, 0, req->in_len))
+		return VIRTIO_BLK_S_OK;
+	take_piece(req, chain->in, chain->nr_in, 0, req->in_len, &p);
 	err = req->blk->backend->read(req->blk, p.off, p.data.iov, p.data.n);
 	if (!err) {
 		*written = (uint32_t)req->in_len;
@@ -100,14 +123,22 @@ static uint8_t do_in(struct simblk_req *req, uint32_t *written)
 	return simblk_req_status(req, err);
 }
 
+/* The host decides how long it takes: those that are done hear of it first, and it is the last of
+ * its batch. */
+static int flush(struct simblk_req *req)
+{
+	if (!req->blk->quick)
+		vdpasim_vq_flush(req->vq);
+	if (!req->blk->quick)
+		req->budget = 0;
+	return req->blk->backend->flush(req->blk);
+}
+
 /* What has changed is safe before the request is completed, if the driver never flushes. */
 static uint8_t settle(struct simblk_req *req, int err)
 {
-	if (!err && !req->again && req->blk->write_through) {
-		if (req->blk->backend->blocks)
-			req->budget = 0; /* as a flush */
-		err = req->blk->backend->flush(req->blk);
-	}
+	if (!err && !req->again && req->blk->write_through)
+		err = flush(req);
 	return simblk_req_status(req, err);
 }
 
@@ -118,21 +149,24 @@ static uint8_t do_out(struct simblk_req *req, uint32_t *written)
 	int err;
 
 	(void)written;
-	if (!take_piece(req, chain->out, chain->nr_out, SIMBLK_HEADER_LEN, req->out_len, &p))
+	if (!check_data(req, chain->out, chain->nr_out, SIMBLK_HEADER_LEN, req->out_len))
 		return VIRTIO_BLK_S_IOERR;
+	if (start_whole(req, SIMBLK_WRITE, chain->out, chain->nr_out, SIMBLK_HEADER_LEN,
+			req->out_len))
+		return VIRTIO_BLK_S_OK;
+	take_piece(req, chain->out, chain->nr_out, SIMBLK_HEADER_LEN, req->out_len, &p);
 	err = req->blk->backend->write(req->blk, p.off, p.data.iov, p.data.n);
 	if (!err)
 		simblk_piece_done(req, p.len, req->out_len);
 	return settle(req, err);
 }
 
-/* The host decides how long it takes, so it is the last of its batch. */
 static uint8_t do_flush(struct simblk_req *req, uint32_t *written)
 {
 	(void)written;
-	if (req->blk->backend->blocks)
-		req->budget = 0;
-	return simblk_req_status(req, req->blk->backend->flush(req->blk));
+	if (simblk_io_start(req, SIMBLK_FLUSH, 0, 0, NULL))
+		return VIRTIO_BLK_S_OK;
+	return simblk_req_status(req, flush(req));
 }
 
 static uint8_t do_get_id(struct simblk_req *req, uint32_t *written)
@@ -268,6 +302,12 @@ static void count_request(const struct simblk_req *req, uint8_t status)
 		count(&stats->written_bytes, req->out_len);
 }
 
+void simblk_complete(struct simblk_req *req, uint8_t status, uint32_t written)
+{
+	count_request(req, status);
+	simblk_req_finish(req, status, written);
+}
+
 /* A request that cannot be answered is not carried out: nobody would know. Return: false: the batch
  * is full, and the request goes on in the next one */
 static bool serve(struct simblk_req *req)
@@ -276,36 +316,75 @@ static bool serve(struct simblk_req *req)
 	uint8_t status = VIRTIO_BLK_S_IOERR;
 	uint32_t written = 0;
 
+	req->in_flight = false;
 	simblk_req_parse(req);
 	simblk_take_up(req, p);
 	if (req->has_status)
 		status = execute(req, &written);
+	if (req->in_flight)
+		return true;
 	if (status == VIRTIO_BLK_S_OK && req->again) {
 		simblk_leave(req, p);
 		return false;
 	}
-	count_request(req, status);
-	simblk_req_finish(req, status, written);
+	simblk_complete(req, status, written);
 	return true;
+}
+
+/* How many requests a batch takes: where they are in flight, as many as can be. */
+static unsigned int batch_room(struct simblk *blk, const struct vdpasim_vq *vq)
+{
+	return simblk_io_can(blk, vq->sw) ? simblk_io_room(blk, vq->sw) : SIMBLK_BATCH;
+}
+
+/* When a batch told the driver last, and when it had its last request done. */
+struct times {
+	int64_t told, done; /* clock_now_ns() */
+};
+
+/* Tell the driver of what is done, now and then: a wake-up for each request would cost more than
+ * most requests do. And note whether this one had to wait. */
+static void after_request(const struct simblk_req *req, struct times *times)
+{
+	struct simblk_progress *p = &req->blk->progress[req->vq->idx];
+	int64_t now = clock_now_ns(), took = now - times->done;
+
+	if (!req->in_flight && took > SIMBLK_COLD_NS) {
+		if (req->type == VIRTIO_BLK_T_IN)
+			p->nr_cold = SIMBLK_NR_COLD;
+		if (took > SIMBLK_SLOW_NS || ring_peek(req->vq->ring))
+			p->nr_alone = SIMBLK_NR_COLD;
+	}
+	times->done = now;
+	if (now - times->told < SIMBLK_NOTIFY_NS)
+		return;
+	vdpasim_vq_flush(req->vq);
+	times->told = now;
 }
 
 bool simblk_process(struct simblk *blk, struct vdpasim_vq *vq)
 {
 	struct simblk_req req = {.blk = blk, .vq = vq, .budget = simblk_batch_len(blk)};
+	int64_t began = clock_now_ns();
+	struct times times = {began, began};
 	struct ring *ring = vq->ring;
 	uint32_t walked = ring_walked(ring);
-	unsigned int n = 0;
+	unsigned int n = 0, room = batch_room(blk, vq);
 	int err = 1;
 
 	vdpasim_vq_busy(vq);
-	while (n < SIMBLK_BATCH && req.budget > 0 && ring_walked(ring) - walked < RING_WALK_MAX &&
+	while (n < room && req.budget > 0 && ring_walked(ring) - walked < RING_WALK_MAX &&
 	       (err = ring_pop(ring, &req.chain)) > 0) {
 		if (!serve(&req))
 			break;
 		n++;
 		if (blk->backend->blocks)
-			vdpasim_vq_flush(vq);
+			after_request(&req, &times);
 	}
 	vdpasim_vq_flush(vq);
-	return err > 0 ? true : vdpasim_vq_idle(vq, err);
+	if (err > 0 || blk->progress[vq->idx].nr_in_flight > 0)
+		return true;
+	if (err == 0 && vdpasim_vq_lingers(vq, began, n > 0))
+		return true;
+	return vdpasim_vq_idle(vq, err);
 }

@@ -52,9 +52,12 @@ static void fill_rich(const struct simblk *blk, struct virtio_blk_config *c)
 {
 	c->size_max = htole32(SIMBLK_SIZE_MAX);
 	c->seg_max = htole32(blk->segs_max);
-	c->physical_block_exp = 3; /* 4096 bytes, what memory and file systems go by */
-	c->min_io_size = htole16(8);
-	c->discard_sector_alignment = htole32(8);
+	/* 4096 bytes, what memory and file systems go by */
+	for (uint32_t len = le32toh(c->blk_size); len < 4096; len *= 2)
+		c->physical_block_exp++;
+	c->min_io_size = htole16((uint16_t)(1u << c->physical_block_exp));
+	c->discard_sector_alignment =
+		htole32(blk->off_align > 4096 ? blk->off_align / SIMBLK_SECTOR : 8);
 	c->max_discard_sectors = htole32(SIMBLK_DISCARD_MAX);
 	c->max_discard_seg = htole32(SIMBLK_RANGES_MAX);
 	c->max_write_zeroes_sectors = htole32(SIMBLK_ZEROES_MAX);
@@ -70,7 +73,7 @@ static void blk_get_config(struct vdpasim *sim, size_t off, void *buf, size_t le
 	char space[CONFIG_LEN] = {0};
 
 	config.capacity = htole64(simblk_nr_sectors(blk));
-	config.blk_size = htole32(SIMBLK_SECTOR);
+	config.blk_size = htole32(blk->off_align ? blk->off_align : SIMBLK_SECTOR);
 	config.num_queues = htole16(blk->nr_queues);
 	if (blk->strict)
 		fill_strict(&config);
@@ -112,6 +115,15 @@ static void blk_features_changed(struct vdpasim *sim)
 static void blk_reset(struct vdpasim *sim)
 {
 	(void)sim;
+}
+
+/* The next worker of this number makes it anew: io_uring belongs to a thread, and has the file. */
+static void blk_worker_stopping(struct vdpasim *sim, struct vdpasim_worker *sw)
+{
+	struct simblk *blk = simblk_of(sim);
+
+	simblk_io_destroy(blk->io[sw->idx]);
+	blk->io[sw->idx] = NULL;
 }
 
 static bool blk_process(struct vdpasim_vq *vq)
@@ -156,7 +168,9 @@ const struct vdpasim_type simblk_type = {
 	.vq_worker = blk_vq_worker,
 	.features_changed = blk_features_changed,
 	.reset = blk_reset,
+	.worker_stopping = blk_worker_stopping,
 	.process = blk_process,
+	.settle = simblk_io_settle,
 	.created = blk_features_changed,
 	.stats = blk_stats,
 	.destroy = blk_destroy,
@@ -220,7 +234,8 @@ int simblk_create(const struct vdpa_dev_config *config, struct simblk **out)
 		return -ENOMEM;
 	memcpy(blk->name, config->name, sizeof(blk->name));
 	blk->spec = *config;
-	blk->fd = -1;
+	for (size_t i = 0; i < SIMBLK_NR_FDS; i++)
+		blk->fds[i] = -1;
 	blk->nr_queues = config->num_queues;
 	blk->segs_max = segs_of(config);
 	blk->read_only = config->read_only;
@@ -240,6 +255,8 @@ void simblk_destroy(struct simblk *blk)
 {
 	if (blk->backend && !blk->idle)
 		blk->backend->close(blk);
+	for (size_t i = 0; i < VDPASIM_WORKERS_MAX; i++)
+		simblk_io_destroy(blk->io[i]);
 	free(blk->stats);
 	free(blk->progress);
 	free(blk);

@@ -4,11 +4,20 @@
  * and the client's memory, through the host's page cache. The backend locks the file (an OFD
  * lock), so two disks never write to one file. Several disks may read one. Other programs are kept
  * off only if they ask for the lock, too.
+ *
+ * With `direct on` data goes past the page cache, on a second descriptor. The kernel says how such
+ * transfers must be aligned. The disk's logical block is as large, so a driver's requests are. What
+ * is not aligned all the same goes through the page cache; the kernel keeps the two ways coherent.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
+#include <linux/magic.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -46,11 +55,11 @@ static int set_len(struct simblk *blk, const char *path, const struct vdpa_dev_c
 	struct stat st;
 	off_t len;
 
-	if (fstat(blk->fd, &st) < 0)
+	if (fstat(blk->fds[SIMBLK_CACHED], &st) < 0)
 		return refuse(-errno, "file '%s': %s", path, strerror(errno));
 	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
 		return refuse(-EINVAL, "file '%s' is neither a file nor a block device", path);
-	len = lseek(blk->fd, 0, SEEK_END);
+	len = lseek(blk->fds[SIMBLK_CACHED], 0, SEEK_END);
 	if (len < SIMBLK_SECTOR)
 		return refuse(-EINVAL, "file '%s' is empty (give it a size: truncate -s 1G)", path);
 	if (given && (uint64_t)len < config->capacity)
@@ -60,6 +69,80 @@ static int set_len(struct simblk *blk, const char *path, const struct vdpa_dev_c
 	return 0;
 }
 
+/* O_NONBLOCK: what is not a file must not make us wait; on a file it means nothing */
+static int open_path(const struct simblk *blk, const char *path, int flags)
+{
+	return fd_move_up(open(path, (blk->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOCTTY |
+					     O_NONBLOCK | flags));
+}
+
+/* io_uring gives up on a file with O_NONBLOCK where it would have to wait. */
+static int allow_waiting(int fd, const char *path)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	if (flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) < 0)
+		return refuse(-errno, "file '%s': %s", path, strerror(errno));
+	return 0;
+}
+
+/* The alignment by which the kernel takes direct transfers, or a block of the file system. */
+static int ask_alignment(struct simblk *blk, int fd, const char *path)
+{
+	struct stat st;
+	int sector = 0;
+
+#ifdef STATX_DIOALIGN
+	struct statx stx;
+
+	if (statx(fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &stx) == 0 &&
+	    (stx.stx_mask & STATX_DIOALIGN) && stx.stx_dio_offset_align > 0) {
+		blk->mem_align = stx.stx_dio_mem_align;
+		blk->off_align = stx.stx_dio_offset_align;
+		return 0;
+	}
+#endif
+	if (fstat(fd, &st) < 0)
+		return refuse(-errno, "file '%s': %s", path, strerror(errno));
+	if (S_ISBLK(st.st_mode) && ioctl(fd, BLKSSZGET, &sector) == 0 && sector > 0)
+		blk->mem_align = blk->off_align = (uint32_t)sector;
+	else
+		blk->mem_align = blk->off_align = (uint32_t)st.st_blksize;
+	return 0;
+}
+
+static int open_direct(struct simblk *blk, const char *path)
+{
+	int *fd = &blk->fds[SIMBLK_DIRECT], err;
+	struct stat st;
+
+	if (fstat(blk->fds[SIMBLK_CACHED], &st) < 0)
+		return refuse(-errno, "file '%s': %s", path, strerror(errno));
+	*fd = open_path(blk, path, O_DIRECT);
+	if (*fd < 0)
+		return refuse(-errno, "file '%s': direct on: %s%s", path, strerror(errno),
+			      errno == EINVAL ? " (its file system has no direct access)" : "");
+	/* the name may lead to another file by now */
+	if (!fd_is_file(*fd, st.st_dev, st.st_ino))
+		return refuse(-EBUSY, "file '%s' was replaced meanwhile", path);
+	err = allow_waiting(*fd, path);
+	if (!err)
+		err = ask_alignment(blk, *fd, path);
+	if (!err && (blk->off_align % SIMBLK_SECTOR || blk->off_align > 65536))
+		err = refuse(-EINVAL, "file '%s': direct on: blocks of %u bytes", path,
+			     blk->off_align);
+	return err;
+}
+
+/* What lies in memory makes nobody wait. */
+static bool in_memory(int fd)
+{
+	struct statfs fs;
+
+	return fstatfs(fd, &fs) == 0 &&
+	       ((unsigned long)fs.f_type == TMPFS_MAGIC || (unsigned long)fs.f_type == RAMFS_MAGIC);
+}
+
 static int file_open(struct simblk *blk, const char *args, const struct vdpa_dev_config *config)
 {
 	const char *path = NULL;
@@ -67,23 +150,42 @@ static int file_open(struct simblk *blk, const char *args, const struct vdpa_dev
 
 	if (err)
 		return err;
-	/* O_NONBLOCK: what is not a file must not make us wait; on a file it means nothing */
-	blk->fd = fd_move_up(open(path, (blk->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC |
-						O_NOCTTY | O_NONBLOCK));
-	if (blk->fd < 0)
+	blk->fds[SIMBLK_CACHED] = open_path(blk, path, 0);
+	if (blk->fds[SIMBLK_CACHED] < 0)
 		return refuse(-errno, "file '%s': %s%s", path, strerror(errno),
 			      (errno == EACCES || errno == EROFS) && !blk->read_only
 				      ? " (read_only on?)"
 				      : "");
 	err = set_len(blk, path, config);
 	if (!err)
-		err = lock_file(blk->fd, path, blk->read_only);
+		err = lock_file(blk->fds[SIMBLK_CACHED], path, blk->read_only);
+	if (!err)
+		err = allow_waiting(blk->fds[SIMBLK_CACHED], path);
+	if (!err && config->direct)
+		err = open_direct(blk, path);
+	blk->quick = !err && in_memory(blk->fds[SIMBLK_CACHED]);
 	return err;
 }
 
 static void file_close(struct simblk *blk)
 {
-	fd_close(&blk->fd);
+	fd_close(&blk->fds[SIMBLK_CACHED]);
+	fd_close(&blk->fds[SIMBLK_DIRECT]);
+}
+
+static unsigned int file_fd_index(const struct simblk *blk, uint64_t off, const struct iovec *iov,
+				  unsigned int n)
+{
+	uint64_t len = 0;
+
+	if (blk->fds[SIMBLK_DIRECT] < 0 || off % blk->off_align)
+		return SIMBLK_CACHED;
+	for (unsigned int i = 0; i < n; i++) {
+		if (((uintptr_t)iov[i].iov_base | iov[i].iov_len) % blk->mem_align)
+			return SIMBLK_CACHED;
+		len += iov[i].iov_len;
+	}
+	return len % blk->off_align ? SIMBLK_CACHED : SIMBLK_DIRECT;
 }
 
 /* All of it; a file that has become too short is an error. */
@@ -91,7 +193,9 @@ static int transfer(struct simblk *blk, uint64_t off, struct iovec *iov, unsigne
 		    ssize_t (*fn)(int fd, const struct iovec *iov, int n, off_t off))
 {
 	while (n > 0) {
-		ssize_t done = fn(blk->fd, iov, (int)n, (off_t)off);
+		/* what is left of a direct transfer that came short may not be aligned any more */
+		int fd = blk->fds[file_fd_index(blk, off, iov, n)];
+		ssize_t done = fn(fd, iov, (int)n, (off_t)off);
 
 		if (done < 0 && errno == EINTR)
 			continue;
@@ -122,7 +226,7 @@ static int file_write(struct simblk *blk, uint64_t off, struct iovec *iov, unsig
 
 static int file_flush(struct simblk *blk)
 {
-	return fdatasync(blk->fd) < 0 ? -errno : 0;
+	return fdatasync(blk->fds[SIMBLK_CACHED]) < 0 ? -errno : 0;
 }
 
 static int allocate(struct simblk *blk, int mode, uint64_t off, uint64_t len)
@@ -130,7 +234,8 @@ static int allocate(struct simblk *blk, int mode, uint64_t off, uint64_t len)
 	int ret;
 
 	do {
-		ret = fallocate(blk->fd, mode | FALLOC_FL_KEEP_SIZE, (off_t)off, (off_t)len);
+		ret = fallocate(blk->fds[SIMBLK_CACHED], mode | FALLOC_FL_KEEP_SIZE, (off_t)off,
+				(off_t)len);
 	} while (ret < 0 && errno == EINTR);
 	return ret < 0 ? -errno : 0;
 }
@@ -183,4 +288,5 @@ const struct simblk_backend_ops simblk_file = {
 	.flush = file_flush,
 	.discard = file_discard,
 	.zero = file_zero,
+	.fd_index = file_fd_index,
 };

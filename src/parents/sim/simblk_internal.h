@@ -7,6 +7,7 @@
  *   simblk_device.c   answers the core's hooks
  *   simblk_request.c  takes a request apart
  *   simblk_batch.c    carries requests out
+ *   simblk_io.c       has those of a file in flight, by io_uring
  *   simblk_strict.c   does so as the kernel's simulator does, to the letter
  *   simblk_ram.c, simblk_file.c   the backends
  *
@@ -19,7 +20,7 @@
  * A worker stays an online RCU reader during a backend's input and output, however long that
  * takes. The iovecs point into the client's memory, and a grace period that ended meanwhile would
  * give that memory back. Backends never wait for a control thread, so waiting for them cannot
- * deadlock.
+ * deadlock. This holds for requests in flight, too: they end within the batch.
  */
 #ifndef HOLDFAST_SIM_SIMBLK_INTERNAL_H
 #define HOLDFAST_SIM_SIMBLK_INTERNAL_H
@@ -46,8 +47,14 @@
 #define SIMBLK_BATCH        16         /* requests */
 #define SIMBLK_BATCH_LEN    (1u << 20) /* bytes; a longer request goes on in the next batch */
 #define SIMBLK_BLOCKS_LEN   (1u << 18) /* the same if the backend may block */
-#define SIMBLK_STRICT_BATCH 5          /* requests, [7-13] */
-#define SIMBLK_ID_LEN       20         /* bytes */
+#define SIMBLK_DEPTH        64         /* requests in flight of one worker */
+#define SIMBLK_FLIGHT_LEN   (4u << 20) /* bytes of them */
+#define SIMBLK_NOTIFY_NS    (20 * NS_PER_US) /* that a completion may wait for others */
+#define SIMBLK_COLD_NS      (40 * NS_PER_US) /* a plain request that takes so long has waited */
+#define SIMBLK_SLOW_NS      (2 * NS_PER_MS)  /* ... and so long that others should not */
+#define SIMBLK_NR_COLD      256              /* requests until it is looked at again */
+#define SIMBLK_STRICT_BATCH 5                /* requests, [7-13] */
+#define SIMBLK_ID_LEN       20               /* bytes */
 #define SIMBLK_F(name)      (1ULL << VIRTIO_BLK_F_##name)
 
 /* [7-12] */
@@ -75,7 +82,7 @@ struct simblk;
  */
 struct simblk_backend_ops {
 	const char *name;
-	bool blocks;  /* calls may take long: completions are told one by one */
+	bool blocks;  /* calls may take long, but for a quick disk's: completions are told soon */
 	bool outside; /* it has something that another process may want: see simblk_yield() */
 	/** @args: what followed the name and a comma, "" if nothing. Sets blk->len. Return: 0 or
 	 * refuse() */
@@ -90,6 +97,9 @@ struct simblk_backend_ops {
 	int (*discard)(struct simblk *blk, uint64_t off, uint64_t len);
 	/** @unmap: the storage may be given back */
 	int (*zero)(struct simblk *blk, uint64_t off, uint64_t len, bool unmap);
+	/** which of blk->fds takes such a transfer; NULL: there are no descriptors */
+	unsigned int (*fd_index)(const struct simblk *blk, uint64_t off, const struct iovec *iov,
+				 unsigned int n);
 };
 
 /* 64-bit counters of one queue; written by its worker, atomic. */
@@ -102,14 +112,25 @@ struct simblk_progress {
 	uint32_t generation, seq; /* of its chain */
 	uint32_t type;
 	uint64_t sector;
-	uint64_t done; /* bytes; 0: no request is under way */
+	uint64_t done;             /* bytes; 0: no request is under way */
+	unsigned int nr_in_flight; /* other requests of the queue */
+	/* how many of the next requests are in flight: reads, for the last plain one had to wait;
+	 * those that are alone, for another came while the last plain one was waited for */
+	unsigned int nr_cold, nr_alone;
 };
+
+enum simblk_fd { SIMBLK_CACHED, SIMBLK_DIRECT, SIMBLK_NR_FDS };
+
+struct simblk_io;
 
 struct simblk {
 	char name[VDPA_NAME_MAX + 1];
 	const struct simblk_backend_ops *backend;
-	int fd;       /* file */
-	char *ram;    /* [@len] ram */
+	int fds[SIMBLK_NR_FDS];        /* file: through the page cache; past it, or -1 */
+	uint32_t mem_align, off_align; /* bytes, of what goes past the page cache */
+	bool quick;                    /* nothing waits for a device: memory */
+	struct simblk_io *io[VDPASIM_WORKERS_MAX]; /* worker lock; NULL: not tried */
+	char *ram;                                 /* [@len] ram */
 	uint64_t len; /* bytes, multiple of a sector; const while the backend is open */
 	struct vdpa_dev_config spec; /* what it was made of */
 	bool idle;                   /* the backend is closed; device lock */
@@ -162,6 +183,7 @@ struct simblk_req {
 	uint64_t done;    /* bytes carried out in earlier batches and in this one */
 	uint64_t budget;  /* bytes that this batch may still carry out, multiple of a sector */
 	bool again;       /* the budget is spent, and the request not at its end */
+	bool in_flight;   /* simblk_io_settle() completes it */
 };
 
 /* Pieces of client memory. */
@@ -207,14 +229,36 @@ void simblk_piece_done(struct simblk_req *req, uint64_t len, uint64_t total);
 /** simblk_leave() - give it back to the ring, which is its place while the worker's lock is free */
 void simblk_leave(struct simblk_req *req, struct simblk_progress *p);
 
-/** simblk_batch_len() - bytes that a batch may carry out */
+/** simblk_batch_len() - bytes that a batch may carry out one by one */
 static inline uint64_t simblk_batch_len(const struct simblk *disk)
 {
-	return disk->backend->blocks ? SIMBLK_BLOCKS_LEN : SIMBLK_BATCH_LEN;
+	return disk->quick ? SIMBLK_BATCH_LEN : SIMBLK_BLOCKS_LEN;
 }
+
+/** simblk_complete() - count a request and finish it */
+void simblk_complete(struct simblk_req *req, uint8_t status, uint32_t written);
 
 /** simblk_process() - one batch. Return: more is there */
 bool simblk_process(struct simblk *blk, struct vdpasim_vq *vq);
+
+/* ---- simblk_io.c: worker lock held, by the worker ---- */
+enum simblk_io_op { SIMBLK_READ, SIMBLK_WRITE, SIMBLK_FLUSH };
+/** simblk_io_room() - Return: how many requests this worker may have in flight besides those that
+ * are; 0 also if it can have none at all */
+unsigned int simblk_io_room(struct simblk *blk, const struct vdpasim_worker *sw);
+/** simblk_io_can() - does this worker have requests in flight, ever? */
+bool simblk_io_can(struct simblk *blk, const struct vdpasim_worker *sw);
+/**
+ * simblk_io_start() - have a request in flight, if there is room and if it pays
+ * @data: of the whole request; nothing for a flush. @off: on the disk
+ * Return: true: req->in_flight is set
+ */
+bool simblk_io_start(struct simblk_req *req, enum simblk_io_op op, uint64_t off, uint64_t len,
+		     const struct simblk_pieces *data);
+/** simblk_io_settle() - vdpasim_type.settle */
+bool simblk_io_settle(struct vdpasim *sim, struct vdpasim_worker *sw, bool more);
+/** simblk_io_destroy() - nothing is in flight; any thread with the worker's lock */
+void simblk_io_destroy(struct simblk_io *io);
 
 /* ---- simblk_strict.c ---- */
 bool simblk_strict_process(struct simblk *blk, struct vdpasim_vq *vq);

@@ -25,6 +25,7 @@ static int ram_open(struct simblk *blk, const char *args, const struct vdpa_dev_
 		return refuse(-errno, "capacity %llu: a RAM disk of that size cannot be had: %s",
 			      (unsigned long long)len, strerror(errno));
 	blk->ram = ram;
+	blk->quick = true;
 	blk->len = len;
 	return 0;
 }

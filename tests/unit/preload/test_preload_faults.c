@@ -133,7 +133,7 @@ int __wrap_open(const char *path, int flags, ...)
 	return fails("open", EMFILE) ? -1 : __real_open(path, flags, mode);
 }
 
-/* By number: those that lock, populate and make descriptors. */
+/* By number: those that lock, populate and make descriptors, and those of io_uring. */
 long __real_syscall(long nr, long a, long b, long c, long d, long e, long f);
 long __wrap_syscall(long nr, long a, long b, long c, long d, long e, long f);
 long __wrap_syscall(long nr, long a, long b, long c, long d, long e, long f)
@@ -141,6 +141,10 @@ long __wrap_syscall(long nr, long a, long b, long c, long d, long e, long f)
 	if ((nr == SYS_mlock2 || nr == SYS_madvise) && fails("mlock2, madvise", ENOMEM))
 		return -1;
 	if (nr == SYS_memfd_create && fails("memfd_create by number", EMFILE))
+		return -1;
+	if (nr == SYS_io_uring_setup && fails("io_uring_setup", EMFILE))
+		return -1;
+	if (nr == SYS_io_uring_enter && fails("io_uring_enter", EAGAIN))
 		return -1;
 	return __real_syscall(nr, a, b, c, d, e, f);
 }
