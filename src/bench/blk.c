@@ -16,8 +16,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "bench/args.h"
@@ -32,7 +30,6 @@
 #define BLOCK_MAX    (1u << 20)
 #define QUEUES_MAX   8u
 #define RING_NUM     256u
-#define IDLE_NS      NS_PER_SEC
 
 struct options {
 	const char *path, *spec;
@@ -154,23 +151,6 @@ static int check_disk(const struct options *opt, struct bench_target *t, uint64_
 	return -EINVAL;
 }
 
-/* Processor time of this process while it and its device do nothing; a daemon's is not ours to
- * see. */
-static double idle_us(const struct options *opt)
-{
-	struct timespec second = {.tv_sec = IDLE_NS / NS_PER_SEC};
-	struct rusage before, after;
-
-	if (opt->user || getrusage(RUSAGE_SELF, &before) < 0 || nanosleep(&second, NULL) < 0 ||
-	    getrusage(RUSAGE_SELF, &after) < 0)
-		return -1;
-	return (double)(after.ru_utime.tv_sec - before.ru_utime.tv_sec + after.ru_stime.tv_sec -
-			before.ru_stime.tv_sec) *
-		       1e6 +
-	       (double)(after.ru_utime.tv_usec - before.ru_utime.tv_usec + after.ru_stime.tv_usec -
-			before.ru_stime.tv_usec);
-}
-
 static int measure(const struct options *opt, struct result *r)
 {
 	struct bench_target_config config = {.path = opt->path,
@@ -193,7 +173,7 @@ static int measure(const struct options *opt, struct result *r)
 	for (unsigned int i = 0; !err && i < opt->repeat; i++)
 		err = run_round(opt, &t, nr_blocks, i, r);
 	if (!err)
-		r->idle_us = idle_us(opt);
+		r->idle_us = opt->user ? -1 : bench_idle_us();
 	bench_target_close(&t);
 	return err;
 }

@@ -6,13 +6,14 @@
  * The driver is in this process and speaks to the card as a VMM and its guest do, through a
  * vhost-vdpa node. With --vhost-user the same driver speaks to a vhost-user daemon that sends
  * frames back, such as DPDK's testpmd with a vhost port, so that figures of both can be compared.
- * One thread keeps --depth frames under way.
+ * One thread a queue pair keeps --depth frames under way.
  */
 #include <endian.h>
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <linux/virtio_net.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -26,16 +27,19 @@
 #define WHO        "holdfast bench net"
 #define FRAMES_MAX 100000000u
 #define RING_NUM   1024u
+#define QUEUES_MAX 8u
+#define CTRL_MS    5000 /* that a card may take to answer a command */
 
 struct options {
 	const char *path, *spec;
 	bool user, json, poll, packed, in_order, event_idx, mergeable;
-	unsigned int depth, size, frames, repeat;
+	unsigned int depth, queues, size, frames, repeat;
 };
 
 struct result {
 	struct bench_throughput t;
 	uint64_t lost;
+	double idle_us; /* processor time that an idle second takes; < 0: not ours */
 };
 
 static uint64_t wanted_features(const struct options *opt)
@@ -43,26 +47,151 @@ static uint64_t wanted_features(const struct options *opt)
 	return (opt->packed ? CLIENT_BIT(VIRTIO_F_RING_PACKED) : 0) |
 	       (opt->in_order ? CLIENT_BIT(VIRTIO_F_IN_ORDER) : 0) |
 	       (opt->event_idx ? CLIENT_BIT(VIRTIO_RING_F_EVENT_IDX) : 0) |
-	       (opt->mergeable ? CLIENT_BIT(VIRTIO_NET_F_MRG_RXBUF) : 0);
+	       (opt->mergeable ? CLIENT_BIT(VIRTIO_NET_F_MRG_RXBUF) : 0) |
+	       (opt->queues > 1 ? CLIENT_BIT(VIRTIO_NET_F_MQ) : 0) |
+	       (opt->queues > 1 && !opt->user ? CLIENT_BIT(VIRTIO_NET_F_CTRL_VQ) : 0);
 }
 
-static int run_rounds(const struct options *opt, struct net_load *load, struct result *r)
+/* ---- one round ---- */
+
+static void *run_load(void *arg)
+{
+	struct net_load *load = arg;
+
+	load->samples.nr = 0;
+	load->err = net_load_run(load);
+	if (!load->err && load->samples.nr == 0)
+		load->err = -ETIMEDOUT; /* every frame of the round was lost */
+	return NULL;
+}
+
+static int run_threads(struct net_load *loads, unsigned int nr)
+{
+	pthread_t threads[QUEUES_MAX];
+	unsigned int n = 1;
+	int err = 0;
+
+	for (; !err && n < nr; n++)
+		err = -pthread_create(&threads[n], NULL, run_load, &loads[n]);
+	if (!err)
+		(void)run_load(&loads[0]);
+	for (unsigned int i = 1; i < n - (err != 0); i++)
+		(void)pthread_join(threads[i], NULL);
+	for (unsigned int i = 0; !err && i < nr; i++)
+		err = loads[i].err;
+	return err;
+}
+
+static int run_rounds(const struct options *opt, struct net_load *loads, struct result *r)
 {
 	int err = 0;
 
 	for (unsigned int i = 0; !err && i < opt->repeat; i++) {
-		load->samples.nr = 0;
-		err = net_load_run(load);
-		if (!err && load->samples.nr == 0)
-			err = -ETIMEDOUT; /* every frame of the round was lost */
-		for (size_t j = 0; !err && j < load->samples.nr; j++)
-			err = bench_samples_add(&r->t.samples, load->samples.ns[j]);
+		int64_t longest = 1;
+		double total = 0;
+
+		err = run_threads(loads, opt->queues);
+		for (unsigned int q = 0; !err && q < opt->queues; q++) {
+			longest = loads[q].took_ns > longest ? loads[q].took_ns : longest;
+			total += (double)loads[q].samples.nr;
+			for (size_t j = 0; !err && j < loads[q].samples.nr; j++)
+				err = bench_samples_add(&r->t.samples, loads[q].samples.ns[j]);
+		}
 		if (!err)
-			err = bench_samples_add(&r->t.rates, (double)load->samples.nr * 1e9 /
-								     (double)load->took_ns);
+			err = bench_samples_add(&r->t.rates, total * 1e9 / (double)longest);
 	}
-	r->lost = load->lost;
-	bench_samples_fini(&load->samples);
+	for (unsigned int q = 0; q < opt->queues; q++) {
+		r->lost += loads[q].lost;
+		bench_samples_fini(&loads[q].samples);
+	}
+	return err;
+}
+
+/* ---- the card ---- */
+
+static unsigned int nr_vqs(const struct options *opt)
+{
+	return 2 * opt->queues + (opt->queues > 1 && !opt->user);
+}
+
+/* The control queue lies behind the last pair that the card has. Return: 0, or a negative value
+ * after one line */
+static int find_queues(const struct options *opt, struct bench_target *t)
+{
+	uint16_t pairs = 0;
+	int err;
+
+	if (opt->queues == 1 || opt->user)
+		return 0;
+	err = t->wire->get_config(t, offsetof(struct virtio_net_config, max_virtqueue_pairs),
+				  &pairs, sizeof(pairs));
+	if (err) {
+		fprintf(stderr, WHO ": configuration: %s\n", strerror(-err));
+		return err;
+	}
+	pairs = le16toh(pairs);
+	if (pairs < opt->queues) {
+		fprintf(stderr, WHO ": --queues %u: the card has %u\n", opt->queues, pairs);
+		return -EINVAL;
+	}
+	t->vqs[2 * opt->queues].idx = 2u * pairs;
+	return 0;
+}
+
+/* By the control queue: a card begins with one pair. */
+static int use_queues(const struct options *opt, struct bench_target *t)
+{
+	size_t off = opt->queues * net_load_room(opt->depth);
+	struct bench_vq *ctrl = &t->vqs[2 * opt->queues];
+	uint8_t *p = bench_target_data(t, off);
+	const uint8_t command[] = {VIRTIO_NET_CTRL_MQ, VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET,
+				   (uint8_t)opt->queues, 0};
+	struct ring_driver_seg segs[] = {{bench_target_iova(t, off), sizeof(command)},
+					 {bench_target_iova(t, off) + 64, 1}};
+	uint32_t len;
+	int err;
+
+	if (opt->queues == 1 || opt->user)
+		return 0;
+	memcpy(p, command, sizeof(command));
+	p[64] = VIRTIO_NET_ERR;
+	err = ring_driver_add(ctrl->drv, segs, 1, 1, p, NULL, 0);
+	if (!err)
+		err = bench_vq_publish(ctrl);
+	if (!err)
+		err = bench_vq_wait(ctrl, CTRL_MS);
+	if (!err && !ring_driver_get(ctrl->drv, &len, &err) && !err)
+		err = -EPROTO;
+	return err ? err : p[64] == VIRTIO_NET_OK ? 0 : -EPROTO;
+}
+
+static int run_card(const struct options *opt, struct bench_target *t, struct result *r)
+{
+	struct net_load loads[QUEUES_MAX];
+	int err = 0;
+
+	for (unsigned int i = 0; i < opt->queues; i++) {
+		loads[i] = (struct net_load){.target = t,
+					     .pair = i,
+					     .data_off = i * net_load_room(opt->depth),
+					     .mac = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff},
+					     .size = opt->size,
+					     .depth = opt->depth,
+					     .poll = opt->poll,
+					     .frames = opt->frames / opt->queues};
+		if (!err)
+			err = net_load_prepare(&loads[i]);
+	}
+	if (!err)
+		err = bench_target_start(t);
+	if (!err)
+		err = use_queues(opt, t);
+	if (!err)
+		err = run_rounds(opt, loads, r);
+	if (!err && !opt->user)
+		r->idle_us = bench_idle_us();
+	if (err)
+		fprintf(stderr, WHO ": frames: %s\n", strerror(-err));
 	return err;
 }
 
@@ -71,30 +200,19 @@ static int measure(const struct options *opt, struct result *r)
 	struct bench_target_config config = {.path = opt->path,
 					     .user = opt->user,
 					     .features = wanted_features(opt),
-					     .nr_vqs = 2,
+					     .nr_vqs = nr_vqs(opt),
 					     .num = RING_NUM,
-					     .data_len = net_load_room(opt->depth)};
+					     .data_len = opt->queues * net_load_room(opt->depth) +
+							 4096};
 	struct bench_target t;
-	struct net_load load = {.target = &t,
-				.mac = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff},
-				.size = opt->size,
-				.depth = opt->depth,
-				.poll = opt->poll,
-				.frames = opt->frames};
 	int err = bench_target_open(&t, &config, WHO);
 
 	if (!err)
+		err = find_queues(opt, &t);
+	if (!err)
 		err = bench_target_set_up(&t, &config, WHO);
-	if (err)
-		goto out;
-	err = net_load_prepare(&load);
 	if (!err)
-		err = bench_target_start(&t);
-	if (!err)
-		err = run_rounds(opt, &load, r);
-	if (err)
-		fprintf(stderr, WHO ": frames: %s\n", strerror(-err));
-out:
+		err = run_card(opt, &t, r);
 	bench_target_close(&t);
 	return err;
 }
@@ -103,10 +221,10 @@ out:
 
 static const char *describe(const struct options *opt, char *buf, size_t len)
 {
-	snprintf(buf, len, "%u bytes, depth %u, %s%s%s%s, %s", opt->size, opt->depth,
-		 opt->packed ? "packed" : "split", opt->in_order ? " in order" : "",
-		 opt->event_idx ? " event index" : "", opt->mergeable ? " mergeable" : "",
-		 opt->poll ? "polling" : "interrupts");
+	snprintf(buf, len, "%u bytes, depth %u, %u queue%s, %s%s%s%s, %s", opt->size, opt->depth,
+		 opt->queues, opt->queues > 1 ? "s" : "", opt->packed ? "packed" : "split",
+		 opt->in_order ? " in order" : "", opt->event_idx ? " event index" : "",
+		 opt->mergeable ? " mergeable" : "", opt->poll ? "polling" : "interrupts");
 	return buf;
 }
 
@@ -121,21 +239,24 @@ static void print(const struct options *opt, struct result *r)
 
 	snprintf(title, sizeof(title), "%s on %s", describe(opt, text, sizeof(text)), device(opt));
 	bench_throughput_print(&r->t, title, "lost", r->lost);
+	if (r->idle_us >= 0)
+		printf("  idle: %.0f us of processor time in a second\n", r->idle_us);
 }
 
 static int write_json(const struct options *opt, struct result *r)
 {
 	char text[128];
 
-	return bench_throughput_json(&r->t, "net", describe(opt, text, sizeof(text)), device(opt),
-				     opt->user,
-				     json_pack("{s:I, s:i, s:i}", "lost", (json_int_t)r->lost,
-					       "frame_bytes", opt->size, "depth", opt->depth));
+	return bench_throughput_json(
+		&r->t, "net", describe(opt, text, sizeof(text)), device(opt), opt->user,
+		json_pack("{s:I, s:i, s:i, s:i, s:f}", "lost", (json_int_t)r->lost, "frame_bytes",
+			  opt->size, "depth", opt->depth, "queues", opt->queues,
+			  "idle_us_per_second", r->idle_us));
 }
 
 static int run(const struct options *opt)
 {
-	struct result r = {.t = {.what = "frames", .bytes = opt->size}};
+	struct result r = {.t = {.what = "frames", .bytes = opt->size}, .idle_us = -1};
 	int err = measure(opt, &r);
 
 	if (!err && opt->json)
@@ -157,15 +278,16 @@ static const struct bench_command command = {
 		"card\n"
 		"  --vhost-user     PATH is the socket of a vhost-user daemon\n"
 		"  --size BYTES     of a frame, 60 to 1514 (default 60)\n"
-		"  --depth N        frames under way (default 256)\n"
-		"  --frames N       in a round (default 1000000)\n"
+		"  --depth N        frames under way in each queue pair (default 256)\n"
+		"  --queues N       queue pairs, one thread each (default 1)\n"
+		"  --frames N       in a round, of all queue pairs (default 1000000)\n"
 		"  --repeat N       rounds; the median of their rates is shown (default 5)\n"
 		"  --poll           look at the rings instead of waiting for interrupts\n"
 		"  --packed, --in-order, --event-idx, --mergeable\n"
 		"                   negotiate these features\n"
 		"  --json           write JSON\n",
-	.known = "-d SPEC, --vhost-user, --size BYTES, --depth N, --frames N, --repeat N, --poll, "
-		 "--packed, --in-order, --event-idx, --mergeable, --json, PATH",
+	.known = "-d SPEC, --vhost-user, --size BYTES, --depth N, --queues N, --frames N, "
+		 "--repeat N, --poll, --packed, --in-order, --event-idx, --mergeable, --json, PATH",
 	.max_paths = 1,
 };
 
@@ -178,6 +300,8 @@ static bool check_options(const struct options *opt, int *status)
 		*status = bench_wrong_use(&command, "below 60: --size", text);
 	else if (opt->path && opt->spec)
 		*status = bench_wrong_use(&command, "a card by -d and by PATH", opt->path);
+	else if (opt->frames < opt->queues)
+		*status = bench_wrong_use(&command, "fewer frames than queue pairs:", "--frames");
 	else if (opt->user && !opt->path)
 		*status = bench_wrong_use(&command, "no PATH with", "--vhost-user");
 	return !*status;
@@ -196,12 +320,14 @@ static bool parse(int argc, char **argv, struct options *opt, int *status)
 		{"mergeable", BENCH_FLAG, &opt->mergeable, 0, NULL},
 		{"size", BENCH_COUNT, &opt->size, NET_SIZE_MAX, NULL},
 		{"depth", BENCH_COUNT, &opt->depth, RING_NUM / 2, NULL},
+		{"queues", BENCH_COUNT, &opt->queues, QUEUES_MAX, NULL},
 		{"frames", BENCH_COUNT, &opt->frames, FRAMES_MAX, NULL},
 		{"repeat", BENCH_COUNT, &opt->repeat, 1000, NULL},
 		{"d", BENCH_TEXT, &opt->spec, 0, NULL},
 	};
 
-	*opt = (struct options){.size = 60, .depth = 256, .frames = 1000000, .repeat = 5};
+	*opt = (struct options){
+		.size = 60, .depth = 256, .queues = 1, .frames = 1000000, .repeat = 5};
 	if (!bench_parse(&command, options, ARRAY_LEN(options), argc, argv, status))
 		return false;
 	opt->path = argv[optind];
@@ -218,7 +344,7 @@ int bench_net(int argc, char **argv)
 	if (opt.path)
 		return run(&opt);
 	if (!opt.spec)
-		opt.spec = "name net0 mgmtdev vdpasim_net offer all";
+		opt.spec = "name net0 mgmtdev vdpasim_net max_vqp 8 offer all";
 	ret = cli_reexec_with_devices(&opt.spec, 1);
 	if (ret)
 		return ret;

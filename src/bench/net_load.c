@@ -44,19 +44,19 @@ size_t net_load_room(unsigned int depth)
 
 static struct bench_vq *rx_of(const struct net_load *load)
 {
-	return &load->target->vqs[NET_RX];
+	return &load->target->vqs[2 * load->pair];
 }
 
 static struct bench_vq *tx_of(const struct net_load *load)
 {
-	return &load->target->vqs[NET_TX];
+	return &load->target->vqs[2 * load->pair + 1];
 }
 
 /* Receive buffers lie behind those to transmit. There are twice as many: what comes while one batch
  * is read has room. */
 static int post(struct net_load *load, unsigned int i)
 {
-	size_t off = (size_t)BUFFER * (load->depth + i);
+	size_t off = load->data_off + (size_t)BUFFER * (load->depth + i);
 	struct ring_driver_seg seg = {bench_target_iova(load->target, off), BUFFER};
 
 	return ring_driver_add(rx_of(load)->drv, &seg, 0, 1, bench_target_data(load->target, off),
@@ -78,7 +78,7 @@ static int send_one(struct run *run)
 {
 	struct net_load *load = run->load;
 	unsigned int i = run->free_tx[--run->nr_free];
-	size_t off = (size_t)BUFFER * i;
+	size_t off = load->data_off + (size_t)BUFFER * i;
 	struct frame *frame = bench_target_data(load->target, off);
 	struct ring_driver_seg seg = {bench_target_iova(load->target, off),
 				      (uint32_t)sizeof(frame->header) + load->size};
@@ -105,7 +105,7 @@ static int transmit(struct run *run)
 	while (!err && (frame = ring_driver_get(tx_of(load)->drv, &len, &err)) != NULL)
 		run->free_tx[run->nr_free++] =
 			(unsigned int)(((char *)frame -
-					(char *)bench_target_data(load->target, 0)) /
+					(char *)bench_target_data(load->target, load->data_off)) /
 				       BUFFER);
 	while (!err && run->nr_free > 0 && run->sent < load->frames &&
 	       run->sent - run->received < load->depth)
@@ -134,7 +134,8 @@ static int take(struct run *run, const struct frame *frame, uint32_t len)
 static int receive(struct run *run)
 {
 	struct net_load *load = run->load;
-	char *first = bench_target_data(load->target, (size_t)BUFFER * load->depth);
+	char *first =
+		bench_target_data(load->target, load->data_off + (size_t)BUFFER * load->depth);
 	struct frame *frame;
 	uint32_t len;
 	int n = 0, err = 0;

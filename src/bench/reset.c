@@ -16,6 +16,10 @@
  * The command re-executes itself under the preload library with one loopback NIC, or works on the
  * path of any vhost-vdpa device, a kernel's too. The wait for the used buffer spins: an interrupt
  * would add the cost of waking the client, which is not the device's.
+ *
+ * What a machine does besides changes from second to second, and so would the ratio of two sizes
+ * that are measured one after the other. With --rounds there is a device for each size, all of them
+ * run, and the sizes take turns: each round gives a ratio of the largest to the smallest.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -41,6 +45,7 @@ struct options {
 	struct bench_sizes sizes;
 	unsigned int repeat; /* resets of the persist client; the remap client does fewer */
 	unsigned int remap_repeat;
+	unsigned int rounds; /* in which the sizes take turns; 0: one size after the other */
 	bool json;
 	bool clients[2];
 };
@@ -147,6 +152,92 @@ static int write_json(const struct options *opt, struct result *results, size_t 
 	return bench_json_end(doc, err, stdout);
 }
 
+/* ---- sizes that take turns ---- */
+
+/* @n resets of one size, behind some that do not count. */
+static int measure_turn(struct reset_rig *rig, unsigned int n, struct bench_samples *all,
+			struct bench_samples *turn)
+{
+	unsigned int warm = n / 10 + 1;
+	int64_t ns = 0;
+	int err = 0;
+
+	bench_samples_clear(turn);
+	for (unsigned int i = 0; !err && i < n + warm; i++) {
+		err = reset_once(rig, RESET_PERSIST, &ns);
+		if (!err && i >= warm)
+			err = bench_samples_add(turn, (double)ns);
+		if (!err && i >= warm)
+			err = bench_samples_add(all, (double)ns);
+	}
+	return err ? reset_fail("reset", err) : 0;
+}
+
+/* The sizes go up in one round and down in the next. @ratios: a sample each */
+static int measure_rounds(const struct options *opt, struct reset_rig *rigs, struct result *results,
+			  struct bench_samples *ratios)
+{
+	unsigned int n = opt->repeat / opt->rounds ? opt->repeat / opt->rounds : 1;
+	size_t nr = opt->sizes.nr;
+	double medians[BENCH_SIZES_MAX];
+	struct bench_samples turn = {0};
+	int err = 0;
+
+	for (unsigned int round = 0; !err && round < opt->rounds; round++) {
+		for (size_t i = 0; !err && i < nr; i++) {
+			size_t at = round % 2 ? nr - 1 - i : i;
+
+			err = measure_turn(&rigs[at], n, &results[at].samples, &turn);
+			if (!err)
+				medians[at] = bench_percentile(&turn, 50);
+		}
+		if (!err)
+			err = bench_samples_add(ratios, medians[nr - 1] / medians[0]);
+	}
+	bench_samples_fini(&turn);
+	return err;
+}
+
+static void print_rounds(const struct options *opt, struct result *results,
+			 struct bench_samples *ratios)
+{
+	char a[32], b[32];
+
+	for (size_t i = 0; i < opt->sizes.nr; i++)
+		print_row(&results[i]);
+	printf("  %s against %s in %u rounds: %.2f times the median (%.2f to %.2f)\n",
+	       bench_size_text(opt->sizes.bytes[opt->sizes.nr - 1], a, sizeof(a)),
+	       bench_size_text(opt->sizes.bytes[0], b, sizeof(b)), opt->rounds,
+	       bench_percentile(ratios, 50), bench_percentile(ratios, 0),
+	       bench_percentile(ratios, 100));
+}
+
+static int measure_in_turns(const struct options *opt, struct result *results, size_t *nr)
+{
+	struct reset_rig rigs[BENCH_SIZES_MAX];
+	struct bench_samples ratios = {0};
+	int err = 0;
+
+	if (!opt->json)
+		print_head(opt);
+	for (size_t i = 0; !err && i < opt->sizes.nr; i++) {
+		char path[32];
+
+		snprintf(path, sizeof(path), "/dev/vhost-vdpa-%zu", i);
+		results[i] = (struct result){.mapped = opt->sizes.bytes[i], .kind = RESET_PERSIST};
+		err = reset_rig_create(&rigs[i], path, results[i].mapped, RESET_PERSIST);
+		*nr = i + 1;
+	}
+	if (!err)
+		err = measure_rounds(opt, rigs, results, &ratios);
+	if (!err && !opt->json)
+		print_rounds(opt, results, &ratios);
+	for (size_t i = 0; i < *nr; i++)
+		reset_rig_destroy(&rigs[i]);
+	bench_samples_fini(&ratios);
+	return err;
+}
+
 static int measure_all(const struct options *opt, struct result *results, size_t *nr)
 {
 	int err = 0;
@@ -174,11 +265,12 @@ static int run(const struct options *opt)
 {
 	struct result results[2 * BENCH_SIZES_MAX];
 	size_t nr = 0;
-	int err = measure_all(opt, results, &nr);
+	int err =
+		opt->rounds ? measure_in_turns(opt, results, &nr) : measure_all(opt, results, &nr);
 
 	if (!err && opt->json)
 		err = write_json(opt, results, nr);
-	else if (!err)
+	else if (!err && !opt->rounds)
 		print_ratios(opt, results, nr);
 	for (size_t i = 0; i < nr; i++)
 		bench_samples_fini(&results[i].samples);
@@ -197,9 +289,11 @@ static const struct bench_command command = {
 		"  --repeat N          resets of the client that leaves its mappings alone\n"
 		"  --remap-repeat N    resets of the client that maps all again\n"
 		"  --client WHICH      persist, remap or both\n"
+		"  --rounds N          sizes take turns N times: of the client that leaves its "
+		"mappings alone\n"
 		"  --json              write JSON\n",
 	.known = "--json, --sizes LIST (such as 1G,512M), --repeat N, --remap-repeat N, "
-		 "--client persist|remap|both, -d SPEC, PATH",
+		 "--client persist|remap|both, --rounds N, -d SPEC, PATH",
 	.max_paths = 1,
 };
 
@@ -226,6 +320,7 @@ static bool parse(int argc, char **argv, struct options *opt, int *status)
 		{"repeat", BENCH_COUNT, &opt->repeat, REPEAT_MAX, NULL},
 		{"remap-repeat", BENCH_COUNT, &opt->remap_repeat, REPEAT_MAX, NULL},
 		{"client", BENCH_PARSED, opt->clients, 0, parse_clients},
+		{"rounds", BENCH_COUNT, &opt->rounds, REPEAT_MAX, NULL},
 		{"d", BENCH_TEXT, &opt->spec, 0, NULL},
 	};
 
@@ -238,18 +333,26 @@ static bool parse(int argc, char **argv, struct options *opt, int *status)
 	opt->path = argv[optind];
 	if (opt->path && opt->spec)
 		*status = bench_wrong_use(&command, "a device by -d and by PATH", opt->path);
+	else if (opt->path && opt->rounds)
+		*status =
+			bench_wrong_use(&command, "--rounds needs a device a size, not", opt->path);
 	return !*status;
 }
 
 static const char *own_device(const struct options *opt)
 {
-	if (bench_may_pin("reset", bench_sizes_most(&opt->sizes) + MEMLOCK_HEADROOM))
-		return "name net0 mgmtdev vdpasim_net memory pinned memlock unlimited hold off";
-	return "name net0 mgmtdev vdpasim_net memory va";
+	uint64_t bytes = opt->rounds ? 0 : bench_sizes_most(&opt->sizes);
+
+	for (size_t i = 0; opt->rounds && i < opt->sizes.nr; i++)
+		bytes += opt->sizes.bytes[i];
+	if (bench_may_pin("reset", bytes + MEMLOCK_HEADROOM))
+		return "mgmtdev vdpasim_net memory pinned memlock unlimited hold off";
+	return "mgmtdev vdpasim_net memory va";
 }
 
 int bench_reset(int argc, char **argv)
 {
+	const char *specs[BENCH_SIZES_MAX];
 	struct options opt;
 	int ret;
 
@@ -259,7 +362,9 @@ int bench_reset(int argc, char **argv)
 		return run(&opt);
 	if (!opt.spec)
 		opt.spec = own_device(&opt);
-	ret = cli_reexec_with_devices(&opt.spec, 1);
+	for (size_t i = 0; i < BENCH_SIZES_MAX; i++)
+		specs[i] = opt.spec;
+	ret = cli_reexec_with_devices(specs, opt.rounds ? opt.sizes.nr : 1);
 	if (ret)
 		return ret;
 	opt.path = "/dev/vhost-vdpa-0";

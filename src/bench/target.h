@@ -18,7 +18,7 @@
 #include "client/client.h"
 #include "ring/driver.h"
 
-#define BENCH_VQS_MAX 16u
+#define BENCH_VQS_MAX 17u            /* eight pairs of a card, and its control queue */
 #define BENCH_IOVA    0x100000000ULL /* of the memory */
 #define BENCH_FRESH   0x8000u        /* a packed ring at its start: position 0, wrap counter 1 */
 

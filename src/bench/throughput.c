@@ -7,6 +7,28 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include "base/clock.h"
+
+static int64_t time_ns(struct timeval t)
+{
+	return t.tv_sec * NS_PER_SEC + t.tv_usec * NS_PER_US;
+}
+
+double bench_idle_us(void)
+{
+	struct timespec second = {.tv_sec = 1};
+	struct rusage before, after;
+
+	if (getrusage(RUSAGE_SELF, &before) < 0 || nanosleep(&second, NULL) < 0 ||
+	    getrusage(RUSAGE_SELF, &after) < 0)
+		return -1;
+	return (double)(time_ns(after.ru_utime) - time_ns(before.ru_utime) +
+			time_ns(after.ru_stime) - time_ns(before.ru_stime)) /
+	       (double)NS_PER_US;
+}
 
 void bench_throughput_fini(struct bench_throughput *t)
 {

@@ -21,6 +21,10 @@ struct bench_throughput {
 	struct bench_samples rates;   /* how many a second, one a round */
 };
 
+/** bench_idle_us() - wait for a second. Return: microseconds of processor time that this process,
+ * with the devices in it, took in that second; < 0 where that cannot be told */
+double bench_idle_us(void);
+
 void bench_throughput_fini(struct bench_throughput *t);
 
 /**

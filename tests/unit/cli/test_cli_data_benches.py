@@ -39,6 +39,21 @@ class Measured(unittest.TestCase):
             self.assertEqual((row["n"], row["lost"]), (1000 if "500" in words else 10000, 0), words)
             self.assertGreater(row["frames_per_second"], 0)
 
+    def test_each_pair_of_queues_moves_frames(self):
+        for words in (["--queues", "2"], ["--queues", "8", "--packed"]):
+            row = self.measure("net", *NET, *words, "--frames", "8000")
+            self.assertEqual((row["n"], row["lost"], row["queues"]), (16000, 0, int(words[1])))
+
+    def test_an_idle_device_takes_no_processor_time(self):
+        for name in ("net", "blk"):
+            row = self.measure(name, *(NET if name == "net" else BLK))
+            self.assertLess(row["idle_us_per_second"], 20000, name)
+
+    def test_more_queues_than_the_card_has_are_refused(self):
+        done = bench("net", "--queues", "4", "-d", "max_vqp 2")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("--queues 4: the card has 2", done.stderr)
+
     def test_each_layout_of_rings_moves_requests(self):
         for words in ([], ["--packed"], ["--in-order", "--indirect"], ["--packed", "--indirect"], ["--event-idx"],
                       ["--queues", "4"], ["--poll"], ["--writes", "50", "--flush", "7"], ["--block", "512"],

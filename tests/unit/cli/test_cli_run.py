@@ -301,6 +301,13 @@ class Reexec(Case):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("persist", done.stdout)
 
+    def test_sizes_take_turns_in_bench_reset(self):
+        done = holdfast("bench", "reset", "--rounds", "3", "--sizes", "16M,64M", "--repeat", "30")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertRegex(done.stdout, r"64 MiB against 16 MiB in 3 rounds: \d+\.\d\d times the median")
+        done = holdfast("bench", "reset", "--rounds", "3", "/dev/null")
+        self.assert_wrong_use(done, "/dev/null")
+
     def test_bench_says_what_is_wrong_with_its_device(self):
         done = holdfast("bench", "reset", "-d", "nane b0")
         self.assert_wrong_use(done, "'nane'")
