@@ -20,6 +20,10 @@
  *  (6) A time for worker_wake_in() is stored before the eventfd is written, so a thread that sleeps
  *	without knowing of it wakes, and has it for its next sleep.
  *
+ *  (7) worker_settle() moves `nr_settled` on. A wait for events that began before that may have
+ *	collected older ones, so what it has collected is dispatched as old. The thread is woken, so
+ *	that its next wait begins behind the settling.
+ *
  * Eventfds that are watched edge-triggered need no read: each write makes epoll report them anew.
  */
 #include "base/worker.h"
@@ -73,7 +77,9 @@ struct worker {
 	bool stop;            /* atomic */
 	int64_t linger_until; /* clock_now_ns(): do not sleep before; atomic */
 	int64_t wake_at; /* clock_now_ns(): do not sleep beyond; INT64_MAX: no such time; atomic */
-	bool wake_pending; /* the eventfd is written and not seen yet; atomic */
+	uint32_t nr_settled; /* calls of worker_settle(); written under the lock; atomic */
+	bool is_old;         /* what is dispatched was collected by a wait from before; lock */
+	bool wake_pending;   /* the eventfd is written and not seen yet; atomic */
 	int epoll_fd;
 	int wake_fd;
 	pid_t pid; /* process that the thread lives in; const after create */
@@ -214,6 +220,24 @@ static void dispatch(struct worker *w, const struct epoll_event *events, int nr)
 	}
 }
 
+void worker_settle(struct worker *w)
+{
+	struct epoll_event events[NR_EVENTS];
+	int nr;
+
+	__atomic_fetch_add(&w->nr_settled, 1, __ATOMIC_RELEASE);
+	do {
+		nr = epoll_wait(w->epoll_fd, events, NR_EVENTS, 0);
+		dispatch(w, events, nr);
+	} while (nr == NR_EVENTS);
+	worker_wake(w);
+}
+
+bool worker_event_is_old(const struct worker *w)
+{
+	return w->is_old;
+}
+
 static void run_batches(struct worker *w, struct epoll_event *events)
 {
 	unsigned int nr_batches = 0;
@@ -272,6 +296,7 @@ static void *worker_main(void *arg) NO_TSA
 	rcu_reader_register();
 	rcu_reader_offline();
 	while (!__atomic_load_n(&w->stop, __ATOMIC_ACQUIRE)) {
+		uint32_t settled = __atomic_load_n(&w->nr_settled, __ATOMIC_ACQUIRE);
 		int nr = wait_for_events(w, events);
 
 		if (nr < 0 && errno == EINTR)
@@ -282,7 +307,9 @@ static void *worker_main(void *arg) NO_TSA
 		}
 		raw_lock(w);
 		rcu_reader_online();
+		w->is_old = settled != __atomic_load_n(&w->nr_settled, __ATOMIC_RELAXED);
 		dispatch(w, events, nr);
+		w->is_old = false;
 		hand_over(w);
 		if (w->poll)
 			run_batches(w, events);

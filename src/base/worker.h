@@ -75,6 +75,19 @@ void worker_linger(struct worker *w, int64_t ns);
  */
 void worker_relax(struct worker *w, void (*fn)(void *arg), void *arg);
 
+/**
+ * worker_settle() - dispatch all events that the watched fds have had until now
+ * So what follows can tell old events from new ones. An event that the thread has collected, and
+ * not dispatched because it waits for the lock, comes later all the same: worker_event_is_old() is
+ * true in its callback.
+ * Context: lock held by a control thread, which the callbacks run on. The poll function runs soon.
+ */
+void worker_settle(struct worker *w) REQUIRES(w);
+
+/** worker_event_is_old() - in a callback: may its event have come before the last worker_settle()?
+ * One that came right after it may be taken for old, too. Worker thread, lock held. */
+bool worker_event_is_old(const struct worker *w);
+
 /** worker_is_current() - does the calling thread run as this worker? */
 bool worker_is_current(const struct worker *w);
 

@@ -25,7 +25,9 @@
  *    QEMU up to 7.2 reads the positions of all but the last queue pair before its SET_STATUS(0).
  *    So the ring stands still at that position. But the client may only be curious, and a driver
  *    that has no reason to kick would wait for ever. So the device asks for kicks, and the ring
- *    goes on at the first of a kick, ENABLE, DRIVER_OK, or VDPASIM_PARK_NS.
+ *    goes on at the first of a kick, ENABLE, DRIVER_OK, or VDPASIM_PARK_NS. A kick from before
+ *    the position was read counts only when the ring goes on: it may still lie in the eventfd, or
+ *    with a worker that waits for its lock.
  * 7. A queue whose areas were not given since the last reset does nothing, whatever else is set.
  *    Its driver cannot have meant I/O address 0. In strict mode it starts.
  * 8. Lingering. Waking a thread takes longer than most requests. So if the next chain often comes
@@ -347,7 +349,7 @@ void vdpasim_vq_reset(struct vdpasim_vq *vq)
 	vq->cb = (struct vdpa_callback){NULL, NULL};
 }
 
-void vdpasim_vq_park(struct vdpasim_vq *vq)
+void vdpasim_vq_park(struct vdpasim_vq *vq) NO_TSA
 {
 	struct vdpasim *sim = vq->sim;
 
@@ -355,7 +357,9 @@ void vdpasim_vq_park(struct vdpasim_vq *vq)
 	 * asking often. */
 	if (!ring_is_started(vq->ring) || ring_broken_reason(vq->ring) || vq->parked)
 		return;
+	worker_settle(vq->sw->worker);
 	vq->parked = true;
+	vq->pending |= __atomic_exchange_n(&vq->kicked, false, __ATOMIC_ACQUIRE);
 	vq->pending |= vq->suppressed; /* should it be stopped before it goes on, this is owed */
 	vq->parked_until = clock_now_ns() + sim->park_ns;
 	if (vq->suppressed)
@@ -492,8 +496,20 @@ void vdpasim_vq_flush(struct vdpasim_vq *vq)
 		vdpasim_vq_call(vq);
 }
 
+/* Rule 6: may the kick be from before the ring was parked? */
+static bool kick_is_old(const struct vdpasim_vq *vq)
+{
+	struct worker *w = __atomic_load_n(&vq->sw->worker, __ATOMIC_ACQUIRE);
+
+	return w && worker_is_current(w) && worker_event_is_old(w) && vq->parked;
+}
+
 void vdpasim_vq_kick(struct vdpasim_vq *vq)
 {
+	if (unlikely(kick_is_old(vq))) {
+		vq->pending = true;
+		return;
+	}
 	__atomic_store_n(&vq->kicked, true, __ATOMIC_SEQ_CST);
 	if (__atomic_load_n(&vq->live, __ATOMIC_SEQ_CST))
 		vdpasim_wake(vq->sw);

@@ -93,6 +93,61 @@ static void worker_watch_edge_event_unread_calls_each_write(void **state)
 	close(done);
 }
 
+struct settled {
+	struct worker *w;
+	int done;
+	bool inside; /* worker_settle() is running */
+	unsigned int nr_inside, nr_old, nr_new;
+};
+
+static void settled_call(void *arg, uint32_t events)
+{
+	struct settled *s = arg;
+
+	if (s->inside)
+		s->nr_inside++;
+	else if (worker_event_is_old(s->w))
+		s->nr_old++;
+	else
+		s->nr_new++;
+	event_give(s->done);
+}
+
+/* Guarantee (7): what came before is dispatched inside, or as old; what comes later soon is new. */
+static void worker_settle_tells_old_events_from_new(void **state) NO_TSA
+{
+	struct settled s = {.done = event_new()};
+	struct worker_fd *wfd;
+	int kick = event_new();
+
+	assert_int_equal(worker_create("settle", NULL, NULL, &s.w), 0);
+	assert_int_equal(worker_watch(s.w, kick, EPOLLIN | EPOLLET, settled_call, &s, &wfd), 0);
+	for (unsigned int i = 1; i <= 1000; i++) {
+		lock(s.w);
+		event_give(kick);
+		if (i % 2)
+			sched_yield(); /* the thread may collect it, and wait for the lock */
+		s.inside = true;
+		worker_settle(s.w);
+		s.inside = false;
+		unlock(s.w);
+		wait_event(s.done);
+		lock(s.w);
+		assert_int_equal(s.nr_inside + s.nr_old, i);
+		unlock(s.w);
+	}
+	for (int i = 0; i < 1000 && s.nr_new == 0; i++) {
+		event_give(kick);
+		wait_event(s.done);
+	}
+	lock(s.w);
+	assert_int_equal(s.nr_new, 1);
+	unlock(s.w);
+	worker_destroy(s.w);
+	close(kick);
+	close(s.done);
+}
+
 static void worker_watch_bad_fd_reports_errno(void **state)
 {
 	int done = event_new(), file = open("/proc/self/exe", O_RDONLY);
@@ -539,6 +594,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(worker_wake_idle_runs_poll),
 		cmocka_unit_test(worker_watch_edge_event_unread_calls_each_write),
+		cmocka_unit_test(worker_settle_tells_old_events_from_new),
 		cmocka_unit_test(worker_watch_bad_fd_reports_errno),
 		cmocka_unit_test(worker_unwatch_collected_event_is_dropped),
 		cmocka_unit_test(worker_lock_busy_is_handed_over),
