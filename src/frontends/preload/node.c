@@ -54,6 +54,8 @@ struct node {
 };
 
 static struct mutex node_lock = MUTEX_INIT; /* opening */
+/* Innermost: each change of a ctl_fd, and its use by who does not have the opening lock. */
+static struct mutex ctl_lock = MUTEX_INIT;
 static struct node nodes[PRELOAD_NR_NODES_MAX] GUARDED_BY(node_lock);
 static struct vdpa_bus *bus GUARDED_BY(node_lock);
 static bool was_owned; /* atomic: a client has owned a device, so there may be workers */
@@ -136,9 +138,20 @@ static int borrow_fd(const struct vhost_vdpa_client *c, int fd)
  * of their own. */
 static void drop_control(struct node *node)
 {
+	mutex_lock(&ctl_lock);
 	if (node_fd_is(node->ctl_fd, node->ctl_dev, node->ctl_ino))
 		real()->close(node->ctl_fd);
 	node->ctl_fd = -1;
+	mutex_unlock(&ctl_lock);
+}
+
+static void set_control(struct node *node, int fd, const struct stat *st)
+{
+	mutex_lock(&ctl_lock);
+	node->ctl_fd = fd;
+	node->ctl_dev = st->st_dev;
+	node->ctl_ino = st->st_ino;
+	mutex_unlock(&ctl_lock);
 }
 
 /* The child has one thread, so nothing else runs here; the parent's threads may have held the
@@ -146,6 +159,7 @@ static void drop_control(struct node *node)
 static void after_fork(void) NO_TSA
 {
 	is_orphan |= node_is_claimed();
+	mutex_init(&ctl_lock);
 	for (unsigned int i = 0; i < PRELOAD_NR_NODES_MAX; i++) {
 		nodes[i].busy = false;
 		drop_control(&nodes[i]);
@@ -226,16 +240,10 @@ static int start_bus(void) REQUIRES(node_lock)
 
 /* ---- descriptors ---- */
 
-/* For a process that gets the descriptor: adopt.c. */
-static ssize_t write_text(int fd, const char *text)
-{
-	size_t len = strlen(text);
-
-	return len ? real()->pwrite(fd, text, len, 0) : 0;
-}
-
+/* Its text is for a process that gets the descriptor: adopt.c. */
 static int make_memfd(unsigned int minor)
 {
+	const char *text = preload_provide_text();
 	char name[32];
 	int fd;
 
@@ -243,7 +251,7 @@ static int make_memfd(unsigned int minor)
 	fd = (int)syscall(SYS_memfd_create, name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (fd < 0)
 		return -errno;
-	if (write_text(fd, preload_provide_text()) < 0 ||
+	if ((*text && real()->pwrite(fd, text, strlen(text), 0) < 0) ||
 	    real()->fcntl(fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_WRITE) < 0) {
 		int err = -errno;
 
@@ -260,20 +268,15 @@ static int start_control(struct node *node, unsigned int minor)
 
 	if (node_fd_is(node->ctl_fd, node->ctl_dev, node->ctl_ino))
 		return 0;
-	node->ctl_fd = -1;
 	fd = make_memfd(minor);
 	if (fd < 0)
 		return fd;
 	fd = fd_move_up(fd);
 	if (real()->fstat(fd, &st) < 0) {
-		int err = -errno;
-
-		real()->close(fd);
-		return err;
+		fd_close(&fd);
+		return -EBADF;
 	}
-	node->ctl_fd = fd;
-	node->ctl_dev = st.st_dev;
-	node->ctl_ino = st.st_ino;
+	set_control(node, fd, &st);
 	return 0;
 }
 
@@ -317,24 +320,28 @@ static int new_description(const struct node *node, unsigned int minor, int flag
 
 /* ---- open and release ---- */
 
-/* The lock belongs to the description of the control descriptor, which no other process has. */
-static int lock_ownership(const struct node *node, short type)
+/* The lock belongs to the description of the control descriptor, which no other process has.
+ * Return: -errno; 0, also where there is none any more, or no /proc */
+static int lock_ownership(const struct preload_file *file, short type) NO_TSA
 {
 	struct flock lock = {
 		.l_type = type, .l_whence = SEEK_SET, .l_start = LOCK_OWNER, .l_len = 1};
+	const struct node *node = &nodes[file->minor];
+	int rc = 0;
 
-	return real()->fcntl(node->ctl_fd, F_OFD_SETLK, &lock) < 0 ? -errno : 0;
+	mutex_lock(&ctl_lock);
+	if (node_fd_is(node->ctl_fd, file->st_dev, file->st_ino) &&
+	    real()->fcntl(node->ctl_fd, F_OFD_SETLK, &lock) < 0)
+		rc = -errno;
+	mutex_unlock(&ctl_lock);
+	return rc;
 }
 
 int node_take_ownership(const struct preload_file *file)
 {
-	const struct node *node = &nodes[file->minor];
+	int rc = lock_ownership(file, F_WRLCK);
 
-	if (!node_fd_is(node->ctl_fd, file->st_dev, file->st_ino))
-		return 0; /* the client has closed it, or there is no /proc */
-	return lock_ownership(node, F_WRLCK) == -EAGAIN
-		       ? refuse(-EBUSY, "another process owns the device")
-		       : 0;
+	return rc == -EAGAIN ? refuse(-EBUSY, "another process owns the device") : 0;
 }
 
 static void release(struct preload_file *file) NO_TSA
@@ -342,8 +349,7 @@ static void release(struct preload_file *file) NO_TSA
 	struct node *node = &nodes[file->minor];
 
 	vhost_vdpa_release(file->session);
-	if (node_fd_is(node->ctl_fd, file->st_dev, file->st_ino))
-		(void)lock_ownership(node, F_UNLCK);
+	(void)lock_ownership(file, F_UNLCK);
 	if (__atomic_load_n(&node->life, __ATOMIC_ACQUIRE) == file->life)
 		__atomic_store_n(&node->busy, false, __ATOMIC_RELEASE);
 }
@@ -502,9 +508,7 @@ static int adopt_control(struct node *node, int fd) REQUIRES(node_lock)
 		return refuse(-EBADF, "%s cannot be opened", path);
 	}
 	drop_control(node);
-	node->ctl_fd = own;
-	node->ctl_dev = st.st_dev;
-	node->ctl_ino = st.st_ino;
+	set_control(node, own, &st);
 	return 0;
 }
 
