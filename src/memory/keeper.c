@@ -21,7 +21,9 @@
  * is a multiple of 2 s. */
 #define PSI_TRIGGER "some 150000 2000000"
 #define IDLE_MS     60000 /* a keeper with nothing to do lives on as long as this */
-#define OWED_MS     5000  /* what could not be unlocked is tried again */
+/* It looks for what could not be unlocked so often, whether or not anything is owed yet: who owes
+ * it does not wake a keeper that sleeps. */
+#define LOOK_MS 5000
 
 static struct mutex keeper_lock = MUTEX_INIT;
 static bool keeper_runs GUARDED_BY(keeper_lock);
@@ -51,11 +53,9 @@ static bool sleep_on(int *psi_fd, int ms)
 /* How long may it sleep? @left_ns: until something held is due, -1 if nothing is */
 static int wait_ms(int64_t left_ns)
 {
-	int64_t ms = left_ns < 0 ? IDLE_MS : left_ns / NS_PER_MS + 1;
+	int64_t ms = left_ns < 0 ? LOOK_MS : left_ns / NS_PER_MS + 1;
 
-	if (release_is_owed() && ms > OWED_MS)
-		return OWED_MS;
-	return ms < IDLE_MS ? (int)ms : IDLE_MS;
+	return ms < LOOK_MS ? (int)ms : LOOK_MS;
 }
 
 /* Nothing is held or owed for long enough: may the keeper end? What is from now on makes
@@ -74,8 +74,7 @@ static bool may_end(void)
 
 static void *keeper(void *arg)
 {
-	bool idle = false, was_idle;
-	int psi_fd;
+	int psi_fd, idle_ms = 0;
 
 	(void)arg;
 	thread_settle("holdfast-keeper");
@@ -86,9 +85,8 @@ static void *keeper(void *arg)
 		release_owed();
 		if (sleep_on(&psi_fd, wait_ms(left_ns)))
 			(void)memory_hold_forget_all(MEMORY_EVICT_PRESSURE);
-		was_idle = idle;
-		idle = left_ns < 0 && !release_is_owed();
-	} while (!(idle && was_idle && may_end()));
+		idle_ms = left_ns < 0 && !release_is_owed() ? idle_ms + LOOK_MS : 0;
+	} while (!(idle_ms >= IDLE_MS && may_end()));
 	fd_close(&psi_fd);
 	return NULL;
 }

@@ -3,6 +3,8 @@
  * Page locks that are not ours, and ours that cannot be undone at once: the client's own locks stay
  * as they were, whatever a device registers, and what could not be unlocked is unlocked later.
  */
+#include <dirent.h>
+
 #include "hold_support.h"
 
 /* ---- the client's own locks ---- */
@@ -147,7 +149,28 @@ static void release_that_is_owed_leaves_a_new_lock_of_the_clients(void **state)
 	assert_int_equal(nr_locked(), 2);
 }
 
-#define KEEPER_DEADLINE_MS 100000 /* one that sleeps already looks again in a minute */
+#define KEEPER_DEADLINE_MS 20000 /* also one that sleeps already looks every 5 s */
+
+/* Is a thread of this name there, asleep? */
+static bool thread_sleeps(const char *name)
+{
+	DIR *dir = opendir("/proc/self/task");
+	bool sleeps = false;
+
+	for (const struct dirent *d; dir && !sleeps && (d = readdir(dir));) {
+		char path[64], comm[32] = "", state = 0;
+		FILE *f;
+
+		(void)snprintf(path, sizeof(path), "/proc/self/task/%.20s/stat", d->d_name);
+		f = fopen(path, "re");
+		if (f && fscanf(f, "%*d (%31[^)]) %c", comm, &state) == 2)
+			sleeps = strcmp(comm, name) == 0 && state == 'S';
+		if (f)
+			fclose(f);
+	}
+	closedir(dir);
+	return sleeps;
+}
 
 /* A process that does nothing more: only its keeper can settle what is owed. */
 static int body_keeper(void)
@@ -156,6 +179,11 @@ static int body_keeper(void)
 	struct rlimit before;
 
 	nr_start = 0; /* locks are not inherited */
+	/* it runs, and sleeps: what it was made for is gone */
+	must_wait(hold, mem, NR);
+	(void)memory_hold_forget_all(MEMORY_EVICT_CLIENT);
+	for (int ms = 0; !thread_sleeps("holdfast-keeper") && ms < KEEPER_DEADLINE_MS; ms += 10)
+		(void)poll(NULL, 0, 10);
 	a = must(hold, mem, NR, MEMORY_GOT_NEW);
 	before = exhaust_descriptors();
 	memory_region_unpin(a);
