@@ -13,8 +13,10 @@
  *   the status  NEEDS_RESET, for a ring breaks when a system call finds memory gone
  *   the log     the dirty log is empty at the reply, and must be empty later
  *
- *   late PATH [ROUNDS] [--peer tap:NAME|stream:SOCKET] [--strict] [--remap] [--early] [--json]
+ *   late PATH [ROUNDS] [--peer tap:NAME|stream:SOCKET] [--strict] [--remap] [--no-unmap]
+ *        [--early] [--json]
  *
+ * --no-unmap leaves INVALIDATE out, for a device whose queues break where nothing is mapped.
  * --remap maps all anew after each reset, for a device whose resets drop mappings.
  * --early takes the memory away before the call, as if the device were late by the whole call: then
  * rounds of each kind must be seen, or the program fails. So it is known that it can see them.
@@ -51,7 +53,7 @@ struct shared {
 
 static struct shared *shared;
 static struct traffic t;
-static bool early, strict, remap;
+static bool early, strict, remap, no_unmap;
 static unsigned long nr_seen; /* of this round: status or log */
 static bool judged;           /* this round's promise still holds at its end */
 
@@ -156,7 +158,7 @@ static int log_on(void)
 	return err ? err : features(TRAFFIC_LOG_ALL);
 }
 
-enum { DATA = 1, RINGS = 2, LOG = 4, PARKS = 8, NOT_STRICT = 16 };
+enum { DATA = 1, RINGS = 2, LOG = 4, PARKS = 8, NOT_STRICT = 16, UNMAPS = 32 };
 
 static const struct kind {
 	const char *name;
@@ -164,8 +166,8 @@ static const struct kind {
 	int (*promise)(void);
 	int (*go_on)(void);
 } kinds[] = {
-	{"INVALIDATE of buffers", DATA, unmap_data, map_data},
-	{"INVALIDATE of all", DATA | RINGS, unmap_all, map_all},
+	{"INVALIDATE of buffers", DATA | UNMAPS, unmap_data, map_data},
+	{"INVALIDATE of all", DATA | RINGS | UNMAPS, unmap_all, map_all},
 	{"SET_STATUS 0", DATA | RINGS | LOG, reset, restart},
 	{"SUSPEND", DATA | RINGS, suspend, resume},
 	{"ENABLE 0, GET_VRING_BASE", DATA | RINGS, disable, enable},
@@ -264,13 +266,20 @@ static int one_round(const struct kind *k, unsigned long round)
 	return err;
 }
 
+static bool applies(const struct kind *k)
+{
+	if (k->what == (LOG | NOT_STRICT) && !(t.offered & TRAFFIC_LOG_ALL))
+		return false;
+	return !(strict && k->what & NOT_STRICT) && !(no_unmap && k->what & UNMAPS);
+}
+
 static int rounds(unsigned long nr)
 {
 	for (unsigned long i = 0; i < nr * LEN(kinds); i++) {
 		const struct kind *k = &kinds[i % LEN(kinds)];
 		int err;
 
-		if (strict && k->what & NOT_STRICT)
+		if (!applies(k))
 			continue;
 		__atomic_store_n(&shared->kind, (unsigned int)(k - kinds), __ATOMIC_RELEASE);
 		err = one_round(k, i / LEN(kinds));
@@ -421,6 +430,7 @@ int main(int argc, char **argv)
 	for (int i = 2; i < argc; i++) {
 		early |= strcmp(argv[i], "--early") == 0;
 		strict |= strcmp(argv[i], "--strict") == 0;
+		no_unmap |= strcmp(argv[i], "--no-unmap") == 0;
 		remap |= strcmp(argv[i], "--remap") == 0;
 		json |= strcmp(argv[i], "--json") == 0;
 		if (strcmp(argv[i], "--peer") == 0 && i + 1 < argc)

@@ -70,7 +70,8 @@ static void op_kick_vq(struct vdpa_device *dev, uint16_t idx)
 	}
 	__atomic_store_n(&vq->kicked, true, __ATOMIC_SEQ_CST);
 	v->hw->ops->kick(v->hw, idx);
-	if (__atomic_load_n(&vq->parked, __ATOMIC_ACQUIRE) && w) {
+	if (__atomic_load_n(&vq->parked, __ATOMIC_ACQUIRE) && w &&
+	    !(worker_is_current(w) && worker_event_is_old(w))) {
 		__atomic_store_n(&vq->parked_until, 0, __ATOMIC_RELAXED);
 		worker_wake(w);
 	}

@@ -269,7 +269,7 @@ void mlx5_vq_reset(struct mlx5_vq *vq)
 	__atomic_store_n(&vq->kicked, false, __ATOMIC_RELAXED);
 }
 
-int mlx5_vq_position(struct mlx5_vdpa *v, struct mlx5_vq *vq, struct vdpa_vq_state *state)
+int mlx5_vq_position(struct mlx5_vdpa *v, struct mlx5_vq *vq, struct vdpa_vq_state *state) NO_TSA
 {
 	struct mlx5_virtq_status status;
 	bool runs = vq->obj != MLX5_NO_OBJ && vq->fw_state == MLX5_VQ_RDY;
@@ -277,6 +277,7 @@ int mlx5_vq_position(struct mlx5_vdpa *v, struct mlx5_vq *vq, struct vdpa_vq_sta
 
 	if (runs && vdpa_deviates(&v->dev, VDPA_D1_BASE_SURVIVES_RESET) && v->caps.freeze_to_rdy &&
 	    v->worker) {
+		worker_settle(v->worker); /* a kick from before must not move it */
 		err = mlx5_vq_stop(v, vq);
 		__atomic_store_n(&vq->parked, !err, __ATOMIC_RELEASE);
 		vq->parked_until = clock_now_ns() + PARK_NS;
