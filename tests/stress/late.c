@@ -47,6 +47,7 @@
 struct shared {
 	uintptr_t first, end; /* client memory, the device's view */
 	unsigned int kind;    /* of the round */
+	int64_t until;        /* traffic_now_ns(): how long its promise holds at least; atomic */
 	unsigned long rounds[8], late[8], unjudged;
 	char wrong[200];
 };
@@ -251,6 +252,8 @@ static int one_round(const struct kind *k, unsigned long round)
 		;
 	nr_seen = 0;
 	since = traffic_now_ns();
+	__atomic_store_n(&shared->until, k->what & PARKS ? since + PARK_NS : INT64_MAX,
+			 __ATOMIC_RELEASE);
 	err = promise(k);
 	if (!err) {
 		watch(round);
@@ -331,7 +334,8 @@ static void see_fault(pid_t tid)
 	if (ptrace(PTRACE_GETSIGINFO, tid, NULL, &info) < 0)
 		return;
 	at = (uintptr_t)info.si_addr;
-	if (at >= shared->first && at < shared->end)
+	if (at >= shared->first && at < shared->end &&
+	    traffic_now_ns() < __atomic_load_n(&shared->until, __ATOMIC_ACQUIRE))
 		__atomic_add_fetch(&shared->late[shared->kind], 1, __ATOMIC_RELAXED);
 }
 
