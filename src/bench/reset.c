@@ -221,7 +221,7 @@ static int measure_in_turns(const struct options *opt, struct result *results, s
 	if (!opt->json)
 		print_head(opt);
 	for (size_t i = 0; !err && i < opt->sizes.nr; i++) {
-		char path[32];
+		char path[64];
 
 		snprintf(path, sizeof(path), "/dev/vhost-vdpa-%zu", i);
 		results[i] = (struct result){.mapped = opt->sizes.bytes[i], .kind = RESET_PERSIST};
