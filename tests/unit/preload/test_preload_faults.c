@@ -287,6 +287,30 @@ static enum verdict run(int n, const struct rest *usual, struct rest *rest)
 	return v;
 }
 
+static bool is_more(const struct rest *rest, const struct rest *usual)
+{
+	return rest->nr_fds > usual->nr_fds || rest->locked_kb > usual->locked_kb;
+}
+
+/* What a life in which nothing fails leaves behind is raised to @usual. How many threads have got
+ * to their descriptors by then is the scheduler's choice, so this is asked again before a fault is
+ * blamed. Return: has such a life passed? */
+static bool learn(struct rest *usual)
+{
+	static const struct rest none;
+	struct rest rest = {0};
+
+	if (run(0, &none, &rest) != NOT_REACHED) {
+		fprintf(stderr, "a life in which nothing fails does not pass\n");
+		return false;
+	}
+	if (rest.nr_fds > usual->nr_fds)
+		usual->nr_fds = rest.nr_fds;
+	if (rest.locked_kb > usual->locked_kb)
+		usual->locked_kb = rest.locked_kb;
+	return true;
+}
+
 int main(int argc, char **argv)
 {
 	enum verdict v = PASSED;
@@ -298,15 +322,15 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	always = strcmp(argv[1], "always") == 0;
-	if (run(0, &rest, &usual) != NOT_REACHED) {
-		fprintf(stderr, "a life in which nothing fails does not pass\n");
+	if (!learn(&usual))
 		return 1;
-	}
 	for (n = 1; n < CASES_MAX && v != NOT_REACHED; n++) {
 		v = run(n, &usual, &rest);
+		if (v != FAILED && is_more(&rest, &usual) && !learn(&usual))
+			return 1;
 		if (v == FAILED) {
 			bad++;
-		} else if (rest.nr_fds > usual.nr_fds || rest.locked_kb != usual.locked_kb) {
+		} else if (is_more(&rest, &usual)) {
 			fprintf(stderr,
 				"case %d: %u descriptors and %lu KiB locked at the end, %u and %lu "
 				"without the fault\n",
