@@ -34,12 +34,39 @@ static const struct status statuses[] = {
 	{0x51, -EIO, "bad output length"},
 };
 
+/* Commands that end something. A device that is not there any more has ended all. */
+static bool is_an_end(unsigned int opcode)
+{
+	static const uint16_t ends[] = {
+		MLX5_OP_DESTROY_MKEY,
+		MLX5_OP_DESTROY_EQ,
+		MLX5_OP_DEALLOC_PD,
+		MLX5_OP_DEALLOC_TRANSPORT_DOMAIN,
+		MLX5_OP_DESTROY_TIR,
+		MLX5_OP_DESTROY_TIS,
+		MLX5_OP_DESTROY_RQT,
+		MLX5_OP_DESTROY_FLOW_TABLE,
+		MLX5_OP_DESTROY_FLOW_GROUP,
+		MLX5_OP_DELETE_FLOW_TABLE_ENTRY,
+		MLX5_OP_DESTROY_GENERAL_OBJECT,
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(ends); i++)
+		if (ends[i] == opcode)
+			return true;
+	return false;
+}
+
 /* What came of a command. @err: the seam's. */
 static int judge(struct mlx5_dev *dev, const void *in, const void *out, int err)
 {
 	const char *op = mlx5_command_name(in);
 	unsigned int code, syndrome;
 
+	if (err)
+		dev->lost = true;
+	if (err == -ENODEV && is_an_end((unsigned int)mlx5_get(in, MLX5_IN_OPCODE)))
+		return 0;
 	if (err)
 		return refuse(err, "%s: the device did not answer %s", dev->name, op);
 	code = (unsigned int)mlx5_get(out, MLX5_OUT_STATUS);

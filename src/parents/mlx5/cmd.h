@@ -34,7 +34,8 @@ struct mlx5_exec {
 /* The seam. */
 struct mlx5_dev_ops {
 	/** execute one command. @out is zeroed by the caller. Return: 0 if the device answered,
-	 * whatever its status; negative errno if it did not */
+	 * whatever its status; negative errno if it did not; -ENODEV: the device is not there any
+	 * more */
 	int (*exec)(struct mlx5_dev *dev, const void *in, size_t in_len, void *out, size_t out_len);
 	/** execute @nr commands, at most MLX5_PARALLEL_MAX, at once, and return when all are done.
 	 * NULL: exec, one after the other */
@@ -60,6 +61,8 @@ struct mlx5_dev_ops {
 	int (*doorbell_open)(struct mlx5_dev *dev, uint64_t off);
 	/** write the doorbell of queue @idx; any thread */
 	void (*kick)(struct mlx5_dev *dev, uint16_t idx);
+	/** is the device well? NULL: nobody knows but by its answers. Under the driver's lock */
+	bool (*is_well)(struct mlx5_dev *dev);
 	/** on which worker kicks of @idx are best delivered; NULL, or returns NULL: on none */
 	struct worker *(*kick_worker)(struct mlx5_dev *dev, uint16_t idx);
 };
@@ -67,6 +70,7 @@ struct mlx5_dev_ops {
 struct mlx5_dev {
 	const struct mlx5_dev_ops *ops;
 	const char *name;         /* for messages; outlives the device */
+	bool lost;                /* it has not answered a command: beyond help, or not there */
 	struct mlx5_trace *trace; /* [lent] or NULL: every command is noted */
 };
 

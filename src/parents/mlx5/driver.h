@@ -43,6 +43,8 @@
 #define MLX5_VQ_PARTS 3   /* memory areas that a queue needs on the device */
 #define MLX5_NO_OBJ   UINT32_MAX
 
+#define MLX5_HEALTH_NS 1000000000LL /* between two looks at a device that runs */
+
 enum { MLX5_GROUP_DATA, MLX5_GROUP_CTRL, MLX5_GROUP_DESC, MLX5_NGROUPS };
 
 /* What a client sets of a queue. */
@@ -104,7 +106,8 @@ struct mlx5_vdpa {
 	uint64_t features, acked; /* offered; taken by the driver */
 	uint8_t status;           /* atomic: the worker adds NEEDS_RESET */
 	bool suspended;
-	bool set_up; /* steering is there: the device runs for a client */
+	bool told_lost; /* that the device does not answer any more */
+	bool set_up;    /* steering is there: the device runs for a client */
 	uint32_t generation;
 	struct vdpa_callback config_cb;
 	struct virtio_net_config config;
@@ -163,6 +166,9 @@ void mlx5_lock(struct mlx5_vdpa *v);
 void mlx5_unlock(struct mlx5_vdpa *v);
 /** mlx5_needs_reset() - beyond help: status bit and config interrupt */
 void mlx5_needs_reset(struct mlx5_vdpa *v);
+/** mlx5_look() - a device that does not answer any more is told once, and what runs on it needs a
+ * reset, which will fail to start it */
+void mlx5_look(struct mlx5_vdpa *v);
 
 /* ---- ops.c ---- */
 /** mlx5_ops_fill() - the operations of the device, without .free */

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * The driver's worker, and what wakes it: the control queue's kicks, queues that were parked, keys
- * whose time is over, and the device's event queue. An entry of that queue is the driver's when its
- * owner bit is the number of the pass through the queue, modulo 2.
+ * whose time is over, the look at the device's health, and the device's event queue. An entry of
+ * that queue is the driver's when its owner bit is the number of the pass through the queue, modulo
+ * 2.
  */
 #include <errno.h>
 #include <linux/virtio_config.h>
@@ -109,11 +110,20 @@ static void poll_keys(struct mlx5_vdpa *v)
 		worker_wake_in(v->worker, next);
 }
 
+/* A device that is beyond help tells nothing by itself. */
+static void poll_health(struct mlx5_vdpa *v)
+{
+	mlx5_look(v);
+	if (v->set_up && !v->hw->lost)
+		worker_wake_in(v->worker, MLX5_HEALTH_NS);
+}
+
 static bool worker_poll(void *arg)
 {
 	struct mlx5_vdpa *v = arg;
 
 	rcu_reader_offline();
+	poll_health(v);
 	poll_events(v);
 	poll_parked(v);
 	poll_keys(v);

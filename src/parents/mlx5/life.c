@@ -38,8 +38,11 @@ static void driver_ok(struct mlx5_vdpa *v)
 		if (v->vqs[i].ready)
 			mlx5_vq_take(&v->vqs[i]);
 	find_pairs(v);
-	if (mlx5_setup(v) == 0)
+	if (mlx5_setup(v) == 0) {
+		if (v->worker)
+			worker_wake_in(v->worker, MLX5_HEALTH_NS);
 		return;
+	}
 	hf_err(v->dev.name, "cannot start: %s", refuse_reason());
 	__atomic_fetch_or(&v->status, VIRTIO_CONFIG_S_FAILED, __ATOMIC_ACQ_REL);
 	mlx5_slots_drop(v);

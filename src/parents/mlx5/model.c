@@ -174,7 +174,9 @@ static int exec(struct mlx5_dev *dev, const void *in_, size_t in_len, void *out_
 	struct fw_cmd c = {in_, in_len, out_, &r};
 	enum mlx5_model_kind kind;
 
-	if (m->fatal || in_len < 16 || out_len < 16)
+	if (fw_is_dead(m))
+		return m->gone ? -ENODEV : -EIO;
+	if (in_len < 16 || out_len < 16)
 		return -EIO;
 	kind = kind_of(c.in);
 	m->seen++;
@@ -311,5 +313,12 @@ void mlx5_model_fail_at(struct mlx5_model *model, uint64_t nth, uint8_t status)
 
 void mlx5_model_set_fatal(struct mlx5_model *model)
 {
-	model->fatal = true;
+	__atomic_store_n(&model->fatal, true, __ATOMIC_RELEASE);
+	fw_nic_halt(model);
+}
+
+void mlx5_model_unplug(struct mlx5_model *model)
+{
+	model->gone = true;
+	mlx5_model_set_fatal(model);
 }

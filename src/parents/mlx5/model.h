@@ -95,8 +95,10 @@ uint64_t mlx5_model_features(const struct mlx5_model *model);
 /** mlx5_model_fail_at() - have the @nth command from now (1: the next) fail with @status; @nth 0:
  * none */
 void mlx5_model_fail_at(struct mlx5_model *model, uint64_t nth, uint8_t status);
-/** mlx5_model_set_fatal() - from now on no command is answered */
+/** mlx5_model_set_fatal() - from now on no command is answered; queues stop, and nobody is told */
 void mlx5_model_set_fatal(struct mlx5_model *model);
+/** mlx5_model_unplug() - the same, and commands fail as there is no device */
+void mlx5_model_unplug(struct mlx5_model *model);
 
 /**
  * mlx5_model_translate() - what an access of the device reaches

@@ -26,7 +26,7 @@ static int fw_umem_open(struct mlx5_dev *dev, void *addr, size_t len, uint32_t *
 	struct mlx5_model *m = model_of(dev);
 	struct fw_obj *obj;
 
-	if (m->fatal)
+	if (fw_is_dead(m))
 		return refuse(-EIO, "%s: the device did not answer", dev->name);
 	if ((uintptr_t)addr % MEMORY_PAGE_SIZE || len == 0)
 		return refuse(-EINVAL, "%s: memory must start on a page", dev->name);
@@ -92,6 +92,11 @@ static struct worker *fw_kick_worker(struct mlx5_dev *dev, uint16_t idx)
 	return sim && idx < sim->dev.nvqs ? vdpasim_worker_get(sim->vqs[idx].sw) : NULL;
 }
 
+static bool fw_is_well(struct mlx5_dev *dev)
+{
+	return !fw_is_dead(model_of(dev));
+}
+
 /* ---- event queues ---- */
 
 static void *fw_eq_buffer(struct mlx5_dev *dev, uint32_t eqn)
@@ -147,7 +152,7 @@ void fw_event_broken(struct mlx5_model *m, uint32_t id)
 	struct fw_obj *eq = m->eq;
 	uint8_t *eqe, owner;
 
-	if (!eq || !(eq->eq.events >> OBJECT_CHANGE & 1))
+	if (fw_is_dead(m) || !eq || !(eq->eq.events >> OBJECT_CHANGE & 1))
 		return;
 	eqe = eq->eq.buf + EQE_LEN * (size_t)(eq->eq.producer & (eq->eq.nr - 1));
 	owner = (eq->eq.producer & eq->eq.nr) != 0;
@@ -171,5 +176,6 @@ const struct mlx5_dev_ops fw_dev_ops = {
 	.vector_close = fw_vector_close,
 	.eq_buffer = fw_eq_buffer,
 	.kick = fw_kick,
+	.is_well = fw_is_well,
 	.kick_worker = fw_kick_worker,
 };

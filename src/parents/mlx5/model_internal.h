@@ -159,7 +159,7 @@ struct mlx5_model {
 	size_t nr_pd;
 	uint64_t nr_commands[MODEL_NR_KINDS], seen, fail_at;
 	uint8_t fail_status;
-	bool fatal;
+	bool fatal, gone; /* atomic; set once */
 
 	struct fw_list objs[FW_NR_TYPES];
 	uint32_t next_id;
@@ -173,6 +173,12 @@ struct mlx5_model {
 	struct fw_obj *eq; /* or NULL; worker 0's lock */
 	struct fw_run run[2 * SIMNET_PAIRS_MAX];
 };
+
+/** fw_is_dead() - any thread */
+static inline bool fw_is_dead(const struct mlx5_model *m)
+{
+	return __atomic_load_n(&m->fatal, __ATOMIC_ACQUIRE);
+}
 
 /* A reply's status and syndrome. */
 struct fw_reply {

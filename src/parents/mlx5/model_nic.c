@@ -192,7 +192,9 @@ void fw_nic_halt(struct mlx5_model *m)
 	vdpasim_lock_all(m->sim);
 	for (uint32_t i = 0; i < m->sim->dev.nvqs; i++)
 		if (ring_is_started(m->sim->vqs[i].ring))
-			ring_break(m->sim->vqs[i].ring, "the device is out of memory");
+			ring_break(m->sim->vqs[i].ring, fw_is_dead(m)
+								? "the device is dead"
+								: "the device is out of memory");
 	vdpasim_unlock_all(m->sim);
 }
 

@@ -56,6 +56,7 @@ static void memory_free(struct mlx5_vdpa *v, struct mlx5_vq *vq)
 void mlx5_vq_fini(struct mlx5_vdpa *v, struct mlx5_vq *vq)
 {
 	mlx5_vq_destroy(v, vq);
+	mlx5_vq_release_keys(vq); /* what the device would not destroy goes when it is closed */
 	memory_free(v, vq);
 	if (vq->vector != MLX5_NO_OBJ)
 		v->hw->ops->vector_close(v->hw, vq->vector);

@@ -5,8 +5,10 @@
  * command of a whole life.
  */
 #include <errno.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -137,7 +139,9 @@ static int drops_keys(struct vdpa_device *dev)
 {
 	int err = mlx5_op_reset(dev);
 
+	mlx5_lock(mlx5_of(dev));
 	mlx5_slots_drop(mlx5_of(dev));
+	mlx5_unlock(mlx5_of(dev));
 	return err;
 }
 
@@ -157,7 +161,9 @@ static int forgets_one_to_one(struct vdpa_device *dev, uint32_t asid)
 
 static int touches_queues(struct vdpa_device *dev, uint32_t asid)
 {
+	mlx5_lock(mlx5_of(dev));
 	mlx5_stop_all(mlx5_of(dev));
+	mlx5_unlock(mlx5_of(dev));
 	return mlx5_op_reset_map(dev, asid);
 }
 
@@ -497,6 +503,121 @@ static void key_that_is_gone_stops_the_queue_and_says_so(void **state)
 	}
 }
 
+/* Firmware that is beyond help, or a card that was pulled out, while queues run on it. Nobody tells
+ * the driver. */
+static void card_dies(bool gone)
+{
+	static uint8_t more[4096] __attribute__((aligned(4096)));
+	struct memory_region *region;
+	struct mlx5_vdpa *v;
+	struct iotlb *tlb;
+	struct rig rig;
+
+	make(&rig);
+	start(&rig);
+	v = mlx5_of(rig.dev);
+	tlb = own_map(&rig);
+	assert_int_equal(memory_region_create(rig.space, (uaddr_t)(uintptr_t)more, sizeof(more),
+					      true, MEMORY_VA, &region),
+			 0);
+	assert_int_equal(iotlb_map(tlb, FAR, FAR + 4095, region, 0, IOTLB_RW), 0);
+	assert_int_equal(set_map(&rig, 0, tlb), 0);
+	assert_true(goes_round(&rig, 1));
+	mlx5_lock(v);
+	if (gone)
+		mlx5_model_unplug(v->model);
+	else
+		mlx5_model_set_fatal(v->model);
+	mlx5_unlock(v);
+	worker_wake(v->worker); /* it looks each second */
+	assert_true(rig_wait_fd(rig.config_fd, DEADLINE_MS));
+	assert_true(rig_op(&rig, get_status) & VIRTIO_CONFIG_S_NEEDS_RESET);
+	assert_int_not_equal(set_map(&rig, 0, tlb), 0);
+	rig_reset(&rig);
+	(void)rig_op(&rig, reset_map, 0);
+	iotlb_destroy(tlb);
+	/* Nothing reaches memory from where nothing is. Firmware that is silent may still. */
+	assert_true(gone ? region->refs == 1 : region->refs > 1);
+	rig_negotiate(&rig, FEATURES);
+	rig_do(&rig, set_status, 0xf);
+	assert_true(rig_op(&rig, get_status) & VIRTIO_CONFIG_S_FAILED);
+	rig_destroy(&rig);
+	assert_int_equal(region->refs, 1);
+	memory_region_put(region);
+}
+
+static void card_whose_firmware_dies_under_load_needs_a_reset_and_does_not_start_again(void **state)
+{
+	card_dies(false);
+}
+
+static void card_that_is_pulled_out_under_load_needs_a_reset_and_lets_memory_go(void **state)
+{
+	card_dies(true);
+}
+
+/* Maps change on one thread while frames pass on others, some changes a frame: on a busy machine a
+ * thread that does nothing else could keep the queues from running at all. */
+#define CHANGES 6
+struct storm {
+	struct rig *rig;
+	struct iotlb *tlb;
+	bool stop;            /* atomic */
+	unsigned int allowed; /* atomic */
+	unsigned int changes;
+};
+
+static void *change_maps(void *arg)
+{
+	struct storm *s = arg;
+
+	while (!__atomic_load_n(&s->stop, __ATOMIC_ACQUIRE)) {
+		if (s->changes >= __atomic_load_n(&s->allowed, __ATOMIC_ACQUIRE)) {
+			(void)sched_yield();
+			continue;
+		}
+		if (s->changes % 2)
+			(void)!iotlb_unmap(s->tlb, FAR, FAR, NULL);
+		else
+			(void)!iotlb_map(s->tlb, FAR, FAR + 0x1fff,
+					 memory_space_identity(s->rig->space), 0x5000, IOTLB_RW);
+		if (set_map(s->rig, 0, s->tlb))
+			abort();
+		iotlb_synchronize(s->tlb);
+		s->changes++;
+	}
+	return NULL;
+}
+
+static void maps_change_on_one_thread_while_queues_run_on_others(void **state)
+{
+	struct vdpa_dev_config c = config();
+	struct storm s = {.stop = false};
+	pthread_t thread;
+	struct rig rig;
+	uint32_t i = 0;
+
+	memcpy(c.defer, "1ms", 4);
+	c.parallel = 4;
+	rig_make_of(&rig, &mlx5_mgmt_dev, &c);
+	start(&rig);
+	s.rig = &rig;
+	s.tlb = own_map(&rig);
+	assert_int_equal(set_map(&rig, 0, s.tlb), 0);
+	assert_int_equal(pthread_create(&thread, NULL, change_maps, &s), 0);
+	while (i < 300 && goes_round(&rig, i)) {
+		__atomic_store_n(&s.allowed, s.allowed + CHANGES, __ATOMIC_RELEASE);
+		i++;
+	}
+	__atomic_store_n(&s.stop, true, __ATOMIC_RELEASE);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	print_message("%u frames while the map changed %u times\n", i, s.changes);
+	assert_int_equal(i, 300);
+	assert_true(s.changes > 0);
+	iotlb_destroy(s.tlb);
+	rig_destroy(&rig);
+}
+
 /* ---- control queue ---- */
 
 static uint8_t ctrl_pairs(struct rig *rig, uint16_t idx, uint8_t pairs)
@@ -746,6 +867,11 @@ int main(void)
 		cmocka_unit_test(rings_with_a_key_of_their_own_are_looked_up_there),
 		cmocka_unit_test(buffer_without_a_key_stops_the_queue_and_says_so),
 		cmocka_unit_test(key_that_is_gone_stops_the_queue_and_says_so),
+		cmocka_unit_test(
+			card_whose_firmware_dies_under_load_needs_a_reset_and_does_not_start_again),
+		cmocka_unit_test(
+			card_that_is_pulled_out_under_load_needs_a_reset_and_lets_memory_go),
+		cmocka_unit_test(maps_change_on_one_thread_while_queues_run_on_others),
 		cmocka_unit_test(control_queue_sets_pairs_address_and_vlans),
 		cmocka_unit_test(pair_that_starts_in_its_middle_is_in_use),
 		cmocka_unit_test(suspended_queues_tell_their_position_and_go_on),

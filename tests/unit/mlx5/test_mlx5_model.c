@@ -203,6 +203,63 @@ static void a_command_of_a_wrong_form_is_refused(void **state)
 	mlx5_model_destroy(f.model);
 }
 
+/* Commands that the driver's encoder cannot make, by the byte that is wrong. */
+static void expect_raw(struct fixture *f, const uint8_t *in, size_t len, uint32_t syndrome)
+{
+	uint8_t out[4112] = {0};
+	uint32_t got;
+
+	assert_int_equal(f->dev->ops->exec(f->dev, in, len, out, 16), 0);
+	got = (uint32_t)out[4] << 24 | (uint32_t)out[5] << 16 | (uint32_t)out[6] << 8 | out[7];
+	if (got != syndrome)
+		fail_msg("want syndrome 0x%x, got 0x%x", syndrome, got);
+	assert_int_not_equal(out[0], 0);
+}
+
+static void what_no_encoder_sends_is_refused_by_its_syndrome(void **state)
+{
+	uint8_t key[288] = {0x02, 0x00, [18] = 1 << 2 | 1, [20] = 0xff, 0xff, 0xff};
+	const uint8_t opcode[16] = {0x0a, 0x77}, cap[16] = {0x01, 0x00, [7] = 0x03};
+	const uint8_t pd[24] = {0x08, 0x00};
+	struct fixture f;
+
+	start(&f, NULL);
+	expect_raw(&f, opcode, sizeof(opcode), 0x10005);
+	expect_raw(&f, pd, sizeof(pd), 0x10007);
+	expect_raw(&f, cap, sizeof(cap), 0x10008); /* no room for the reply */
+	key[31] = (uint8_t)f.pd;
+	expect_raw(&f, key, 272, 0x20001); /* no length */
+	key[20] = 0;
+	expect_raw(&f, key, 272, 0x20006); /* for one queue alone */
+	key[20] = 0xff;
+	key[99] = 1;
+	expect_raw(&f, key, 288, 0x20006); /* two lengths of the list */
+	mlx5_model_destroy(f.model);
+}
+
+static void keys_and_domains_that_are_none_are_refused_by_their_syndrome(void **state)
+{
+	struct fixture f;
+	uint32_t mkey;
+
+	start(&f, &(struct mlx5_model_options){.max_mkeys = 1});
+	assert_int_equal(create(&f, (struct mlx5_mkey_desc){.read = true}, &mkey), 0);
+	assert_int_equal(create(&f, (struct mlx5_mkey_desc){.read = true}, &mkey), -EAGAIN);
+	assert_non_null(strstr(refuse_reason(), "syndrome 0x20008"));
+	assert_int_equal(mlx5_cmd_dealloc_pd(f.dev, f.pd), -EBUSY);
+	assert_non_null(strstr(refuse_reason(), "syndrome 0x10003"));
+	assert_int_equal(mlx5_cmd_destroy_mkey(f.dev, mkey), 0);
+	assert_int_equal(mlx5_cmd_destroy_mkey(f.dev, mkey), -EINVAL);
+	assert_non_null(strstr(refuse_reason(), "syndrome 0x2000a"));
+	assert_int_equal(mlx5_cmd_dealloc_pd(f.dev, f.pd), 0);
+	assert_int_equal(mlx5_cmd_dealloc_pd(f.dev, f.pd), -EINVAL);
+	assert_non_null(strstr(refuse_reason(), "syndrome 0x10002"));
+	mlx5_model_fail_at(f.model, 1, 0x0f);
+	assert_int_equal(mlx5_cmd_alloc_pd(f.dev, &f.pd), -EAGAIN);
+	assert_non_null(strstr(refuse_reason(), "syndrome 0x10006"));
+	mlx5_model_destroy(f.model);
+}
+
 static void a_command_fails_where_a_test_wants_it_and_all_when_fatal(void **state)
 {
 	struct fixture f;
@@ -244,6 +301,8 @@ int main(void)
 		cmocka_unit_test(the_one_to_one_key_reaches_everything),
 		cmocka_unit_test(a_bad_key_is_refused_with_its_syndrome),
 		cmocka_unit_test(a_command_of_a_wrong_form_is_refused),
+		cmocka_unit_test(what_no_encoder_sends_is_refused_by_its_syndrome),
+		cmocka_unit_test(keys_and_domains_that_are_none_are_refused_by_their_syndrome),
 		cmocka_unit_test(a_command_fails_where_a_test_wants_it_and_all_when_fatal),
 		cmocka_unit_test(capabilities_are_those_of_the_options),
 	};

@@ -229,7 +229,10 @@ static void steering_that_makes_no_sense_is_refused(void **state)
 	static const struct mlx5_model_options usual;
 	struct mlx5_match one = {{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, false, 0};
 	struct mlx5_match odd = {{0xff}, false, 0};
+	uint8_t tir[272] = {0x09, 0x00, [36] = 0x10, [68] = 0x20}, out[16];
+	static const uint8_t refused[8] = {0x03, [5] = 0x04, 0x00, 0x08};
 	uint32_t rx, tx, list[2], rqtn, tirn, table, group, id;
+	struct mlx5_virtq_counters counters;
 	struct fixture f;
 
 	start(&f, &usual);
@@ -246,6 +249,13 @@ static void steering_that_makes_no_sense_is_refused(void **state)
 	expect(mlx5_cmd_modify_rqt(f.dev, rqtn, list, 2), "0x40006");
 	expect(mlx5_cmd_create_tir(f.dev, f.td, 999, &id), "0x40007");
 	expect(mlx5_cmd_create_tir(f.dev, 999, rqtn, &id), "0x40007");
+	tir[66] = (uint8_t)(rqtn >> 8);
+	tir[67] = (uint8_t)rqtn;
+	tir[71] = (uint8_t)f.td;
+	assert_int_equal(f.dev->ops->exec(f.dev, tir, sizeof(tir), out, sizeof(out)), 0);
+	assert_memory_equal(out, refused, sizeof(refused)); /* no hash key */
+	expect(mlx5_cmd_query_counters(f.dev, 999, &counters), "0x50013");
+	expect(mlx5_cmd_destroy_object(f.dev, MLX5_OBJ_VIRTIO_Q_COUNTERS, 999), "0x30081");
 	assert_int_equal(mlx5_cmd_create_tir(f.dev, f.td, rqtn, &tirn), 0);
 	expect(mlx5_cmd_set_flow_root(f.dev, 999), "0x4000a");
 	expect(mlx5_cmd_create_flow_table(f.dev, 21, &id), "0x4000b");
