@@ -227,6 +227,8 @@ void mlx5_prepare(struct mlx5_vdpa *v);
 int mlx5_setup(struct mlx5_vdpa *v) HF_MUST_CHECK;
 /** mlx5_teardown() - queues are stopped and their positions noted; objects, tables, flows go */
 void mlx5_teardown(struct mlx5_vdpa *v);
+/** mlx5_rest() - as mlx5_teardown(), for a reset: objects that another client can use stay */
+void mlx5_rest(struct mlx5_vdpa *v);
 /** mlx5_run_all() - start whatever wants to run. Return: the first error */
 int mlx5_run_all(struct mlx5_vdpa *v) HF_MUST_CHECK;
 void mlx5_stop_all(struct mlx5_vdpa *v);

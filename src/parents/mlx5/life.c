@@ -87,7 +87,7 @@ static void reset(struct mlx5_vdpa *v)
 	v->suspended = true; /* nothing may start meanwhile */
 	mlx5_ctrl_update(v);
 	if (was_used(v))
-		mlx5_teardown(v);
+		mlx5_rest(v);
 	for (uint32_t i = 0; i < v->dev.nvqs; i++) {
 		static const struct vdpa_callback none;
 

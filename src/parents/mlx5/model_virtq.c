@@ -206,9 +206,11 @@ static bool start(struct mlx5_model *m, struct fw_virtq *q, const struct fw_cmd 
 	return false;
 }
 
-static void change_fields(struct fw_virtq *q, const struct fw_virtq *to, uint64_t select)
+static void change_fields(struct mlx5_model *m, struct fw_virtq *q, const struct fw_virtq *to,
+			  uint64_t select)
 {
 	if (select & ADDRS) {
+		fw_nic_forget(m, q); /* another ring */
 		q->desc = to->desc;
 		q->driver = to->driver;
 		q->device = to->device;
@@ -259,7 +261,7 @@ void fw_modify_virtq(struct mlx5_model *m, const struct fw_cmd *c)
 		fw_refuse(c, FW_BAD_STATE, 0x50010);
 		return;
 	}
-	change_fields(&obj->virtq, &to, select);
+	change_fields(m, &obj->virtq, &to, select);
 	if (select & STATE_BIT)
 		change_state(m, &obj->virtq, c->in[STATE] & 0xf, c);
 	if (c->r->status && obj->virtq.state == old.state)

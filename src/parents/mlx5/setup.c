@@ -4,7 +4,9 @@
  * table, the table in the TIR, the TIR in the flows. So queues can only be taken down from the top.
  *
  * Objects are made ahead: when the device is made, and after a reset, with the size and the
- * features of the last client. A client that sets the same finds them ready.
+ * features of the last client. A client that sets the same finds them ready. With `rebuild changed`
+ * a reset leaves objects that can run again where they are, suspended: the command that lets one
+ * run carries all that the next client has set. They hold nobody's keys meanwhile.
  */
 #include <errno.h>
 #include <linux/virtio_config.h>
@@ -80,6 +82,30 @@ void mlx5_teardown(struct mlx5_vdpa *v)
 	mlx5_steering_destroy(v);
 	destroy_all(v);
 	v->set_up = false;
+}
+
+/* Do all objects stand still in a state out of which they can run again? */
+static bool all_rest(const struct mlx5_vdpa *v)
+{
+	bool rest = v->caps.freeze_to_rdy;
+
+	for (uint16_t i = 0; i < mlx5_nr_data(v); i++)
+		rest &= v->vqs[i].obj != MLX5_NO_OBJ && (v->vqs[i].fw_state == MLX5_VQ_INIT ||
+							 v->vqs[i].fw_state == MLX5_VQ_SUSPEND);
+	return rest;
+}
+
+void mlx5_rest(struct mlx5_vdpa *v)
+{
+	mlx5_stop_all(v);
+	mlx5_steering_destroy(v);
+	v->set_up = false;
+	if (v->keys.rebuild == MLX5_REBUILD_FULL || !all_rest(v)) {
+		destroy_all(v);
+		return;
+	}
+	for (uint16_t i = 0; i < mlx5_nr_data(v); i++)
+		mlx5_vq_release_keys(&v->vqs[i]);
 }
 
 static bool one_is_beyond_resume(const struct mlx5_vdpa *v)

@@ -198,6 +198,43 @@ static void reset_keeps_the_keys_of_every_address_space(void **state)
 	assert_false(reset_keeps_keys(drops_keys));
 }
 
+static uint64_t nr_queue_objects(const struct rig *rig)
+{
+	return mlx5_model_nr_commands(model(rig), MODEL_CREATE_QUEUE) +
+	       mlx5_model_nr_commands(model(rig), MODEL_DESTROY_QUEUE);
+}
+
+/* What a client set and where it stood is gone all the same. */
+static void reset_keeps_queue_objects_that_the_next_client_can_use(void **state)
+{
+	for (int full = 0; full < 2; full++) {
+		struct vdpa_dev_config c = config();
+		struct vdpa_vq_state at;
+		struct rig rig;
+		uint64_t made;
+
+		c.rebuild = (uint8_t)full;
+		rig_make_of(&rig, &mlx5_mgmt_dev, &c);
+		start(&rig);
+		for (uint32_t life = 0; life < 3; life++) {
+			assert_true(goes_round(&rig, life));
+			made = nr_queue_objects(&rig);
+			rig_reset(&rig);
+			assert_int_equal(nr_queue_objects(&rig) - made, full ? 4 : 0);
+			assert_int_equal(rig_op(&rig, get_vq_state, 0, &at), 0);
+			assert_int_equal(at.last_avail, 0);
+			assert_null(mlx5_of(rig.dev)->vqs[0].mr);
+			start(&rig);
+			assert_int_equal(nr_queue_objects(&rig) - made, full ? 4 : 0);
+		}
+		rig_reset(&rig);
+		rig_start(&rig, FEATURES, 2, 128); /* another size: made anew */
+		assert_int_equal(nr_queue_objects(&rig) - made, full ? 12 : 4);
+		assert_true(goes_round(&rig, 9));
+		rig_destroy(&rig);
+	}
+}
+
 /* Rule 2: address space 0 is 1:1 again. */
 static bool reset_map_restores(int (*reset_map)(struct vdpa_device *dev, uint32_t asid))
 {
@@ -856,6 +893,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(reset_before_any_queue_was_set_up_is_fine),
 		cmocka_unit_test(reset_keeps_the_keys_of_every_address_space),
+		cmocka_unit_test(reset_keeps_queue_objects_that_the_next_client_can_use),
 		cmocka_unit_test(reset_map_restores_the_1_to_1_key),
 		cmocka_unit_test(reset_map_does_not_touch_queues),
 		cmocka_unit_test(compat_reset_clean_map_drops_keys_and_makes_the_1_to_1_key),
