@@ -99,8 +99,8 @@ class MigrationLab(Lab):
         logs = os.path.join(self.logs, "host%d" % self._hosts)
         os.makedirs(logs)
         self.call_log = os.path.join(logs, "holdfast.log")
-        spec = "name net0 mgmtdev vdpasim_net mac %s%s %s backend tap,ifname=%s" % (
-            MAC, " max_vqp %d" % self.queues if self.queues > 1 else "", self.spec, tap)
+        spec = "name net0 mgmtdev %s mac %s%s %s backend tap,ifname=%s" % (
+            self.mgmtdev, MAC, " max_vqp %d" % self.queues if self.queues > 1 else "", self.spec, tap)
         wrap = [self.holdfast, "run", "-d", spec, "--log", self.call_log, "--"]
         if library:
             wrap += ["sh", "-c", 'LD_PRELOAD="$0:$LD_PRELOAD" exec "$@"', library]
