@@ -31,6 +31,12 @@ struct mlx5_exec {
 	int err; /* [out] as exec's */
 };
 
+struct mlx5_klm {
+	uint32_t len; /* bytes */
+	uint32_t mkey;
+	uint64_t addr; /* in @mkey's space */
+};
+
 /* The seam. */
 struct mlx5_dev_ops {
 	/** execute one command. @out is zeroed by the caller. Return: 0 if the device answered,
@@ -40,6 +46,15 @@ struct mlx5_dev_ops {
 	/** execute @nr commands, at most MLX5_PARALLEL_MAX, at once, and return when all are done.
 	 * NULL: exec, one after the other */
 	void (*exec_many)(struct mlx5_dev *dev, struct mlx5_exec *cmd, size_t nr);
+
+	/** may klm_update() be used? NULL: no */
+	bool (*can_update_klm)(struct mlx5_dev *dev);
+	/** change entries of an indirect key's list, from @first on, to others of the same lengths.
+	 * On return the device goes by the new ones, and has let go of the old. A card is told so
+	 * by a work request on a queue, so it is no command. Return: 0; negative errno: nothing has
+	 * changed */
+	int (*klm_update)(struct mlx5_dev *dev, uint32_t mkey, size_t first,
+			  const struct mlx5_klm *klm, size_t nr);
 
 	/* ---- what is no command for a driver outside the kernel ---- */
 	/** a key over @len bytes at @addr, by which these are reached at their own addresses. NULL:
@@ -90,12 +105,6 @@ struct mlx5_virtio_caps {
 	uint32_t max_queues;
 	uint64_t doorbell_off;         /* of doorbells in the first BAR */
 	uint32_t umem_a[3], umem_b[3]; /* a queue's memory is a * entries + b bytes */
-};
-
-struct mlx5_klm {
-	uint32_t len; /* bytes */
-	uint32_t mkey;
-	uint64_t addr; /* in @mkey's space */
 };
 
 /* One memory key to be made. */

@@ -16,6 +16,9 @@
  *     again.
  * I5. Pieces of `changed` may become too many for the device's list. Then all is cut anew.
  * I6. If the device has no room for new keys, those that wait to be destroyed go first.
+ * I7. If the device can change a list in place, and the new list has the old one's lengths, the new
+ *     mlx5_mr takes the old one's indirect key over: entries that differ are changed, and queues
+ *     need not stop. In place of I2: what follows a changed list cannot fail.
  *
  * An entry that begins or ends inside a page has a key of its own over its whole pages. The list
  * has its exact length, and where in those pages it begins, so nothing else is reached.
@@ -84,40 +87,133 @@ static uint64_t list_len(const struct mlx5_mr *mr)
 	return nr;
 }
 
-static int indirect_create(struct mlx5_mr *mr)
+/* What an indirect key is made of. */
+struct mlx5_indirect {
+	uint32_t mkey;
+	iova_t first, last;
+	size_t nr;
+	struct mlx5_klm klm[];
+};
+
+static struct mlx5_indirect *list_pieces(const struct mlx5_mr *mr, uint64_t nr)
+{
+	struct mlx5_indirect *ind = calloc(1, sizeof(*ind) + nr * sizeof(ind->klm[0]));
+
+	if (!ind)
+		return NULL;
+	for (size_t i = 0; i < mr->nr; i++) {
+		const struct mlx5_direct *d = mr->piece[i];
+		uint64_t hole = i ? d->first - mr->piece[i - 1]->last - 1 : 0;
+
+		for (; hole; ind->nr++) {
+			uint64_t part = hole < MLX5_PIECE_MAX ? hole : MLX5_PIECE_MAX;
+
+			ind->klm[ind->nr] =
+				(struct mlx5_klm){(uint32_t)part, mr->keys->null_mkey, 0};
+			hole -= part;
+		}
+		ind->klm[ind->nr++] =
+			(struct mlx5_klm){(uint32_t)(d->last - d->first + 1), d->mkey, d->addr};
+	}
+	ind->first = mr->piece[0]->first;
+	ind->last = mr->piece[mr->nr - 1]->last;
+	return ind;
+}
+
+static bool same_entry(const struct mlx5_klm *a, const struct mlx5_klm *b)
+{
+	return a->mkey == b->mkey && a->addr == b->addr;
+}
+
+/* Make the list of @ind on the device what @to says, entries that differ alone. Return: 0; negative
+ * errno: it is as it was, as far as the device takes that back */
+static int update_list(struct mlx5_keys *keys, const struct mlx5_indirect *ind,
+		       const struct mlx5_indirect *to)
+{
+	const struct mlx5_dev_ops *ops = keys->dev->ops;
+	size_t i = 0;
+	int err = 0;
+
+	while (!err && i < to->nr) {
+		size_t first = i;
+
+		while (i < to->nr && !same_entry(&ind->klm[i], &to->klm[i]))
+			i++;
+		if (i > first)
+			err = ops->klm_update(keys->dev, ind->mkey, first, &to->klm[first],
+					      i - first);
+		else
+			i++;
+	}
+	for (size_t k = 0; err && k < i; k++)
+		if (!same_entry(&ind->klm[k], &to->klm[k]) &&
+		    ops->klm_update(keys->dev, ind->mkey, k, &ind->klm[k], 1))
+			break;
+	return err;
+}
+
+/* [I7] Could @to be had by changing entries of @ind? */
+static bool can_follow(const struct mlx5_keys *keys, const struct mlx5_indirect *ind,
+		       const struct mlx5_indirect *to)
+{
+	const struct mlx5_dev_ops *ops = keys->dev->ops;
+
+	if (!ops->can_update_klm || !ops->can_update_klm(keys->dev) || !ind ||
+	    ind->first != to->first || ind->last != to->last || ind->nr != to->nr)
+		return false;
+	for (size_t i = 0; i < to->nr; i++)
+		if (ind->klm[i].len != to->klm[i].len)
+			return false;
+	return true;
+}
+
+static int create_list(struct mlx5_keys *keys, struct mlx5_indirect *ind)
+{
+	struct mlx5_mkey_desc desc = {.mode = MLX5_ACCESS_KLM,
+				      .read = true,
+				      .write = true,
+				      .pd = keys->pd,
+				      .start = ind->first,
+				      .len = ind->last - ind->first + 1,
+				      .klm = ind->klm,
+				      .nr = ind->nr};
+
+	return mlx5_cmd_create_mkey(keys->dev, &desc, &ind->mkey);
+}
+
+static int indirect_create(struct mlx5_mr *mr, struct mlx5_mr *old)
 {
 	uint64_t nr = list_len(mr);
 	struct mlx5_keys *keys = mr->keys;
-	struct mlx5_mkey_desc desc = {.mode = MLX5_ACCESS_KLM, .read = true, .write = true};
-	struct mlx5_klm *klm;
+	struct mlx5_indirect *ind;
 	int err;
 
 	if ((nr + 3) / 4 * 4 > keys->caps.max_klm)
 		return refuse(-ENOSPC, "the map has %llu pieces and holes, the device takes %u",
 			      (unsigned long long)nr, keys->caps.max_klm);
-	klm = calloc(nr, sizeof(*klm));
-	if (!klm)
+	ind = list_pieces(mr, nr);
+	if (!ind)
 		return -ENOMEM;
-	for (size_t i = 0; i < mr->nr; i++) {
-		const struct mlx5_direct *d = mr->piece[i];
-		uint64_t hole = i ? d->first - mr->piece[i - 1]->last - 1 : 0;
-
-		for (; hole; desc.nr++) {
-			uint64_t part = hole < MLX5_PIECE_MAX ? hole : MLX5_PIECE_MAX;
-
-			klm[desc.nr] = (struct mlx5_klm){(uint32_t)part, keys->null_mkey, 0};
-			hole -= part;
-		}
-		klm[desc.nr++] =
-			(struct mlx5_klm){(uint32_t)(d->last - d->first + 1), d->mkey, d->addr};
+	if (old && can_follow(keys, old->indirect, ind) &&
+	    update_list(keys, old->indirect, ind) == 0) {
+		ind->mkey = old->mkey;
+		old->left = true;
+		err = 0;
+	} else {
+		err = create_list(keys, ind);
 	}
-	desc.pd = keys->pd;
-	desc.start = mr->piece[0]->first;
-	desc.len = mr->piece[mr->nr - 1]->last - desc.start + 1;
-	desc.klm = klm;
-	err = mlx5_cmd_create_mkey(keys->dev, &desc, &mr->mkey);
-	free(klm);
-	return err;
+	if (err) {
+		free(ind);
+		return err;
+	}
+	mr->indirect = ind;
+	mr->mkey = ind->mkey;
+	return 0;
+}
+
+bool mlx5_mr_shares(const struct mlx5_mr *mr, const struct mlx5_mr *old)
+{
+	return mr && old && old->left && mr->mkey == old->mkey;
 }
 
 static void put_pieces(struct mlx5_mr *mr)
@@ -125,6 +221,7 @@ static void put_pieces(struct mlx5_mr *mr)
 	for (size_t i = 0; i < mr->nr; i++)
 		mlx5_direct_put(mr->keys, mr->piece[i]);
 	free(mr->piece);
+	free(mr->indirect);
 	free(mr);
 }
 
@@ -181,7 +278,7 @@ static int create(struct mlx5_keys *keys, const struct iotlb_version *map, struc
 		err = make_pieces(mr, &plan);
 	mlx5_plan_fini(&plan);
 	if (!err)
-		err = indirect_create(mr);
+		err = indirect_create(mr, old);
 	if (err) {
 		put_pieces(mr);
 		settle(keys);
@@ -244,23 +341,29 @@ struct mlx5_mr *mlx5_mr_get(struct mlx5_mr *mr)
 	return mr;
 }
 
+static void bury_indirect(struct mlx5_keys *keys, uint32_t mkey)
+{
+	struct mlx5_direct *d = calloc(1, sizeof(*d));
+
+	if (d) {
+		d->mkey = mkey;
+		d->refs = 1;
+		mlx5_direct_put(keys, d);
+	} else if (mlx5_cmd_destroy_mkey(keys->dev, mkey)) {
+		hf_warn(keys->dev->name, "%s", refuse_reason());
+	}
+}
+
 void mlx5_mr_put(struct mlx5_mr *mr)
 {
 	struct mlx5_keys *keys;
-	struct mlx5_direct *indirect;
 
 	if (!mr || --mr->refs)
 		return;
 	keys = mr->keys;
 	mlx5_keys_retry(keys);
-	indirect = calloc(1, sizeof(*indirect));
-	if (indirect) {
-		indirect->mkey = mr->mkey;
-		indirect->refs = 1;
-		mlx5_direct_put(keys, indirect);
-	} else if (mlx5_cmd_destroy_mkey(keys->dev, mr->mkey)) {
-		hf_warn(keys->dev->name, "%s", refuse_reason());
-	}
+	if (!mr->left)
+		bury_indirect(keys, mr->mkey);
 	iotlb_version_put(mr->map);
 	put_pieces(mr);
 	settle(keys);

@@ -32,11 +32,15 @@ struct mlx5_keys {
 	struct mlx5_direct_list undead; /* that the device would not destroy; tried again */
 };
 
+struct mlx5_indirect; /* an indirect key and its list */
+
 /* All keys of one map of an address space. */
 struct mlx5_mr {
 	struct mlx5_keys *keys;
 	const struct iotlb_version *map; /* NULL: the 1:1 key */
 	uint32_t mkey;                   /* what a queue is given */
+	struct mlx5_indirect *indirect;  /* [owned] what @mkey is made of. NULL: the 1:1 key */
+	bool left;                       /* @mkey is another one's by now */
 	unsigned int refs;
 	size_t nr;
 	struct mlx5_direct **piece; /* [nr] by address; one reference each */
@@ -50,8 +54,9 @@ int mlx5_keys_init(struct mlx5_keys *keys, struct mlx5_dev *dev,
 void mlx5_keys_fini(struct mlx5_keys *keys);
 
 /**
- * mlx5_mr_create() - the keys of @map, complete; nothing of @old changes
- * @old: the keys of the same address space until now, or NULL
+ * mlx5_mr_create() - the keys of @map, complete
+ * @old: the keys of the same address space until now, or NULL; if the device can change a list in
+ *       place, its indirect key may be the new one's from now on
  * @out: [out] NULL if @map is empty ([10-3])
  * Return: 0; -ENOSPC more pieces and holes than the device takes in one key; -ENOMEM; the device's
  * refusal. On error nothing new is left.
@@ -60,6 +65,9 @@ int mlx5_mr_create(struct mlx5_keys *keys, const struct iotlb_version *map, stru
 		   struct mlx5_mr **out) HF_MUST_CHECK;
 /** mlx5_mr_create_one_to_one() - Return: 0; -EOPNOTSUPP the device does not allow it ([10-4]) */
 int mlx5_mr_create_one_to_one(struct mlx5_keys *keys, struct mlx5_mr **out) HF_MUST_CHECK;
+/** mlx5_mr_shares() - has @mr the indirect key of @old, its list changed in place? Then queues that
+ * were given the one have the other */
+bool mlx5_mr_shares(const struct mlx5_mr *mr, const struct mlx5_mr *old);
 struct mlx5_mr *mlx5_mr_get(struct mlx5_mr *mr);
 /** mlx5_mr_piece_key() - the direct key of piece @i */
 uint32_t mlx5_mr_piece_key(const struct mlx5_mr *mr, size_t i);

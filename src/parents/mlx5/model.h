@@ -65,6 +65,7 @@ struct mlx5_model_options {
 	uint8_t log_max_klm; /* 0: 16 */
 	uint32_t max_mkeys;  /* 0: 2^20 */
 	bool no_freeze_to_rdy, no_desc_mkey;
+	bool klm_update;                     /* lists of indirect keys can be changed in place */
 	uint64_t latency_ns[MODEL_NR_KINDS]; /* each command waits so long */
 	/* The port: its queues, backend and address, as vdpasim_net's; NULL: no port, no queues.
 	 * @bus [lent] outlives the model; @config is needed for the creation alone. */

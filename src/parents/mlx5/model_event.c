@@ -97,6 +97,11 @@ static bool fw_is_well(struct mlx5_dev *dev)
 	return !fw_is_dead(model_of(dev));
 }
 
+static bool fw_can_update_klm(struct mlx5_dev *dev)
+{
+	return model_of(dev)->opt.klm_update;
+}
+
 /* ---- event queues ---- */
 
 static void *fw_eq_buffer(struct mlx5_dev *dev, uint32_t eqn)
@@ -169,6 +174,8 @@ void fw_event_broken(struct mlx5_model *m, uint32_t id)
 const struct mlx5_dev_ops fw_dev_ops = {
 	.exec = fw_exec,
 	.exec_many = fw_exec_many,
+	.can_update_klm = fw_can_update_klm,
+	.klm_update = fw_klm_update,
 	.umem_open = fw_umem_open,
 	.umem_close = fw_umem_close,
 	.vector_open = fw_vector_open,

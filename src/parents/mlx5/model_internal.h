@@ -245,6 +245,9 @@ typedef void (*fw_fn)(struct mlx5_model *m, const struct fw_cmd *c);
 void fw_create_mkey(struct mlx5_model *m, const struct fw_cmd *c);
 void fw_destroy_mkey(struct mlx5_model *m, const struct fw_cmd *c);
 void fw_mkeys_free(struct mlx5_model *m);
+/** fw_klm_update() - the seam's klm_update */
+int fw_klm_update(struct mlx5_dev *dev, uint32_t mkey, size_t first, const struct mlx5_klm *klm,
+		  size_t nr);
 /** fw_mkey_of() - the key of a number, low byte and all; NULL: none */
 const struct fw_mkey *fw_mkey_of(const struct mlx5_model *m, uint32_t mkey);
 bool fw_pd_is(const struct mlx5_model *m, uint32_t pd);
@@ -256,6 +259,8 @@ void fw_view_put(struct mlx5_model *m, struct fw_view *view);
 struct iotlb *fw_view_tlb(const struct fw_view *view);
 /** fw_view_forget() - a key goes: on return no queue reaches anything by it */
 void fw_view_forget(struct mlx5_model *m, const struct fw_mkey *key);
+/** fw_view_change() - the list of a key has changed: on return queues go by the new one */
+void fw_view_change(struct mlx5_model *m, uint32_t mkey);
 void fw_views_free(struct mlx5_model *m);
 
 /* ---- model_obj.c ---- */

@@ -218,6 +218,34 @@ void fw_destroy_mkey(struct mlx5_model *m, const struct fw_cmd *c)
 	mkey_free(k);
 }
 
+/* As a work request would. Lengths stay, so that what lies behind an entry does not move. */
+int fw_klm_update(struct mlx5_dev *dev, uint32_t mkey, size_t first, const struct mlx5_klm *klm,
+		  size_t nr)
+{
+	struct mlx5_model *m = container_of(dev, struct mlx5_model, dev);
+	struct fw_mkey *k = fw_mkey_of(m, mkey) ? m->mkey[mkey >> 8] : NULL;
+
+	m->seen++;
+	if (fw_is_dead(m))
+		return m->gone ? -ENODEV : -EIO;
+	if (m->fail_at && m->seen == m->fail_at)
+		return -EIO;
+	if (!m->opt.klm_update || !k || !k->list || first > k->nr || nr > k->nr - first)
+		return -EINVAL;
+	for (size_t i = 0; i < nr; i++) {
+		uint64_t before = first + i ? k->list[first + i - 1].end : 0;
+
+		if (klm[i].len != (uint32_t)(k->list[first + i].end - before))
+			return -EINVAL;
+	}
+	for (size_t i = 0; i < nr; i++) {
+		k->list[first + i].addr = klm[i].addr;
+		k->list[first + i].mkey = klm[i].mkey;
+	}
+	fw_view_change(m, mkey);
+	return 0;
+}
+
 const struct fw_mkey *fw_mkey_of(const struct mlx5_model *m, uint32_t mkey)
 {
 	uint32_t index = mkey >> 8;

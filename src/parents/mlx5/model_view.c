@@ -138,6 +138,22 @@ static int apply(struct mlx5_model *m, struct fw_view *view, const struct fw_vie
 	return err;
 }
 
+/* The same at once. On error the view is as it was. */
+static int change(struct mlx5_model *m, struct fw_view *view, const struct fw_view *base,
+		  uint8_t perm)
+{
+	int err = iotlb_begin(view->tlb);
+
+	if (err)
+		return err;
+	err = apply(m, view, base, perm);
+	if (err)
+		iotlb_abort(view->tlb);
+	else
+		iotlb_commit(view->tlb);
+	return err;
+}
+
 /* The parts of a key. Return: false without memory */
 static bool list_parts(struct mlx5_model *m, const struct fw_mkey *k, uint32_t mkey,
 		       struct fw_view *view)
@@ -197,16 +213,7 @@ static int view_make(struct mlx5_model *m, const struct fw_mkey *k, uint32_t mke
 		err = iotlb_assign(view->tlb, v);
 		iotlb_version_put(v);
 	}
-	if (!err)
-		err = iotlb_begin(view->tlb);
-	if (err)
-		return err;
-	err = apply(m, view, base, perm_of(k));
-	if (err)
-		iotlb_abort(view->tlb);
-	else
-		iotlb_commit(view->tlb);
-	return err;
+	return err ? err : change(m, view, base, perm_of(k));
 }
 
 int fw_view_get(struct mlx5_model *m, uint32_t mkey, struct fw_view **out)
@@ -265,6 +272,28 @@ void fw_view_forget(struct mlx5_model *m, const struct fw_mkey *key)
 			if (view->part[i].serial &&
 			    (view->serial == key->serial || view->part[i].serial == key->serial))
 				cut_out(m, view, &view->part[i]);
+}
+
+void fw_view_change(struct mlx5_model *m, uint32_t mkey)
+{
+	const struct fw_mkey *k = fw_mkey_of(m, mkey);
+
+	for (struct fw_view *view = m->views; view; view = view->next) {
+		struct fw_view to = {.tlb = view->tlb};
+
+		if (view->serial != k->serial)
+			continue;
+		/* Without memory for it, no queue runs any more. */
+		if (!list_parts(m, k, mkey, &to) || change(m, &to, view, perm_of(k))) {
+			free(to.part);
+			fw_nic_halt(m);
+			continue;
+		}
+		iotlb_synchronize(view->tlb);
+		free(view->part);
+		view->part = to.part;
+		view->nr = to.nr;
+	}
 }
 
 void fw_views_free(struct mlx5_model *m)

@@ -13,6 +13,8 @@
  * S5. A reset does not come here. Keys belong to address spaces, and not to queues ([10-8]).
  * S6. The 1:1 key is made for address space 0 when the device is made and in reset_map, if the
  *     firmware allows it ([10-4]). A driver that has no map of its own, as virtio_vdpa, needs it.
+ * S7. If the new keys have the old ones' indirect key, changed in place, queues have it already,
+ *     and none is stopped.
  */
 #include <errno.h>
 #include <linux/virtio_config.h>
@@ -96,10 +98,27 @@ static bool is_for_queues(const struct mlx5_vdpa *v, uint32_t asid)
 	return v->group_asid[MLX5_GROUP_DATA] == asid || v->group_asid[MLX5_GROUP_DESC] == asid;
 }
 
+static void follow(struct mlx5_mr **ref, struct mlx5_mr *old, struct mlx5_mr *mr)
+{
+	if (*ref != old)
+		return;
+	*ref = mlx5_mr_get(mr);
+	mlx5_mr_put(old);
+}
+
 /* [S2] Put @mr in force under queues that may run. */
 static int swap(struct mlx5_vdpa *v, uint32_t asid, struct mlx5_mr *mr)
 {
+	struct mlx5_mr *old = v->slot[asid];
+
 	v->slot[asid] = mr;
+	if (mlx5_mr_shares(mr, old)) { /* [S7] */
+		for (uint16_t i = 0; i < mlx5_nr_data(v); i++) {
+			follow(&v->vqs[i].mr, old, mr);
+			follow(&v->vqs[i].desc_mr, old, mr);
+		}
+		return 0;
+	}
 	if (!is_for_queues(v, asid))
 		return 0;
 	for (uint16_t i = 0; i < mlx5_nr_data(v); i++) {

@@ -364,6 +364,38 @@ static void map_changes_under_traffic_and_nothing_is_lost(void **state)
 	}
 }
 
+/* Frames pass before and after, and no queue is told anything. */
+static void map_changes_in_place_and_no_queue_stops(void **state)
+{
+	static uint8_t other[4096] __attribute__((aligned(4096)));
+	struct iotlb *tlb;
+	struct rig rig;
+
+	make(&rig);
+	model(&rig)->opt.klm_update = true;
+	start(&rig);
+	tlb = own_map(&rig);
+	assert_int_equal(iotlb_map(tlb, FAR, FAR + 4095, memory_space_identity(rig.space),
+				   (uintptr_t)out & ~4095ULL, IOTLB_RW),
+			 0);
+	assert_int_equal(set_map(&rig, 0, tlb), 0);
+	for (uint32_t i = 0; i < 20; i++) {
+		uint64_t modified = mlx5_model_nr_commands(model(&rig), MODEL_MODIFY_QUEUE);
+		const uint8_t *host = i % 2 ? out : other;
+
+		assert_int_equal(iotlb_unmap(tlb, FAR, FAR, NULL), 0);
+		assert_int_equal(iotlb_map(tlb, FAR, FAR + 4095, memory_space_identity(rig.space),
+					   (uintptr_t)host & ~4095ULL, IOTLB_RW),
+				 0);
+		assert_int_equal(set_map(&rig, 0, tlb), 0);
+		iotlb_synchronize(tlb);
+		assert_int_equal(mlx5_model_nr_commands(model(&rig), MODEL_MODIFY_QUEUE), modified);
+		assert_true(goes_round(&rig, i));
+	}
+	iotlb_destroy(tlb);
+	rig_destroy(&rig);
+}
+
 static size_t nr_keys(struct rig *rig)
 {
 	size_t nr;
@@ -899,6 +931,7 @@ int main(void)
 		cmocka_unit_test(compat_reset_clean_map_drops_keys_and_makes_the_1_to_1_key),
 		cmocka_unit_test(groups_go_back_to_address_space_0_at_a_reset),
 		cmocka_unit_test(map_changes_under_traffic_and_nothing_is_lost),
+		cmocka_unit_test(map_changes_in_place_and_no_queue_stops),
 		cmocka_unit_test(keys_that_nobody_uses_any_more_are_destroyed_later),
 		cmocka_unit_test(map_changes_under_traffic_without_resume),
 		cmocka_unit_test(queue_without_keys_waits_for_its_address_space_to_get_some),

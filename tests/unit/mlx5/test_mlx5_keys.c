@@ -147,7 +147,8 @@ static void random_maps(enum mlx5_rebuild rebuild, unsigned long rounds)
 	struct fixture f;
 
 	(void)rnd_seed();
-	start(&f, rebuild, &(struct mlx5_model_options){.max_mkeys = 8192});
+	start(&f, rebuild,
+	      &(struct mlx5_model_options){.max_mkeys = 8192, .klm_update = rnd_below(2)});
 	for (unsigned long i = 0; i < rounds; i++) {
 		if (rnd_below(64) == 0) {
 			f.keys.parallel = (unsigned int)rnd_below(10);
@@ -162,6 +163,39 @@ static void random_maps(enum mlx5_rebuild rebuild, unsigned long rounds)
 		iotlb_synchronize(f.tlb);
 	}
 	stop(&f);
+}
+
+/* Other bytes at the same addresses: a piece, and no indirect key. */
+static void list_is_changed_in_place_where_the_device_allows_it(void **state)
+{
+	for (int allowed = 0; allowed < 2; allowed++) {
+		struct fixture f;
+		uint32_t mkey;
+
+		start(&f, MLX5_REBUILD_CHANGED,
+		      &(struct mlx5_model_options){.klm_update = allowed});
+		assert_int_equal(map(&f, GIB, 64 * PAGE, 1ULL << 40, IOTLB_RW), 0);
+		assert_int_equal(map(&f, 3 * GIB, GIB, 1ULL << 41, IOTLB_R), 0);
+		assert_int_equal(adopt(&f), 0);
+		mkey = f.mr->mkey;
+		for (uint64_t i = 0; i < 5; i++) {
+			uint64_t made = mlx5_model_nr_commands(f.fw, MODEL_CREATE_MKEY);
+
+			unmap(&f, GIB, GIB);
+			assert_int_equal(map(&f, GIB, 64 * PAGE, (i + 1) << 30, IOTLB_RW), 0);
+			assert_int_equal(adopt(&f), 0);
+			assert_translates_as_mapped(&f);
+			made = mlx5_model_nr_commands(f.fw, MODEL_CREATE_MKEY) - made;
+			assert_int_equal(made, allowed ? 1 : 2);
+			assert_int_equal(f.mr->mkey == mkey, allowed);
+			assert_int_equal(mlx5_model_nr_mkeys(f.fw), 3);
+		}
+		assert_int_equal(map(&f, 2 * GIB, PAGE, PAGE, IOTLB_RW), 0); /* another length */
+		assert_int_equal(adopt(&f), 0);
+		assert_translates_as_mapped(&f);
+		assert_int_not_equal(f.mr->mkey, mkey);
+		stop(&f);
+	}
 }
 
 static unsigned long rounds(unsigned long usual)
@@ -590,6 +624,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(keys_of_random_maps_translate_as_mapped),
+		cmocka_unit_test(list_is_changed_in_place_where_the_device_allows_it),
 		cmocka_unit_test(a_small_change_costs_three_commands_at_any_size),
 		cmocka_unit_test(a_small_mapping_inside_the_window_leaves_the_large_piece),
 		cmocka_unit_test(a_run_that_grows_page_by_page_has_few_pieces),
