@@ -229,9 +229,11 @@ int mlx5_setup(struct mlx5_vdpa *v) HF_MUST_CHECK;
 void mlx5_teardown(struct mlx5_vdpa *v);
 /** mlx5_rest() - as mlx5_teardown(), for a reset: objects that another client can use stay */
 void mlx5_rest(struct mlx5_vdpa *v);
-/** mlx5_run_all() - start whatever wants to run. Return: the first error */
+/** mlx5_run_all() - start whatever wants to run, first what receives. Return: the first error */
 int mlx5_run_all(struct mlx5_vdpa *v) HF_MUST_CHECK;
-void mlx5_stop_all(struct mlx5_vdpa *v);
+/** mlx5_stop_all() - first those that send: what is sent meanwhile would find nobody who receives.
+ * Return: the first error; the others are stopped all the same */
+int mlx5_stop_all(struct mlx5_vdpa *v);
 /** mlx5_restart() - as mlx5_run_all(), by making everything anew if the firmware cannot resume */
 int mlx5_restart(struct mlx5_vdpa *v) HF_MUST_CHECK;
 /** mlx5_set_pairs() - so many queue pairs are in use from now on */

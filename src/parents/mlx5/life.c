@@ -135,14 +135,10 @@ int mlx5_op_compat_reset(struct vdpa_device *dev, uint32_t flags)
 int mlx5_op_suspend(struct vdpa_device *dev)
 {
 	struct mlx5_vdpa *v = mlx5_of(dev);
-	int err = 0;
+	int err;
 
 	mlx5_lock(v);
-	for (uint16_t i = 0; i < mlx5_nr_data(v); i++) {
-		int e = mlx5_vq_stop(v, &v->vqs[i]);
-
-		err = err ? err : e;
-	}
+	err = mlx5_stop_all(v);
 	if (!err) {
 		v->suspended = true;
 		mlx5_ctrl_update(v);

@@ -43,16 +43,24 @@ int mlx5_run_all(struct mlx5_vdpa *v)
 {
 	int err = 0;
 
-	for (uint16_t i = 0; !err && i < mlx5_nr_data(v); i++)
-		if (v->vqs[i].obj != MLX5_NO_OBJ && mlx5_vq_wants_to_run(v, &v->vqs[i]))
-			err = mlx5_vq_run(v, &v->vqs[i]);
+	for (uint16_t first = 0; first < 2; first++)
+		for (uint16_t i = first; !err && i < mlx5_nr_data(v); i = (uint16_t)(i + 2))
+			if (v->vqs[i].obj != MLX5_NO_OBJ && mlx5_vq_wants_to_run(v, &v->vqs[i]))
+				err = mlx5_vq_run(v, &v->vqs[i]);
 	return err;
 }
 
-void mlx5_stop_all(struct mlx5_vdpa *v)
+int mlx5_stop_all(struct mlx5_vdpa *v)
 {
-	for (uint16_t i = 0; i < mlx5_nr_data(v); i++)
-		(void)mlx5_vq_stop(v, &v->vqs[i]);
+	int err = 0;
+
+	for (uint16_t first = 2; first-- > 0;)
+		for (uint16_t i = first; i < mlx5_nr_data(v); i = (uint16_t)(i + 2)) {
+			int e = mlx5_vq_stop(v, &v->vqs[i]);
+
+			err = err ? err : e;
+		}
+	return err;
 }
 
 int mlx5_setup(struct mlx5_vdpa *v)
@@ -78,7 +86,7 @@ int mlx5_setup(struct mlx5_vdpa *v)
 
 void mlx5_teardown(struct mlx5_vdpa *v)
 {
-	mlx5_stop_all(v);
+	(void)mlx5_stop_all(v);
 	mlx5_steering_destroy(v);
 	destroy_all(v);
 	v->set_up = false;
@@ -97,7 +105,7 @@ static bool all_rest(const struct mlx5_vdpa *v)
 
 void mlx5_rest(struct mlx5_vdpa *v)
 {
-	mlx5_stop_all(v);
+	(void)mlx5_stop_all(v);
 	mlx5_steering_destroy(v);
 	v->set_up = false;
 	if (v->keys.rebuild == MLX5_REBUILD_FULL || !all_rest(v)) {

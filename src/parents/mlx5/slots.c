@@ -110,6 +110,7 @@ static void follow(struct mlx5_mr **ref, struct mlx5_mr *old, struct mlx5_mr *mr
 static int swap(struct mlx5_vdpa *v, uint32_t asid, struct mlx5_mr *mr)
 {
 	struct mlx5_mr *old = v->slot[asid];
+	int err;
 
 	v->slot[asid] = mr;
 	if (mlx5_mr_shares(mr, old)) { /* [S7] */
@@ -121,12 +122,9 @@ static int swap(struct mlx5_vdpa *v, uint32_t asid, struct mlx5_mr *mr)
 	}
 	if (!is_for_queues(v, asid))
 		return 0;
-	for (uint16_t i = 0; i < mlx5_nr_data(v); i++) {
-		int err = mlx5_vq_stop(v, &v->vqs[i]);
-
-		if (err)
-			return err;
-	}
+	err = mlx5_stop_all(v);
+	if (err)
+		return err;
 	for (uint16_t i = 0; i < mlx5_nr_data(v); i++)
 		mlx5_vq_release_keys(&v->vqs[i]);
 	return v->set_up ? mlx5_restart(v) : 0;

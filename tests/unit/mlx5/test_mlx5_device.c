@@ -162,7 +162,7 @@ static int forgets_one_to_one(struct vdpa_device *dev, uint32_t asid)
 static int touches_queues(struct vdpa_device *dev, uint32_t asid)
 {
 	mlx5_lock(mlx5_of(dev));
-	mlx5_stop_all(mlx5_of(dev));
+	(void)mlx5_stop_all(mlx5_of(dev));
 	mlx5_unlock(mlx5_of(dev));
 	return mlx5_op_reset_map(dev, asid);
 }
