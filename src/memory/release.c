@@ -7,8 +7,8 @@
  *	is tried again. No memory is needed for that. There are two reasons. The process's map
  *	cannot be opened, for want of descriptors: then the keeper tries again. Or munlock in the
  *	midst of a locked mapping, which splits it, fails beyond vm.max_map_count: then the end of a
- *	neighbour tries again, for that splits nothing. So does the keeper if it runs; but it is not
- *	made for that, because a thread needs mappings, too.
+ *	neighbour tries again, both at once, for that splits nothing. So does the keeper if it runs;
+ *	but it is not made for that, because a thread needs mappings, too.
  *  (2) If the map cannot be opened for any other reason (a client that went into a bare root, on
  *	kernels before 6.11), waiting would not help. Then the range is unlocked unseen.
  */
@@ -81,14 +81,14 @@ static bool unlock(struct memory_maps *maps, struct interval *i) REQUIRES(memory
 
 void release(uaddr_t first, uaddr_t end)
 {
-	struct interval *i = interval_over(first) ?: interval_from(first), *prev;
+	struct interval *i = interval_over(first), *prev = i ? interval_prev(i) : NULL;
 	struct memory_maps maps;
 
-	memory_maps_init(&maps);
-	prev = i ? interval_prev(i) : NULL;
 	if (prev && interval_is_owed(prev))
-		i = prev;
-	first = i ? i->addr : first;
+		first = prev->addr;
+	interval_join(first, end); /* one call for what is owed side by side */
+	memory_maps_init(&maps);
+	i = interval_over(first) ?: interval_from(first);
 	for (; i && (i->addr < end || interval_is_owed(i)); i = interval_next(i)) {
 		if (!interval_is_owed(i) || (!i->clients && unlock(&maps, i)))
 			continue;

@@ -413,6 +413,42 @@ static void region_put_beyond_map_limit_unlocks_in_the_end(void **state)
 	check_map_limit(nr, true);
 }
 
+/* Neither page can be unlocked alone, for that splits their mapping; both together can. */
+static void region_put_beyond_map_limit_unlocks_neighbours_as_one(void **state)
+{
+	size_t nr = nr_pages_beyond_map_limit();
+	struct memory_region **tiny = calloc(nr / 2 + 1, sizeof(struct memory_region *)), *all;
+	struct memory_region *two, *second;
+	uint64_t before = nr_locked(), beyond;
+	char *p, *q;
+
+	assert_non_null(tiny);
+	if (nr == 0) {
+		free(tiny);
+		skip();
+	}
+	q = map(4, PROT_NONE);
+	assert_int_equal(mprotect(q + PAGE, 2 * PAGE, PROT_READ | PROT_WRITE), 0);
+	assert_int_equal(pin(q + PAGE, 2, true, &two), 0);
+	assert_int_equal(pin(q + 2 * PAGE, 1, true, &second), 0);
+	p = map(nr, PROT_READ | PROT_WRITE);
+	assert_int_equal(pin(p, nr, true, &all), 0);
+	for (size_t i = 0; i < nr / 2; i++)
+		assert_int_equal(pin(p + 2 * i * PAGE, 1, true, &tiny[i]), 0);
+	memory_region_put(all);
+	beyond = nr_locked();
+	memory_region_put(two);
+	assert_int_equal(nr_locked(), beyond); /* its first page is owed */
+	memory_region_put(second);
+	assert_int_equal(nr_locked(), beyond - 2);
+	for (size_t i = 0; i < nr / 2; i++)
+		memory_region_put(tiny[i]);
+	assert_int_equal(nr_locked(), before);
+	free(tiny);
+	munmap(p, nr * PAGE);
+	munmap(q, 4 * PAGE);
+}
+
 static void space_identity_region_keeps_space(void **state)
 {
 	struct memory_region *identity;
@@ -568,6 +604,7 @@ int main(void)
 		cmocka_unit_test(region_create_large_space_is_pinned),
 		cmocka_unit_test(region_create_many_tiny_is_quick),
 		cmocka_unit_test(region_put_beyond_map_limit_unlocks_in_the_end),
+		cmocka_unit_test(region_put_beyond_map_limit_unlocks_neighbours_as_one),
 		OLD_KERNEL(region_create_bad_range_is_refused),
 		OLD_KERNEL(region_create_pinned_populates_and_locks),
 		OLD_KERNEL(region_create_pinned_bad_memory_is_rolled_back),
