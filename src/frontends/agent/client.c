@@ -22,6 +22,7 @@
 
 static struct mutex list_lock = MUTEX_INIT;
 static struct client *clients GUARDED_BY(list_lock);
+static unsigned int nr_clients GUARDED_BY(list_lock);
 
 /* ---- list ---- */
 
@@ -73,9 +74,20 @@ void client_put(struct client *c)
 	free(c);
 }
 
+bool client_has_room(void)
+{
+	bool room;
+
+	mutex_lock(&list_lock);
+	room = nr_clients < NR_CLIENTS_MAX;
+	mutex_unlock(&list_lock);
+	return room;
+}
+
 void client_add(struct client *client)
 {
 	mutex_lock(&list_lock);
+	nr_clients++;
 	client->next = clients;
 	clients = client;
 	mutex_unlock(&list_lock);
@@ -98,6 +110,7 @@ static bool take_out(struct client *client)
 		if (*at != client)
 			continue;
 		*at = client->next;
+		nr_clients--;
 		found = true;
 		break;
 	}

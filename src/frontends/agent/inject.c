@@ -203,6 +203,11 @@ static int prepare(struct injection *j, pid_t tid)
 	j->client = c;
 	if (!c)
 		return -ENOMEM;
+	if (!client_has_room()) {
+		free(c);
+		j->client = NULL;
+		return -EUSERS;
+	}
 	mutex_init(&c->lock);
 	c->refs = 1;
 	c->agent_pidfd = c->pidfd = -1;

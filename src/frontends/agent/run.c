@@ -35,7 +35,7 @@
 #include "frontends/agent/agent.h"
 #include "frontends/agent/supervisor.h"
 
-#define NR_FDS_MAX     1024u
+#define NR_FDS_MAX     (2 * NR_CLIENTS_MAX + 4)
 #define EXEC_LOOK_MS   2 /* how often a client that executes a program is looked at */
 #define EXEC_LOOKS_MAX 2500u
 #define EXIT_FAILED    1
@@ -206,8 +206,6 @@ static void changed(void)
 
 static void watch(struct supervisor *s, int fd, short events, struct client *client)
 {
-	if (s->nr_fds == NR_FDS_MAX)
-		return;
 	s->who[s->nr_fds] = client;
 	s->fds[s->nr_fds++] = (struct pollfd){.fd = fd, .events = events};
 }
@@ -216,9 +214,11 @@ static void watch_client(void *arg, struct client *client)
 {
 	struct supervisor *s = arg;
 
+	if (s->nr_fds + 2 > NR_FDS_MAX)
+		return;
 	client->refs++; /* the list is locked */
 	watch(s, client->pidfd, POLLIN, client);
-	watch(s, client->agent_pidfd, POLLIN, NULL);
+	watch(s, client->agent_is_gone ? -1 : client->agent_pidfd, POLLIN, NULL);
 	s->looking |= __atomic_load_n(&client->may_exec, __ATOMIC_ACQUIRE);
 }
 
@@ -235,22 +235,32 @@ static void watch_all(struct supervisor *s)
 	client_each(watch_client, s);
 }
 
-/* Both belong to each other: the client's descriptor stands before the agent's. */
-static void look_at_client(struct supervisor *s, size_t i)
+/* Nobody answers any more. The client stays in the list, so that it gets no other agent: its devices
+ * are gone, as a kernel's would be. */
+static void note_agent_gone(const struct supervisor *s, struct client *c)
 {
-	struct client *c = s->who[i];
-	bool agent_gone = i + 1 < s->nr_fds && s->fds[i + 1].revents;
+	uint32_t state = channel_get(&c->channel->state);
 
-	if (agent_gone && !s->fds[i].revents &&
-	    (channel_move(&c->channel->state, AGENT_IDLE, AGENT_GONE) ||
-	     channel_move(&c->channel->state, AGENT_ASKED, AGENT_GONE)))
+	c->agent_is_gone = true;
+	while (state < AGENT_END && !channel_move(&c->channel->state, state, AGENT_GONE))
+		state = channel_get(&c->channel->state);
+	if (state < AGENT_END)
 		fprintf(stderr,
 			"%s: the agent of process %d has ended unexpectedly: its devices are "
 			"gone\n",
 			s->options->who, (int)c->tgid);
+}
+
+/* Both belong to each other: the client's descriptor stands before the agent's. */
+static void look_at_client(struct supervisor *s, size_t i)
+{
+	struct client *c = s->who[i];
+
 	if (s->fds[i].revents || (__atomic_load_n(&c->may_exec, __ATOMIC_ACQUIRE) &&
 				  client_channel_of(c->tgid, NULL) != c->channel->token))
 		client_end(c);
+	else if (s->fds[i + 1].revents)
+		note_agent_gone(s, c);
 }
 
 static void look_at_clients(struct supervisor *s)

@@ -72,6 +72,8 @@ void remote_let_go(struct remote *remote, int nr, int error);
 
 /* ---- client.c ---- */
 
+#define NR_CLIENTS_MAX 512u
+
 struct owned;
 
 /* A process with an agent. Const but for what is said. */
@@ -83,6 +85,7 @@ struct client {
 	struct agent_channel *channel;
 	struct owned *owned; /* the thread's that made the channel */
 	struct mutex lock;   /* one request at a time */
+	bool agent_is_gone;  /* the watching thread's */
 	bool may_exec; /* atomic: it has called execve(2), and perhaps has another program now */
 	unsigned int refs; /* under the list's lock */
 	struct client *next;
@@ -92,6 +95,8 @@ struct client {
 struct client *client_find(pid_t tid);
 /** client_put() - NULL is fine */
 void client_put(struct client *client);
+/** client_has_room() - may there be one more? */
+bool client_has_room(void);
 /** client_add() - takes over the caller's reference of a client that inject.c has filled */
 void client_add(struct client *client);
 /** client_end() - end its agent, and wait until it is gone: it has the client's descriptors */
