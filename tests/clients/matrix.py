@@ -10,6 +10,9 @@ CLIENTS = {
     "DPDK testpmd": "dpdk-dev",
     "libblkio": "libblkio1",
     "rust-vmm vhost": "librust-vhost-dev",
+    "Go": "golang-go",
+    "static glibc": "libc6-dev",
+    "musl": "musl-tools",
 }
 OUTCOMES = {
     "ok": "yes",
@@ -103,6 +106,11 @@ ROWS = [
     Row("libblkio", "`blkio-info`: connect, read the configuration", "`blkio-info`", "clients/test_libblkio.py", "--info",
         releases=NEWER),
     Row("libblkio", "`blkio-copy`: read a disk", "`blkio-copy`", "clients/test_libblkio.py", "--copy", releases=NEWER),
+    Row("Go", "a client of ours: sessions and frames from goroutines", "a client of ours: a card, from goroutines",
+        "clients/test_static.py", "--go"),
+    Row("static glibc", "a client of ours: card, disk, descriptors, threads, children, exec, signals",
+        "a client of ours: a card, a disk, threads, fork, exec", "clients/test_static.py", "--glibc"),
+    Row("musl", "the same client", "the same client", "clients/test_static.py", "--musl"),
 ]
 
 

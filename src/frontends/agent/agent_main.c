@@ -30,6 +30,7 @@
 #define NAME "holdfast-agent"
 
 static struct raw_window window;
+static pid_t client; /* const; this process is its child */
 
 /* Where the supervisor starts a task: in the exit of clone(2), or of whatever call a person makes
  * who runs the file. The linker is told that this is the program's entry. */
@@ -82,9 +83,9 @@ static void *watch_supervisor(void *arg)
 	if (pthread_mutex_lock(&channel->alive) != EOWNERDEAD)
 		return NULL;
 	hf_err("agent", "holdfast run was killed, so the devices are gone: ending process %d",
-	       (int)channel->client);
-	if (channel->client > 0)
-		(void)kill(channel->client, SIGKILL);
+	       (int)client);
+	if (getppid() == client)
+		(void)kill(client, SIGKILL);
 	_exit(1);
 }
 
@@ -124,6 +125,7 @@ int main(int argc, char **argv)
 	settle_signals();
 	thread_settle(NAME);
 	window = channel->window;
+	client = getppid();
 	if (thread_start(&watcher, watch_supervisor, channel) != 0)
 		return 1;
 	for (;;) {

@@ -44,11 +44,11 @@ enum agent_state {
 };
 
 struct agent_channel {
-	uint64_t token;        /* const: which agent's channel it is */
-	pthread_mutex_t alive; /* robust; held by the supervisor as long as it lives */
-	uint32_t state;        /* enum agent_state; atomic, and a futex */
-	uint32_t in_use;       /* atomic: a forked child may open no device */
-	pid_t client;          /* const: in the agent's own pid namespace, 0 if that is another */
+	uint64_t token;           /* const: which agent's channel it is */
+	pthread_mutex_t alive;    /* robust; held by the supervisor as long as it lives */
+	uint32_t state;           /* enum agent_state; atomic, and a futex */
+	uint32_t in_use;          /* atomic: a forked child may open no device */
+	pid_t client;             /* const; as the supervisor numbers processes */
 	struct raw_window window; /* const */
 	/* the call */
 	int32_t nr;

@@ -89,7 +89,7 @@ static size_t read_auxv(pid_t tid, ElfW(auxv_t) * aux)
 	ssize_t len;
 	int fd;
 
-	snprintf(path, sizeof(path), "/proc/%d/auxv", tid);
+	snprintf(path, sizeof(path), "/proc/%d/auxv", proc_number(tid));
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	len = fd < 0 ? 0 : read(fd, aux, NR_AUX_MAX * sizeof(*aux));
 	if (fd >= 0)

@@ -116,25 +116,6 @@ static int map_all(struct injection *j, bool stale)
 
 /* ---- the agent's process ---- */
 
-/* The process descriptor @fd of the client's, as one of ours, and which process it is. */
-static int fetch_pidfd(struct injection *j, int fd)
-{
-	char path[48], line[80];
-	struct client *c = j->client;
-	FILE *f;
-
-	c->agent_pidfd = (int)syscall(SYS_pidfd_getfd, c->pidfd, fd, 0);
-	if (c->agent_pidfd < 0)
-		return -errno;
-	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", c->agent_pidfd);
-	f = fopen(path, "re");
-	while (f && fgets(line, sizeof(line), f))
-		(void)sscanf(line, "Pid: %d", &c->agent);
-	if (f)
-		fclose(f);
-	return c->agent > 0 ? 0 : -ESRCH;
-}
-
 static int start(struct injection *j)
 {
 	uint64_t top = AGENT_STACK + AGENT_STACK_LEN - TLS_LEN, sp, tls = top + TLS_LEN / 2;
@@ -156,27 +137,13 @@ static int start(struct injection *j)
 	if (process_vm_readv(j->remote.tid, &(struct iovec){&fd, sizeof(fd)}, 1,
 			     &(struct iovec){(void *)tls, sizeof(fd)}, 1, 0) != sizeof(fd))
 		return -ESRCH;
-	rc = fetch_pidfd(j, fd);
+	j->client->agent_pidfd = (int)syscall(SYS_pidfd_getfd, j->client->pidfd, fd, 0);
+	rc = j->client->agent_pidfd < 0 ? -errno : 0;
 	(void)remote_call(&j->remote, SYS_close, (uint64_t)fd, 0, 0, 0, 0, 0);
 	return rc;
 }
 
 /* ---- the client ---- */
-
-static pid_t tgid_of(pid_t tid)
-{
-	char path[32], line[80];
-	pid_t tgid = -1;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%d/status", tid);
-	f = fopen(path, "re");
-	while (f && tgid < 0 && fgets(line, sizeof(line), f))
-		(void)sscanf(line, "Tgid: %d", &tgid);
-	if (f)
-		fclose(f);
-	return tgid;
-}
 
 static int add_fd(int listener, const struct seccomp_notif *n, int fd)
 {
@@ -214,7 +181,9 @@ static int prepare(struct injection *j, pid_t tid)
 	rc = channel_create(c, &j->channel_fd);
 	if (rc)
 		return rc;
-	c->tgid = tgid_of(tid);
+	c->tgid = proc_tgid(tid);
+	if (c->tgid < 0)
+		return -ESRCH;
 	c->pidfd = (int)syscall(SYS_pidfd_open, c->tgid, 0);
 	c->channel->client = c->tgid;
 	return c->pidfd < 0 ? -errno : 0;

@@ -38,7 +38,9 @@
 #define NR_FDS_MAX     (2 * NR_CLIENTS_MAX + 4)
 #define EXEC_LOOK_MS   2 /* how often a client that executes a program is looked at */
 #define EXEC_LOOKS_MAX 2500u
+#define END_MS         200 /* within which a process ends after another one in its namespace */
 #define EXIT_FAILED    1
+#define EXIT_NO_EXEC   126 /* as for a program that cannot be run */
 
 /* What the supervisor tells `holdfast run`. */
 struct report {
@@ -168,7 +170,7 @@ static int become(struct supervisor *s, int socket, pid_t parent)
 	if (fd < 0) {
 		fprintf(stderr, "%s: system calls cannot be caught: %s\n", s->options->who,
 			filter_trouble(fd));
-		return EXIT_FAILED;
+		return EXIT_NO_EXEC;
 	}
 	if (send_fd(socket, fd) < 0)
 		return EXIT_FAILED;
@@ -235,16 +237,18 @@ static void watch_all(struct supervisor *s)
 	client_each(watch_client, s);
 }
 
-/* Nobody answers any more. The client stays in the list, so that it gets no other agent: its devices
- * are gone, as a kernel's would be. */
+/* Nobody answers any more. The client stays in the list, so that it gets no other agent: its
+ * devices are gone, as a kernel's would be. */
 static void note_agent_gone(const struct supervisor *s, struct client *c)
 {
+	struct pollfd end = {.fd = c->pidfd, .events = POLLIN};
 	uint32_t state = channel_get(&c->channel->state);
 
 	c->agent_is_gone = true;
 	while (state < AGENT_END && !channel_move(&c->channel->state, state, AGENT_GONE))
 		state = channel_get(&c->channel->state);
-	if (state < AGENT_END)
+	/* A client that is the first process of its namespace takes the agent with it. */
+	if (state < AGENT_END && poll(&end, 1, END_MS) == 0)
 		fprintf(stderr,
 			"%s: the agent of process %d has ended unexpectedly: its devices are "
 			"gone\n",

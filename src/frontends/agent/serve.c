@@ -10,7 +10,6 @@
  *	child of a process with agent ──> as docs/preload.md says of forks
  */
 #include <errno.h>
-#include <linux/kcmp.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -75,7 +74,8 @@ static bool is_wanted_path(const struct raw_call *call, const struct seccomp_not
 	char name[NAME_LEN + 1];
 
 	if (!n->data.args[call->fd_arg]) /* statx(2) takes it for an empty one, since Linux 6.11 */
-		return call->fd_arg == 1 && raw_fd_is_node((pid_t)n->pid, (int)n->data.args[0]);
+		return call->fd_arg == 1 &&
+		       raw_fd_is_node(proc_number((pid_t)n->pid), (int)n->data.args[0]);
 	if (!read_name(n, n->data.args[call->fd_arg], name)) {
 		if (errno == EPERM)
 			say_unreadable(n);
@@ -83,7 +83,8 @@ static bool is_wanted_path(const struct raw_call *call, const struct seccomp_not
 	}
 	/* an empty one means a descriptor */
 	if (!name[0])
-		return call->fd_arg == 1 && raw_fd_is_node((pid_t)n->pid, (int)n->data.args[0]);
+		return call->fd_arg == 1 &&
+		       raw_fd_is_node(proc_number((pid_t)n->pid), (int)n->data.args[0]);
 	return begins_with(name, "/dev/" NODE_NAME) || begins_with(name, NODE_NAME) ||
 	       strcmp(name, "/proc/devices") == 0;
 }
@@ -92,7 +93,7 @@ static bool is_wanted_path(const struct raw_call *call, const struct seccomp_not
 static bool is_wanted_fd(const struct raw_call *call, const struct seccomp_notif *n)
 {
 	return (call->when == RAW_IOCTL || call->when == RAW_MESSAGE) &&
-	       raw_fd_is_node((pid_t)n->pid, (int)n->data.args[0]);
+	       raw_fd_is_node(proc_number((pid_t)n->pid), (int)n->data.args[0]);
 }
 
 static void let_be(struct seccomp_notif_resp *resp)
@@ -105,8 +106,7 @@ static void let_be(struct seccomp_notif_resp *resp)
 static bool shares_memory(pid_t tid, const struct agent_channel *channel)
 {
 	struct client *c = client_find(channel->client);
-	bool same = c && syscall(SYS_kcmp, tid, c->agent, KCMP_VM, 0, 0) != 1 &&
-		    c->channel->token == channel->token;
+	bool same = c && c->channel->token == channel->token && client_shares_memory(c, tid);
 
 	client_put(c);
 	return same;
@@ -118,7 +118,8 @@ static bool answer_child(const struct raw_call *call, enum agent_kind kind,
 			 struct seccomp_notif_resp *resp)
 {
 	if (kind == AGENT_CALL_FD) {
-		resp->error = raw_answer_child(call, (pid_t)n->pid, (const uint64_t *)n->data.args);
+		resp->error = raw_answer_child(call, proc_number((pid_t)n->pid),
+					       (const uint64_t *)n->data.args);
 		if (!resp->error)
 			let_be(resp);
 		return true;

@@ -8,6 +8,7 @@
  *   inject.c  how a client gets one
  *   remote.c  system calls that another process makes for us (ptrace)
  *   image.c   the agent's file
+ *   proc.c    processes in /proc
  *
  * Thread rule: any thread of the supervisor, unless said otherwise.
  */
@@ -49,6 +50,13 @@ int image_open(struct image *image, const char *path) HF_MUST_CHECK;
  */
 void *image_stack(const struct image *image, pid_t tid, uint64_t top, uint64_t *sp);
 
+/* ---- proc.c ---- */
+
+/** proc_number() - how /proc calls thread @tid. Return: -1: it has ended */
+pid_t proc_number(pid_t tid);
+/** proc_tgid() - the process of thread @tid. Return: -1: it has ended, or there is no /proc */
+pid_t proc_tgid(pid_t tid);
+
 /* ---- remote.c ---- */
 
 struct remote {
@@ -80,7 +88,6 @@ struct owned;
 struct client {
 	pid_t tgid;
 	int pidfd;
-	pid_t agent;
 	int agent_pidfd;
 	struct agent_channel *channel;
 	struct owned *owned; /* the thread's that made the channel */
@@ -93,6 +100,8 @@ struct client {
 
 /** client_find() - the client that thread @tid belongs to, with a reference, or NULL */
 struct client *client_find(pid_t tid);
+/** client_shares_memory() - is @tid a process in the client's memory, as a child of vfork(2) is? */
+bool client_shares_memory(struct client *client, pid_t tid);
 /** client_put() - NULL is fine */
 void client_put(struct client *client);
 /** client_has_room() - may there be one more? */

@@ -3,20 +3,24 @@
  * A client of ours that is linked statically, with any libc: it moves data through a card or a disk
  * and compares them. Prints what it did, a line each, or which step failed.
  *
- *	static_client net|blk|files|threads|fork|exec PATH...
+ *	static_client PART
  *
- * What each does stands at its function. Used by test_agent.py.
+ * The parts are listed at the end; what each does stands at its function. Used by test_agent.py.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -31,6 +35,7 @@
 #define NR_FRAMES   200u
 #define NR_REQUESTS 64u
 #define BLOCK_LEN   4096u
+#define NR_UPDATES  5000u
 
 static void must(bool ok, const char *step)
 {
@@ -318,6 +323,79 @@ static void do_inherited(const char *number)
 	puts("the device outlived exec");
 }
 
+/* ---- what clients do besides ---- */
+
+static volatile sig_atomic_t nr_signals;
+
+static void count_signal(int sig)
+{
+	(void)sig;
+	nr_signals++;
+}
+
+/* A timer interrupts calls. None is made twice: a second UPDATE of the same range fails. */
+static void do_timer(void)
+{
+	const struct itimerval often = {{0, 100}, {0, 100}}, never = {{0, 0}, {0, 0}};
+	struct sigaction action = {.sa_handler = count_signal, .sa_flags = SA_RESTART};
+	static unsigned char page[4096] __attribute__((aligned(4096)));
+	int fd = open(NODE, O_RDWR);
+
+	must(fd >= 0 && client_ioctl(fd, VHOST_SET_OWNER, NULL) == 0, "open");
+	must_rc(client_set_u64(fd, VHOST_SET_BACKEND_FEATURES, CLIENT_BACKEND_MSG_V2), "backend");
+	must(sigaction(SIGALRM, &action, NULL) == 0, "sigaction");
+	must(setitimer(ITIMER_REAL, &often, NULL) == 0, "timer");
+	for (uint64_t i = 0; i < NR_UPDATES; i++)
+		must_rc(client_iotlb_map(fd, 0, i * 4096, 4096, page, VHOST_ACCESS_RW), "UPDATE");
+	must(setitimer(ITIMER_REAL, &never, NULL) == 0, "timer");
+	must(nr_signals > 0, "no signal came");
+	must(close(fd) == 0, "close");
+	puts("no call was made twice");
+}
+
+/* Closes all descriptors, those that it does not know of too, and begins again. */
+static void do_close_all(void)
+{
+	for (int i = 0; i < 2; i++) {
+		int fd = open(NODE, O_RDWR);
+
+		must(fd >= 0 && is_device(fd), "open");
+		for (int other = 3; other < 1024; other++)
+			(void)close(other);
+		must(!is_device(fd), "the device was closed");
+	}
+	do_net();
+	puts("all can be closed");
+}
+
+/* Raises its own limit, as Go's runtime does, and lowers it. */
+static void do_limits(void)
+{
+	struct rlimit limit = {.rlim_cur = 64, .rlim_max = 64};
+	int fd;
+
+	must(setrlimit(RLIMIT_NOFILE, &limit) == 0, "limit");
+	fd = open(NODE, O_RDWR);
+	must(fd >= 0 && is_device(fd), "open");
+	must(close(fd) == 0 && !is_device(fd), "close");
+	puts("a low limit does no harm");
+}
+
+/* Goes on in the background. */
+static void do_daemon(void)
+{
+	must(daemon(1, 1) == 0, "daemon");
+	do_net();
+}
+
+/* Does not let itself be looked at. */
+static void do_hide(void)
+{
+	must(prctl(PR_SET_DUMPABLE, 0) == 0, "prctl");
+	must(open(NODE, O_RDWR) < 0, "a device");
+	puts("no device");
+}
+
 /* ---- ends ---- */
 
 /* Says that it has the device, and waits to be killed. */
@@ -334,29 +412,33 @@ static void do_wait(void)
 		exchange(&net, i);
 }
 
+static const struct {
+	const char *name;
+	void (*run)(void);
+} parts[] = {
+	{"net", do_net},       {"blk", do_blk},
+	{"files", do_files},   {"threads", do_threads},
+	{"fork", do_fork},     {"children", do_children},
+	{"timer", do_timer},   {"close_all", do_close_all},
+	{"limits", do_limits}, {"daemon", do_daemon},
+	{"hide", do_hide},     {"wait", do_wait},
+};
+
 int main(int argc, char **argv)
 {
 	const char *what = argc > 1 ? argv[1] : "";
 
-	if (strcmp(what, "net") == 0)
-		do_net();
-	else if (strcmp(what, "blk") == 0)
-		do_blk();
-	else if (strcmp(what, "files") == 0)
-		do_files();
-	else if (strcmp(what, "threads") == 0)
-		do_threads();
-	else if (strcmp(what, "fork") == 0)
-		do_fork();
-	else if (strcmp(what, "children") == 0)
-		do_children();
-	else if (strcmp(what, "exec") == 0)
+	if (strcmp(what, "exec") == 0)
 		do_exec(argv);
-	else if (strcmp(what, "inherited") == 0 && argc > 2)
+	if (strcmp(what, "inherited") == 0 && argc > 2) {
 		do_inherited(argv[2]);
-	else if (strcmp(what, "wait") == 0)
-		do_wait();
-	else
-		must(false, "no such part");
-	return 0;
+		return 0;
+	}
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+		if (strcmp(what, parts[i].name) != 0)
+			continue;
+		parts[i].run();
+		return 0;
+	}
+	must(false, "no such part");
 }

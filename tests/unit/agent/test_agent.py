@@ -3,8 +3,11 @@
 
 Usage: test_agent.py HOLDFAST KIND=CLIENT... [TEST...]
 """
+import contextlib
 import os
+import random
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -104,6 +107,15 @@ class EachLibc(Client):
     def test_exec(self):
         self.each('the device outlived exec', 'exec')
 
+    def test_signals(self):
+        self.each('no call was made twice', 'timer')
+
+    def test_all_descriptors_closed(self):
+        self.each('all can be closed', 'close_all')
+
+    def test_low_limit_of_descriptors(self):
+        self.each('a low limit does no harm', 'limits')
+
 
 class Command(Client):
     """What `holdfast run` is to who starts it."""
@@ -129,6 +141,45 @@ class Command(Client):
     def test_children_of_a_shell(self):
         self.assert_good(run('sh', '-c', f'{CLIENT} net && {CLIENT} files; wait', options=('--attach', 'agent')),
                          'descriptors behave')
+
+    def test_process_in_the_background_outlives_run(self):
+        read_end, write_end = os.pipe()
+        done = subprocess.run(command(CLIENT, 'daemon'), stdout=write_end, timeout=DEADLINE, check=False)
+        os.close(write_end)
+        self.assertEqual(done.returncode, 0)
+        with os.fdopen(read_end, 'rb') as output:
+            self.assertIn(b'the same came back', output.read())
+
+    @unittest.skipIf(os.geteuid() != 0, 'becomes another user')
+    def test_process_that_hides_is_named(self):
+        with tempfile.TemporaryDirectory() as folder:
+            os.chmod(folder, 0o755)
+            for file in (HOLDFAST, os.path.join(os.path.dirname(HOLDFAST), 'holdfast-agent'), CLIENT):
+                shutil.copy(file, folder)
+            done = subprocess.run([os.path.join(folder, 'holdfast'), 'run', '--control', 'none', '--',
+                                   os.path.join(folder, os.path.basename(CLIENT)), 'hide'], capture_output=True, text=True,
+                                  timeout=DEADLINE, check=False, user=65534, group=65534, extra_groups=[], cwd=folder)
+        self.assertEqual((done.returncode, done.stdout), (0, 'no device\n'), done.stderr)
+        self.assertRegex(done.stderr, r'^holdfast run: process \d+ does not let itself be looked at .*\n$')
+
+    def test_one_inside_another_is_refused(self):
+        done = run(HOLDFAST, 'run', '--', CLIENT, 'net', options=('--attach', 'agent'))
+        self.assertEqual(done.returncode, 126)
+        self.assertRegex(done.stderr, r'^holdfast run: system calls cannot be caught: .*inside another.*\n$')
+
+    def test_parent_of_ones_own_is_refused(self):
+        done = run(CLIENT, 'net', options=('--parent', os.path.join(os.path.dirname(HOLDFAST), 'examples', 'loopnic.so')))
+        self.assertEqual(done.returncode, 126)
+        self.assertRegex(done.stderr, r'^holdfast run: a parent of your own .*\n$')
+
+    def test_namespaces(self):
+        inner = f'{CLIENT} net && exec {CLIENT} files'
+        for words in (('--user', '--map-root-user'), ('--user', '--map-root-user', '--pid', '--fork')):
+            with self.subTest(words):
+                done = run('unshare', *words, 'sh', '-c', inner, options=('--attach', 'agent', '--control', 'none'))
+                if 'Operation not permitted' in done.stderr:
+                    self.skipTest('no user namespaces here')
+                self.assert_good(done, 'descriptors behave')
 
     def test_call_log(self):
         with tempfile.TemporaryDirectory() as folder:
@@ -196,6 +247,28 @@ class Ends(Client):
         self.assertIn(b'its devices are gone', running.stderr.readline())
         running.kill()
         self.assert_all_gone(running, below)
+
+    def test_killed_at_any_time(self):
+        seed = int.from_bytes(os.urandom(4), 'big')
+        chance = random.Random(seed)
+        for i in range(int(os.environ.get('HOLDFAST_KILLS', '30'))):
+            part = chance.choice(['wait', 'children', 'threads', 'exec'])
+            running = subprocess.Popen(command(CLIENT, part), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            end, below = time.monotonic() + chance.random() * chance.choice([0.02, 0.2]), {}
+            while time.monotonic() < end:
+                for pid in descendants(running.pid).keys() - below.keys():
+                    with contextlib.suppress(ProcessLookupError):
+                        below[pid] = os.pidfd_open(pid)
+            names = {**descendants(running.pid), running.pid: 'run'}
+            victim = chance.choice(sorted(names))
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(victim, signal.SIGKILL)
+            if names[victim] == 'holdfast-agent':
+                running.kill() # its client waits for frames
+            with self.subTest(seed=seed, round=i, part=part, killed=names[victim]):
+                self.assert_all_gone(running, below)
+            for pidfd in below.values():
+                os.close(pidfd)
 
 
 if __name__ == '__main__':
