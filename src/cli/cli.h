@@ -38,6 +38,7 @@ int bench_load(int argc, char **argv);
 int bench_iotlb(int argc, char **argv);
 int bench_net(int argc, char **argv);
 int bench_blk(int argc, char **argv);
+int bench_attach(int argc, char **argv);
 
 /** cli_set_main_args() - remember main()'s arguments for cli_reexec_with_devices() */
 void cli_set_main_args(char **argv);

@@ -36,6 +36,7 @@ static const struct command benches[] = {
 	{"iotlb", bench_iotlb, "the IOTLB's operations"},
 	{"net", bench_net, "frames through a card, and how long they are under way"},
 	{"blk", bench_blk, "requests to a disk, and how long they take"},
+	{"attach", bench_attach, "what the ways to a client's devices cost the client"},
 };
 
 static void list(FILE *f, const struct command *table, size_t nr)

@@ -231,6 +231,7 @@ RULES = [
     (r"holdfast bench downtime.*", with_words("--memory 64M --repeat 2 --remap-repeat 1")),
     (r"holdfast bench net", with_words("--frames 10000 --repeat 1")),
     (r"holdfast bench blk.*", with_words("--requests 2000 --repeat 1")),
+    (r"holdfast bench attach", with_words("--rounds 1")),
     (r"holdfast bench iotlb", with_words("--quick --entries 4096")),
     (r"holdfast check --random .*", with_own_proc),
     # the whole suite runs in tests/conformance

@@ -9,9 +9,10 @@
  *    libc's heap lies in mappings of its own.
  * 2. Signals of the client's process group and terminal reach this process, too. All are ignored;
  *    it ends when the supervisor says so.
- * 3. The supervisor holds a robust mutex of the channel. When it is gone, so that nobody answers
- *    the client's calls any more, the client is ended, as `kill -9` of `holdfast run` ends a client
- *    that has the library preloaded.
+ * 3. The supervisor holds a futex of the channel. When it is gone, so that nobody answers the
+ *    client's calls any more, the client is ended, as `kill -9` of `holdfast run` ends a client
+ *    that has the library preloaded. An agent in a pid namespace of its own cannot see the
+ *    supervisor: it ends within a second after the client.
  */
 #include <errno.h>
 #include <signal.h>
@@ -30,7 +31,8 @@
 #define NAME "holdfast-agent"
 
 static struct raw_window window;
-static pid_t client; /* const; this process is its child */
+static pid_t client;   /* const; this process is its child */
+static uint32_t never; /* a futex that nobody wakes */
 
 /* Where the supervisor starts a task: in the exit of clone(2), or of whatever call a person makes
  * who runs the file. The linker is told that this is the program's entry. */
@@ -74,19 +76,35 @@ static void settle_signals(void)
 	(void)sigprocmask(SIG_SETMASK, &blocked, NULL);
 }
 
-/* Waits for the end of the supervisor (3). */
+/* Waits for the end of the supervisor: it never lets the futex go, so the kernel hands it over when
+ * its owner has ended. Return: false: the supervisor is out of sight, in an outer pid namespace */
+static bool wait_for_supervisor(struct agent_channel *channel)
+{
+	long rc;
+
+	if (client != channel->client)
+		return false;
+	do {
+		rc = syscall(SYS_futex, &channel->alive, FUTEX_LOCK_PI, 0, NULL, NULL, 0);
+	} while (rc < 0 && (errno == EINTR || errno == EAGAIN));
+	return rc == 0 || errno == ESRCH;
+}
+
+/* (3) */
 static void *watch_supervisor(void *arg)
 {
-	struct agent_channel *channel = arg;
-
 	thread_settle("holdfast-watch");
-	if (pthread_mutex_lock(&channel->alive) != EOWNERDEAD)
-		return NULL;
-	hf_err("agent", "holdfast run was killed, so the devices are gone: ending process %d",
-	       (int)client);
-	if (getppid() == client)
-		(void)kill(client, SIGKILL);
-	_exit(1);
+	if (wait_for_supervisor(arg)) {
+		hf_err("agent",
+		       "holdfast run was killed, so the devices are gone: ending process %d",
+		       (int)client);
+		if (getppid() == client)
+			(void)kill(client, SIGKILL);
+		_exit(1);
+	}
+	while (getppid() == client)
+		channel_wait(&never, 0, &(struct timespec){.tv_sec = 1});
+	_exit(0);
 }
 
 static void serve(struct agent_channel *channel)

@@ -12,7 +12,6 @@
 #define HOLDFAST_FRONTENDS_AGENT_CHANNEL_H
 
 #include <linux/futex.h>
-#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/syscall.h>
@@ -45,7 +44,7 @@ enum agent_state {
 
 struct agent_channel {
 	uint64_t token;           /* const: which agent's channel it is */
-	pthread_mutex_t alive;    /* robust; held by the supervisor as long as it lives */
+	uint32_t alive;           /* a futex whose owner is the supervisor's main thread */
 	uint32_t state;           /* enum agent_state; atomic, and a futex */
 	uint32_t in_use;          /* atomic: a forked child may open no device */
 	pid_t client;             /* const; as the supervisor numbers processes */

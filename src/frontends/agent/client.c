@@ -4,8 +4,8 @@
  *
  * 1. Whether a thread belongs to a client is asked of the kernel (tgkill without a signal), so a
  *    thread that is new is known.
- * 2. The thread that made a channel holds the channel's robust mutex and lives as long as the
- *    supervisor; if the supervisor is killed, the kernel tells the agent.
+ * 2. The client can write to its channel. Nothing here follows what stands there but as a state, an
+ *    error and a result for the client itself.
  */
 #include <errno.h>
 #include <poll.h>
@@ -17,22 +17,15 @@
 
 #include "frontends/agent/supervisor.h"
 
-#define END_MS  1000
-#define KILL_MS 5000
+#define END_MS      1000
+#define KILL_MS     5000
+#define PATIENCE_NS 1000000
 
 static struct mutex list_lock = MUTEX_INIT;
 static struct client *clients GUARDED_BY(list_lock);
 static unsigned int nr_clients GUARDED_BY(list_lock);
 
 /* ---- list ---- */
-
-/* What a thread has made. The kernel walks the list of a thread's robust mutexes when it ends, so a
- * channel's memory stays until the thread that holds its mutex has unlocked it. */
-struct owned {
-	struct agent_channel *channel;
-	bool is_over; /* atomic */
-	struct owned *next;
-};
 
 static bool is_thread_of(const struct client *client, pid_t tid)
 {
@@ -64,8 +57,8 @@ void client_put(struct client *c)
 	mutex_unlock(&list_lock);
 	if (!last)
 		return;
-	if (c->owned)
-		__atomic_store_n(&c->owned->is_over, true, __ATOMIC_RELEASE);
+	if (c->channel)
+		munmap(c->channel, AGENT_CHANNEL_LEN);
 	if (c->pidfd >= 0)
 		close(c->pidfd);
 	if (c->agent_pidfd >= 0)
@@ -140,70 +133,21 @@ void client_end(struct client *client)
 
 /* ---- channel ---- */
 
-static int init_alive(pthread_mutex_t *mutex)
-{
-	pthread_mutexattr_t attr;
-	int rc = pthread_mutexattr_init(&attr);
-
-	if (rc)
-		return rc;
-	(void)pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
-	(void)pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
-	rc = pthread_mutex_init(mutex, &attr);
-	pthread_mutexattr_destroy(&attr);
-	return rc ? rc : pthread_mutex_lock(mutex);
-}
-
-static __thread struct owned *owned;
-
-static void sweep(void)
-{
-	for (struct owned **at = &owned, *o; (o = *at);) {
-		if (!__atomic_load_n(&o->is_over, __ATOMIC_ACQUIRE)) {
-			at = &o->next;
-			continue;
-		}
-		*at = o->next;
-		(void)pthread_mutex_unlock(&o->channel->alive);
-		munmap(o->channel, AGENT_CHANNEL_LEN);
-		free(o);
-	}
-}
-
-static struct agent_channel *map_channel(int *fd)
-{
-	struct agent_channel *channel;
-
-	*fd = (int)syscall(SYS_memfd_create, "holdfast-agent", MFD_CLOEXEC);
-	if (*fd < 0 || ftruncate(*fd, AGENT_CHANNEL_LEN) < 0)
-		return NULL;
-	channel = mmap(NULL, AGENT_CHANNEL_LEN, PROT_READ | PROT_WRITE, MAP_SHARED, *fd, 0);
-	return channel == MAP_FAILED ? NULL : channel;
-}
-
 int channel_create(struct client *client, int *fd)
 {
 	static uint32_t serial; /* atomic */
 	struct agent_channel *channel;
-	struct owned *o;
-	int rc;
 
-	sweep();
-	o = calloc(1, sizeof(*o));
-	channel = o ? map_channel(fd) : NULL;
-	rc = channel ? init_alive(&channel->alive) : errno;
-	if (rc) {
-		if (channel)
-			munmap(channel, AGENT_CHANNEL_LEN);
-		free(o);
-		return -rc;
-	}
+	*fd = (int)syscall(SYS_memfd_create, "holdfast-agent", MFD_CLOEXEC);
+	if (*fd < 0 || ftruncate(*fd, AGENT_CHANNEL_LEN) < 0)
+		return -errno;
+	channel = mmap(NULL, AGENT_CHANNEL_LEN, PROT_READ | PROT_WRITE, MAP_SHARED, *fd, 0);
+	if (channel == MAP_FAILED)
+		return -errno;
 	raw_window_choose(&channel->window);
 	channel->token = AGENT_TOKEN | __atomic_add_fetch(&serial, 1, __ATOMIC_RELAXED);
-	*o = (struct owned){.channel = channel, .next = owned};
-	owned = o;
+	channel->alive = (uint32_t)getpid();
 	client->channel = channel;
-	client->owned = o;
 	return 0;
 }
 
@@ -244,16 +188,29 @@ static void put_question(struct agent_channel *channel, const struct seccomp_not
 		channel->args[i] = n->data.args[i];
 }
 
+static void wait_answer(struct agent_channel *channel, void (*slow)(void))
+{
+	const struct timespec patience = {.tv_nsec = PATIENCE_NS};
+
+	channel_wait(&channel->state, AGENT_ASKED, &patience);
+	if (channel_get(&channel->state) == AGENT_ASKED)
+		slow();
+	while (channel_get(&channel->state) == AGENT_ASKED)
+		channel_wait(&channel->state, AGENT_ASKED, NULL);
+}
+
 void client_ask(struct client *client, const struct seccomp_notif *n,
-		struct seccomp_notif_resp *resp)
+		struct seccomp_notif_resp *resp, void (*slow)(void))
 {
 	struct agent_channel *channel = client->channel;
 
-	mutex_lock(&client->lock);
+	if (!mutex_trylock(&client->lock)) {
+		slow();
+		mutex_lock(&client->lock);
+	}
 	put_question(channel, n);
 	if (channel_move(&channel->state, AGENT_IDLE, AGENT_ASKED))
-		while (channel_get(&channel->state) == AGENT_ASKED)
-			channel_wait(&channel->state, AGENT_ASKED, NULL);
+		wait_answer(channel, slow);
 	if (channel_get(&channel->state) == AGENT_ANSWERED) {
 		resp->error = channel->error;
 		resp->val = channel->error ? 0 : channel->value;

@@ -24,7 +24,6 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/uio.h>
-#include <sys/wait.h>
 
 #include "base/refuse.h"
 #include "frontends/agent/supervisor.h"
@@ -221,6 +220,18 @@ static void close_in_client(struct injection *j)
 		(void)remote_call(&j->remote, SYS_close, (uint64_t)j->channel_at, 0, 0, 0, 0, 0);
 }
 
+/* Devices get high numbers. While a table of descriptors is shared, the kernel waits for an RCU
+ * grace period, some 10 ms, before it makes the table longer. So it is made longer before the agent
+ * shares it. */
+static void lengthen_table(struct injection *j)
+{
+	long fd = remote_call(&j->remote, SYS_fcntl, (uint64_t)j->channel_at, F_DUPFD_CLOEXEC,
+			      (uint64_t)j->client->channel->window.last, 0, 0, 0);
+
+	if (fd >= 0)
+		(void)remote_call(&j->remote, SYS_close, (uint64_t)fd, 0, 0, 0, 0, 0);
+}
+
 /* The thread is traced already. It is let go, whatever happens. */
 static int put_into(struct injection *j, int listener, const struct seccomp_notif *n, bool stale)
 {
@@ -232,6 +243,8 @@ static int put_into(struct injection *j, int listener, const struct seccomp_noti
 		return err;
 	if (!rc)
 		rc = map_all(j, stale);
+	if (!rc)
+		lengthen_table(j);
 	if (!rc)
 		rc = start(j);
 	close_in_client(j);

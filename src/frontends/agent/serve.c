@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Notifications. A thread takes one and answers it, while another waits for the next: an agent may
- * take its time over a call of one client, and others have not to wait for it.
+ * Notifications. An agent may take its time over a call of one client, and others have not to wait
+ * for it. So there are threads, and another one receives if a call takes longer than a millisecond.
  *
  *	call on a path ── not a node's ──> the kernel makes it
  *	call on a descriptor ── of a process without agent, and no node's ──> the kernel makes it
@@ -26,13 +26,30 @@
 #include "frontends/preload/node.h"
 
 #define NR_THREADS_MAX 64u
+#define NR_WAITING_MAX 2u /* more are not kept */
 #define PAGE_LEN       4096u
 #define NAME_LEN       24u /* of a path, as much as tells whether it may be ours */
 
-static const struct server *server;            /* const */
-static struct mutex receive_lock = MUTEX_INIT; /* one thread waits */
-static struct mutex inject_lock = MUTEX_INIT;  /* two threads of a client may want an agent */
-static unsigned int nr_threads, nr_idle;       /* atomic */
+static const struct server *server;           /* const */
+static struct mutex inject_lock = MUTEX_INIT; /* two threads of a client may want an agent */
+
+/* The thread that leads receives. It keeps the lead over what is short; before it waits for long,
+ * it hands the lead on. */
+static struct mutex lead = MUTEX_INIT;
+static __thread bool leads;
+static unsigned int nr_threads, nr_waiting; /* atomic */
+
+static void add_thread(void);
+
+static void hand_lead_on(void) NO_TSA
+{
+	if (!leads)
+		return;
+	leads = false;
+	if (__atomic_load_n(&nr_waiting, __ATOMIC_RELAXED) == 0)
+		add_thread();
+	mutex_unlock(&lead);
+}
 
 /* ---- questions ---- */
 
@@ -146,11 +163,12 @@ static bool bring_agent(const struct raw_call *call, enum agent_kind kind,
 	struct client *c;
 	bool stale, done;
 
+	hand_lead_on();
 	mutex_lock(&inject_lock);
 	c = client_find((pid_t)n->pid);
 	if (c) { /* another thread of it was faster */
 		mutex_unlock(&inject_lock);
-		client_ask(c, n, resp);
+		client_ask(c, n, resp, hand_lead_on);
 		client_put(c);
 		return false;
 	}
@@ -175,6 +193,7 @@ static struct client *find_client(const struct seccomp_notif *n)
 	if (!c || !__atomic_load_n(&c->may_exec, __ATOMIC_ACQUIRE) ||
 	    client_channel_of((pid_t)n->pid, NULL) == c->channel->token)
 		return c;
+	hand_lead_on();
 	client_end(c);
 	client_put(c);
 	server->changed();
@@ -209,7 +228,7 @@ static bool dispatch(const struct seccomp_notif *n, struct seccomp_notif_resp *r
 		return false;
 	}
 	if (c)
-		client_ask(c, n, resp);
+		client_ask(c, n, resp, hand_lead_on);
 	else if (kind == AGENT_CALL_PATH || is_wanted_fd(call, n))
 		answered = bring_agent(call, kind, n, resp);
 	else
@@ -242,52 +261,68 @@ static bool get_room(struct room *room)
 	return room->n && room->resp;
 }
 
-static void add_thread(void);
-
 /* Return: false: there will be no more */
 static bool receive(struct room *room)
 {
 	int rc;
 
-	mutex_lock(&receive_lock);
 	do {
 		memset(room->n, 0, room->n_len);
 		rc = ioctl(server->listener, SECCOMP_IOCTL_NOTIF_RECV, room->n);
 	} while (rc < 0 && (errno == EINTR || errno == ENOENT)); /* it may have been killed */
-	if (rc >= 0 && __atomic_sub_fetch(&nr_idle, 1, __ATOMIC_RELAXED) == 0)
-		add_thread();
-	mutex_unlock(&receive_lock);
 	return rc >= 0;
 }
 
-static void *serve(void *arg)
+/* Return: false: there will be no more */
+static bool serve_one(struct room *room)
+{
+	if (!receive(room))
+		return false;
+	memset(room->resp, 0, room->resp_len);
+	room->resp->id = room->n->id;
+	if (!dispatch(room->n, room->resp))
+		(void)ioctl(server->listener, SECCOMP_IOCTL_NOTIF_SEND, room->resp);
+	return true;
+}
+
+/* Counted among those that wait when it is made, and each time it has handed the lead on. */
+static void *serve(void *arg) NO_TSA
 {
 	struct room room = {.n = NULL};
+	bool more = get_room(&room);
 
-	if (!get_room(&room))
-		return NULL;
-	__atomic_add_fetch(&nr_idle, 1, __ATOMIC_RELAXED);
-	while (receive(&room)) {
-		memset(room.resp, 0, room.resp_len);
-		room.resp->id = room.n->id;
-		if (!dispatch(room.n, room.resp))
-			(void)ioctl(server->listener, SECCOMP_IOCTL_NOTIF_SEND, room.resp);
-		__atomic_add_fetch(&nr_idle, 1, __ATOMIC_RELAXED);
+	while (more) {
+		mutex_lock(&lead);
+		leads = true;
+		__atomic_sub_fetch(&nr_waiting, 1, __ATOMIC_RELAXED);
+		while (more && leads)
+			more = serve_one(&room);
+		if (leads)
+			mutex_unlock(&lead);
+		if (__atomic_add_fetch(&nr_waiting, 1, __ATOMIC_RELAXED) > NR_WAITING_MAX)
+			break;
 	}
-	/* the threads that hold robust mutexes stay */
-	for (;;)
-		pause();
+	__atomic_sub_fetch(&nr_waiting, 1, __ATOMIC_RELAXED);
+	__atomic_sub_fetch(&nr_threads, 1, __ATOMIC_RELAXED);
+	free(room.n);
+	free(room.resp);
+	return NULL;
 }
 
 static void add_thread(void)
 {
 	pthread_t thread;
 
-	if (__atomic_load_n(&nr_threads, __ATOMIC_RELAXED) < NR_THREADS_MAX &&
-	    thread_start(&thread, serve, NULL) == 0) {
+	if (__atomic_load_n(&nr_threads, __ATOMIC_RELAXED) >= NR_THREADS_MAX)
+		return;
+	__atomic_add_fetch(&nr_threads, 1, __ATOMIC_RELAXED);
+	__atomic_add_fetch(&nr_waiting, 1, __ATOMIC_RELAXED);
+	if (thread_start(&thread, serve, NULL) == 0) {
 		pthread_detach(thread);
-		__atomic_add_fetch(&nr_threads, 1, __ATOMIC_RELAXED);
+		return;
 	}
+	__atomic_sub_fetch(&nr_threads, 1, __ATOMIC_RELAXED);
+	__atomic_sub_fetch(&nr_waiting, 1, __ATOMIC_RELAXED);
 }
 
 /* The kernel hands the stops of a traced process to any thread that waits for children, if the
@@ -305,7 +340,6 @@ pid_t serve_reap(int *status)
 int serve_start(const struct server *s)
 {
 	server = s;
-	add_thread();
 	add_thread();
 	return nr_threads ? 0 : -EAGAIN;
 }

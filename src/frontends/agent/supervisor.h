@@ -82,17 +82,14 @@ void remote_let_go(struct remote *remote, int nr, int error);
 
 #define NR_CLIENTS_MAX 512u
 
-struct owned;
-
 /* A process with an agent. Const but for what is said. */
 struct client {
 	pid_t tgid;
 	int pidfd;
 	int agent_pidfd;
 	struct agent_channel *channel;
-	struct owned *owned; /* the thread's that made the channel */
-	struct mutex lock;   /* one request at a time */
-	bool agent_is_gone;  /* the watching thread's */
+	struct mutex lock;  /* one request at a time */
+	bool agent_is_gone; /* the watching thread's */
 	bool may_exec; /* atomic: it has called execve(2), and perhaps has another program now */
 	unsigned int refs; /* under the list's lock */
 	struct client *next;
@@ -114,14 +111,15 @@ void client_end(struct client *client);
  * it; NULL: not asked for. Return: its token, or 0 */
 uint64_t client_channel_of(pid_t pid, struct agent_channel *channel);
 
-/** client_ask() - have the agent answer the call @n */
+/** client_ask() - have the agent answer the call @n
+ * @slow: called if that takes longer than most calls do */
 void client_ask(struct client *client, const struct seccomp_notif *n,
-		struct seccomp_notif_resp *resp);
+		struct seccomp_notif_resp *resp, void (*slow)(void));
 
 /** client_each() - call @fn for each, with the list's lock held */
 void client_each(void (*fn)(void *arg, struct client *client), void *arg);
 
-/** channel_create() - a new channel for @client; the calling thread lives as long as the supervisor
+/** channel_create() - a new channel for @client
  * @fd: [owned] its descriptor, also after an error. Return: 0; -errno */
 int channel_create(struct client *client, int *fd) HF_MUST_CHECK;
 

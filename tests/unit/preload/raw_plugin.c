@@ -8,6 +8,13 @@ __attribute__((noinline)) static long call(long nr, long a, long b, long c)
 	return RAW3(nr, a, b, c);
 }
 
+/* For `holdfast bench attach --raw`. */
+long raw_call(long nr, long a, long b, long c);
+__attribute__((visibility("default"))) long raw_call(long nr, long a, long b, long c)
+{
+	return call(nr, a, b, c);
+}
+
 long plugin_ioctl(int fd, unsigned long cmd, void *arg);
 __attribute__((visibility("default"))) long plugin_ioctl(int fd, unsigned long cmd, void *arg)
 {
