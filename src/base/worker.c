@@ -19,6 +19,8 @@
  *	the lock, so it delays neither control threads nor grace periods.
  *  (6) A time for worker_wake_in() is stored before the eventfd is written, so a thread that sleeps
  *	without knowing of it wakes, and has it for its next sleep.
+ *  (7) The process around may close our descriptors. The thread sleeps on then, or ends when it
+ *	next wants to sleep. worker_destroy() does not wait for a sleep that nothing can end.
  *
  *  (7) worker_settle() moves `nr_settled` on. A wait for events that began before that may have
  *	collected older ones, so what it has collected is dispatched as old. The thread is woken, so
@@ -53,6 +55,8 @@ enum {
 	NR_BATCHES_A_LOOK = 16, /* batches between two looks at the fds of a busy worker */
 	NR_SPINS = 200,         /* pauses, some microseconds, before a wait for the lock sleeps */
 	MS_MAX = 1000,          /* one sleep with an end */
+	END_LOOK_MS = 50,       /* between two looks at a thread that is to end */
+	END_WAIT_MS = 1000,     /* asleep so long, it will not wake */
 };
 #define WAKE_SLOT UINT32_MAX
 
@@ -75,6 +79,7 @@ struct worker {
 	uint32_t nr_served;   /* ... that got it; atomic, futex word of the handover */
 	bool handing_over;    /* the thread sleeps on nr_served; atomic */
 	bool stop;            /* atomic */
+	bool asleep;          /* atomic; in epoll_wait(2), offline and without the lock */
 	int64_t linger_until; /* clock_now_ns(): do not sleep before; atomic */
 	int64_t wake_at; /* clock_now_ns(): do not sleep beyond; INT64_MAX: no such time; atomic */
 	uint32_t nr_settled; /* calls of worker_settle(); written under the lock; atomic */
@@ -283,7 +288,12 @@ static int wait_for_events(struct worker *w, struct epoll_event *events)
 		(void)sched_yield(); /* whoever shares the processor may be whom we wait for */
 		until = __atomic_load_n(&w->linger_until, __ATOMIC_RELAXED);
 	}
-	return sleep_for_events(w, events);
+	__atomic_store_n(&w->asleep, true, __ATOMIC_RELAXED);
+	nr = sleep_for_events(w, events);
+	/* Who stops the thread and finds it asleep knows that it touches nothing more: whenever it
+	 * wakes, it sees @stop first. */
+	__atomic_store_n(&w->asleep, false, __ATOMIC_RELAXED);
+	return nr;
 }
 
 static void *worker_main(void *arg) NO_TSA
@@ -305,6 +315,8 @@ static void *worker_main(void *arg) NO_TSA
 			hf_err(w->name, "worker stopped: epoll_wait: %s", strerror(errno));
 			break;
 		}
+		if (__atomic_load_n(&w->stop, __ATOMIC_ACQUIRE))
+			break;
 		raw_lock(w);
 		rcu_reader_online();
 		w->is_old = settled != __atomic_load_n(&w->nr_settled, __ATOMIC_RELAXED);
@@ -371,6 +383,66 @@ int worker_create(const char *name, worker_poll_fn poll, void *arg, struct worke
 	return 0;
 }
 
+/* An epoll knows an fd by its number and by its file, so this says that both of ours are what they
+ * were. */
+bool worker_is_sound(const struct worker *w)
+{
+	struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.u64 = WAKE_SLOT};
+	int saved = errno;
+	bool lost = epoll_ctl(w->epoll_fd, EPOLL_CTL_MOD, w->wake_fd, &event) < 0 &&
+		    (errno == EBADF || errno == ENOENT || errno == EINVAL || errno == EPERM);
+
+	errno = saved;
+	return !lost;
+}
+
+/* Return: has the thread ended? Not if it is asleep for END_WAIT_MS, though it is told to
+ * stop. */
+static bool join_or_leave(struct worker *w)
+{
+	struct timespec until;
+	int err = ETIMEDOUT;
+
+	for (int ms = 0; err == ETIMEDOUT && ms < END_WAIT_MS; ms += END_LOOK_MS) {
+		(void)clock_gettime(CLOCK_REALTIME, &until);
+		until.tv_nsec += END_LOOK_MS * NS_PER_MS;
+		until.tv_sec += until.tv_nsec / NS_PER_SEC;
+		until.tv_nsec %= NS_PER_SEC;
+		err = pthread_timedjoin_np(w->thread, NULL, &until);
+		if (!__atomic_load_n(&w->asleep, __ATOMIC_RELAXED))
+			ms = 0; /* it works, however long that takes */
+	}
+	return err == 0;
+}
+
+/* Guarantee (7). If only the eventfd is lost, a new one wakes the thread. If only the epoll is, the
+ * old eventfd does, for a sleeper keeps the epoll. Return: has the thread ended? */
+static bool end_unsound(struct worker *w)
+{
+	struct epoll_event event = {.events = EPOLLIN, .data.u64 = WAKE_SLOT};
+	int fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
+	bool added = fd >= 0 && epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0, ended;
+
+	if (fd_is_eventfd(w->wake_fd) == 1)
+		fd_signal(w->wake_fd, false);
+	ended = join_or_leave(w);
+	fd_close(&fd);
+	/* What has the numbers now may be the process's. */
+	w->epoll_fd = added ? w->epoll_fd : -1;
+	w->wake_fd = -1;
+	return ended;
+}
+
+static bool end_thread(struct worker *w)
+{
+	__atomic_store_n(&w->stop, true, __ATOMIC_RELEASE);
+	if (!worker_is_sound(w))
+		return end_unsound(w);
+	fd_signal(w->wake_fd, false);
+	pthread_join(w->thread, NULL);
+	return true;
+}
+
 void worker_destroy(struct worker *w)
 {
 	if (!w)
@@ -379,9 +451,12 @@ void worker_destroy(struct worker *w)
 	 * mutex. */
 	if (w->pid == getpid()) {
 		assert(!worker_is_current(w));
-		__atomic_store_n(&w->stop, true, __ATOMIC_RELEASE);
-		fd_signal(w->wake_fd, false);
-		pthread_join(w->thread, NULL);
+		if (!end_thread(w)) {
+			hf_warn(w->name, "its thread sleeps for ever: the program has closed the "
+					 "descriptors that wake it");
+			pthread_detach(w->thread);
+			return;
+		}
 		pthread_mutex_destroy(&w->lock);
 	}
 	worker_free(w);

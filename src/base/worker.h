@@ -47,8 +47,14 @@ typedef bool (*worker_poll_fn)(void *arg);
 int worker_create(const char *name, worker_poll_fn poll, void *arg,
 		  struct worker **out) HF_MUST_CHECK;
 
-/** worker_destroy() - stop the thread and join it; NULL is fine; not by the worker itself */
+/** worker_destroy() - stop the thread and join it; NULL is fine; not by the worker itself. A thread
+ * that sleeps and cannot be woken, because the process has closed its descriptors, is left asleep.
+ */
 void worker_destroy(struct worker *w);
+
+/** worker_is_sound() - does it still have its descriptors, which the process may have closed?
+ * Without them it may miss wake-ups, and ends at the next chance. Any thread. */
+bool worker_is_sound(const struct worker *w);
 
 /** worker_lock() - exclude the worker thread; its current batch ends first. Not recursive. */
 void worker_lock(struct worker *w) ACQUIRES(w);

@@ -225,6 +225,9 @@ void vdpasim_ops_fill(struct vdpasim *sim, const struct vdpa_dev_config *config)
 void vdpasim_reset(struct vdpasim *sim);
 /** vdpasim_needs_reset() - a queue is beyond help: status bit and config interrupt; any thread */
 void vdpasim_needs_reset(struct vdpasim *sim);
+/** vdpasim_has_sound_workers() - false if the process has closed a descriptor of one. Device lock
+ */
+bool vdpasim_has_sound_workers(const struct vdpasim *sim);
 /** vdpasim_stop_workers() - no ring runs: end the workers, until one is needed again. Device lock
  * held, or nobody knows the device any more */
 void vdpasim_stop_workers(struct vdpasim *sim);

@@ -65,7 +65,7 @@ static void blk_dev_yield(struct vdpa_device *dev)
 {
 	struct simblk *blk = simblk_of(vdpasim_of(dev));
 
-	if (blk->backend->outside)
+	if (blk->backend->outside || !vdpasim_has_sound_workers(vdpasim_of(dev)))
 		vdpasim_stop_workers(vdpasim_of(dev));
 	simblk_yield(blk);
 }

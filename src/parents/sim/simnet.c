@@ -95,7 +95,7 @@ static void net_dev_yield(struct vdpa_device *dev)
 {
 	struct simnet *net = simnet_of(vdpasim_of(dev));
 
-	if (net->backend->outside)
+	if (net->backend->outside || !vdpasim_has_sound_workers(vdpasim_of(dev)))
 		vdpasim_stop_workers(vdpasim_of(dev));
 	simnet_yield(net);
 }

@@ -197,6 +197,14 @@ struct worker *vdpasim_worker_get(struct vdpasim_worker *sw)
 	return w;
 }
 
+bool vdpasim_has_sound_workers(const struct vdpasim *sim)
+{
+	for (uint16_t i = 0; i < sim->nr_workers; i++)
+		if (sim->workers[i].worker && !worker_is_sound(sim->workers[i].worker))
+			return false;
+	return true;
+}
+
 void vdpasim_stop_workers(struct vdpasim *sim)
 {
 	/* Worker 0 is the last to go: the others wake it for config interrupts. */
