@@ -59,6 +59,25 @@ static void unknown_short_enotty(struct check_ctx *t)
 	EXPECT_RC(t, -ENOTTY, client_ioctl(check_open_owned(t), t->check->req, arg));
 }
 
+/* vhost-net has these two, vhost-vdpa of no kernel: the count of words, which comes first, is taken
+ * as the index of a ring. */
+static void features_array(struct check_ctx *t)
+{
+	uint64_t arg[9] = {1};
+	int fd = check_open_owned(t);
+
+	if (t->dev->nr_vqs > 1) {
+		EXPECT_RC(t, -ENOTTY, client_ioctl(fd, VHOST_GET_FEATURES_ARRAY, arg));
+		EXPECT_RC(t, -ENOTTY, client_ioctl(fd, VHOST_SET_FEATURES_ARRAY, arg));
+	}
+	arg[0] = 1000; /* no device of a check has so many */
+	EXPECT_RC(t, -ENOBUFS, client_ioctl(fd, VHOST_GET_FEATURES_ARRAY, arg));
+	EXPECT_RC(t, -ENOBUFS, client_ioctl(fd, VHOST_SET_FEATURES_ARRAY, arg));
+	arg[0] = 1ULL << 32; /* a low half of 0 */
+	EXPECT_RC(t, -ENOTTY, client_ioctl(fd, VHOST_GET_FEATURES_ARRAY, arg));
+	EXPECT_RC(t, -ENOTTY, client_ioctl(fd, VHOST_SET_FEATURES_ARRAY, arg));
+}
+
 static void log_refused(struct check_ctx *t)
 {
 	int fd = t->check->a ? check_open_owned(t) : check_open(t);
@@ -278,6 +297,9 @@ static const struct check rows[] = {
 	ABSENT("get_vring_worker", VHOST_GET_VRING_WORKER),
 	ABSENT("set_vring_endian", VHOST_SET_VRING_ENDIAN),
 	ABSENT("get_vring_endian", VHOST_GET_VRING_ENDIAN),
+	ABSENT("get_features_array", VHOST_GET_FEATURES_ARRAY),
+	ABSENT("set_features_array", VHOST_SET_FEATURES_ARRAY),
+	{"ioctl.dispatch.features_array_count_is_an_index", "1-5", features_array, 0, 0, 0, 0},
 	{"ioctl.set_log_base.without_owner_enotty", "1-5", log_refused, CHECK_NO_LOG,
 	 VHOST_SET_LOG_BASE, 0, 0},
 	{"ioctl.set_log_base.with_owner_enotty", "1-5", log_refused, CHECK_NO_LOG,
