@@ -38,7 +38,7 @@ struct options {
 
 struct result {
 	struct bench_throughput t;
-	uint64_t lost;
+	uint64_t lost, missed;
 	double idle_us; /* processor time that an idle second takes; < 0: not ours */
 };
 
@@ -102,6 +102,7 @@ static int run_rounds(const struct options *opt, struct net_load *loads, struct 
 	}
 	for (unsigned int q = 0; q < opt->queues; q++) {
 		r->lost += loads[q].lost;
+		r->missed += loads[q].missed;
 		bench_samples_fini(&loads[q].samples);
 	}
 	return err;
@@ -239,6 +240,9 @@ static void print(const struct options *opt, struct result *r)
 
 	snprintf(title, sizeof(title), "%s on %s", describe(opt, text, sizeof(text)), device(opt));
 	bench_throughput_print(&r->t, title, "lost", r->lost);
+	if (r->missed)
+		printf("  %" PRIu64 " frames came without the interrupt that was asked for\n",
+		       r->missed);
 	if (r->idle_us >= 0)
 		printf("  idle: %.0f us of processor time in a second\n", r->idle_us);
 }
@@ -249,9 +253,10 @@ static int write_json(const struct options *opt, struct result *r)
 
 	return bench_throughput_json(
 		&r->t, "net", describe(opt, text, sizeof(text)), device(opt), opt->user,
-		json_pack("{s:I, s:i, s:i, s:i, s:f}", "lost", (json_int_t)r->lost, "frame_bytes",
-			  opt->size, "depth", opt->depth, "queues", opt->queues,
-			  "idle_us_per_second", r->idle_us));
+		json_pack("{s:I, s:I, s:i, s:i, s:i, s:f}", "lost", (json_int_t)r->lost,
+			  "missed_interrupts", (json_int_t)r->missed, "frame_bytes", opt->size,
+			  "depth", opt->depth, "queues", opt->queues, "idle_us_per_second",
+			  r->idle_us));
 }
 
 static int run(const struct options *opt)

@@ -26,6 +26,7 @@ struct net_load {
 	uint64_t frames;              /* to receive */
 	struct bench_samples samples; /* [out] from sending to receiving, a sample each frame */
 	uint64_t lost;                /* [out] frames that did not come back */
+	uint64_t missed;              /* [out] frames that were there without an interrupt */
 	int64_t took_ns;              /* [out] */
 	int err;                      /* [out] of a load that has a thread */
 };
@@ -35,7 +36,7 @@ size_t net_load_room(unsigned int depth);
 /** net_load_prepare() - fill the receive ring, once, before the device runs. Return: 0 or -errno */
 int net_load_prepare(struct net_load *load) HF_MUST_CHECK;
 /** net_load_run() - until all frames are back. Return: 0; -EPROTO a frame is not what was sent;
- * -ETIMEDOUT nothing came back in ten seconds; -errno */
+ * -ETIMEDOUT nothing comes back any more; -errno */
 int net_load_run(struct net_load *load) HF_MUST_CHECK;
 
 #endif
