@@ -15,6 +15,8 @@ enum {
 	MAX_CPU_MASK_LEN = 8192 / CHAR_BIT, /* bytes; the most CPUs that Linux can be built for */
 };
 
+static __thread bool is_ours;
+
 /*
  * A client that pins its threads would pin ours with them. Asking is free; setting is tried only
  * where it changes something, because sandboxes answer it with EPERM at best.
@@ -39,9 +41,15 @@ void thread_settle(const char *name)
 {
 	char shown[16];
 
+	is_ours = true;
 	(void)snprintf(shown, sizeof(shown), "%.15s", name);
 	(void)pthread_setname_np(pthread_self(), shown);
 	cpu_mask_reset();
+}
+
+bool thread_is_ours(void)
+{
+	return is_ours;
 }
 
 /* The thread inherits its signal mask, so that not one signal can hit it before it has blocked

@@ -9,6 +9,7 @@
 #define HOLDFAST_BASE_THREAD_H
 
 #include <pthread.h>
+#include <stdbool.h>
 
 #include "base/compiler.h"
 
@@ -21,5 +22,8 @@ int thread_start(pthread_t *out, void *(*fn)(void *), void *arg) HF_MUST_CHECK;
 /** thread_settle() - first in the thread: its name, of which 15 bytes are shown, and its CPU
  * mask */
 void thread_settle(const char *name);
+
+/** thread_is_ours() - is the calling thread one that has called thread_settle()? */
+bool thread_is_ours(void);
 
 #endif

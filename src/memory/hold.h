@@ -92,6 +92,8 @@ bool memory_hold_forget_all(enum memory_evict why);
  */
 void memory_client_locked(uaddr_t first, uaddr_t last);
 void memory_client_unlocked(uaddr_t first, uaddr_t last);
+/** memory_any_registered() - is anything registered or held in this process? One load */
+bool memory_any_registered(void);
 /** memory_hold_is_empty() - nothing is held in this process; one load */
 bool memory_hold_is_empty(void);
 

@@ -285,6 +285,11 @@ static void client_locks(uaddr_t first, uaddr_t last, bool locked)
 	table_unlock();
 }
 
+bool memory_any_registered(void)
+{
+	return !table_is_empty();
+}
+
 void memory_client_locked(uaddr_t first, uaddr_t last)
 {
 	client_locks(first, last, true);

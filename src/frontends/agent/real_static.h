@@ -74,6 +74,7 @@
 	X(stat64)                                                                                  \
 	X(statx)                                                                                   \
 	X(sync_file_range)                                                                         \
+	X(syscall)                                                                                 \
 	X(truncate)                                                                                \
 	X(truncate64)                                                                              \
 	X(write)                                                                                   \

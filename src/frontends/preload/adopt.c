@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/refuse.h"
 #include "frontends/preload/adopt.h"
+#include "frontends/preload/aside.h"
 #include "frontends/preload/call.h"
 #include "frontends/preload/node.h"
 #include "frontends/preload/preload.h"
@@ -97,7 +98,8 @@ struct preload_file *adopt(int fd)
 	unsigned int minor;
 	struct call call;
 
-	if (files_in_vfork() || !files_is_marked(fd) || !has_name(fd, &minor)) {
+	if (aside_is_needed() || files_in_vfork() || !files_is_marked(fd) ||
+	    !has_name(fd, &minor)) {
 		errno = saved;
 		return NULL;
 	}

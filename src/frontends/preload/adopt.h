@@ -11,7 +11,7 @@
 /**
  * adopt() - take over @fd, if it is a node's
  * Called for descriptors that are not in the table, when a call on one has failed as it does on a
- * memfd. errno is kept.
+ * memfd. errno is kept. NULL if the calling thread must leave devices alone (aside.h).
  * Return: its file with a reference, or NULL
  */
 struct preload_file *adopt(int fd);

@@ -24,6 +24,7 @@
 #include "base/log.h"
 #include "base/mutex.h"
 #include "base/refuse.h"
+#include "frontends/preload/aside.h"
 #include "frontends/preload/call.h"
 #include "frontends/preload/node.h"
 
@@ -189,6 +190,7 @@ void call_enter(struct call *call, unsigned int minor)
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 	call->saved_errno = errno;
+	aside_enter();
 	call->log = NULL;
 	call->text = NULL;
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &call->cancel_state);
@@ -207,6 +209,7 @@ long call_leave(struct call *call, long rc)
 	if (call->held)
 		call_restore_signals(&call->signals);
 	pthread_setcancelstate(call->cancel_state, NULL);
+	aside_leave();
 	errno = rc < 0 ? (int)-rc : call->saved_errno;
 	return rc < 0 ? -1 : rc;
 }

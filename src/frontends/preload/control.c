@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/refuse.h"
+#include "frontends/preload/aside.h"
 #include "frontends/preload/control.h"
 #include "frontends/preload/node.h"
 #include "frontends/preload/preload.h"
@@ -56,8 +57,9 @@ static int listen_somewhere(void)
 	return mgmt_socket_listen_default(&socket_name);
 }
 
-static void remove_names(void)
+static void remove_names(void *arg)
 {
+	(void)arg;
 	if (socket_name.pid == getpid())
 		mgmt_socket_withdraw(socket_name.path, announced);
 	socket_name_remove(&socket_name);
@@ -84,7 +86,7 @@ void control_start(struct vdpa_bus *bus)
 	err = mgmt_server_start(&options, fd, &server);
 	if (err) {
 		server = NULL;
-		remove_names();
+		remove_names(NULL);
 		hf_warn("control", "no management from outside: %s", strerror(-err));
 	}
 }
@@ -100,6 +102,8 @@ void control_after_fork(void)
  * connecting. */
 __attribute__((destructor)) static void remove_socket(void)
 {
+	char none = 0;
+
 	if (server)
-		remove_names();
+		aside_run(remove_names, &none, sizeof(none));
 }

@@ -168,7 +168,7 @@ int node_proc_devices(bool cloexec)
 
 	read_listing(&l);
 	parse_listing(&l);
-	fd = (int)syscall(SYS_memfd_create, "devices", cloexec ? MFD_CLOEXEC : 0);
+	fd = memfd_create("devices", cloexec ? MFD_CLOEXEC : 0);
 	if (fd < 0)
 		return -errno;
 	rc = write_listing(fd, &l, settle_major(&l));

@@ -135,6 +135,11 @@ static void drop_stale(struct preload_file **slot, struct preload_file *file, in
 		files_put(file);
 }
 
+bool files_any(void)
+{
+	return __atomic_load_n(&owner_pid, __ATOMIC_RELAXED) != 0;
+}
+
 struct preload_file *files_get(int fd)
 {
 	struct preload_file **slot = slot_of(fd);

@@ -58,6 +58,9 @@ static inline bool files_maybe(int fd)
 	       __atomic_load_n(&chunk[n % FILES_CHUNK_LEN], __ATOMIC_RELAXED) != NULL;
 }
 
+/** files_any() - was a device ever open here? */
+bool files_any(void);
+
 /** files_get() - the file behind @fd with one more reference, or NULL if @fd is not (any more) one
  * of ours */
 struct preload_file *files_get(int fd);

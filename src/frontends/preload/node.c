@@ -36,6 +36,7 @@
 #include "base/log.h"
 #include "base/mutex.h"
 #include "base/refuse.h"
+#include "frontends/preload/aside.h"
 #include "frontends/preload/control.h"
 #include "frontends/preload/node.h"
 #include "frontends/preload/node_set.h"
@@ -62,23 +63,29 @@ static bool was_owned; /* atomic: a client has owned a device, so there may be w
 static bool is_orphan; /* may not open anything; const between forks */
 static struct vhost_vdpa_client client; /* const once the bus is there */
 
-bool node_kernel_has_some(void)
+static void look_for_kernels(void *answer)
 {
-	static enum { UNKNOWN, NO, YES } found; /* atomic */
-	int answer = __atomic_load_n(&found, __ATOMIC_RELAXED), saved = errno;
 	char path[32];
 
-	if (likely(answer != UNKNOWN))
-		return answer == YES;
-	answer = NO;
 	for (unsigned int i = 0; i < PRELOAD_NR_NODES_MAX; i++) {
 		snprintf(path, sizeof(path), NODE_PREFIX "%u", i);
 		if (node_exists(i) && real()->access(path, F_OK) == 0)
-			answer = YES;
+			*(bool *)answer = true;
 	}
-	__atomic_store_n(&found, answer, __ATOMIC_RELAXED);
+}
+
+bool node_kernel_has_some(void)
+{
+	static enum { UNKNOWN, NO, YES } found; /* atomic */
+	int known = __atomic_load_n(&found, __ATOMIC_RELAXED), saved = errno;
+	bool answer = false;
+
+	if (likely(known != UNKNOWN))
+		return known == YES;
+	aside_run(look_for_kernels, &answer, sizeof(answer));
+	__atomic_store_n(&found, answer ? YES : NO, __ATOMIC_RELAXED);
 	errno = saved;
-	return answer == YES;
+	return answer;
 }
 
 bool node_find(const char *path, unsigned int *minor)
@@ -248,7 +255,7 @@ static int make_memfd(unsigned int minor)
 	int fd;
 
 	snprintf(name, sizeof(name), "vhost-vdpa-%u", minor);
-	fd = (int)syscall(SYS_memfd_create, name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (fd < 0)
 		return -errno;
 	if ((*text && real()->pwrite(fd, text, strlen(text), 0) < 0) ||

@@ -21,6 +21,7 @@
 #include <string.h>
 #include <sys/syscall.h>
 
+#include "frontends/preload/aside.h"
 #include "frontends/preload/node.h"
 #include "frontends/preload/path.h"
 #include "memory/memory.h"
@@ -34,15 +35,28 @@ _Static_assert(sizeof(PROC_DEVICES) <= PATH_NAME_LEN, "room for every name");
 
 /* Can the page of @at be read? A sandbox that forbids the question gets a yes, as if it had not
  * been asked. */
+struct page_question {
+	const char *word;
+	bool fault;
+};
+
+static void ask_kernel(void *arg)
+{
+	struct page_question *q = arg;
+
+	q->fault = real()->syscall(SYS_rt_sigprocmask, NO_SUCH_HOW, q->word, NULL, KERNEL_SIGSET) <
+			   0 &&
+		   errno == EFAULT;
+}
+
 static bool page_is_readable(const char *at)
 {
-	const char *word = at - ((uintptr_t)at % KERNEL_SIGSET);
+	struct page_question q = {.word = at - ((uintptr_t)at % KERNEL_SIGSET)};
 	int saved = errno;
-	bool fault = syscall(SYS_rt_sigprocmask, NO_SUCH_HOW, word, NULL, KERNEL_SIGSET) < 0 &&
-		     errno == EFAULT;
 
+	aside_run(ask_kernel, &q, sizeof(q));
 	errno = saved;
-	return !fault;
+	return !q.fault;
 }
 
 bool path_is_readable(const char *path)
@@ -91,26 +105,49 @@ static bool know_dev(void)
 	return true;
 }
 
+struct folder_question {
+	int dirfd;
+	ino_t ino;
+	bool answer;
+};
+
+static void ask_number(void *arg)
+{
+	struct folder_question *q = arg;
+
+	q->answer = know_dev() && q->ino == __atomic_load_n(&dev_folder.ino, __ATOMIC_RELAXED);
+}
+
+static void ask_folder(void *arg)
+{
+	struct folder_question *q = arg;
+	struct stat st;
+
+	q->answer = know_dev() &&
+		    (q->dirfd == AT_FDCWD ? real()->stat(".", &st)
+					  : real()->fstat(q->dirfd, &st)) == 0 &&
+		    st.st_dev == __atomic_load_n(&dev_folder.dev, __ATOMIC_RELAXED) &&
+		    st.st_ino == __atomic_load_n(&dev_folder.ino, __ATOMIC_RELAXED);
+}
+
+static bool ask(void (*how)(void *arg), int dirfd, ino_t ino)
+{
+	struct folder_question q = {.dirfd = dirfd, .ino = ino};
+	int saved = errno;
+
+	aside_run(how, &q, sizeof(q));
+	errno = saved;
+	return q.answer;
+}
+
 bool path_may_be_dev(ino_t ino)
 {
-	int saved = errno;
-	bool may = know_dev() && ino == __atomic_load_n(&dev_folder.ino, __ATOMIC_RELAXED);
-
-	errno = saved;
-	return may;
+	return ask(ask_number, -1, ino);
 }
 
 bool path_is_dev(int dirfd)
 {
-	int saved = errno;
-	struct stat st;
-	bool is = know_dev() &&
-		  (dirfd == AT_FDCWD ? real()->stat(".", &st) : real()->fstat(dirfd, &st)) == 0 &&
-		  st.st_dev == __atomic_load_n(&dev_folder.dev, __ATOMIC_RELAXED) &&
-		  st.st_ino == __atomic_load_n(&dev_folder.ino, __ATOMIC_RELAXED);
-
-	errno = saved;
-	return is;
+	return ask(ask_folder, dirfd, 0);
 }
 
 /* A bare name becomes a path: "vhost-vdpa-3", "/dev/vhost-vdpa-3". Return: did it have room? */

@@ -38,6 +38,7 @@ static struct mutex raw_lock = MUTEX_INIT;
 static unsigned long long generation GUARDED_BY(raw_lock); /* of the loaded objects */
 static struct raw_range caught[RAW_NR_RANGES_MAX] GUARDED_BY(raw_lock);
 static size_t nr_caught GUARDED_BY(raw_lock);
+static bool leaves_listener GUARDED_BY(raw_lock);
 static struct raw_window window;
 static bool has_window;   /* atomic; its release pairs with the acquire in raw_window() */
 static int listener = -1; /* atomic; -1: none */
@@ -141,14 +142,15 @@ static int listen_to(int fd)
 	return 0;
 }
 
-static void catch_ranges(const struct raw_range *ranges, size_t nr)
+static void catch_ranges(const struct raw_range *ranges, size_t nr) REQUIRES(raw_lock)
 {
 	const struct raw_filter filter = {.ranges = ranges, .nr_ranges = nr, .window = &window};
-	int rc;
+	int rc = -EBUSY;
 
 	if (!has_window)
 		choose_window();
-	rc = raw_filter_install(&filter);
+	if (!leaves_listener)
+		rc = raw_filter_install(&filter);
 	if (rc >= 0)
 		rc = listen_to(rc);
 	else if (rc == -EBUSY || rc == -EINVAL)
@@ -186,6 +188,13 @@ void raw_start(void)
 		call_expect_handlers(); /* rt_sigaction(2) is not seen either */
 		catch_ranges(fresh, nr);
 	}
+	mutex_unlock(&raw_lock);
+}
+
+void raw_leave_listener(void)
+{
+	mutex_lock(&raw_lock);
+	leaves_listener = true;
 	mutex_unlock(&raw_lock);
 }
 

@@ -103,6 +103,9 @@ int raw_filter_install(const struct raw_filter *filter) HF_MUST_CHECK;
 void raw_window_choose(struct raw_window *window);
 /** raw_start() - a node is about to be opened: catch what is not caught yet */
 void raw_start(void);
+/** raw_leave_listener() - the client is about to install a listener of its own, of which a process
+ * has one at most */
+void raw_leave_listener(void);
 /** raw_window() - the numbers for devices, if raw calls are caught; NULL: any will do */
 const struct raw_window *raw_window(void);
 /** raw_after_fork() - in a child, which has neither the thread nor the parent's devices */

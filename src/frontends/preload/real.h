@@ -163,6 +163,8 @@ struct open_how;
 	   int (*)(const struct dirent64 **, const struct dirent64 **)))                           \
 	X(int, glob, (const char *, int, int (*)(const char *, int), glob_t *))                    \
 	X(int, glob64, (const char *, int, int (*)(const char *, int), glob64_t *))                \
+	X(int, prctl, (int, ...))                                                                  \
+	X(long, syscall, (long, ...))                                                              \
 	X(int, sigaction, (int, const struct sigaction *, struct sigaction *))                     \
 	X(sighandler_t, signal, (int, sighandler_t))                                               \
 	X(sighandler_t, bsd_signal, (int, sighandler_t))                                           \

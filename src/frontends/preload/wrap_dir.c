@@ -23,6 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "frontends/preload/aside.h"
 #include "frontends/preload/node.h"
 #include "frontends/preload/path.h"
 #include "frontends/preload/preload.h"
@@ -80,11 +81,10 @@ static void slot_drop(DIR *dir)
 	__atomic_sub_fetch(&nr_taken, 1, __ATOMIC_RELAXED);
 }
 
-/* The next node that the folder does not have itself, or NULL. */
-static struct dirent64 *next_node(struct slot *slot)
+/* Fills the slot with the next node that the folder does not have itself. Return: is there one? */
+static bool find_next(struct slot *slot)
 {
 	struct dirent64 *entry = &slot->entry;
-	int saved = errno;
 	struct stat st;
 
 	while (slot->next < PRELOAD_NR_NODES_MAX) {
@@ -100,11 +100,31 @@ static struct dirent64 *next_node(struct slot *slot)
 		entry->d_type = DT_CHR;
 		entry->d_off = POSITION(slot->next);
 		entry->d_reclen = sizeof(*entry);
-		errno = saved;
-		return entry;
+		return true;
 	}
+	return false;
+}
+
+struct search {
+	struct slot *slot;
+	bool found;
+};
+
+static void find_aside(void *arg)
+{
+	struct search *search = arg;
+
+	search->found = find_next(search->slot);
+}
+
+static struct dirent64 *next_node(struct slot *slot)
+{
+	struct search search = {.slot = slot};
+	int saved = errno;
+
+	aside_run(find_aside, &search, sizeof(search));
 	errno = saved;
-	return NULL;
+	return search.found ? &slot->entry : NULL;
 }
 
 /* libc has no more entries of the stream, which may be /dev. */

@@ -11,7 +11,9 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/syscall.h>
 
+#include "frontends/preload/aside.h"
 #include "frontends/preload/call.h"
 #include "frontends/preload/files.h"
 #include "frontends/preload/raw.h"
@@ -38,62 +40,80 @@ static int close_ours(struct preload_file *file, int fd)
 	return (int)call_leave(&call, rc);
 }
 
+/* The entry of @fd, in a process that may change the table. */
+static struct preload_file *source(int fd)
+{
+	return files_maybe(fd) && !aside_is_needed() && !files_in_vfork() ? files_get(fd) : NULL;
+}
+
 HF_EXPORT int close(int fd)
 {
 	struct preload_file *file;
+	long done;
 
-	if (!files_maybe(fd) || files_in_vfork() || !(file = files_get(fd)))
-		return real()->close(fd);
-	return close_ours(file, fd);
+	if (files_maybe(fd) && ASIDE_CALL(&done, SYS_close, fd))
+		return (int)done;
+	file = source(fd);
+	return file ? close_ours(file, fd) : real()->close(fd);
 }
 HF_ALIAS(__close, close);
+
+/* Numbers that were closed. */
+struct closed {
+	unsigned int first, last;
+};
+
+static void note_closed(void *arg)
+{
+	const struct closed *closed = arg;
+
+	if (!files_in_vfork())
+		files_remove_closed(closed->first, closed->last);
+}
 
 /* A stream of memory has no descriptor, and asking for it sets errno. */
 HF_EXPORT int fclose(FILE *stream)
 {
-	struct preload_file *file = NULL;
 	int saved = errno;
 	int fd = stream ? fileno_unlocked(stream) : -1;
+	struct closed closed = {.first = (unsigned int)fd, .last = (unsigned int)fd};
+	bool maybe = files_maybe(fd);
 	int rc;
 
 	errno = saved;
-	if (files_maybe(fd) && !files_in_vfork())
-		file = files_get(fd);
 	rc = real()->fclose(stream);
-	if (file)
-		files_remove_closed((unsigned int)fd, (unsigned int)fd);
-	files_put(file);
+	saved = errno;
+	if (maybe)
+		aside_run(note_closed, &closed, sizeof(closed));
+	errno = saved;
 	return rc;
 }
 HF_ALIAS(_IO_fclose, fclose);
 
 HF_EXPORT int close_range(unsigned int first, unsigned int last, int flags)
 {
+	struct closed closed = {.first = first, .last = last};
 	int rc = real()->close_range(first, last, flags);
 	int saved = errno;
 
-	if (rc == 0 && !((unsigned int)flags & CLOSE_RANGE_CLOEXEC) && !files_in_vfork())
-		files_remove_closed(first, last);
+	if (rc == 0 && !((unsigned int)flags & CLOSE_RANGE_CLOEXEC) && files_any())
+		aside_run(note_closed, &closed, sizeof(closed));
 	errno = saved;
 	return rc;
 }
 
 HF_EXPORT void closefrom(int first)
 {
+	struct closed closed = {.first = first < 0 ? 0 : (unsigned int)first, .last = UINT32_MAX};
 	int saved = errno;
 
 	real()->closefrom(first);
-	if (!files_in_vfork())
-		files_remove_closed(first < 0 ? 0 : (unsigned int)first, UINT32_MAX);
+	if (files_any())
+		aside_run(note_closed, &closed, sizeof(closed));
 	errno = saved;
 }
 
 /* ---- duplicates ---- */
-
-static struct preload_file *source(int fd)
-{
-	return files_maybe(fd) && !files_in_vfork() ? files_get(fd) : NULL;
-}
 
 /* What makes a copy: as fcntl(2) and dup3(2). */
 struct copying {
@@ -148,21 +168,29 @@ static int copy(const struct copying *c, struct preload_file *file,
 HF_EXPORT int dup(int fd)
 {
 	const struct copying c = {.name = "dup", .from = fd, .cmd = F_DUPFD};
-	struct preload_file *file = source(fd);
+	struct preload_file *file;
+	long done;
 
+	if (files_maybe(fd) && ASIDE_CALL(&done, SYS_dup, fd))
+		return (int)done;
+	file = source(fd);
 	return file ? copy(&c, file, copy_up) : real()->dup(fd);
 }
 
 static bool touches_device(const struct preload_file *file, int to)
 {
-	return file || (files_maybe(to) && !files_in_vfork());
+	return file || (files_maybe(to) && !aside_is_needed() && !files_in_vfork());
 }
 
 HF_EXPORT int dup2(int from, int to)
 {
 	const struct copying c = {.name = "dup2", .from = from, .to = to, .flags = -1};
-	struct preload_file *file = source(from);
+	struct preload_file *file;
+	long done;
 
+	if ((files_maybe(from) || files_maybe(to)) && ASIDE_CALL(&done, SYS_dup2, from, to))
+		return (int)done;
+	file = source(from);
 	return touches_device(file, to) ? copy(&c, file, copy_onto) : real()->dup2(from, to);
 }
 HF_ALIAS(__dup2, dup2);
@@ -170,8 +198,12 @@ HF_ALIAS(__dup2, dup2);
 HF_EXPORT int dup3(int from, int to, int flags)
 {
 	const struct copying c = {.name = "dup3", .from = from, .to = to, .flags = flags};
-	struct preload_file *file = source(from);
+	struct preload_file *file;
+	long done;
 
+	if ((files_maybe(from) || files_maybe(to)) && ASIDE_CALL(&done, SYS_dup3, from, to, flags))
+		return (int)done;
+	file = source(from);
 	/* -1 is no flag of dup3's: the kernel refuses it */
 	return flags != -1 && touches_device(file, to)
 		       ? copy(&c, file, copy_onto)
@@ -182,6 +214,11 @@ HF_EXPORT int dup3(int from, int to, int flags)
 static bool is_about_memfd(int cmd)
 {
 	return cmd == F_GETSIG || cmd == F_SETSIG || cmd == F_GET_SEALS || cmd == F_ADD_SEALS;
+}
+
+static bool is_wrapped(int cmd)
+{
+	return cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC || is_about_memfd(cmd);
 }
 
 static int fcntl_about_memfd(int cmd, struct preload_file *file)
@@ -205,15 +242,19 @@ static int copy_fcntl(int fd, int cmd, int lowest, struct preload_file *file)
 #define WRAP_FCNTL(name)                                                                           \
 	HF_EXPORT int name(int fd, int cmd, ...)                                                   \
 	{                                                                                          \
-		struct preload_file *file = NULL;                                                  \
+		struct preload_file *file;                                                         \
 		va_list ap;                                                                        \
 		void *arg;                                                                         \
+		long done;                                                                         \
                                                                                                    \
 		va_start(ap, cmd);                                                                 \
 		arg = va_arg(ap, void *);                                                          \
 		va_end(ap);                                                                        \
-		if (cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC || is_about_memfd(cmd))               \
-			file = source(fd);                                                         \
+		if (!files_maybe(fd) || !is_wrapped(cmd))                                          \
+			return real()->name(fd, cmd, arg);                                         \
+		if (ASIDE_CALL(&done, SYS_fcntl, fd, cmd, (uintptr_t)arg))                         \
+			return (int)done;                                                          \
+		file = source(fd);                                                                 \
 		if (file && is_about_memfd(cmd))                                                   \
 			return fcntl_about_memfd(cmd, file);                                       \
 		return file ? copy_fcntl(fd, cmd, (int)(intptr_t)arg, file)                        \

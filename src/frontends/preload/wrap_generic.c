@@ -7,20 +7,12 @@
 
 #include <errno.h>
 
-#include "frontends/preload/files.h"
-
-static bool is_device(int fd)
-{
-	struct preload_file *file = files_maybe(fd) ? files_get(fd) : NULL;
-
-	files_put(file);
-	return file != NULL;
-}
+#include "frontends/preload/aside.h"
 
 #define WRAP_REFUSED(result, name, err, params, args)                                              \
 	HF_EXPORT result name params                                                               \
 	{                                                                                          \
-		if (!is_device(fd))                                                                \
+		if (!aside_is_device(fd))                                                          \
 			return real()->name args;                                                  \
 		errno = (err);                                                                     \
 		return -1;                                                                         \
@@ -38,7 +30,7 @@ WRAP_REFUSED(ssize_t, readahead, EINVAL, (int fd, off64_t first, size_t len), (f
 #define WRAP_POSIX_FALLOCATE(name, off_type)                                                       \
 	HF_EXPORT int name(int fd, off_type off, off_type len)                                     \
 	{                                                                                          \
-		return is_device(fd) ? ENODEV : real()->name(fd, off, len);                        \
+		return aside_is_device(fd) ? ENODEV : real()->name(fd, off, len);                  \
 	}
 WRAP_POSIX_FALLOCATE(posix_fallocate, off_t)
 WRAP_POSIX_FALLOCATE(posix_fallocate64, off64_t)

@@ -18,7 +18,7 @@
 #include <errno.h>
 #include <stdarg.h>
 
-#include "frontends/preload/files.h"
+#include "frontends/preload/aside.h"
 #include "frontends/preload/path.h"
 #include "frontends/preload/wrap_memory.h"
 #include "memory/hold.h"
@@ -27,21 +27,55 @@
 #define MADV_COLLAPSE 25
 #endif
 
+/* What to do with a run of memory, and what that said. */
+struct change {
+	uaddr_t first, last;
+	void (*tell)(uaddr_t first, uaddr_t last);
+	bool any;
+};
+
+static struct change change_of(const void *addr, size_t len)
+{
+	struct change change = {.first = (uintptr_t)addr};
+
+	if (__builtin_add_overflow(change.first, len - 1, &change.last))
+		change.last = UINT64_MAX;
+	return change;
+}
+
+static void tell_of_change(void *arg)
+{
+	const struct change *change = arg;
+
+	change->tell(change->first, change->last);
+}
+
+static void forget_all(void *arg)
+{
+	struct change *change = arg;
+
+	change->any = memory_hold_forget_all(MEMORY_EVICT_CLIENT);
+}
+
 void wrap_memory_forget(const void *addr, size_t len)
 {
-	uaddr_t first = (uintptr_t)addr, last;
+	struct change change;
 
 	if (memory_hold_is_empty() || len == 0)
 		return;
-	if (__builtin_add_overflow(first, len - 1, &last))
-		last = UINT64_MAX;
-	memory_hold_forget(first, last);
+	change = change_of(addr, len);
+	change.tell = memory_hold_forget;
+	aside_run(tell_of_change, &change, sizeof(change));
 }
 
 bool wrap_memory_give_way(int err)
 {
-	return (err == EAGAIN || err == ENOMEM || err == EPERM) && !memory_hold_is_empty() &&
-	       memory_hold_forget_all(MEMORY_EVICT_CLIENT);
+	struct change change = {.any = false};
+
+	if ((err != EAGAIN && err != ENOMEM && err != EPERM) || memory_hold_is_empty())
+		return false;
+	aside_run(forget_all, &change, sizeof(change));
+	return change.any;
 }
 
 HF_EXPORT int munmap(void *addr, size_t len)
@@ -110,11 +144,14 @@ HF_EXPORT int msync(void *addr, size_t len, int flags)
 /* Tell what the client has done, with the result of its call, which is handed on with its errno. */
 static int tell(void (*what)(uaddr_t first, uaddr_t last), const void *addr, size_t len, int ret)
 {
-	uaddr_t first = (uintptr_t)addr, last;
+	struct change change;
 	int saved = errno;
 
-	if (len > 0)
-		what(first, __builtin_add_overflow(first, len - 1, &last) ? UINT64_MAX : last);
+	if (len > 0 && memory_any_registered()) {
+		change = change_of(addr, len);
+		change.tell = what;
+		aside_run(tell_of_change, &change, sizeof(change));
+	}
 	errno = saved;
 	return ret;
 }
@@ -150,8 +187,7 @@ HF_EXPORT int mlockall(int flags)
 {
 	int ret;
 
-	if (!memory_hold_is_empty())
-		(void)memory_hold_forget_all(MEMORY_EVICT_CLIENT);
+	(void)wrap_memory_give_way(EAGAIN);
 	ret = real()->mlockall(flags);
 	return flags & MCL_CURRENT ? tell_locked(NULL, SIZE_MAX, ret) : ret;
 }
@@ -169,39 +205,35 @@ HF_EXPORT int munlockall(void)
 
 /* ---- files ---- */
 
-static void forget_file(int fd)
-{
-	struct stat64 st;
-	int saved = errno;
+struct which_file {
+	const char *path; /* NULL: @fd */
+	int fd;
+};
 
-	if (!memory_hold_is_empty() && real()->fstat64(fd, &st) == 0)
+static void forget_which(void *arg)
+{
+	const struct which_file *which = arg;
+	struct stat64 st;
+
+	if ((which->path ? real()->stat64(which->path, &st) : real()->fstat64(which->fd, &st)) == 0)
 		memory_hold_forget_file(st.st_ino);
-	errno = saved;
 }
 
-static void forget_path(const char *path)
+static void forget_file(const char *path, int fd)
 {
-	struct stat64 st;
+	struct which_file which = {.path = path, .fd = fd};
 	int saved = errno;
 
-	if (!memory_hold_is_empty() && real()->stat64(path, &st) == 0)
-		memory_hold_forget_file(st.st_ino);
+	if (!memory_hold_is_empty())
+		aside_run(forget_which, &which, sizeof(which));
 	errno = saved;
-}
-
-static bool is_device(int fd)
-{
-	struct preload_file *file = files_maybe(fd) ? files_get(fd) : NULL;
-
-	files_put(file);
-	return file != NULL;
 }
 
 /* A memfd can be cut and filled, or its seals say EPERM; a device can not. Return: what the client
  * gets for @rc. */
 static int on_device(int fd, int rc, int err)
 {
-	if ((rc < 0 && errno != EPERM) || !is_device(fd))
+	if ((rc < 0 && errno != EPERM) || !aside_is_device(fd))
 		return rc;
 	errno = err;
 	return -1;
@@ -212,7 +244,7 @@ static int on_device(int fd, int rc, int err)
 	HF_EXPORT int name(int fd, int mode, off_type off, off_type len)                           \
 	{                                                                                          \
 		if (mode & ~FALLOC_FL_KEEP_SIZE)                                                   \
-			forget_file(fd);                                                           \
+			forget_file(NULL, fd);                                                     \
 		return on_device(fd, real()->name(fd, mode, off, len), ENODEV);                    \
 	}
 WRAP_FALLOCATE(fallocate, off_t)
@@ -221,7 +253,7 @@ WRAP_FALLOCATE(fallocate64, off64_t)
 #define WRAP_FTRUNCATE(name, off_type)                                                             \
 	HF_EXPORT int name(int fd, off_type len)                                                   \
 	{                                                                                          \
-		forget_file(fd);                                                                   \
+		forget_file(NULL, fd);                                                             \
 		return on_device(fd, real()->name(fd, len), EINVAL);                               \
 	}
 WRAP_FTRUNCATE(ftruncate, off_t)
@@ -240,7 +272,8 @@ static int truncate_answer(const char *path, int rc)
 #define WRAP_TRUNCATE(name, off_type)                                                              \
 	HF_EXPORT int name(const char *path, off_type len)                                         \
 	{                                                                                          \
-		forget_path(path);                                                                 \
+		if (path)                                                                          \
+			forget_file(path, -1);                                                     \
 		return truncate_answer(path, real()->name(path, len));                             \
 	}
 WRAP_TRUNCATE(truncate, off_t)

@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/syscall.h>
 
+#include "frontends/preload/aside.h"
 #include "frontends/preload/call.h"
 #include "frontends/preload/node.h"
 #include "frontends/preload/path.h"
@@ -39,27 +40,51 @@ static void print_flags(FILE *f, int flags)
 		fprintf(f, "|%#x", (unsigned int)flags);
 }
 
-static int open_node(const char *name, const struct path *path, int flags)
-{
-	struct call call;
-	int rc;
+/* A node, or /proc/devices. */
+struct opening {
+	const char *name; /* of the call */
+	unsigned int minor;
+	int flags;
+	int given; /* what the kernel gave, closed first so that the number is the same; -1 */
+	const char *mode; /* of @stream */
+	int fd;
+	FILE *stream;
+};
 
-	call_enter(&call, path->minor);
-	if (call.log) {
-		fprintf(call.log, "%s(\"%s\", ", name, path->name);
-		print_flags(call.log, flags);
-		fputc(')', call.log);
-	}
-	rc = node_open(path->minor, flags);
-	return (int)call_leave(&call, rc);
+static void give_back(const struct opening *o)
+{
+	int saved = errno;
+
+	if (o->given >= 0)
+		real()->close(o->given);
+	errno = saved;
 }
 
-static int open_proc_devices(int flags)
+static void open_aside(void *arg)
 {
+	struct opening *o = arg;
 	struct call call;
 
+	give_back(o);
+	call_enter(&call, o->minor);
+	if (call.log) {
+		fprintf(call.log, "%s(\"/dev/%s%u\", ", o->name, NODE_NAME, o->minor);
+		print_flags(call.log, o->flags);
+		fputc(')', call.log);
+	}
+	o->fd = (int)call_leave(&call, node_open(o->minor, o->flags));
+}
+
+static void open_devices_aside(void *arg)
+{
+	struct opening *o = arg;
+	struct call call;
+
+	give_back(o);
 	call_enter(&call, CALL_NO_LOG);
-	return (int)call_leave(&call, node_proc_devices(flags & O_CLOEXEC));
+	o->fd = (int)call_leave(&call, node_proc_devices(o->flags & O_CLOEXEC));
+	if (o->mode && o->fd >= 0)
+		o->stream = fdopen(o->fd, o->mode);
 }
 
 /* Is it us who answer? */
@@ -69,12 +94,25 @@ static bool is_ours(const struct path *seen, int flags)
 	       (seen->kind == PATH_PROC_DEVICES && (flags & O_ACCMODE) == O_RDONLY);
 }
 
-/* A descriptor of a path alone opens no device, on the kernel either. */
-static int open_seen(const char *name, const struct path *seen, int flags)
+static void open_like_aside(void *arg)
 {
-	if (seen->kind == PATH_NODE && (flags & O_PATH))
-		return real()->open(LIKE, flags);
-	return seen->kind == PATH_NODE ? open_node(name, seen, flags) : open_proc_devices(flags);
+	struct opening *o = arg;
+
+	give_back(o);
+	o->fd = real()->open(LIKE, o->flags);
+}
+
+/* A descriptor of a path alone opens no device, on the kernel either. @given: consumed; what the
+ * kernel has opened for it, or -1 */
+static int open_seen(const char *name, const struct path *seen, int flags, int given)
+{
+	struct opening o = {.name = name, .minor = seen->minor, .flags = flags, .given = given};
+
+	aside_run(seen->kind != PATH_NODE ? open_devices_aside
+		  : flags & O_PATH        ? open_like_aside
+					  : open_aside,
+		  &o, sizeof(o));
+	return o.fd;
 }
 
 /* Does the path lead to us? Then *@fd is the result, errno set with -1. */
@@ -84,7 +122,7 @@ static bool open_ours(const char *name, int dirfd, const char *path, int flags, 
 
 	if (path_look(dirfd, path, &seen) == PATH_OTHER || !is_ours(&seen, flags))
 		return false;
-	*fd = open_seen(name, &seen, flags);
+	*fd = open_seen(name, &seen, flags, -1);
 	return true;
 }
 
@@ -100,10 +138,8 @@ static int open_after(const char *name, int dirfd, const char *path, int flags, 
 
 	if (likely(path_look_after(dirfd, path, rc, &seen) == PATH_OTHER) || !is_ours(&seen, flags))
 		return rc;
-	if (rc >= 0)
-		real()->close(rc); /* before ours is made, so that the number is the same */
 	errno = saved;
-	return open_seen(name, &seen, flags);
+	return open_seen(name, &seen, flags, rc);
 }
 
 #define WRAP_OPEN(name, shown)                                                                     \
@@ -210,7 +246,7 @@ static int real_openat2(int dirfd, const char *path, const struct open_how *how,
 	int fd = real()->openat2(dirfd, path, how, size);
 
 	if (fd < 0 && errno == ENOSYS) /* an older libc */
-		fd = (int)syscall(SYS_openat2, dirfd, path, how, size);
+		fd = (int)real()->syscall(SYS_openat2, dirfd, path, how, size);
 	return fd;
 }
 
@@ -237,22 +273,22 @@ HF_EXPORT int openat2(int dirfd, const char *path, const struct open_how *how, s
 	}
 	if (!is_ours(&seen, (int)how->flags))
 		return fd;
-	real()->close(fd); /* before ours is made, so that the number is the same */
 	errno = saved;
-	return open_seen("openat2", &seen, (int)how->flags);
+	return open_seen("openat2", &seen, (int)how->flags, fd);
 }
 
 /* stdio opens below the wrappers, so the one file that is read through it is answered here. */
 static bool fopen_ours(const char *path, const char *mode, FILE **file)
 {
+	struct opening o = {.given = -1, .mode = mode};
 	struct path seen;
-	int fd;
 
 	if (path_look(AT_FDCWD, path, &seen) != PATH_PROC_DEVICES || mode[0] != 'r' ||
 	    strchr(mode, '+'))
 		return false;
-	fd = open_proc_devices(strchr(mode, 'e') ? O_CLOEXEC : 0);
-	*file = fd < 0 ? NULL : fdopen(fd, mode);
+	o.flags = strchr(mode, 'e') ? O_CLOEXEC : 0;
+	aside_run(open_devices_aside, &o, sizeof(o));
+	*file = o.stream;
 	return true;
 }
 

@@ -18,6 +18,7 @@
 #include <sys/sysmacros.h>
 
 #include "frontends/preload/adopt.h"
+#include "frontends/preload/aside.h"
 #include "frontends/preload/files.h"
 #include "frontends/preload/node.h"
 #include "frontends/preload/path.h"
@@ -26,18 +27,35 @@ _Static_assert(sizeof(struct stat) == sizeof(struct stat64), "one layout of stru
 
 /* The kernel has said that the file behind @fd has @nr_links names. One without a name may be a
  * node that was opened elsewhere. */
+struct which_node {
+	int fd;
+	unsigned long nr_links;
+	unsigned int minor;
+	bool is_node;
+};
+
+static void find_node(void *arg)
+{
+	struct which_node *which = arg;
+	struct preload_file *file = files_maybe(which->fd) ? files_get(which->fd) : NULL;
+
+	if (!file && which->nr_links == 0)
+		file = adopt(which->fd);
+	which->is_node = file != NULL;
+	if (file)
+		which->minor = file->minor;
+	files_put(file);
+}
+
 static bool fd_minor(int fd, unsigned long nr_links, unsigned int *minor)
 {
-	struct preload_file *file = files_maybe(fd) ? files_get(fd) : NULL;
+	struct which_node which = {.fd = fd, .nr_links = nr_links};
 
-	if (!file && nr_links == 0)
-		file = adopt(fd);
-
-	if (!file)
+	if (likely(!files_maybe(fd) && nr_links > 0))
 		return false;
-	*minor = file->minor;
-	files_put(file);
-	return true;
+	aside_run(find_node, &which, sizeof(which));
+	*minor = which.minor;
+	return which.is_node;
 }
 
 static bool path_minor(int dirfd, const char *path, int rc, unsigned int *minor)
@@ -60,17 +78,63 @@ static bool at_minor(int fd, const char *path, int flags, int rc, unsigned long 
 	return path_minor(fd, path, rc, minor);
 }
 
+struct look {
+	unsigned int minor;
+	int rc;            /* of libc's call, then of this one */
+	void *st;          /* the client's; NULL: @stx is */
+	struct statx *stx; /* the client's */
+	struct stat made;
+};
+
+/* libc's call has failed if @rc says so, and has not written to the client's buffer. */
+static void look_at_node(void *arg)
+{
+	struct look *look = arg;
+
+	if (look->rc < 0)
+		look->rc = look->st ? real()->stat("/", look->st)
+				    : real()->statx(AT_FDCWD, "/", 0, STATX_BASIC_STATS, look->stx);
+	if (look->rc >= 0)
+		node_stat(look->minor, &look->made);
+}
+
+static void fill_statx(struct statx *stx, const struct stat *st)
+{
+	memset(stx, 0, sizeof(*stx));
+	stx->stx_mask = STATX_BASIC_STATS;
+	stx->stx_blksize = (unsigned int)st->st_blksize;
+	stx->stx_nlink = (unsigned int)st->st_nlink;
+	stx->stx_uid = st->st_uid;
+	stx->stx_gid = st->st_gid;
+	stx->stx_mode = (unsigned short)st->st_mode;
+	stx->stx_ino = st->st_ino;
+	stx->stx_atime.tv_sec = stx->stx_mtime.tv_sec = stx->stx_ctime.tv_sec = st->st_ctim.tv_sec;
+	stx->stx_rdev_major = major(st->st_rdev);
+	stx->stx_rdev_minor = minor(st->st_rdev);
+	stx->stx_dev_major = major(st->st_dev);
+	stx->stx_dev_minor = minor(st->st_dev);
+}
+
+/* What the client gets, in one of the two forms. */
+static int answer_look(struct look *look, int saved)
+{
+	aside_run(look_at_node, look, sizeof(*look));
+	if (look->rc < 0)
+		return -1;
+	if (look->st)
+		memcpy(look->st, &look->made, sizeof(look->made));
+	else
+		fill_statx(look->stx, &look->made);
+	errno = saved;
+	return 0;
+}
+
 /* libc's call has given @rc for what is node @minor. Return: what the client gets. */
 static int answer(unsigned int minor, int rc, void *st, int saved)
 {
-	struct stat made;
+	struct look look = {.minor = minor, .rc = rc, .st = st};
 
-	if (rc < 0 && real()->stat("/", st) < 0)
-		return -1;
-	node_stat(minor, &made);
-	memcpy(st, &made, sizeof(made));
-	errno = saved;
-	return 0;
+	return answer_look(&look, saved);
 }
 
 #define WRAP_STAT(name, type)                                                                      \
@@ -155,37 +219,14 @@ WRAP_FXSTAT(__fxstat64, struct stat64)
 WRAP_FXSTATAT(__fxstatat, struct stat)
 WRAP_FXSTATAT(__fxstatat64, struct stat64)
 
-static void fill_statx(struct statx *stx, const struct stat *st)
-{
-	memset(stx, 0, sizeof(*stx));
-	stx->stx_mask = STATX_BASIC_STATS;
-	stx->stx_blksize = (unsigned int)st->st_blksize;
-	stx->stx_nlink = (unsigned int)st->st_nlink;
-	stx->stx_uid = st->st_uid;
-	stx->stx_gid = st->st_gid;
-	stx->stx_mode = (unsigned short)st->st_mode;
-	stx->stx_ino = st->st_ino;
-	stx->stx_atime.tv_sec = stx->stx_mtime.tv_sec = stx->stx_ctime.tv_sec = st->st_ctim.tv_sec;
-	stx->stx_rdev_major = major(st->st_rdev);
-	stx->stx_rdev_minor = minor(st->st_rdev);
-	stx->stx_dev_major = major(st->st_dev);
-	stx->stx_dev_minor = minor(st->st_dev);
-}
-
 HF_EXPORT int statx(int fd, const char *path, int flags, unsigned int mask, struct statx *stx)
 {
 	int saved = errno, rc = real()->statx(fd, path, flags, mask, stx);
-	unsigned int minor;
-	struct stat st;
+	struct look look = {.rc = rc, .stx = stx};
 
-	if (!at_minor(fd, path, flags, rc, rc < 0 ? 1 : stx->stx_nlink, &minor))
+	if (!at_minor(fd, path, flags, rc, rc < 0 ? 1 : stx->stx_nlink, &look.minor))
 		return rc;
-	if (rc < 0 && real()->statx(AT_FDCWD, "/", 0, STATX_BASIC_STATS, stx) < 0)
-		return -1;
-	node_stat(minor, &st);
-	fill_statx(stx, &st);
-	errno = saved;
-	return 0;
+	return answer_look(&look, saved);
 }
 
 /* ---- access: readable and writable, not executable ---- */

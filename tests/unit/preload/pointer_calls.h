@@ -99,6 +99,14 @@
 	X(mmap64, PTR, FIXED(-524), ADDR, NUM(4096), NUM(PROT_WRITE), NUM(MAP_SHARED), FD, NUM(0)) \
 	X(mmap64, PTR, SAME, ADDR, NUM(4096), NUM(PROT_READ),                                      \
 	  NUM(MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE), NUM(-1), NUM(0))                 \
+	X(syscall, LONG, IOCTL, NUM(SYS_ioctl), FD, NUM(VHOST_GET_FEATURES), OUT(8))               \
+	X(syscall, LONG, WRITE, NUM(SYS_write), FD, WRITE_ARG)                                     \
+	X(syscall, LONG, FIXED(-EINVAL), NUM(SYS_read), FD, READ_ARG)                              \
+	X(syscall, LONG, SAME, NUM(SYS_fcntl), FD, NUM(F_GETLK), LOCK)                             \
+	X(syscall, LONG, SAME, NUM(SYS_dup2), FD, NUM(300))                                        \
+	X(syscall, LONG, SAME, NUM(SYS_seccomp), NUM(1), NUM(0), OUT(16))                          \
+	X(prctl, INT, SAME, NUM(PR_GET_NAME), OUT(16))                                             \
+	X(prctl, INT, SAME, NUM(PR_SET_SECCOMP), NUM(2), OUT(16))                                  \
 	X(munmap, INT, SAME, ADDR, NUM(4096))                                                      \
 	X(mremap, PTR, SAME, ADDR, NUM(4096), NUM(8192), NUM(MREMAP_MAYMOVE))                      \
 	X(mremap, PTR, SAME, ADDR, NUM(4096), NUM(4096), NUM(MREMAP_MAYMOVE | MREMAP_FIXED), ADDR) \

@@ -13,7 +13,10 @@
  * call kills it, its line says so and the next child goes on behind. Results are kept in shared
  * memory, because some calls close all descriptors.
  *
- * Usage: pointer_client library|reference NODE-OR-STAND-IN FILE | pointer_client --names
+ * With the word `record` each line ends with the numbers of the system calls that the call has
+ * made: the client then runs under a seccomp filter of its own (record.h).
+ *
+ * Usage: pointer_client library|reference NODE-OR-STAND-IN FILE [record] | pointer_client --names
  */
 #include <dirent.h>
 #include <dlfcn.h>
@@ -39,6 +42,7 @@
 #include <unistd.h>
 
 #include "pointer_calls.h"
+#include "record.h"
 
 #define PAGE          4096u
 #define NR_ARGS       6
@@ -262,6 +266,7 @@ struct test {
 };
 
 struct outcome {
+	struct recorded made; /* with a recording filter: the system calls of the call */
 	bool done;
 	int killed_by;
 	long ret;
@@ -272,7 +277,7 @@ static struct test tests[NR_CASES_MAX];
 static size_t nr_tests;
 static struct outcome *outcomes; /* [nr_tests], shared with the children */
 static const char *paths[NR_TARGETS];
-static bool is_reference;
+static bool is_reference, is_recording;
 
 static bool has(const struct call *call, enum arg_type type)
 {
@@ -547,9 +552,11 @@ static void run_test(const struct test *test, struct outcome *out)
 
 	for (int i = 0; i < NR_ARGS; i++)
 		args[i] = put_arg(test, i, fd);
+	record_into(&out->made);
 	errno = 0;
 	ret = fn(args[0], args[1], args[2], args[3], args[4], args[5]);
 	err = errno;
+	record_into(NULL);
 	note(out, call->result, ret, err);
 	if (other >= 0)
 		close(other);
@@ -622,8 +629,10 @@ static bool expect(const struct test *test, struct outcome *out)
 	default:
 		return false;
 	}
-	*out = (struct outcome){
-		.done = true, .ret = ret < 0 ? -1 : ret, .err = ret < 0 ? (int)-ret : 0};
+	*out = (struct outcome){.made = out->made,
+				.done = true,
+				.ret = ret < 0 ? -1 : ret,
+				.err = ret < 0 ? (int)-ret : 0};
 	return true;
 }
 
@@ -643,10 +652,15 @@ static void child(size_t first)
 
 	setrlimit(RLIMIT_CORE, &none);
 	alarm(60);
+	if (is_recording)
+		record_start();
 	for (size_t i = first; i < nr_tests && (i == first || may_share(&tests[first], &tests[i]));
-	     i++)
-		if (!is_reference || !expect(&tests[i], &outcomes[i]))
+	     i++) {
+		if (!is_reference || is_recording || !expect(&tests[i], &outcomes[i]))
 			run_test(&tests[i], &outcomes[i]);
+		if (is_reference && is_recording)
+			(void)expect(&tests[i], &outcomes[i]);
+	}
 	_exit(0);
 }
 
@@ -687,12 +701,16 @@ static void print(const struct test *test, const struct outcome *out)
 		printf("%d[%d]:%s", test->arg + 1, test->element, kind_names[test->kind]);
 	printf(" %s%s = ", target_names[test->target], test->opened ? " opened" : "");
 	if (out->killed_by)
-		printf("killed by SIG%s\n", sigabbrev_np(out->killed_by));
+		printf("killed by SIG%s", sigabbrev_np(out->killed_by));
 	else if (out->err)
-		printf("%ld %s\n", out->ret,
+		printf("%ld %s", out->ret,
 		       strerrorname_np(out->err) ? strerrorname_np(out->err) : "ENOTSUPP");
 	else
-		printf("%ld\n", out->ret);
+		printf("%ld", out->ret);
+	for (unsigned int nr = 0; is_recording && nr < RECORD_NR; nr++)
+		if (recorded_has(&out->made, nr))
+			printf(" %u", nr);
+	putchar('\n');
 }
 
 static int print_names(void)
@@ -706,9 +724,10 @@ int main(int argc, char **argv)
 {
 	if (argc == 2 && strcmp(argv[1], "--names") == 0)
 		return print_names();
-	if (argc != 4)
+	if (argc != 4 && argc != 5)
 		return 2;
 	is_reference = strcmp(argv[1], "reference") == 0;
+	is_recording = argc == 5;
 	paths[ON_NODE] = argv[2];
 	paths[ON_FILE] = argv[3];
 	paths[ON_PROC] = "/proc/devices";

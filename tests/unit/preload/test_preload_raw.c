@@ -196,9 +196,13 @@ static void code_that_is_loaded_later_is_seen_when_the_device_starts(void **stat
 {
 	long (*plugin_ioctl)(int fd, unsigned long cmd, void *arg);
 	uint8_t status = 0;
-	int fd = open_node();
-	void *plugin = dlopen(plugin_path, RTLD_NOW);
+	void *plugin;
+	int fd;
 
+	if (is_way("own-listener"))
+		skip(); /* what is loaded after the client's own filter is not seen */
+	fd = open_node();
+	plugin = dlopen(plugin_path, RTLD_NOW);
 	assert_non_null(plugin);
 	*(void **)&plugin_ioctl = dlsym(plugin, "plugin_ioctl");
 	set_status(fd, 1);
@@ -258,7 +262,7 @@ static void take_way(void)
 	if (is_way("own-listener"))
 		install(allow, 1, SECCOMP_FILTER_FLAG_NEW_LISTENER);
 	else if (is_way("old-kernel"))
-		install(old, sizeof(old) / sizeof(old[0]), 0);
+		install(old, sizeof(old) / sizeof(old[0]), SECCOMP_FILTER_FLAG_TSYNC);
 }
 
 int main(int argc, char **argv)
