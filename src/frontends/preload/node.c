@@ -2,21 +2,13 @@
 /*
  * Opening a node.
  *
- * A descriptor of a node is a memfd: real, so that the kernel can pass, duplicate and close it;
- * always readable and writable for poll(2) and refused by epoll_ctl(2), as a character device
- * without a poll handler is; sealed, so that nothing is ever stored in it. One memfd a node is kept
- * as the control descriptor. An open makes a new file description of it through /proc/self/fd, with
- * the client's access mode.
+ * A descriptor of a node is a memfd (memfd.h). One memfd a node is kept as the control descriptor.
+ * An open makes a new file description of it.
  *
  * Which nodes there are is a set of minor numbers. Until there is a bus, they are counted in the
  * description of the devices; from then on they are those of the devices that vhost_vdpa has. When
  * a device is deleted, its node gets a new life: the next device of that number finds it closed,
  * with a memfd of its own. An open file remembers in which life of its node it was opened.
- *
- * "Open already" counts file descriptions, also those that a forked child has inherited ([4-1]).
- * Each open takes a lock that belongs to its description (F_OFD_SETLK) and lasts until the last
- * descriptor of it is closed in the last process. An open asks first, through the control
- * descriptor, whether such a lock is left.
  *
  * Forks. A child starts afresh, with its own bus and devices at its first open, if the parent had
  * only looked at its devices and has none open. If it has one open, threads may have been inside
@@ -38,6 +30,7 @@
 #include "base/refuse.h"
 #include "frontends/preload/aside.h"
 #include "frontends/preload/control.h"
+#include "frontends/preload/memfd.h"
 #include "frontends/preload/node.h"
 #include "frontends/preload/node_set.h"
 #include "frontends/preload/preload.h"
@@ -247,27 +240,6 @@ static int start_bus(void) REQUIRES(node_lock)
 
 /* ---- descriptors ---- */
 
-/* Its text is for a process that gets the descriptor: adopt.c. */
-static int make_memfd(unsigned int minor)
-{
-	const char *text = preload_provide_text();
-	char name[32];
-	int fd;
-
-	snprintf(name, sizeof(name), "vhost-vdpa-%u", minor);
-	fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (fd < 0)
-		return -errno;
-	if ((*text && real()->pwrite(fd, text, strlen(text), 0) < 0) ||
-	    real()->fcntl(fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_WRITE) < 0) {
-		int err = -errno;
-
-		real()->close(fd);
-		return err;
-	}
-	return fd;
-}
-
 static int start_control(struct node *node, unsigned int minor)
 {
 	struct stat st;
@@ -275,7 +247,7 @@ static int start_control(struct node *node, unsigned int minor)
 
 	if (node_fd_is(node->ctl_fd, node->ctl_dev, node->ctl_ino))
 		return 0;
-	fd = make_memfd(minor);
+	fd = memfd_make(minor);
 	if (fd < 0)
 		return fd;
 	fd = fd_move_up(fd);
@@ -287,59 +259,17 @@ static int start_control(struct node *node, unsigned int minor)
 	return 0;
 }
 
-/* Bytes of a memfd, for locks only. */
-enum { LOCK_OPEN, LOCK_OWNER };
-
-/* Does a description of the node live on, here or in another process that inherited it? */
-static bool is_held(const struct node *node)
-{
-	struct flock lock = {
-		.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = LOCK_OPEN, .l_len = 1};
-
-	return real()->fcntl(node->ctl_fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
-}
-
-static int new_description(const struct node *node, unsigned int minor, int flags)
-{
-	struct flock lock = {.l_whence = SEEK_SET, .l_start = LOCK_OPEN, .l_len = 1};
-	char path[32];
-	int fd;
-
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", node->ctl_fd);
-	fd = real()->open(path, flags & (O_ACCMODE | O_CLOEXEC | O_NONBLOCK));
-	if (fd < 0 && errno != EMFILE && errno != ENFILE && errno != ENOMEM) {
-		fd = make_memfd(
-			minor); /* no /proc: a memfd of its own, seen by this process alone */
-		if (fd < 0)
-			return fd;
-		if (!(flags & O_CLOEXEC))
-			(void)real()->fcntl(fd, F_SETFD, 0);
-	}
-	if (fd < 0)
-		return -errno;
-	lock.l_type = (flags & O_ACCMODE) == O_RDONLY ? F_RDLCK : F_WRLCK;
-	if (real()->fcntl(fd, F_OFD_SETLK, &lock) < 0) {
-		real()->close(fd);
-		return -EBUSY;
-	}
-	return fd;
-}
-
 /* ---- open and release ---- */
 
-/* The lock belongs to the description of the control descriptor, which no other process has.
- * Return: -errno; 0, also where there is none any more, or no /proc */
+/* Return: -errno; 0, also where there is no control descriptor any more, or no /proc */
 static int lock_ownership(const struct preload_file *file, short type) NO_TSA
 {
-	struct flock lock = {
-		.l_type = type, .l_whence = SEEK_SET, .l_start = LOCK_OWNER, .l_len = 1};
 	const struct node *node = &nodes[file->minor];
 	int rc = 0;
 
 	mutex_lock(&ctl_lock);
-	if (node_fd_is(node->ctl_fd, file->st_dev, file->st_ino) &&
-	    real()->fcntl(node->ctl_fd, F_OFD_SETLK, &lock) < 0)
-		rc = -errno;
+	if (node_fd_is(node->ctl_fd, file->st_dev, file->st_ino))
+		rc = memfd_lock_owner(node->ctl_fd, type);
 	mutex_unlock(&ctl_lock);
 	return rc;
 }
@@ -425,7 +355,7 @@ static int make_descriptor(const struct node *node, unsigned int minor, int flag
 	int rc;
 
 	files_lock(&hold);
-	rc = new_description(node, minor, flags);
+	rc = memfd_open(node->ctl_fd, minor, flags);
 	if (rc >= 0)
 		rc = install(move_to_window(rc, flags), minor, flags, session, &old);
 	files_unlock(&hold);
@@ -458,7 +388,7 @@ static int __open_node(unsigned int minor, int flags) REQUIRES(node_lock)
 		rc = start_control(node, minor);
 	if (rc)
 		return rc;
-	if (__atomic_load_n(&node->busy, __ATOMIC_ACQUIRE) || is_held(node))
+	if (__atomic_load_n(&node->busy, __ATOMIC_ACQUIRE) || memfd_is_held(node->ctl_fd))
 		return refuse(-EBUSY, "open already");
 	__atomic_store_n(&node->busy, true, __ATOMIC_RELAXED);
 	rc = open_session(minor, &session);
