@@ -12,6 +12,7 @@
 	X(close_range)                                                                             \
 	X(closedir)                                                                                \
 	X(closefrom)                                                                               \
+	X(copy_file_range)                                                                         \
 	X(creat)                                                                                   \
 	X(creat64)                                                                                 \
 	X(dup)                                                                                     \
@@ -70,6 +71,9 @@
 	X(readdir)                                                                                 \
 	X(readlink)                                                                                \
 	X(readv)                                                                                   \
+	X(sendfile)                                                                                \
+	X(sendfile64)                                                                              \
+	X(splice)                                                                                  \
 	X(stat)                                                                                    \
 	X(stat64)                                                                                  \
 	X(statx)                                                                                   \

@@ -185,25 +185,27 @@ static bool is_open(int fd)
 
 struct question {
 	int fd;
-	bool answer;
+	int minor; /* the answer */
 };
 
 static void answer(void *arg)
 {
 	struct question *q = arg;
-	int saved = errno;
+	struct preload_file *file = files_get(q->fd);
 
-	q->answer = is_open(q->fd);
-	errno = saved;
+	q->minor = file ? (int)file->minor : -1;
+	files_put(file);
 }
 
-bool aside_is_device(int fd)
+int aside_minor(int fd)
 {
-	struct question q = {.fd = fd};
+	struct question q = {.fd = fd, .minor = -1};
+	int saved = errno;
 
 	if (files_maybe(fd))
 		aside_run(answer, &q, sizeof(q));
-	return q.answer;
+	errno = saved;
+	return q.minor;
 }
 
 /* A number in the table that is not a device's any more is left to the client's thread: what is

@@ -80,8 +80,13 @@ static inline struct preload_file *aside_get(int fd)
 	return aside_is_needed() ? NULL : files_get(fd);
 }
 
-/** aside_is_device() - is @fd a device of this process? errno is kept */
-bool aside_is_device(int fd);
+/** aside_minor() - Return: the minor number of the device that is @fd; -1 it is none of this
+ * process. errno is kept */
+int aside_minor(int fd);
+static inline bool aside_is_device(int fd)
+{
+	return files_maybe(fd) && aside_minor(fd) >= 0;
+}
 
 #define ASIDE_CALL(rc, nr, ...)                                                                    \
 	(aside_is_needed() && aside_call(nr, (const uint64_t[ASIDE_NR_ARGS]){__VA_ARGS__}, rc))

@@ -277,6 +277,11 @@ static void memory_pid_start(void)
 	*memory_pid = owner_pid;
 }
 
+pid_t files_owner(void)
+{
+	return __atomic_load_n(&owner_pid, __ATOMIC_RELAXED);
+}
+
 bool files_in_vfork(void)
 {
 	return owner_pid != 0 && owner_pid != getpid();

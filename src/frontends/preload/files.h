@@ -108,6 +108,9 @@ bool files_is_foreign(const struct preload_file *file);
  * without fork(3))? Then the table is not its own. */
 bool files_in_vfork(void);
 
+/** files_owner() - the process whose table this is; 0 before the first open */
+pid_t files_owner(void);
+
 /** files_start() - note the process; called before anything is installed */
 void files_start(void);
 /** files_after_fork() - in a fork child: the table is this process's copy */

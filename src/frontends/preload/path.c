@@ -17,7 +17,9 @@
 #include "real.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 
@@ -162,6 +164,51 @@ static bool make_absolute(char *name)
 	return true;
 }
 
+/* Return: the number that the text is, if nothing follows; -1 */
+static long number_at(const char *text)
+{
+	char *end;
+	long n = *text >= '0' && *text <= '9' ? strtol(text, &end, 10) : -1;
+
+	return n >= 0 && !*end ? n : -1;
+}
+
+/* The folder of a process's descriptors: the number follows. Return: where, or NULL if @name leads
+ * elsewhere or to another process. */
+static const char *skip_fd_folder(const char *name)
+{
+	static const char *const folders[] = {"/proc/self/fd/", "/proc/thread-self/fd/",
+					      "/dev/fd/"};
+	size_t len;
+
+	for (size_t i = 0; i < ARRAY_LEN(folders); i++) {
+		len = strlen(folders[i]);
+		if (strncmp(name, folders[i], len) == 0)
+			return name + len;
+	}
+	if (strncmp(name, "/proc/", 6) != 0)
+		return NULL;
+	len = strspn(name + 6, "0123456789");
+	return len && strtol(name + 6, NULL, 10) == files_owner() &&
+			       strncmp(name + 6 + len, "/fd/", 4) == 0
+		       ? name + 6 + len + 4
+		       : NULL;
+}
+
+/* A descriptor of a device, by its name. */
+static bool find_fd(struct path *out)
+{
+	const char *text = skip_fd_folder(out->name);
+	long fd = text ? number_at(text) : -1;
+	int minor = fd >= 0 && fd <= INT_MAX ? aside_minor((int)fd) : -1;
+
+	if (minor < 0)
+		return false;
+	out->minor = (unsigned int)minor;
+	snprintf(out->name, sizeof(out->name), DEV NODE_NAME "%d", minor);
+	return true;
+}
+
 static enum path_kind look(int dirfd, const char *path, bool is_read, struct path *out)
 {
 	bool is_bare;
@@ -179,6 +226,8 @@ static enum path_kind look(int dirfd, const char *path, bool is_read, struct pat
 		out->kind = PATH_PROC_DEVICES;
 	} else if (strcmp(out->name, "/dev") == 0 || strcmp(out->name, DEV) == 0) {
 		out->kind = PATH_DEV;
+	} else if (find_fd(out)) {
+		out->kind = PATH_FD;
 	}
 	return out->kind;
 }

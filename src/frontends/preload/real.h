@@ -106,6 +106,10 @@ struct open_how;
 	X(int, fdatasync, (int))                                                                   \
 	X(int, sync_file_range, (int, off64_t, off64_t, unsigned int))                             \
 	X(ssize_t, readahead, (int, off64_t, size_t))                                              \
+	X(ssize_t, sendfile, (int, int, off_t *, size_t))                                          \
+	X(ssize_t, sendfile64, (int, int, off64_t *, size_t))                                      \
+	X(ssize_t, splice, (int, off64_t *, int, off64_t *, size_t, unsigned int))                 \
+	X(ssize_t, copy_file_range, (int, off64_t *, int, off64_t *, size_t, unsigned int))        \
 	X(int, posix_fallocate, (int, off_t, off_t))                                               \
 	X(int, posix_fallocate64, (int, off64_t, off64_t))                                         \
 	X(int, stat, (const char *, struct stat *))                                                \

@@ -16,7 +16,10 @@
 #include "frontends/preload/aside.h"
 #include "frontends/preload/call.h"
 #include "frontends/preload/files.h"
+#include "frontends/preload/memfd.h"
+#include "frontends/preload/node.h"
 #include "frontends/preload/raw.h"
+#include "memory/memory.h"
 
 /* ---- close ---- */
 
@@ -210,15 +213,80 @@ HF_EXPORT int dup3(int from, int to, int flags)
 		       : (files_put(file), real()->dup3(from, to, flags));
 }
 
-/* What shows that a memfd stands for the device: its seals, and the signal that marks it. */
-static bool is_about_memfd(int cmd)
+/* ---- fcntl ---- */
+
+/* What shows that a memfd stands for the device: its seals, the signal that marks it, and what only
+ * a file with bytes takes. */
+static bool is_about_memfd(int cmd, long arg)
 {
-	return cmd == F_GETSIG || cmd == F_SETSIG || cmd == F_GET_SEALS || cmd == F_ADD_SEALS;
+	return cmd == F_GETSIG || cmd == F_SETSIG || cmd == F_GET_SEALS || cmd == F_ADD_SEALS ||
+	       cmd == F_SETLEASE || (cmd == F_SETFL && (arg & O_DIRECT));
 }
 
-static bool is_wrapped(int cmd)
+static bool is_wrapped(int cmd, long arg)
 {
-	return cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC || is_about_memfd(cmd);
+	return cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC || is_about_memfd(cmd, arg);
+}
+
+static bool is_lock(int cmd)
+{
+	return cmd == F_SETLK || cmd == F_SETLKW || cmd == F_GETLK || cmd == F_OFD_SETLK ||
+	       cmd == F_OFD_SETLKW || cmd == F_OFD_GETLK;
+}
+
+/* A client's lock, in its memory and copied. */
+struct locking {
+	int fd;
+	struct flock *client;
+	struct flock lock;
+	int rc; /* 0, or -errno: no device, or the client's memory cannot be accessed */
+};
+
+static void fetch_lock(void *arg)
+{
+	struct locking *l = arg;
+
+	l->rc = aside_is_device(l->fd)
+			? memory_copy_from(node_client()->space, &l->lock,
+					   (uaddr_t)(uintptr_t)l->client, sizeof(l->lock))
+			: -ENODEV;
+}
+
+static void return_lock(void *arg)
+{
+	struct locking *l = arg;
+
+	l->rc = memory_copy_to(node_client()->space, (uaddr_t)(uintptr_t)l->client, &l->lock,
+			       sizeof(l->lock));
+}
+
+/* A device has no bytes, so all places count from 0. The library's own locks lie beyond what a
+ * client locks, unless that has no end. */
+static void fit_lock(struct flock *lock)
+{
+	lock->l_whence = SEEK_SET;
+	if (lock->l_len == 0 && lock->l_start >= 0 && lock->l_start < MEMFD_LOCK_FIRST)
+		lock->l_len = MEMFD_LOCK_FIRST - lock->l_start;
+}
+
+/* In the client's thread: it may wait. Return: was it about a device? */
+static bool lock_device(int (*call)(int fd, int cmd, ...), int fd, int cmd, void *arg, int *rc)
+{
+	struct locking l = {.fd = fd, .client = arg};
+	int saved = errno;
+
+	aside_run(fetch_lock, &l, sizeof(l));
+	errno = saved;
+	if (l.rc || l.lock.l_whence > SEEK_END || l.lock.l_whence < 0)
+		return false;
+	fit_lock(&l.lock);
+	*rc = call(fd, cmd, &l.lock);
+	if (*rc < 0 || (cmd != F_GETLK && cmd != F_OFD_GETLK))
+		return true;
+	aside_run(return_lock, &l, sizeof(l));
+	errno = l.rc ? -l.rc : saved;
+	*rc = l.rc ? -1 : 0;
+	return true;
 }
 
 static int fcntl_about_memfd(int cmd, struct preload_file *file)
@@ -246,16 +314,20 @@ static int copy_fcntl(int fd, int cmd, int lowest, struct preload_file *file)
 		va_list ap;                                                                        \
 		void *arg;                                                                         \
 		long done;                                                                         \
+		int rc;                                                                            \
                                                                                                    \
 		va_start(ap, cmd);                                                                 \
 		arg = va_arg(ap, void *);                                                          \
 		va_end(ap);                                                                        \
-		if (!files_maybe(fd) || !is_wrapped(cmd))                                          \
+		if (files_maybe(fd) && is_lock(cmd) &&                                             \
+		    lock_device(real()->name, fd, cmd, arg, &rc))                                  \
+			return rc;                                                                 \
+		if (!files_maybe(fd) || !is_wrapped(cmd, (long)(intptr_t)arg))                     \
 			return real()->name(fd, cmd, arg);                                         \
 		if (ASIDE_CALL(&done, SYS_fcntl, fd, cmd, (uintptr_t)arg))                         \
 			return (int)done;                                                          \
 		file = source(fd);                                                                 \
-		if (file && is_about_memfd(cmd))                                                   \
+		if (file && is_about_memfd(cmd, (long)(intptr_t)arg))                              \
 			return fcntl_about_memfd(cmd, file);                                       \
 		return file ? copy_fcntl(fd, cmd, (int)(intptr_t)arg, file)                        \
 			    : real()->name(fd, cmd, arg);                                          \

@@ -11,6 +11,8 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <linux/fiemap.h>
+#include <linux/fs.h>
 #include <linux/vhost.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -36,10 +38,25 @@
 
 /* ---- ioctl ---- */
 
-/* The kernel answers these itself, for any file. */
+/* The kernel answers these itself, for any file, and for a memfd as for a device. */
 static bool is_generic_ioctl(unsigned int cmd)
 {
-	return cmd == FIOCLEX || cmd == FIONCLEX || cmd == FIONBIO || cmd == FIOASYNC;
+	switch (cmd) {
+	case FIOCLEX:
+	case FIONCLEX:
+	case FIONBIO:
+	case FIOASYNC:
+	case FIGETBSZ:
+	case FIFREEZE:
+	case FITHAW:
+	case FS_IOC_FIEMAP:
+	case FICLONE:
+	case FICLONERANGE:
+	case FIDEDUPERANGE:
+		return true;
+	default:
+		return false;
+	}
 }
 
 static void log_ioctl_before(FILE *f, int fd, unsigned int cmd, uaddr_t arg)
@@ -79,6 +96,8 @@ static int call_ioctl(struct preload_file *file, unsigned int cmd, uaddr_t arg)
 {
 	int rc;
 
+	if (cmd == FIOQSIZE)
+		return -ENOTTY; /* the kernel says so of all but files and folders */
 	if (files_is_foreign(file))
 		return cmd == VHOST_SET_OWNER ? -EBUSY : -EPERM;
 	if (cmd == VHOST_SET_OWNER || cmd == VHOST_VDPA_SET_STATUS)

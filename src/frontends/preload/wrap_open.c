@@ -87,10 +87,10 @@ static void open_devices_aside(void *arg)
 		o->stream = fdopen(o->fd, o->mode);
 }
 
-/* Is it us who answer? */
+/* Is it us who answer? A link to a node's descriptor is followed to the node. */
 static bool is_ours(const struct path *seen, int flags)
 {
-	return seen->kind == PATH_NODE ||
+	return seen->kind == PATH_NODE || (seen->kind == PATH_FD && !(flags & O_NOFOLLOW)) ||
 	       (seen->kind == PATH_PROC_DEVICES && (flags & O_ACCMODE) == O_RDONLY);
 }
 
@@ -108,9 +108,9 @@ static int open_seen(const char *name, const struct path *seen, int flags, int g
 {
 	struct opening o = {.name = name, .minor = seen->minor, .flags = flags, .given = given};
 
-	aside_run(seen->kind != PATH_NODE ? open_devices_aside
-		  : flags & O_PATH        ? open_like_aside
-					  : open_aside,
+	aside_run(seen->kind == PATH_PROC_DEVICES ? open_devices_aside
+		  : flags & O_PATH                ? open_like_aside
+						  : open_aside,
 		  &o, sizeof(o));
 	return o.fd;
 }
@@ -260,7 +260,7 @@ HF_EXPORT int openat2(int dirfd, const char *path, const struct open_how *how, s
 	int fd;
 
 	path_look(dirfd, path, &seen);
-	if (seen.kind != PATH_NODE && seen.kind != PATH_PROC_DEVICES)
+	if (seen.kind != PATH_NODE && seen.kind != PATH_PROC_DEVICES && seen.kind != PATH_FD)
 		return real_openat2(dirfd, path, how, size);
 	if (seen.kind == PATH_NODE)
 		stand_in = path[0] == '/' ? LIKE : LIKE_BARE;

@@ -52,11 +52,22 @@ WRAP_GETXATTR(lgetxattr)
 WRAP_LISTXATTR(listxattr)
 WRAP_LISTXATTR(llistxattr)
 
-/* ---- links: a node is none ---- */
+/* ---- links: a node is none, its descriptors' are ---- */
 
-static ssize_t link_answer(int dirfd, const char *path, ssize_t rc)
+/* A descriptor's link leads to the node. libc's call has written a longer name, or as much of it as
+ * there is room for. */
+static ssize_t link_answer(int dirfd, const char *path, char *to, size_t len, ssize_t rc)
 {
-	if (!is_node(dirfd, path, rc))
+	struct path seen;
+	enum path_kind kind = path_look_after(dirfd, path, rc < 0 ? -1 : 0, &seen);
+
+	if (kind == PATH_FD && rc > 0) {
+		len = len < strlen(seen.name) ? len : strlen(seen.name);
+		memset(to, 0, (size_t)rc);
+		memcpy(to, seen.name, len);
+		return (ssize_t)len;
+	}
+	if (kind != PATH_NODE || rc >= 0)
 		return rc;
 	errno = EINVAL;
 	return -1;
@@ -67,31 +78,33 @@ ssize_t __readlinkat_chk(int dirfd, const char *path, char *to, size_t len, size
 
 HF_EXPORT ssize_t readlink(const char *path, char *to, size_t len)
 {
-	return link_answer(AT_FDCWD, path, real()->readlink(path, to, len));
+	return link_answer(AT_FDCWD, path, to, len, real()->readlink(path, to, len));
 }
 
 HF_EXPORT ssize_t readlinkat(int dirfd, const char *path, char *to, size_t len)
 {
-	return link_answer(dirfd, path, real()->readlinkat(dirfd, path, to, len));
+	return link_answer(dirfd, path, to, len, real()->readlinkat(dirfd, path, to, len));
 }
 
 HF_EXPORT ssize_t __readlink_chk(const char *path, char *to, size_t len, size_t room)
 {
-	return link_answer(AT_FDCWD, path, real()->__readlink_chk(path, to, len, room));
+	return link_answer(AT_FDCWD, path, to, len, real()->__readlink_chk(path, to, len, room));
 }
 
 HF_EXPORT ssize_t __readlinkat_chk(int dirfd, const char *path, char *to, size_t len, size_t room)
 {
-	return link_answer(dirfd, path, real()->__readlinkat_chk(dirfd, path, to, len, room));
+	return link_answer(dirfd, path, to, len,
+			   real()->__readlinkat_chk(dirfd, path, to, len, room));
 }
 
 /* @path was found to be no file. Return: what it resolves to if it is a node; NULL. */
 static char *resolve_node(const char *path, char *to, int saved)
 {
 	struct path seen;
+	enum path_kind kind = path_look_after(AT_FDCWD, path, -1, &seen);
 	char *copy;
 
-	if (path_look_after(AT_FDCWD, path, -1, &seen) != PATH_NODE)
+	if (kind != PATH_NODE && kind != PATH_FD)
 		return NULL;
 	copy = to ? memcpy(to, seen.name, strlen(seen.name) + 1) : strdup(seen.name);
 	if (copy)

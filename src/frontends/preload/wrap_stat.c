@@ -58,11 +58,13 @@ static bool fd_minor(int fd, unsigned long nr_links, unsigned int *minor)
 	return which.is_node;
 }
 
-static bool path_minor(int dirfd, const char *path, int rc, unsigned int *minor)
+/* @follows: the call follows a link, such as a descriptor's in /proc */
+static bool path_minor(int dirfd, const char *path, bool follows, int rc, unsigned int *minor)
 {
 	struct path seen;
+	enum path_kind kind = path_look_after(dirfd, path, rc, &seen);
 
-	if (path_look_after(dirfd, path, rc, &seen) != PATH_NODE)
+	if (kind != PATH_NODE && !(kind == PATH_FD && follows))
 		return false;
 	*minor = seen.minor;
 	return true;
@@ -75,7 +77,7 @@ static bool at_minor(int fd, const char *path, int flags, int rc, unsigned long 
 {
 	if (rc >= 0 && (flags & AT_EMPTY_PATH) && (!path || !*path))
 		return fd_minor(fd, nr_links, minor);
-	return path_minor(fd, path, rc, minor);
+	return path_minor(fd, path, !(flags & AT_SYMLINK_NOFOLLOW), rc, minor);
 }
 
 struct look {
@@ -137,18 +139,20 @@ static int answer(unsigned int minor, int rc, void *st, int saved)
 	return answer_look(&look, saved);
 }
 
-#define WRAP_STAT(name, type)                                                                      \
+#define WRAP_STAT(name, type, follows)                                                             \
 	HF_EXPORT int name(const char *path, type *st)                                             \
 	{                                                                                          \
 		int saved = errno, rc = real()->name(path, st);                                    \
 		unsigned int minor;                                                                \
                                                                                                    \
-		return path_minor(AT_FDCWD, path, rc, &minor) ? answer(minor, rc, st, saved) : rc; \
+		return path_minor(AT_FDCWD, path, follows, rc, &minor)                             \
+			       ? answer(minor, rc, st, saved)                                      \
+			       : rc;                                                               \
 	}
-WRAP_STAT(stat, struct stat)
-WRAP_STAT(stat64, struct stat64)
-WRAP_STAT(lstat, struct stat)
-WRAP_STAT(lstat64, struct stat64)
+WRAP_STAT(stat, struct stat, true)
+WRAP_STAT(stat64, struct stat64, true)
+WRAP_STAT(lstat, struct stat, false)
+WRAP_STAT(lstat64, struct stat64, false)
 
 #define WRAP_FSTAT(name, type)                                                                     \
 	HF_EXPORT int name(int fd, type *st)                                                       \
@@ -177,19 +181,21 @@ WRAP_FSTATAT(fstatat, struct stat)
 WRAP_FSTATAT(fstatat64, struct stat64)
 
 /* What programs built against glibc before 2.33 call. */
-#define WRAP_XSTAT(name, type)                                                                     \
+#define WRAP_XSTAT(name, type, follows)                                                            \
 	int name(int version, const char *path, type *st);                                         \
 	HF_EXPORT int name(int version, const char *path, type *st)                                \
 	{                                                                                          \
 		int saved = errno, rc = real()->name(version, path, st);                           \
 		unsigned int minor;                                                                \
                                                                                                    \
-		return path_minor(AT_FDCWD, path, rc, &minor) ? answer(minor, rc, st, saved) : rc; \
+		return path_minor(AT_FDCWD, path, follows, rc, &minor)                             \
+			       ? answer(minor, rc, st, saved)                                      \
+			       : rc;                                                               \
 	}
-WRAP_XSTAT(__xstat, struct stat)
-WRAP_XSTAT(__xstat64, struct stat64)
-WRAP_XSTAT(__lxstat, struct stat)
-WRAP_XSTAT(__lxstat64, struct stat64)
+WRAP_XSTAT(__xstat, struct stat, true)
+WRAP_XSTAT(__xstat64, struct stat64, true)
+WRAP_XSTAT(__lxstat, struct stat, false)
+WRAP_XSTAT(__lxstat64, struct stat64, false)
 
 #define WRAP_FXSTAT(name, type)                                                                    \
 	int name(int version, int fd, type *st);                                                   \
@@ -235,7 +241,7 @@ static int access_answer(int dirfd, const char *path, int mode, int rc, int save
 {
 	unsigned int minor;
 
-	if (!path_minor(dirfd, path, rc, &minor))
+	if (!path_minor(dirfd, path, true, rc, &minor))
 		return rc;
 	errno = mode & X_OK ? EACCES : saved;
 	return mode & X_OK ? -1 : 0;

@@ -99,6 +99,11 @@
 	X(mmap64, PTR, FIXED(-524), ADDR, NUM(4096), NUM(PROT_WRITE), NUM(MAP_SHARED), FD, NUM(0)) \
 	X(mmap64, PTR, SAME, ADDR, NUM(4096), NUM(PROT_READ),                                      \
 	  NUM(MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE), NUM(-1), NUM(0))                 \
+	X(sendfile, LONG, MOVE, FD, FD, IN(8), NUM(8))                                             \
+	X(sendfile64, LONG, MOVE, FD, FD, IN(8), NUM(8))                                           \
+	X(splice, LONG, MOVE, FD, IN(8), FD, IN(8), NUM(8), NUM(0))                                \
+	X(splice, LONG, FIXED(0), FD, IN(8), FD, IN(8), NUM(0), NUM(0))                            \
+	X(copy_file_range, LONG, MOVE, FD, IN(8), FD, IN(8), NUM(8), NUM(0))                       \
 	X(syscall, LONG, IOCTL, NUM(SYS_ioctl), FD, NUM(VHOST_GET_FEATURES), OUT(8))               \
 	X(syscall, LONG, WRITE, NUM(SYS_write), FD, WRITE_ARG)                                     \
 	X(syscall, LONG, FIXED(-EINVAL), NUM(SYS_read), FD, READ_ARG)                              \

@@ -96,6 +96,7 @@ enum device_kind {
 	DEVICE_IOCTL,  /* 0 or EFAULT */
 	DEVICE_WRITE,  /* 72; EINVAL for what cannot be read; EFAULT for what is not the client's */
 	DEVICE_VECTOR, /* the same, of a vector */
+	DEVICE_MOVE,   /* EINVAL; EFAULT for an offset that cannot be read */
 	DEVICE_FIXED,  /* always the same */
 };
 
@@ -137,6 +138,7 @@ struct call {
 #define ON_IOCTL       {DEVICE_IOCTL, 0}
 #define ON_WRITE       {DEVICE_WRITE, 0}
 #define ON_VECTOR      {DEVICE_VECTOR, 0}
+#define ON_MOVE        {DEVICE_MOVE, 0}
 #define ON_FIXED(n)    {DEVICE_FIXED, (n)}
 #define ROW(name, result, on, ...) {#name, RES_##result, ON_##on, {__VA_ARGS__}},
 /* clang-format on */
@@ -605,6 +607,12 @@ static long expected_ioctl(const struct test *test)
 	return -EFAULT;
 }
 
+/* No offset is an offset, too. */
+static long expected_move(const struct test *test)
+{
+	return test->arg < 0 || is_readable(test->kind) || test->kind == NONE ? -EINVAL : -EFAULT;
+}
+
 /* Return: is there an answer of a device's own? */
 static bool expect(const struct test *test, struct outcome *out)
 {
@@ -622,6 +630,9 @@ static bool expect(const struct test *test, struct outcome *out)
 		break;
 	case DEVICE_VECTOR:
 		ret = expected_vector(test);
+		break;
+	case DEVICE_MOVE:
+		ret = expected_move(test);
 		break;
 	case DEVICE_FIXED:
 		ret = call->device.value;
