@@ -68,7 +68,7 @@ static void adopt_copies(int fd, struct preload_file *file)
 	while (folder && (entry = real()->readdir(folder))) {
 		int other = atoi(entry->d_name);
 
-		if (isdigit(entry->d_name[0]) && other != fd && !files_maybe(other) &&
+		if (isdigit(entry->d_name[0]) && other != fd && files_is_free(other) &&
 		    files_is_marked(other) && node_fd_is(other, file->st_dev, file->st_ino))
 			node_adopt_copy(other, file);
 	}
@@ -91,26 +91,49 @@ static int take_over(int fd, unsigned int minor)
 	return rc;
 }
 
-struct preload_file *adopt(int fd)
+static void try_adopt(int fd, unsigned int minor)
 {
-	struct preload_file *file = NULL;
-	int saved = errno;
-	unsigned int minor;
+	struct preload_file *file;
 	struct call call;
 
-	if (aside_is_needed() || files_in_vfork() || !files_is_marked(fd) ||
-	    !has_name(fd, &minor)) {
-		errno = saved;
-		return NULL;
-	}
 	call_enter(&call, minor);
 	if (call.log)
 		fprintf(call.log, "(take over %d)", fd);
 	refuse_clear();
 	(void)call_leave(&call, take_over(fd, minor));
 	file = files_get(fd);
-	if (file)
+	if (file && !files_is_foreign(file))
 		adopt_copies(fd, file);
+	files_put(file);
+}
+
+struct preload_file *adopt(int fd)
+{
+	int saved = errno;
+	unsigned int minor;
+
+	if (aside_is_needed() || files_in_vfork() || !files_is_marked(fd) ||
+	    !has_name(fd, &minor)) {
+		errno = saved;
+		return NULL;
+	}
+	try_adopt(fd, minor);
 	errno = saved;
-	return file;
+	return files_get(fd);
+}
+
+struct preload_file *adopt_inherited(int fd, struct preload_file *file)
+{
+	struct preload_file *taken;
+	int saved = errno;
+
+	if (files_in_vfork() || !node_may_open())
+		return file;
+	try_adopt(fd, file->minor);
+	errno = saved;
+	taken = files_get(fd);
+	if (!taken)
+		return file;
+	files_put(file);
+	return taken;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Descriptors of nodes that another process has opened: inherited over execve(2), or received from
- * a socket. Thread rule: any thread, no lock held.
+ * Descriptors of nodes that another process has opened: inherited over fork(2) or execve(2), or
+ * received from a socket. Thread rule: any thread, no lock held.
  */
 #ifndef HOLDFAST_FRONTENDS_PRELOAD_ADOPT_H
 #define HOLDFAST_FRONTENDS_PRELOAD_ADOPT_H
@@ -15,5 +15,13 @@
  * Return: its file with a reference, or NULL
  */
 struct preload_file *adopt(int fd);
+
+/**
+ * adopt_inherited() - in a forked child: take over @fd, which the parent had open
+ * A parent that has owned a device leaves locks of the library's behind that nobody unlocks; its
+ * children take over nothing.
+ * @file: consumed; the parent's entry. Return: the file of this process, with a reference; or @file
+ */
+struct preload_file *adopt_inherited(int fd, struct preload_file *file);
 
 #endif

@@ -259,6 +259,16 @@ bool files_is_foreign(const struct preload_file *file)
 	return file->pid != (memory_pid ? *memory_pid : getpid());
 }
 
+bool files_is_free(int fd)
+{
+	struct preload_file **slot = slot_of(fd);
+	struct preload_file *file = slot ? get_slot(slot) : NULL;
+	bool is_free = !file || files_is_foreign(file);
+
+	files_put(file);
+	return is_free;
+}
+
 /* The page of (4). Where the kernel cannot wipe it (before 4.14), every call asks for the process
  * id. */
 static void memory_pid_start(void)

@@ -102,6 +102,9 @@ void files_remove_closed(unsigned int first, unsigned int last);
 /** files_remove_stale() - let go all entries whose descriptor is not the file's any more */
 void files_remove_stale(void);
 
+/** files_is_free() - has the table nothing of this process's for @fd? Locked or not */
+bool files_is_free(int fd);
+
 /** files_is_foreign() - was @file opened by another process than the calling one? */
 bool files_is_foreign(const struct preload_file *file);
 /** files_in_vfork() - does the calling process run in its parent's memory (or in a copy made

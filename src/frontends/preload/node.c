@@ -10,11 +10,11 @@
  * a device is deleted, its node gets a new life: the next device of that number finds it closed,
  * with a memfd of its own. An open file remembers in which life of its node it was opened.
  *
- * Forks. A child starts afresh, with its own bus and devices at its first open, if the parent had
- * only looked at its devices and has none open. If it has one open, threads may have been inside
- * the bus, whose locks are then in an unknown state. If it has ever owned one, there were workers,
- * which the RCU library still knows by memory that is no longer theirs. Such a child gets EBUSY for
- * every open, until it calls execve(2).
+ * Forks. A child starts afresh, with its own bus and devices, at its first open or at its first
+ * call on a descriptor that it has inherited (adopt.c). The parent's bus, whose locks are in an
+ * unknown state, is left behind. If the parent has ever owned a device, there were workers, which
+ * the RCU library still knows by memory that is no longer theirs. Such a child gets EBUSY for every
+ * open, until it calls execve(2).
  */
 #include "real.h"
 
@@ -158,11 +158,12 @@ static void set_control(struct node *node, int fd, const struct stat *st)
  * lock. */
 static void after_fork(void) NO_TSA
 {
-	is_orphan |= node_is_claimed();
+	is_orphan |= was_owned;
 	mutex_init(&ctl_lock);
 	for (unsigned int i = 0; i < PRELOAD_NR_NODES_MAX; i++) {
-		nodes[i].busy = false;
-		drop_control(&nodes[i]);
+		if (!nodes[i].busy)
+			drop_control(&nodes[i]);
+		nodes[i].busy = false; /* but its description is held: memfd_is_held() */
 	}
 	mutex_init(&node_lock);
 	bus = NULL;
@@ -474,6 +475,11 @@ err_idle:
 	return rc;
 }
 
+bool node_may_open(void)
+{
+	return !is_orphan;
+}
+
 int node_adopt(int fd, unsigned int minor, const char *text)
 {
 	int rc = preload_provide_text_from(text);
@@ -485,7 +491,7 @@ int node_adopt(int fd, unsigned int minor, const char *text)
 	mutex_lock(&node_lock);
 	rc = is_orphan ? refuse(-EBUSY, "this process is a fork of one that has used its devices")
 		       : start_bus();
-	if (!rc && !files_maybe(fd)) /* another thread may have been here */
+	if (!rc && files_is_free(fd)) /* another thread may have been here */
 		rc = __adopt(fd, minor);
 	mutex_unlock(&node_lock);
 	return rc;
@@ -497,7 +503,7 @@ void node_adopt_copy(int fd, struct preload_file *file)
 	struct files_hold hold;
 
 	files_lock(&hold);
-	if (!files_maybe(fd))
+	if (files_is_free(fd))
 		(void)!files_install(fd, file, &old);
 	files_unlock(&hold);
 	files_put(old);

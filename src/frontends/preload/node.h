@@ -37,6 +37,10 @@ bool node_find(const char *path, unsigned int *minor);
  */
 int node_open(unsigned int minor, int flags) HF_MUST_CHECK;
 
+/** node_may_open() - false in a forked child of a process that has owned a device: threads that the
+ * child does not have may have left locks behind */
+bool node_may_open(void);
+
 /**
  * node_adopt() - take over a descriptor that another process has opened, as files of this one
  * @text: the description of its devices. Return: 0; -errno with refuse() in words: -EBUSY this

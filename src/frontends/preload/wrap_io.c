@@ -36,6 +36,15 @@
 #define MESSAGE_LEN 40u         /* a session reads no more of a write ([2-2]) */
 #define MAX_RW_LEN  0x7ffff000u /* the kernel cuts longer reads and writes */
 
+/* The entry of @fd. A forked child's may be the parent's: then the child makes it its own if it
+ * can. */
+static struct preload_file *get_file(int fd)
+{
+	struct preload_file *file = files_maybe(fd) ? aside_get(fd) : NULL;
+
+	return unlikely(file && files_is_foreign(file)) ? adopt_inherited(fd, file) : file;
+}
+
 /* ---- ioctl ---- */
 
 /* The kernel answers these itself, for any file, and for a memfd as for a device. */
@@ -144,7 +153,7 @@ HF_EXPORT int ioctl(int fd, unsigned long cmd, ...)
 	if (files_maybe(fd) && !is_generic_ioctl((unsigned int)cmd)) {
 		if (ASIDE_CALL(&done, SYS_ioctl, fd, cmd, (uintptr_t)arg))
 			return (int)done;
-		file = aside_get(fd);
+		file = get_file(fd);
 	}
 	if (!file) {
 		rc = real()->ioctl(fd, cmd, arg);
@@ -293,7 +302,7 @@ HF_EXPORT ssize_t write(int fd, const void *buf, size_t len)
 
 	if (files_maybe(fd) && ASIDE_CALL(&done, SYS_write, fd, (uintptr_t)buf, len))
 		return done;
-	file = files_maybe(fd) ? aside_get(fd) : NULL;
+	file = get_file(fd);
 	if (!file) {
 		rc = real()->write(fd, buf, len);
 		if (likely(rc >= 0 || errno != EPERM))
@@ -316,7 +325,7 @@ HF_EXPORT ssize_t writev(int fd, const struct iovec *iov, int nr)
 
 	if (files_maybe(fd) && ASIDE_CALL(&done, SYS_writev, fd, (uintptr_t)iov, nr))
 		return done;
-	if (!files_maybe(fd) || !(file = aside_get(fd)))
+	if (!files_maybe(fd) || !(file = get_file(fd)))
 		return real()->writev(fd, iov, nr);
 	return writev_ours("writev", file, fd, iov, nr);
 }
@@ -332,7 +341,7 @@ HF_EXPORT ssize_t writev(int fd, const struct iovec *iov, int nr)
 		if (files_maybe(fd) &&                                                             \
 		    ASIDE_CALL(&done, SYS_pwrite64, fd, (uintptr_t)buf, len, (uint64_t)off))       \
 			return done;                                                               \
-		if (!files_maybe(fd) || off < 0 || !(file = aside_get(fd)))                        \
+		if (!files_maybe(fd) || off < 0 || !(file = get_file(fd)))                         \
 			return real()->name(fd, buf, len, off);                                    \
 		return write_ours(shown, file, fd, buf, len);                                      \
 	}
@@ -349,7 +358,7 @@ HF_ALIAS(__pwrite64, pwrite64);
 		if (files_maybe(fd) && ASIDE_CALL(&done, SYS_pwritev, fd, (uintptr_t)iov,          \
 						  (uint64_t)nr, (uint64_t)off))                    \
 			return done;                                                               \
-		if (!files_maybe(fd) || off < 0 || !(file = aside_get(fd)))                        \
+		if (!files_maybe(fd) || off < 0 || !(file = get_file(fd)))                         \
 			return real()->name(fd, iov, nr, off);                                     \
 		return writev_ours(shown, file, fd, iov, nr);                                      \
 	}
@@ -386,7 +395,7 @@ static ssize_t pwritev2_ours(struct preload_file *file, int fd, const struct iov
 		    ASIDE_CALL(&done, SYS_pwritev2, fd, (uintptr_t)iov, (uint64_t)nr,              \
 			       (uint64_t)off, 0, (uint64_t)flags))                                 \
 			return done;                                                               \
-		if (!files_maybe(fd) || off < -1 || !(file = aside_get(fd)))                       \
+		if (!files_maybe(fd) || off < -1 || !(file = get_file(fd)))                        \
 			return real()->name(fd, iov, nr, off, flags);                              \
 		return pwritev2_ours(file, fd, iov, nr, flags);                                    \
 	}
@@ -416,7 +425,7 @@ static ssize_t read_ours(const char *name, struct preload_file *file, int fd)
 		/* read(2) serves for all of them: none reads a byte */                            \
 		if (files_maybe(fd) && ASIDE_CALL(&done, SYS_read, fd))                            \
 			return done;                                                               \
-		if (!files_maybe(fd) || !(file = aside_get(fd)))                                   \
+		if (!files_maybe(fd) || !(file = get_file(fd)))                                    \
 			return real()->name args;                                                  \
 		return read_ours(shown, file, fd);                                                 \
 	}
@@ -494,7 +503,7 @@ static void *mmap_ours(struct preload_file *file, int fd, size_t len, int prot, 
 		    ASIDE_CALL(&done, SYS_mmap, (uintptr_t)addr, len, (uint64_t)prot,              \
 			       (uint64_t)flags, (uint64_t)fd, (uint64_t)off))                      \
 			return (void *)done;                                                       \
-		if (files_maybe(fd) && !(flags & MAP_ANONYMOUS) && (file = aside_get(fd)))         \
+		if (files_maybe(fd) && !(flags & MAP_ANONYMOUS) && (file = get_file(fd)))          \
 			return mmap_ours(file, fd, len, prot, flags, (uint64_t)off);               \
 		if (flags & MAP_FIXED)                                                             \
 			wrap_memory_forget(addr, len);                                             \

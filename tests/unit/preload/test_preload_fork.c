@@ -92,6 +92,55 @@ static void preload_forked_child_is_not_the_owner(void **state)
 	close(fd);
 }
 
+/* What a program does that opens its device and goes into the background then. */
+static int take_inherited(int fd, int copy, int told, int go)
+{
+	struct vhost_msg_v2 msg;
+	void *page = shared_page();
+	uint64_t features = 1ULL << VHOST_BACKEND_F_IOTLB_MSG_V2;
+	uint8_t status = 1;
+	char byte = 0;
+
+	if (ioctl(copy, VHOST_SET_OWNER) != 0 || ioctl(copy, VHOST_VDPA_SET_STATUS, &status) != 0 ||
+	    get_status(fd) != 1)
+		return 1;
+	msg = update_message(page);
+	if (ioctl(fd, VHOST_SET_BACKEND_FEATURES, &features) != 0 ||
+	    write(fd, &msg, sizeof(msg)) != sizeof(msg))
+		return 2;
+	if (open(NODE, O_RDWR) != -1 || errno != EBUSY)
+		return 3;
+	if (write(told, &byte, 1) != 1 || read(go, &byte, 1) != 0) /* until the parent has looked */
+		return 4;
+	close(fd);
+	return get_status(copy) == 1 ? 0 : 5;
+}
+
+static void preload_forked_child_takes_a_device_that_nobody_owns(void **state)
+{
+	int fd = open_node(), copy = dup(fd), told[2], go[2];
+	char byte;
+	pid_t pid;
+
+	assert_int_equal(pipe(told), 0);
+	assert_int_equal(pipe(go), 0);
+	pid = fork();
+	if (pid == 0) {
+		close(go[1]);
+		_exit(take_inherited(fd, copy, told[1], go[0]));
+	}
+	close(told[1]);
+	assert_int_equal(read(told[0], &byte, 1), 1);
+	assert_errno(EBUSY, ioctl(fd, VHOST_SET_OWNER));
+	close(go[1]);
+	assert_int_equal(child_status(pid), 0);
+	close(go[0]);
+	close(told[0]);
+	close(fd);
+	close(copy);
+	assert_closed();
+}
+
 static void preload_child_of_a_former_owner_needs_exec_to_open(void **state)
 {
 	int fd = open_node();
@@ -185,6 +234,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(preload_child_of_an_idle_process_has_its_own_device),
 		cmocka_unit_test(preload_parent_and_child_open_their_own_devices_at_once),
+		cmocka_unit_test(preload_forked_child_takes_a_device_that_nobody_owns),
 		cmocka_unit_test(preload_forked_child_is_not_the_owner),
 		cmocka_unit_test(preload_child_of_a_former_owner_needs_exec_to_open),
 		cmocka_unit_test(preload_close_in_a_child_is_harmless),
