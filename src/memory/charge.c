@@ -163,20 +163,31 @@ int memory_charge_range(struct memory_space *space, const void *payer, uaddr_t f
 	return err;
 }
 
+/* A forked child has none of its parent's charges, and may have charges of its own there. */
+static bool is_charged(struct charging *c) REQUIRES(memory_table_lock)
+{
+	c->start = interval_at(c->first);
+	c->stop = c->start ? interval_at(c->end) : NULL;
+	if (!c->stop)
+		return false;
+	for (struct interval *i = c->start; i != c->stop; i = interval_next(i))
+		if (!payer_find(i, c->space, c->who))
+			return false;
+	return true;
+}
+
 void memory_uncharge_range(struct memory_space *space, const void *payer, uaddr_t first,
 			   uint64_t nr_pages)
 {
 	struct charging c = charging(space, payer, first, nr_pages);
 
 	table_lock();
-	c.start = interval_at(c.first);
-	c.stop = c.start ? interval_at(c.end) : NULL;
-	if (c.stop) {
+	if (is_charged(&c)) {
 		count(&c, -1);
 		memory_uncharge(space, cost(&c));
 		tidy(&c);
 	} else {
-		assert(table_has_forked());
+		assert(table_process() > 1);
 	}
 	table_unlock();
 }

@@ -111,8 +111,8 @@ RB_GENERATE_INTERNAL(interval_tree, interval, node, interval_cmp, HF_UNUSED stat
 
 struct mutex memory_table_lock = MUTEX_INIT;
 static struct interval_tree table GUARDED_BY(memory_table_lock) = RB_INITIALIZER(&table);
-static size_t nr_intervals; /* atomic; written under the lock */
-static bool has_forked;     /* const but in a forked child */
+static size_t nr_intervals;  /* atomic; written under the lock */
+static uint32_t process = 1; /* const but in a forked child */
 static __thread bool inside;
 
 void table_lock(void)
@@ -137,9 +137,9 @@ bool table_is_empty(void)
 	return __atomic_load_n(&nr_intervals, __ATOMIC_RELAXED) == 0;
 }
 
-bool table_has_forked(void)
+uint32_t table_process(void)
 {
-	return has_forked;
+	return process;
 }
 
 /* ---- finding ---- */
@@ -332,7 +332,7 @@ static void forked(void) NO_TSA
 {
 	mutex_init(&memory_table_lock);
 	inside = false;
-	has_forked = true;
+	process++;
 	RB_INIT(&table);
 	__atomic_store_n(&nr_intervals, 0, __ATOMIC_RELAXED);
 	intervals.free = payers.free = NULL;

@@ -100,8 +100,9 @@ void table_unlock(void) RELEASES(memory_table_lock);
 bool table_is_inside(void);
 /** table_is_empty() - no interval at all; one load */
 bool table_is_empty(void);
-/** table_has_forked() - this process is a child, and has lost what its parent had in the table */
-bool table_has_forked(void);
+/** table_process() - a number from 1 on, another one in a forked child: the child has lost what its
+ * parent had in the table */
+uint32_t table_process(void);
 
 /** interval_at() - the interval that starts at @addr. Return: NULL none does */
 struct interval *interval_at(uaddr_t addr) REQUIRES(memory_table_lock);

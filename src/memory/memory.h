@@ -44,7 +44,8 @@ struct memory_region {
 	uaddr_t uaddr;              /* client's address of the first byte */
 	struct memory_space *space; /* [shared] one reference held */
 	unsigned int refs;          /* atomic */
-	bool pinned;                /* pages are locked until the last put */
+	uint32_t pinned;            /* pages are locked until the last put: in which process,
+				       table_process(); 0: they are not */
 	struct memory_hold *hold;   /* [shared] one reference held; NULL: not held afterwards */
 };
 

@@ -222,12 +222,8 @@ void memory_unpin(uaddr_t first, uaddr_t last, struct memory_hold *hold, bool ke
 
 	table_lock();
 	start = interval_at(first);
-	if (start) {
-		kept = keep && hold && make_room(start, last + 1, hold);
-		leave(start, last + 1, kept ? hold : NULL);
-	} else {
-		assert(table_has_forked());
-	}
+	kept = keep && hold && make_room(start, last + 1, hold);
+	leave(start, last + 1, kept ? hold : NULL);
 	table_unlock();
 	if (kept) {
 		HF_TRACE2(hold_keep, first, last + 1 - first);

@@ -57,7 +57,7 @@ static int region_pin(struct memory_region *region, bool write, struct memory_ho
 		return err;
 	}
 	region->hold = hold_get(hold);
-	region->pinned = true;
+	region->pinned = table_process();
 	*out = region;
 	return 0;
 }
@@ -112,7 +112,10 @@ void memory_region_get_many(struct memory_region *region, unsigned int n)
 
 static void unpin(struct memory_region *region, bool keep)
 {
-	if (__atomic_exchange_n(&region->pinned, false, __ATOMIC_ACQ_REL))
+	uint32_t process = __atomic_exchange_n(&region->pinned, 0, __ATOMIC_ACQ_REL);
+
+	/* What a forked child has inherited is locked in its parent alone. */
+	if (process == table_process())
 		memory_unpin(region->uaddr, region->uaddr + (region->len - 1), region->hold, keep);
 }
 

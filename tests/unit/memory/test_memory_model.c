@@ -203,9 +203,10 @@ static void client_truncates(void)
 	assert_int_equal(ftruncate(files[of], (off_t)file_pages[of] * (off_t)PAGE), 0);
 }
 
-/* A child has no registration, and may make its own. */
+/* A child has no registration, and may make its own, also where its parent has one. */
 static void client_forks(void)
 {
+	const struct memory_region *theirs = below(2) ? regs[0].region : NULL;
 	pid_t pid;
 	int p = 0;
 
@@ -214,8 +215,8 @@ static void client_forks(void)
 	pid = fork();
 	if (pid == 0) {
 		struct memory_region *region;
-		char *own = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-				 -1, 0);
+		char *own = mmap(theirs ? theirs->host : NULL, PAGE, PROT_READ | PROT_WRITE,
+				 MAP_PRIVATE | MAP_ANONYMOUS | (theirs ? MAP_FIXED : 0), -1, 0);
 		bool good = table_is_empty() && memory_hold_is_empty() &&
 			    reg(holds[0], own, 1, true, &region) == 0;
 
