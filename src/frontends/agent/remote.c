@@ -36,7 +36,10 @@ static int wait_stop(const struct remote *remote)
 	while (waitpid(remote->tid, &status, __WALL) < 0)
 		if (errno != EINTR)
 			return -ESRCH;
-	return WIFSTOPPED(status) ? status >> 8 : -ESRCH;
+	if (WIFSTOPPED(status))
+		return status >> 8;
+	serve_ended(remote->tid, status);
+	return -ESRCH;
 }
 
 static bool is_event(int stop)

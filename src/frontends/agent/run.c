@@ -377,6 +377,7 @@ static int supervisor_main(struct supervisor *s)
 	server = (struct server){.who = s->options->who,
 				 .image = &image,
 				 .listener = s->listener,
+				 .command = s->command,
 				 .changed = changed};
 	if (s->listener >= 0 && serve_start(&server))
 		(void)kill(s->command, SIGKILL);

@@ -32,6 +32,9 @@
 
 static const struct server *server;           /* const */
 static struct mutex inject_lock = MUTEX_INIT; /* two threads of a client may want an agent */
+/* COMMAND has ended while it was being traced; guarded by inject_lock */
+static bool ended;
+static int ended_status;
 
 /* The thread that leads receives. It keeps the lead over what is short; before it waits for long,
  * it hands the lead on. */
@@ -325,6 +328,16 @@ static void add_thread(void)
 	__atomic_sub_fetch(&nr_waiting, 1, __ATOMIC_RELAXED);
 }
 
+/* Of the others, nobody asks. */
+void serve_ended(pid_t pid, int status)
+{
+	if (pid != server->command)
+		return;
+	ended = true;
+	ended_status = status;
+	server->changed();
+}
+
 /* The kernel hands the stops of a traced process to any thread that waits for children, if the
  * process is a child of this one. */
 pid_t serve_reap(int *status)
@@ -332,7 +345,10 @@ pid_t serve_reap(int *status)
 	pid_t pid;
 
 	mutex_lock(&inject_lock);
-	pid = waitpid(-1, status, WNOHANG | __WALL | __WNOTHREAD);
+	pid = ended ? server->command : waitpid(-1, status, WNOHANG | __WALL | __WNOTHREAD);
+	if (ended)
+		*status = ended_status;
+	ended = false;
 	mutex_unlock(&inject_lock);
 	return pid;
 }

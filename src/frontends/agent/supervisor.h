@@ -140,6 +140,7 @@ struct server {
 	const char *who;
 	const struct image *image;
 	int listener;
+	pid_t command;
 	void (*changed)(void); /* the list of clients has changed, or one may execute a program */
 };
 
@@ -148,5 +149,8 @@ int serve_start(const struct server *server) HF_MUST_CHECK;
 /** serve_reap() - as waitpid(2) for any child of the calling thread, without waiting, and while no
  * process is being traced */
 pid_t serve_reap(int *status);
+/** serve_ended() - a traced process has ended, and who waited for its stop got @status instead of
+ * serve_reap(), which hands it on. While it is being traced */
+void serve_ended(pid_t pid, int status);
 
 #endif
