@@ -103,7 +103,7 @@ struct mlx5_vdpa {
 	struct iotlb *one_to_one;                  /* source of the 1:1 version */
 	uint32_t group_asid[MLX5_NGROUPS];
 
-	uint64_t features, acked; /* offered; taken by the driver */
+	uint64_t features, acked; /* offered; taken by the driver: atomic, as a kick looks at it */
 	uint8_t status;           /* atomic: the worker adds NEEDS_RESET */
 	bool suspended;
 	bool told_lost; /* that the device does not answer any more */
@@ -134,7 +134,7 @@ static inline struct mlx5_vdpa *mlx5_of(struct vdpa_device *dev)
 
 static inline bool mlx5_acked(const struct mlx5_vdpa *v, unsigned int bit)
 {
-	return (v->acked >> bit) & 1;
+	return (__atomic_load_n(&v->acked, __ATOMIC_RELAXED) >> bit) & 1;
 }
 
 static inline uint8_t mlx5_status(const struct mlx5_vdpa *v)

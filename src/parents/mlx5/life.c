@@ -102,7 +102,7 @@ static void reset(struct mlx5_vdpa *v)
 	HF_TRACE3(status, v->dev.name, mlx5_status(v), 0);
 	__atomic_store_n(&v->status, 0, __ATOMIC_RELEASE);
 	v->suspended = false;
-	v->acked = 0;
+	__atomic_store_n(&v->acked, 0, __ATOMIC_RELAXED);
 	v->pairs = 1;
 	v->generation++;
 }

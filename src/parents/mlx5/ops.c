@@ -221,7 +221,7 @@ static int op_set_driver_features(struct vdpa_device *dev, uint64_t features)
 		return refuse(-EINVAL, "features 0x%llx have MQ without CTRL_VQ",
 			      (unsigned long long)features);
 	mlx5_lock(v);
-	v->acked = features & v->features;
+	__atomic_store_n(&v->acked, features & v->features, __ATOMIC_RELAXED);
 	mlx5_unlock(v);
 	return 0;
 }
