@@ -51,11 +51,12 @@ struct rdma_pd_numbers {
 	uint64_t comp_mask;
 };
 
-/* Pairs of what is asked about and where the answer goes; the seventh is the protection domain. */
+/* Pairs of what is asked about and where the answer goes; the seventh is the protection domain.
+ * Newer libraries know an eighth, so there is room for some more. */
 struct rdma_obj {
 	struct {
 		void *in, *out;
-	} kind[7];
+	} kind[16];
 };
 
 #define RDMA_OBJ_PD_AT          6

@@ -28,7 +28,7 @@ SAME_SIZE(rdma_eq, mlx5dv_devx_eq);
 SAME_PLACE(rdma_eq, mlx5dv_devx_eq, vaddr);
 SAME_SIZE(rdma_pd_numbers, mlx5dv_pd);
 SAME_PLACE(rdma_pd_numbers, mlx5dv_pd, pdn);
-SAME_SIZE(rdma_obj, mlx5dv_obj);
+_Static_assert(sizeof(struct rdma_obj) >= sizeof(struct mlx5dv_obj), "mlx5dv_obj is larger");
 _Static_assert(offsetof(struct rdma_obj, kind[RDMA_OBJ_PD_AT]) == offsetof(struct mlx5dv_obj, pd),
 	       "mlx5dv_obj.pd lies elsewhere");
 _Static_assert(RDMA_OBJ_PD == (unsigned int)MLX5DV_OBJ_PD, "MLX5DV_OBJ_PD is another bit");
