@@ -227,6 +227,7 @@ RULES = [
     (r"sudo holdfast check .* /dev/vhost-vdpa-0", not_run("it is for a device of this machine's kernel")),
     (r"holdfast run .* unshare .* chroot ROOT .*", not_run("tests/unit/preload/test_preload_bare_root.py does, with a ROOT")),
     (r"bpftrace .*", not_run("bpftrace needs root")),
+    (r"modprobe vfio-pci|echo .* > /sys/bus/pci/.*|holdfast check -d 'mgmtdev mlx5 pci .*", not_run("it is for a card")),
     (r"holdfast bench reset", with_words("--sizes 64M --repeat 20 --remap-repeat 1")),
     (r"holdfast bench downtime.*", with_words("--memory 64M --repeat 2 --remap-repeat 1")),
     (r"holdfast bench net", with_words("--frames 10000 --repeat 1")),

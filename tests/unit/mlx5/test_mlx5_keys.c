@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "../between.h"
 #include "../iotlb/model.h"
 #include "base/clock.h"
 #include "parents/mlx5/keys_internal.h"
@@ -41,7 +42,7 @@ static void start(struct fixture *f, enum mlx5_rebuild rebuild,
 	assert_int_equal(iotlb_create(IOTLB_MAX_ENTRIES_DEFAULT, &f->tlb), 0);
 }
 
-static void stop(struct fixture *f)
+static void finish(struct fixture *f)
 {
 	mlx5_mr_put(f->mr);
 	mlx5_keys_fini(&f->keys);
@@ -162,7 +163,7 @@ static void random_maps(enum mlx5_rebuild rebuild, unsigned long rounds)
 		assert_translates_as_mapped(&f);
 		iotlb_synchronize(f.tlb);
 	}
-	stop(&f);
+	finish(&f);
 }
 
 /* Other bytes at the same addresses: a piece, and no indirect key. */
@@ -194,7 +195,7 @@ static void list_is_changed_in_place_where_the_device_allows_it(void **state)
 		assert_int_equal(adopt(&f), 0);
 		assert_translates_as_mapped(&f);
 		assert_int_not_equal(f.mr->mkey, mkey);
-		stop(&f);
+		finish(&f);
 	}
 }
 
@@ -241,7 +242,7 @@ static void cost_of_a_small_change(uint64_t gib, enum mlx5_rebuild rebuild, iova
 			assert_byte(&f, at - 1);
 		}
 	}
-	stop(&f);
+	finish(&f);
 }
 
 static void a_small_change_costs_three_commands_at_any_size(void **state)
@@ -261,7 +262,7 @@ static void a_small_change_costs_three_commands_at_any_size(void **state)
 				      (unsigned long long)sizes[i], far ? "apart" : "touching",
 				      (unsigned long long)cmds, (long long)(ns / NS_PER_US),
 				      (unsigned long long)full, (long long)(full_ns / NS_PER_US));
-			assert_in_range(cmds, 1, 3);
+			assert_between(cmds, 1, 3);
 			assert_true(full >= 2 * sizes[i]);
 		}
 	}
@@ -280,7 +281,7 @@ static void a_small_mapping_inside_the_window_leaves_the_large_piece(void **stat
 	assert_int_equal(adopt(&f), 0);
 	assert_int_equal(mlx5_model_nr_commands_all(f.fw) - cmds, 3);
 	assert_translates_as_mapped(&f);
-	stop(&f);
+	finish(&f);
 }
 
 static void a_run_that_grows_page_by_page_has_few_pieces(void **state)
@@ -292,11 +293,11 @@ static void a_run_that_grows_page_by_page_has_few_pieces(void **state)
 		assert_int_equal(map(&f, GIB + i * PAGE, PAGE, (i * 7 % 1000 + 1) * PAGE, IOTLB_RW),
 				 0);
 		assert_int_equal(adopt(&f), 0);
-		assert_in_range(f.mr->nr, 1, 10);
+		assert_between(f.mr->nr, 1, 10);
 	}
 	assert_translates_as_mapped(&f);
-	assert_in_range(mlx5_model_nr_commands(f.fw, MODEL_CREATE_MKEY), 1000, 2001);
-	stop(&f);
+	assert_between(mlx5_model_nr_commands(f.fw, MODEL_CREATE_MKEY), 1000, 2001);
+	finish(&f);
 }
 
 static void lengths_that_are_no_power_of_two_translate(void **state)
@@ -311,7 +312,7 @@ static void lengths_that_are_no_power_of_two_translate(void **state)
 		assert_int_equal(f.mr->nr, 1);
 		for (iova_t at = GIB - PAGE; at < GIB + 8 * PAGE; at += PAGE / 2)
 			assert_byte(&f, at);
-		stop(&f);
+		finish(&f);
 	}
 }
 
@@ -331,7 +332,7 @@ static void what_does_not_fit_is_refused_and_the_old_keys_stay(void **state)
 	assert_int_equal(adopt(&f), 0);
 	assert_null(f.mr);
 	assert_int_equal(mlx5_model_nr_mkeys(f.fw), 0);
-	stop(&f);
+	finish(&f);
 }
 
 static void too_many_pieces_are_cut_anew(void **state)
@@ -344,10 +345,10 @@ static void too_many_pieces_are_cut_anew(void **state)
 		assert_int_equal(map(&f, GIB + at * PAGE, len * PAGE, (at + 1) * PAGE, IOTLB_RW),
 				 0);
 		assert_int_equal(adopt(&f), 0);
-		assert_in_range(f.mr->nr, 1, 4);
+		assert_between(f.mr->nr, 1, 4);
 		assert_translates_as_mapped(&f);
 	}
-	stop(&f);
+	finish(&f);
 }
 
 static void the_one_to_one_key_needs_the_capability(void **state)
@@ -363,10 +364,10 @@ static void the_one_to_one_key_needs_the_capability(void **state)
 	assert_int_equal(map(&f, GIB, PAGE, PAGE, IOTLB_RW), 0);
 	assert_int_equal(adopt(&f), 0);
 	assert_translates_as_mapped(&f);
-	stop(&f);
+	finish(&f);
 	start(&f, MLX5_REBUILD_CHANGED, &(struct mlx5_model_options){.no_umem_uid_0 = true});
 	assert_int_equal(mlx5_mr_create_one_to_one(&f.keys, &mr), -EOPNOTSUPP);
-	stop(&f);
+	finish(&f);
 }
 
 /* Adopt; if it was refused, the old keys must still do what they did, and a second try works. */
@@ -458,7 +459,7 @@ static void keys_that_nobody_uses_wait_for_their_time(void **state)
 	assert_int_equal(adopt(&f), 0);
 	assert_int_equal(mlx5_model_nr_commands(f.fw, MODEL_DESTROY_MKEY), 0);
 	assert_int_equal(mlx5_model_nr_mkeys(f.fw), 42);
-	assert_in_range(mlx5_keys_bury(&f.keys, clock_now_ns()), HOUR / 2, HOUR);
+	assert_between(mlx5_keys_bury(&f.keys, clock_now_ns()), HOUR / 2, HOUR);
 	assert_int_equal(mlx5_model_nr_mkeys(f.fw), 42);
 	/* the indirect key alone, then waves of eight */
 	assert_int_equal(mlx5_keys_bury(&f.keys, INT64_MAX), 0);
@@ -469,7 +470,7 @@ static void keys_that_nobody_uses_wait_for_their_time(void **state)
 	assert_int_equal(mlx5_keys_bury(&f.keys, INT64_MAX), -1);
 	assert_int_equal(mlx5_model_nr_mkeys(f.fw), 21);
 	assert_translates_as_mapped(&f);
-	stop(&f);
+	finish(&f);
 }
 
 static void a_device_without_room_gets_it_from_keys_that_wait(void **state)
@@ -485,7 +486,7 @@ static void a_device_without_room_gets_it_from_keys_that_wait(void **state)
 		assert_translates_as_mapped(&f);
 	}
 	assert_true(mlx5_model_nr_mkeys(f.fw) <= 60);
-	stop(&f);
+	finish(&f);
 }
 
 /* A device that counts its waves. */
@@ -525,7 +526,7 @@ static void commands_go_to_the_device_in_waves_that_take_the_time_of_one(void **
 		assert_int_equal(alone, parallel == 1 ? 33 : 2);
 		assert_true(took >= (parallel == 1 ? 33 : 5) * 2 * NS_PER_MS);
 	}
-	stop(&f);
+	finish(&f);
 }
 
 /* Ends that register memory by themselves: a piece is one run of it. */
@@ -573,7 +574,7 @@ static void pieces_of_one_run_each_cover_the_map(void **state)
 		iotlb_version_put(v);
 		iotlb_synchronize(f.tlb);
 	}
-	stop(&f);
+	finish(&f);
 }
 
 static void a_failure_while_starting_is_returned(void **state)

@@ -75,7 +75,7 @@ static void start(struct fixture *f, const struct mlx5_model_options *opt)
 	f->tx = describe(f, 1);
 }
 
-static void stop(struct fixture *f)
+static void finish(struct fixture *f)
 {
 	mlx5_model_destroy(f->model);
 	vdpa_bus_destroy(f->bus);
@@ -133,11 +133,11 @@ static void a_queue_that_makes_no_sense_is_refused(void **state)
 	expect(create(&f, q), "0x50004");
 	q = f.tx, q.counters = f.counters; /* another queue's */
 	expect(create(&f, q), "0x50008");
-	stop(&f);
+	finish(&f);
 	start(&f, &no_desc);
 	q = f.rx, q.desc_mkey = f.mkey;
 	expect(create(&f, q), "0x50006");
-	stop(&f);
+	finish(&f);
 }
 
 static int set_state(struct fixture *f, uint32_t id, uint8_t to)
@@ -198,7 +198,7 @@ static void states_follow_one_another_and_no_other_way(void **state)
 		assert_int_equal(mlx5_cmd_destroy_object(f.dev, MLX5_OBJ_VIRTIO_NET_Q, id), 0);
 		expect(set_state(&f, id, MLX5_VQ_RDY), "0x5000e");
 		expect(mlx5_cmd_query_virtq(f.dev, id, &status), "0x50011");
-		stop(&f);
+		finish(&f);
 	}
 }
 
@@ -221,7 +221,7 @@ static void a_queue_does_not_run_without_its_keys(void **state)
 	f.rx.desc_mkey = f.mkey;
 	assert_int_equal(set_fields(&f, id, MLX5_VQ_STATE | MLX5_VQ_MKEY | MLX5_VQ_DESC_MKEY, f.rx),
 			 0);
-	stop(&f);
+	finish(&f);
 }
 
 static void steering_that_makes_no_sense_is_refused(void **state)
@@ -277,7 +277,7 @@ static void steering_that_makes_no_sense_is_refused(void **state)
 	expect(mlx5_cmd_destroy_flow_group(f.dev, table, group), "0x30052");
 	expect(mlx5_cmd_dealloc_td(f.dev, f.td), "0x30002");
 	expect(mlx5_cmd_destroy_tis(f.dev, 999), "0x30011");
-	stop(&f);
+	finish(&f);
 }
 
 static void event_queues_need_a_vector_and_a_size(void **state)
@@ -294,7 +294,7 @@ static void event_queues_need_a_vector_and_a_size(void **state)
 	assert_int_equal(((uint8_t *)f.dev->ops->eq_buffer(f.dev, eqn))[63], 1);
 	assert_int_equal(mlx5_cmd_destroy_eq(f.dev, eqn), 0);
 	expect(mlx5_cmd_destroy_eq(f.dev, eqn), "0x30071");
-	stop(&f);
+	finish(&f);
 }
 
 int main(void)

@@ -14,6 +14,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "../between.h"
 #include "parents/sim/net.h"
 #include "support.h"
 
@@ -161,7 +162,7 @@ static void stream_receive_buffers_of_no_use_are_bounded_a_batch(void **state)
 	while (nr < ARRAY_LEN(room)) {
 		unsigned int n = batch(&rig, vq, &more);
 
-		assert_in_range(n, 1, SIMNET_BATCH);
+		assert_between(n, 1, SIMNET_BATCH);
 		nr += n;
 		assert_true(more || nr == ARRAY_LEN(room));
 	}
