@@ -18,6 +18,7 @@ MACHINE = re.compile(r'/(?:root|home|work)/[\w.]|/tmp/[a-z]{2,}/')
 # None of these has a bound, and the last ones race.
 CALLS = re.compile(r'(?<![\w.>])(strcpy|strcat|sprintf|vsprintf|gets|alloca|tmpnam|mktemp)\s*\(')
 SLEEPS = re.compile(r'(?<![\w.>])(sleep|usleep|nanosleep|clock_nanosleep|time\.sleep)\s*\(')
+CMOCKA = re.compile(r'(?<![\w.>])assert_in_range\s*\(|^static .*\bstop\(')
 COMMENT = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.S)
 
 
@@ -66,6 +67,7 @@ def check_file(path, text):
         complaints += check_functions(path, lines) + check_columns(path, lines)
         if path.startswith('tests/'): # what a test copies is its own text
             complaints += check_lines(path, SLEEPS, 'sleep in a test', code)
+            complaints += check_lines(path, CMOCKA, 'cmocka 2 has no such call, or a macro of that name (between.h)', code)
         else:
             complaints += check_lines(path, CALLS, 'unbounded call', code)
     return complaints
@@ -102,6 +104,7 @@ CASES = {
     'unbounded': ({'src/base/a.c': SPDX + 'int f(void)\n{\n\tsprintf(a, b);\n}\n'}, 'unbounded call'),
     'bounded': ({'src/base/a.c': SPDX + 'int f(void)\n{\n\tsnprintf(a, 1, b);\n}\n'}, None),
     'unbounded, of a test': ({'tests/unit/a.c': SPDX + 'int f(void)\n{\n\tstrcpy(a, "b");\n}\n'}, None),
+    'cmocka': ({'tests/unit/a.c': SPDX + 'static void stop(void)\n{\n}\n'}, 'cmocka 2 has'),
     'sleep': ({'tests/unit/a.c': SPDX + 'int f(void)\n{\n\tusleep(5);\n}\n'}, 'sleep in a test'),
 }
 
