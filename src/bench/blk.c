@@ -12,7 +12,6 @@
 #include <getopt.h>
 #include <inttypes.h>
 #include <linux/virtio_blk.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,7 +27,7 @@
 #define WHO          "holdfast bench blk"
 #define REQUESTS_MAX 100000000u
 #define BLOCK_MAX    (1u << 20)
-#define QUEUES_MAX   8u
+#define QUEUES_MAX   BENCH_THREADS_MAX
 #define RING_NUM     256u
 
 struct options {
@@ -55,16 +54,8 @@ static void *run_load(void *arg)
 
 static int run_threads(struct blk_load *loads, unsigned int nr)
 {
-	pthread_t threads[QUEUES_MAX];
-	unsigned int n = 1;
-	int err = 0;
+	int err = bench_run_each(run_load, loads, sizeof(*loads), nr);
 
-	for (; !err && n < nr; n++)
-		err = -pthread_create(&threads[n], NULL, run_load, &loads[n]);
-	if (!err)
-		(void)run_load(&loads[0]);
-	for (unsigned int i = 1; i < n - (err != 0); i++)
-		(void)pthread_join(threads[i], NULL);
 	for (unsigned int i = 0; !err && i < nr; i++)
 		err = loads[i].err;
 	return err;

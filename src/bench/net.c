@@ -13,7 +13,6 @@
 #include <getopt.h>
 #include <inttypes.h>
 #include <linux/virtio_net.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -27,7 +26,7 @@
 #define WHO        "holdfast bench net"
 #define FRAMES_MAX 100000000u
 #define RING_NUM   1024u
-#define QUEUES_MAX 8u
+#define QUEUES_MAX BENCH_THREADS_MAX
 #define CTRL_MS    5000 /* that a card may take to answer a command */
 
 struct options {
@@ -67,16 +66,8 @@ static void *run_load(void *arg)
 
 static int run_threads(struct net_load *loads, unsigned int nr)
 {
-	pthread_t threads[QUEUES_MAX];
-	unsigned int n = 1;
-	int err = 0;
+	int err = bench_run_each(run_load, loads, sizeof(*loads), nr);
 
-	for (; !err && n < nr; n++)
-		err = -pthread_create(&threads[n], NULL, run_load, &loads[n]);
-	if (!err)
-		(void)run_load(&loads[0]);
-	for (unsigned int i = 1; i < n - (err != 0); i++)
-		(void)pthread_join(threads[i], NULL);
 	for (unsigned int i = 0; !err && i < nr; i++)
 		err = loads[i].err;
 	return err;

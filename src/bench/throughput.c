@@ -4,8 +4,10 @@
  */
 #include "bench/throughput.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -28,6 +30,22 @@ double bench_idle_us(void)
 	return (double)(time_ns(after.ru_utime) - time_ns(before.ru_utime) +
 			time_ns(after.ru_stime) - time_ns(before.ru_stime)) /
 	       (double)NS_PER_US;
+}
+
+int bench_run_each(void *(*run)(void *load), void *loads, size_t size, unsigned int nr)
+{
+	pthread_t threads[BENCH_THREADS_MAX];
+	unsigned int n = 1;
+	int err = 0;
+
+	assert(nr <= BENCH_THREADS_MAX);
+	for (; !err && n < nr; n++)
+		err = -pthread_create(&threads[n], NULL, run, (char *)loads + n * size);
+	if (!err)
+		(void)run(loads);
+	for (unsigned int i = 1; i < n - (err != 0); i++)
+		(void)pthread_join(threads[i], NULL);
+	return err;
 }
 
 void bench_throughput_fini(struct bench_throughput *t)

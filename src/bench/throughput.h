@@ -25,6 +25,14 @@ struct bench_throughput {
  * with the devices in it, took in that second; < 0 where that cannot be told */
 double bench_idle_us(void);
 
+#define BENCH_THREADS_MAX 8u
+
+/** bench_run_each() - call @run for each of @nr loads of @size bytes, the first by this thread,
+ * each other by one of its own, and wait for all. At most BENCH_THREADS_MAX. Return: 0; -EAGAIN and
+ * the like: not all could be started, and the first was not run */
+int bench_run_each(void *(*run)(void *load), void *loads, size_t size,
+		   unsigned int nr) HF_MUST_CHECK;
+
 void bench_throughput_fini(struct bench_throughput *t);
 
 /**
