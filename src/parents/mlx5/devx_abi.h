@@ -4,7 +4,7 @@
  * structures that they fill. They are declared here, so that a build needs no headers of rdma-core.
  * Where these are installed, devx_check.c compares sizes, offsets, values and prototypes.
  *
- * Owns nothing. Used by devx.c, devx_check.c, and the libraries' stand-in of the tests.
+ * Owns nothing. Used by devx*.c, and the libraries' stand-in of the tests.
  */
 #ifndef HOLDFAST_PARENTS_MLX5_DEVX_ABI_H
 #define HOLDFAST_PARENTS_MLX5_DEVX_ABI_H
