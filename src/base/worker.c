@@ -14,33 +14,28 @@
  *	memory is free to go at once.
  *  (4) A wake-up is never lost: `wake_pending` is cleared before the poll function runs, so a
  *	worker_wake() after the poll function's last look writes the eventfd again.
- *
  *  (5) A lingering worker asks epoll again and again instead of sleeping in it, offline and without
  *	the lock, so it delays neither control threads nor grace periods.
  *  (6) A time for worker_wake_in() is stored before the eventfd is written, so a thread that sleeps
  *	without knowing of it wakes, and has it for its next sleep.
  *  (7) The process around may close our descriptors. The thread sleeps on then, or ends when it
  *	next wants to sleep. worker_destroy() does not wait for a sleep that nothing can end.
- *
- *  (7) worker_settle() moves `nr_settled` on. A wait for events that began before that may have
+ *  (8) worker_settle() moves `nr_settled` on. A wait for events that began before that may have
  *	collected older ones, so what it has collected is dispatched as old. The thread is woken, so
  *	that its next wait begins behind the settling.
  *
  * Eventfds that are watched edge-triggered need no read: each write makes epoll report them anew.
+ *
+ * This file has the lock, the thread's loop and what wakes it. worker_life.c starts and ends the
+ * thread, worker_watch.c has the slots of the watched fds.
  */
-#include "base/worker.h"
-
 #include <assert.h>
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
-#include <pthread.h>
 #include <sched.h>
-#include <signal.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -49,51 +44,13 @@
 #include "base/log.h"
 #include "base/rcu.h"
 #include "base/thread.h"
+#include "base/worker_internal.h"
 
 enum {
 	NR_EVENTS = 64,         /* collected at once */
 	NR_BATCHES_A_LOOK = 16, /* batches between two looks at the fds of a busy worker */
 	NR_SPINS = 200,         /* pauses, some microseconds, before a wait for the lock sleeps */
 	MS_MAX = 1000,          /* one sleep with an end */
-	END_LOOK_MS = 50,       /* between two looks at a thread that is to end */
-	END_WAIT_MS = 1000,     /* asleep so long, it will not wake */
-};
-#define WAKE_SLOT UINT32_MAX
-
-struct worker_fd {
-	worker_fd_fn fn;
-	void *arg;
-	int fd;        /* borrowed */
-	uint32_t slot; /* index into worker.slots */
-};
-
-struct worker_slot {
-	struct worker_fd *wfd; /* NULL: free */
-	uint32_t generation;   /* moves on at each unwatch */
-};
-
-struct worker {
-	pthread_mutex_t lock;
-	const void *owner;    /* thread token of the lock's holder; atomic */
-	uint32_t nr_asked;    /* control threads that asked for the lock; atomic */
-	uint32_t nr_served;   /* ... that got it; atomic, futex word of the handover */
-	bool handing_over;    /* the thread sleeps on nr_served; atomic */
-	bool stop;            /* atomic */
-	bool asleep;          /* atomic; in epoll_wait(2), offline and without the lock */
-	int64_t linger_until; /* clock_now_ns(): do not sleep before; atomic */
-	int64_t wake_at; /* clock_now_ns(): do not sleep beyond; INT64_MAX: no such time; atomic */
-	uint32_t nr_settled; /* calls of worker_settle(); written under the lock; atomic */
-	bool is_old;         /* what is dispatched was collected by a wait from before; lock */
-	bool wake_pending;   /* the eventfd is written and not seen yet; atomic */
-	int epoll_fd;
-	int wake_fd;
-	pid_t pid; /* process that the thread lives in; const after create */
-	pthread_t thread;
-	worker_poll_fn poll; /* const after create; may be NULL */
-	void *poll_arg;
-	struct worker_slot *slots; /* @nr_slots entries; lock */
-	uint32_t nr_slots;
-	char name[16]; /* thread name, terminated */
 };
 
 static __thread struct worker *current_worker; /* its address is also the thread's token */
@@ -127,7 +84,7 @@ static void raw_unlock(struct worker *w)
 	(void)err;
 }
 
-static bool lock_is_mine(struct worker *w)
+bool worker_lock_is_mine(struct worker *w)
 {
 	return __atomic_load_n(&w->owner, __ATOMIC_RELAXED) == &current_worker;
 }
@@ -211,7 +168,7 @@ static void dispatch(struct worker *w, const struct epoll_event *events, int nr)
 		uint32_t generation = (uint32_t)(events[i].data.u64 >> 32);
 		struct worker_fd *wfd;
 
-		if (slot == WAKE_SLOT) {
+		if (slot == WORKER_WAKE_SLOT) {
 			/* Acquire: what was written before worker_wake() is seen by the poll
 			 * function. */
 			(void)__atomic_exchange_n(&w->wake_pending, false, __ATOMIC_SEQ_CST);
@@ -296,7 +253,7 @@ static int wait_for_events(struct worker *w, struct epoll_event *events)
 	return nr;
 }
 
-static void *worker_main(void *arg) NO_TSA
+void *worker_main(void *arg) NO_TSA
 {
 	struct worker *w = arg;
 	struct epoll_event events[NR_EVENTS];
@@ -332,136 +289,6 @@ static void *worker_main(void *arg) NO_TSA
 	return NULL;
 }
 
-static int fds_open(struct worker *w)
-{
-	struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.u64 = WAKE_SLOT};
-
-	w->epoll_fd = fd_move_up(epoll_create1(EPOLL_CLOEXEC));
-	if (w->epoll_fd < 0)
-		return -errno;
-	w->wake_fd = fd_move_up(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-	if (w->wake_fd < 0)
-		return -errno;
-	if (epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, w->wake_fd, &event) < 0)
-		return -errno;
-	return 0;
-}
-
-static void worker_free(struct worker *w)
-{
-	fd_close(&w->epoll_fd);
-	fd_close(&w->wake_fd);
-	for (uint32_t i = 0; i < w->nr_slots; i++)
-		free(w->slots[i].wfd);
-	free(w->slots);
-	free(w);
-}
-
-int worker_create(const char *name, worker_poll_fn poll, void *arg, struct worker **out)
-{
-	struct worker *w = calloc(1, sizeof(*w));
-	int err;
-
-	if (!w)
-		return -ENOMEM;
-	pthread_mutex_init(&w->lock, NULL);
-	w->epoll_fd = w->wake_fd = -1;
-	w->wake_at = INT64_MAX;
-	w->poll = poll;
-	w->poll_arg = arg;
-	w->pid = getpid();
-	memcpy(w->name, name, strnlen(name, sizeof(w->name) - 1));
-	err = fds_open(w);
-	if (!err)
-		err = thread_start(&w->thread, worker_main, w);
-	if (err) {
-		pthread_mutex_destroy(&w->lock);
-		worker_free(w);
-		return err;
-	}
-	*out = w;
-	return 0;
-}
-
-/* An epoll knows an fd by its number and by its file, so this says that both of ours are what they
- * were. */
-bool worker_is_sound(const struct worker *w)
-{
-	struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.u64 = WAKE_SLOT};
-	int saved = errno;
-	bool lost = epoll_ctl(w->epoll_fd, EPOLL_CTL_MOD, w->wake_fd, &event) < 0 &&
-		    (errno == EBADF || errno == ENOENT || errno == EINVAL || errno == EPERM);
-
-	errno = saved;
-	return !lost;
-}
-
-/* Return: has the thread ended? Not if it is asleep for END_WAIT_MS, though it is told to
- * stop. */
-static bool join_or_leave(struct worker *w)
-{
-	struct timespec until;
-	int err = ETIMEDOUT;
-
-	for (int ms = 0; err == ETIMEDOUT && ms < END_WAIT_MS; ms += END_LOOK_MS) {
-		(void)clock_gettime(CLOCK_REALTIME, &until);
-		until.tv_nsec += END_LOOK_MS * NS_PER_MS;
-		until.tv_sec += until.tv_nsec / NS_PER_SEC;
-		until.tv_nsec %= NS_PER_SEC;
-		err = pthread_timedjoin_np(w->thread, NULL, &until);
-		if (!__atomic_load_n(&w->asleep, __ATOMIC_RELAXED))
-			ms = 0; /* it works, however long that takes */
-	}
-	return err == 0;
-}
-
-/* Guarantee (7). If only the eventfd is lost, a new one wakes the thread. If only the epoll is, the
- * old eventfd does, for a sleeper keeps the epoll. Return: has the thread ended? */
-static bool end_unsound(struct worker *w)
-{
-	struct epoll_event event = {.events = EPOLLIN, .data.u64 = WAKE_SLOT};
-	int fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
-	bool added = fd >= 0 && epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0, ended;
-
-	if (fd_is_eventfd(w->wake_fd) == 1)
-		fd_signal(w->wake_fd, false);
-	ended = join_or_leave(w);
-	fd_close(&fd);
-	/* What has the numbers now may be the process's. */
-	w->epoll_fd = added ? w->epoll_fd : -1;
-	w->wake_fd = -1;
-	return ended;
-}
-
-static bool end_thread(struct worker *w)
-{
-	__atomic_store_n(&w->stop, true, __ATOMIC_RELEASE);
-	if (!worker_is_sound(w))
-		return end_unsound(w);
-	fd_signal(w->wake_fd, false);
-	pthread_join(w->thread, NULL);
-	return true;
-}
-
-void worker_destroy(struct worker *w)
-{
-	if (!w)
-		return;
-	/* A forked child has the memory and the fds but not the thread, and perhaps a locked
-	 * mutex. */
-	if (w->pid == getpid()) {
-		assert(!worker_is_current(w));
-		if (!end_thread(w)) {
-			hf_warn(w->name, "its thread sleeps for ever: the program has closed the "
-					 "descriptors that wake it");
-			pthread_detach(w->thread);
-			return;
-		}
-		pthread_mutex_destroy(&w->lock);
-	}
-	worker_free(w);
-}
-
 void worker_wake(struct worker *w)
 {
 	if (!__atomic_exchange_n(&w->wake_pending, true, __ATOMIC_SEQ_CST))
@@ -490,85 +317,4 @@ void worker_wake_in(struct worker *w, int64_t ns)
 bool worker_is_current(const struct worker *w)
 {
 	return current_worker == w;
-}
-
-/* A free slot; lock held. Return: 0 or -ENOMEM */
-static int slot_find(struct worker *w, uint32_t *out)
-{
-	struct worker_slot *slots;
-	uint32_t nr;
-
-	for (uint32_t i = 0; i < w->nr_slots; i++) {
-		if (!w->slots[i].wfd) {
-			*out = i;
-			return 0;
-		}
-	}
-	nr = w->nr_slots ? w->nr_slots * 2 : 8;
-	slots = reallocarray(w->slots, nr, sizeof(*slots));
-	if (!slots)
-		return -ENOMEM;
-	memset(slots + w->nr_slots, 0, (nr - w->nr_slots) * sizeof(*slots));
-	*out = w->nr_slots;
-	w->slots = slots;
-	w->nr_slots = nr;
-	return 0;
-}
-
-static int slot_control(struct worker *w, int op, const struct worker_fd *wfd, uint32_t events)
-{
-	struct epoll_event event = {.events = events};
-
-	event.data.u64 = (uint64_t)w->slots[wfd->slot].generation << 32 | wfd->slot;
-	return epoll_ctl(w->epoll_fd, op, wfd->fd, &event) < 0 ? -errno : 0;
-}
-
-/* worker_watch() with the lock held */
-static int watch_locked(struct worker *w, struct worker_fd *wfd, uint32_t events)
-{
-	int err = slot_find(w, &wfd->slot);
-
-	if (err)
-		return err;
-	err = slot_control(w, EPOLL_CTL_ADD, wfd, events);
-	if (!err)
-		w->slots[wfd->slot].wfd = wfd;
-	return err;
-}
-
-int worker_watch(struct worker *w, int fd, uint32_t events, worker_fd_fn fn, void *arg,
-		 struct worker_fd **out) NO_TSA
-{
-	struct worker_fd *wfd = malloc(sizeof(*wfd));
-	bool mine = lock_is_mine(w);
-	int err;
-
-	if (!wfd)
-		return -ENOMEM;
-	*wfd = (struct worker_fd){.fn = fn, .arg = arg, .fd = fd};
-	if (!mine)
-		worker_lock(w);
-	err = watch_locked(w, wfd, events);
-	if (!err)
-		*out = wfd; /* before the first callback can look at it */
-	if (!mine)
-		worker_unlock(w);
-	if (err)
-		free(wfd);
-	return err;
-}
-
-int worker_rewatch(struct worker *w, struct worker_fd *wfd, uint32_t events)
-{
-	return slot_control(w, EPOLL_CTL_MOD, wfd, events);
-}
-
-void worker_unwatch(struct worker *w, struct worker_fd *wfd)
-{
-	if (!wfd)
-		return;
-	(void)epoll_ctl(w->epoll_fd, EPOLL_CTL_DEL, wfd->fd, NULL);
-	w->slots[wfd->slot].wfd = NULL;
-	w->slots[wfd->slot].generation++;
-	free(wfd);
 }

@@ -113,7 +113,7 @@ static void settled_call(void *arg, uint32_t events)
 	event_give(s->done);
 }
 
-/* Guarantee (7): what came before is dispatched inside, or as old; what comes later soon is new. */
+/* Guarantee (8): what came before is dispatched inside, or as old; what comes later soon is new. */
 static void worker_settle_tells_old_events_from_new(void **state) NO_TSA
 {
 	struct settled s = {.done = event_new()};
