@@ -2,7 +2,7 @@
 /*
  * The simulator's core: a vDPA parent in software, for every device type. It keeps what a client
  * sets, and owns a software IOMMU for each address space (iommu.c), the queues and their rings
- * (queue.c) and the workers. It answers the parent operations (ops*.c). A device type (net, ...)
+ * (queue*.c) and the workers. It answers the parent operations (ops*.c). A device type (net, ...)
  * gives a table of hooks.
  *
  * Owns: queues, rings, address spaces, workers. Embedded first: the bus's device. The type's own
@@ -69,7 +69,7 @@ struct vdpasim_vq {
 	struct vdpa_callback cb;
 	bool pending; /* process at the next poll */
 	bool owed;    /* stopped ring: the driver may wait without a kick, so go on at once */
-	bool parked;  /* D1: the position was read while the ring ran; queue.c, rule 6 */
+	bool parked;  /* D1: the position was read while the ring ran; queue_work.c, rule 2 */
 	int64_t parked_until; /* clock_now_ns() */
 	bool suppressed;      /* the driver was told not to kick */
 	int64_t worked_at;    /* clock_now_ns(): a chain was last taken; vdpasim_vq_lingers() */
@@ -281,14 +281,18 @@ void vdpasim_vq_rebind(struct vdpasim_vq *vq);
 void vdpasim_vq_log(struct vdpasim_vq *vq);
 /** vdpasim_vq_state() - where it stands, running or not */
 struct vdpa_vq_state vdpasim_vq_state(const struct vdpasim_vq *vq);
+/** vdpasim_vq_restart() - forget chains in flight, after a batch was cut off; worker */
+void vdpasim_vq_restart(struct vdpasim_vq *vq);
+
+/* ---- queue_work.c: worker lock held ---- */
+/** vdpasim_vq_allow_kicks() - a ring stops or stands still: its driver must be able to kick it */
+void vdpasim_vq_allow_kicks(struct vdpasim_vq *vq);
 /** vdpasim_vq_park() - D1: the position was told to the client; stand still, but not for ever */
 void vdpasim_vq_park(struct vdpasim_vq *vq);
 /** vdpasim_vq_unpark() - D1: go on after the position was read */
 void vdpasim_vq_unpark(struct vdpasim_vq *vq);
 /** vdpasim_vq_unpark_due() - the same if its time is over; worker */
 void vdpasim_vq_unpark_due(struct vdpasim_vq *vq);
-/** vdpasim_vq_restart() - forget chains in flight, after a batch was cut off; worker */
-void vdpasim_vq_restart(struct vdpasim_vq *vq);
 /** vdpasim_vq_busy() - a batch begins: no kicks are needed until vdpasim_vq_idle(); not in strict
  * mode */
 void vdpasim_vq_busy(struct vdpasim_vq *vq);
