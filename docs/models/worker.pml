@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The hand-off between a worker, the driver that kicks it, and a control thread that suspends and
- * resumes its queue: src/base/worker.c, and queue.c, queue_work.c and worker.c of src/parents/sim. Checked for all
+ * resumes its queue: src/base/worker.c, and queue*.c and worker.c of src/parents/sim. Checked for all
  * interleavings of CHAINS chains and ROUNDS suspensions:
  *
  *   S1  between the reply to SUSPEND and RESUME no batch runs

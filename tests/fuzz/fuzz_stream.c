@@ -1,15 +1,21 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * Stream framing: a peer that sends any bytes in any pieces, and reads or does not, while the card
- * sends frames of its own. The backend's source is a part of this target, so that a connection
- * needs no socket file and no worker.
+ * sends frames of its own. The state of the backend is laid out here, so that a connection needs no
+ * socket file and no worker.
  *
  * What must hold: every frame that arrives is what the peer's bytes say, in order; what the peer
  * reads is whole frames in step.
  */
-#include "parents/sim/stream.c"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
 
+#include "base/fd.h"
 #include "fuzz.h"
+#include "parents/sim/stream.h"
 
 #define BUF_LEN   (SIMNET_HDR_MAX + SIMNET_FRAME_MAX)
 #define HDR_LEN   12
@@ -21,14 +27,14 @@ struct world {
 	struct simnet net;
 	struct simnet_pair pair;
 	struct vdpasim_vq rx, tx;
-	struct stream stream;
+	struct simnet_stream stream;
 	int peer;
 	uint8_t buf[BUF_LEN];
 	/* What the peer has sent and the card has not yet given out. */
 	uint8_t wire[WIRE_MAX];
 	size_t head, tail;
 	/* What the peer has read of the frame that it is in. */
-	uint8_t len_bytes[LEN_BYTES];
+	uint8_t len_bytes[SIMNET_STREAM_LEN_BYTES];
 	size_t nr_len, rest;
 };
 
@@ -38,8 +44,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
 	(void)argc;
 	(void)argv;
-	w.stream.rx = malloc(RX_BUF_LEN);
-	w.stream.tx = malloc(LEN_BYTES + SIMNET_FRAME_MAX);
+	w.stream.rx = malloc(SIMNET_STREAM_RX_LEN);
+	w.stream.tx = malloc(SIMNET_STREAM_LEN_BYTES + SIMNET_FRAME_MAX);
 	return w.stream.rx && w.stream.tx ? 0 : 1;
 }
 
@@ -59,7 +65,7 @@ static void begin(void)
 	w.pair.rx = &w.rx;
 	w.pair.tx = &w.tx;
 	/* it listens: a connection that is cut is not made again */
-	w.stream = (struct stream){.net = &w.net, .listens = true, .rx = rx, .tx = tx};
+	w.stream = (struct simnet_stream){.net = &w.net, .listens = true, .rx = rx, .tx = tx};
 	w.stream.listen_fd = w.stream.timer_fd = -1;
 	w.stream.fd = ends[0];
 	w.peer = ends[1];
@@ -84,7 +90,7 @@ static void peer_sends(struct fuzz_input *in)
 /* A frame with its length, as the card is likely to take it. */
 static void peer_sends_frame(struct fuzz_input *in)
 {
-	size_t len = fuzz_u16(in), total = LEN_BYTES + len;
+	size_t len = fuzz_u16(in), total = SIMNET_STREAM_LEN_BYTES + len;
 	uint8_t *frame = w.wire + w.tail;
 	ssize_t n = 1;
 
@@ -93,7 +99,7 @@ static void peer_sends_frame(struct fuzz_input *in)
 	frame[0] = frame[1] = 0;
 	frame[2] = (uint8_t)(len >> 8);
 	frame[3] = (uint8_t)len;
-	memset(frame + LEN_BYTES, fuzz_u8(in), len);
+	memset(frame + SIMNET_STREAM_LEN_BYTES, fuzz_u8(in), len);
 	for (size_t sent = 0; n > 0 && sent<total; sent += n> 0 ? (size_t)n : 0) {
 		n = send(w.peer, frame + sent, total - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
 		w.tail += n > 0 ? (size_t)n : 0;
@@ -109,19 +115,19 @@ static void card_receives(struct fuzz_input *in)
 	size_t len;
 
 	w.pair.readable = true;
-	n = stream_recv(&w.pair, iov, 2);
+	n = simnet_stream.recv(&w.pair, iov, 2);
 	if (n == 0)
 		return;
-	fuzz_check(w.tail - w.head >= LEN_BYTES);
+	fuzz_check(w.tail - w.head >= SIMNET_STREAM_LEN_BYTES);
 	len = (size_t)p[0] << 24 | (size_t)p[1] << 16 | (size_t)p[2] << 8 | p[3];
-	fuzz_check(len <= SIMNET_FRAME_MAX && w.tail - w.head >= LEN_BYTES + len);
-	w.head += LEN_BYTES + len;
+	fuzz_check(len <= SIMNET_FRAME_MAX && w.tail - w.head >= SIMNET_STREAM_LEN_BYTES + len);
+	w.head += SIMNET_STREAM_LEN_BYTES + len;
 	if (n < 0) {
 		fuzz_check(n == -EINVAL && len < SIMNET_ETH_LEN);
 		return;
 	}
 	fuzz_check((size_t)n == HDR_LEN + len);
-	fuzz_check(memcmp(w.buf + HDR_LEN, p + LEN_BYTES, len) == 0);
+	fuzz_check(memcmp(w.buf + HDR_LEN, p + SIMNET_STREAM_LEN_BYTES, len) == 0);
 }
 
 static void card_sends(struct fuzz_input *in)
@@ -140,7 +146,7 @@ static void card_sends(struct fuzz_input *in)
 		at += part;
 	}
 	w.pair.tx_blocked = false;
-	(void)stream_send(&w.pair, iov, NR_PIECES);
+	(void)simnet_stream.send(&w.pair, iov, NR_PIECES);
 }
 
 /* The peer follows the frames: their lengths are in step for as long as the connection lives. */
@@ -159,7 +165,7 @@ static void peer_reads(struct fuzz_input *in)
 			continue;
 		}
 		w.len_bytes[w.nr_len++] = room[i++];
-		if (w.nr_len < LEN_BYTES)
+		if (w.nr_len < SIMNET_STREAM_LEN_BYTES)
 			continue;
 		w.nr_len = 0;
 		fuzz_check(w.len_bytes[0] == 0 && w.len_bytes[1] <= 1);
@@ -194,7 +200,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			break;
 		case 6:
 			if (w.stream.fd >= 0)
-				conn_ready(&w.stream, EPOLLOUT);
+				simnet_stream_ready(&w.stream, EPOLLOUT);
 			break;
 		default:
 			if (fuzz_u8(&in) == 0xff)

@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/epoll.h>
 
 #include "base/refuse.h"
 
@@ -176,21 +175,6 @@ static bool net_process(struct vdpasim_vq *vq)
 	if (net->backend == &simnet_loopback)
 		return simnet_loopback_batch(pair);
 	return vq == pair->tx ? simnet_tx_batch(pair) : simnet_rx_batch(pair);
-}
-
-void simnet_fd_ready(void *arg, uint32_t events)
-{
-	struct simnet_pair *pair = arg;
-
-	if (events & EPOLLIN) {
-		pair->readable = true;
-		if (simnet_pair_is_used(pair))
-			pair->rx->pending = true;
-	}
-	if ((events & EPOLLOUT) && pair->tx_blocked) {
-		pair->tx_blocked = false;
-		pair->tx->pending = true;
-	}
 }
 
 /* ---- life ---- */

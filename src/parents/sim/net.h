@@ -224,14 +224,10 @@ void simnet_destroy(struct simnet *net);
 /** simnet_features() - all that this card can offer */
 uint64_t simnet_features(const struct simnet *net, const struct vdpa_dev_config *config);
 
-/* ---- simnet.c ---- */
+/* ---- net_stats.c ---- */
 /** simnet_stats() - the type's stats hook ([7-11]). The values are each exact, not taken at one
  * instant. */
 int simnet_stats(struct vdpasim *sim, uint16_t idx, struct vdpa_vq_stat *stats);
-
-/* ---- net.c again ---- */
-/** simnet_fd_ready() - worker_fd_fn of a pair's fd */
-void simnet_fd_ready(void *arg, uint32_t events);
 
 /* ---- net_filter.c ---- */
 void simnet_filter_reset(struct simnet *net);
@@ -267,6 +263,8 @@ bool simnet_wish_offloads(struct simnet *net, const struct vdpasim_worker *sw, u
 void simnet_grant(struct vdpasim *sim, struct vdpasim_worker *sw);
 
 /* ---- net_rx.c ---- */
+/** simnet_fd_ready() - worker_fd_fn of a pair's fd */
+void simnet_fd_ready(void *arg, uint32_t events);
 
 /* Receive buffers taken out of the ring for the length of a batch. */
 struct simnet_rx {

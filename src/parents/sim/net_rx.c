@@ -15,6 +15,7 @@
  */
 #include <errno.h>
 #include <string.h>
+#include <sys/epoll.h>
 
 #include "base/iov.h"
 #include "net.h"
@@ -275,4 +276,19 @@ bool simnet_rx_batch(struct simnet_pair *pair)
 		more = rx.err > 0 || vdpasim_vq_idle(pair->rx, rx.err);
 	simnet_rx_end(&rx);
 	return more;
+}
+
+void simnet_fd_ready(void *arg, uint32_t events)
+{
+	struct simnet_pair *pair = arg;
+
+	if (events & EPOLLIN) {
+		pair->readable = true;
+		if (simnet_pair_is_used(pair))
+			pair->rx->pending = true;
+	}
+	if ((events & EPOLLOUT) && pair->tx_blocked) {
+		pair->tx_blocked = false;
+		pair->tx->pending = true;
+	}
 }

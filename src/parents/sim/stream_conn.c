@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * The connection of a stream backend: made by a timer or by a listening socket, watched, and cut.
+ * stream.c opens with its guarantees.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/refuse.h"
+#include "stream.h"
+
+#define RETRY_MIN_MS 50
+#define RETRY_MAX_MS 1000
+
+static struct simnet_pair *pair_of(struct simnet_stream *s)
+{
+	return &s->net->pairs[0];
+}
+
+static void retry_later(struct simnet_stream *s)
+{
+	struct itimerspec at = {
+		.it_value = {s->retry_ms / 1000, (long)(s->retry_ms % 1000) * 1000000L}};
+
+	if (s->listens)
+		return;
+	(void)timerfd_settime(s->timer_fd, 0, &at, NULL);
+	s->retry_ms = s->retry_ms * 2 < RETRY_MAX_MS ? s->retry_ms * 2 : RETRY_MAX_MS;
+}
+
+void NO_TSA simnet_stream_cut(struct simnet_stream *s, const char *why)
+{
+	struct simnet_pair *pair = pair_of(s);
+
+	if (s->fd < 0)
+		return;
+	hf_info(s->net->name, "stream '%s': disconnected: %s", s->addr.sun_path, why);
+	worker_unwatch(s->worker, s->wfd);
+	s->wfd = NULL;
+	fd_close(&s->fd);
+	s->rx_head = s->rx_len = s->tx_head = s->tx_len = 0;
+	s->torn = s->hung_up = false;
+	pair->readable = false;
+	pair->tx->pending |= pair->tx_blocked;
+	pair->tx_blocked = false;
+	retry_later(s);
+}
+
+/* Return: false if the socket is full */
+static bool flush_rest(struct simnet_stream *s)
+{
+	while (s->tx_len > 0) {
+		ssize_t n = send(s->fd, s->tx + s->tx_head, s->tx_len, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EAGAIN)
+			return false;
+		if (n < 0) {
+			simnet_stream_cut(s, strerror(errno));
+			return true;
+		}
+		s->tx_head += (size_t)n;
+		s->tx_len -= (size_t)n;
+	}
+	return true;
+}
+
+void simnet_stream_ready(void *arg, uint32_t events)
+{
+	struct simnet_stream *s = arg;
+	struct simnet_pair *pair = pair_of(s);
+
+	if ((events & EPOLLOUT) && !flush_rest(s))
+		events &= ~(uint32_t)EPOLLOUT;
+	if (s->fd < 0)
+		return;
+	s->hung_up |= (events & (EPOLLHUP | EPOLLERR)) != 0;
+	if (s->hung_up && !vdpasim_vq_runs(pair->rx)) {
+		simnet_stream_cut(s, "the peer has closed"); /* nobody would read it to its end */
+		return;
+	}
+	simnet_fd_ready(pair, events | (s->hung_up ? EPOLLIN : 0));
+}
+
+/* Consumes @fd. */
+static void connected(struct simnet_stream *s, int fd)
+{
+	int err = worker_watch(s->worker, fd, EPOLLIN | EPOLLOUT | EPOLLET, simnet_stream_ready, s,
+			       &s->wfd);
+
+	if (err) {
+		hf_err(s->net->name, "stream '%s': %s", s->addr.sun_path, strerror(-err));
+		fd_close(&fd);
+		retry_later(s);
+		return;
+	}
+	s->fd = fd;
+	s->retry_ms = RETRY_MIN_MS;
+	hf_info(s->net->name, "stream '%s': connected", s->addr.sun_path);
+}
+
+static void try_connect(struct simnet_stream *s)
+{
+	int fd = socket_name_connect(s->addr.sun_path);
+
+	if (fd >= 0)
+		connected(s, fd);
+	else
+		retry_later(s);
+}
+
+static void timer_ready(void *arg, uint32_t events)
+{
+	struct simnet_stream *s = arg;
+	uint64_t ticks;
+
+	(void)events;
+	if (read(s->timer_fd, &ticks, sizeof(ticks)) == sizeof(ticks) && s->fd < 0)
+		try_connect(s);
+}
+
+static void listen_ready(void *arg, uint32_t events)
+{
+	struct simnet_stream *s = arg;
+	int fd;
+
+	(void)events;
+	while ((fd = fd_move_up(accept4(s->listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC))) >=
+	       0) {
+		if (s->fd >= 0 && s->hung_up)
+			simnet_stream_cut(s, "another peer has come");
+		if (s->fd >= 0) {
+			hf_warn(s->net->name, "stream '%s': a second peer was turned away",
+				s->addr.sun_path);
+			fd_close(&fd);
+			continue;
+		}
+		connected(s, fd);
+	}
+}
+
+static int start_listening(struct simnet_stream *s)
+{
+	int fd = socket_name_listen(&s->name, s->addr.sun_path, 0, 4);
+
+	if (fd < 0)
+		return refuse(fd, "stream '%s': %s: %s", s->addr.sun_path, refuse_reason(),
+			      strerror(-fd));
+	s->listen_fd = fd;
+	return 0;
+}
+
+int simnet_stream_prepare(struct simnet_stream *s)
+{
+	s->retry_ms = RETRY_MIN_MS;
+	if (s->listens)
+		return start_listening(s);
+	s->timer_fd = fd_move_up(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC));
+	if (s->timer_fd < 0)
+		return refuse(-errno, "stream: no timer: %s", strerror(errno));
+	return 0;
+}
+
+int simnet_stream_worker_started(struct simnet *net, struct vdpasim_worker *sw)
+{
+	struct simnet_stream *s = net->backend_priv;
+	int err;
+
+	if (sw->idx != 0)
+		return 0;
+	s->worker = sw->worker;
+	if (s->listens)
+		return worker_watch(sw->worker, s->listen_fd, EPOLLIN | EPOLLET, listen_ready, s,
+				    &s->listen_wfd);
+	err = worker_watch(sw->worker, s->timer_fd, EPOLLIN | EPOLLET, timer_ready, s,
+			   &s->timer_wfd);
+	if (!err)
+		try_connect(s);
+	return err;
+}
+
+void NO_TSA simnet_stream_worker_stopping(struct simnet *net, struct vdpasim_worker *sw)
+{
+	struct simnet_stream *s = net->backend_priv;
+
+	if (sw->idx != 0)
+		return;
+	worker_unwatch(sw->worker, s->listen_wfd);
+	worker_unwatch(sw->worker, s->timer_wfd);
+	worker_unwatch(sw->worker, s->wfd);
+	s->listen_wfd = s->timer_wfd = s->wfd = NULL;
+}
