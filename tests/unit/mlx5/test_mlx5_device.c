@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * The card as a client has it: what a reset does to keys, and what it must not do; maps that change
- * under traffic; the control queue; queues that stop with an error; and a failure injected at every
- * command of a whole life.
+ * under traffic; the control queue; and queues that stop with an error.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -12,113 +11,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "../sim/support.h"
 #include "base/clock.h"
-#include "parents/mlx5/driver.h"
-#include "parents/mlx5/mlx5.h"
-#include "parents/mlx5/model_internal.h"
-
-#define LEN      600
-#define CTRL     BIT(VIRTIO_NET_F_CTRL_VQ)
-#define FEATURES (BASE_FEATURES | BIT(VIRTIO_NET_F_MAC))
-
-/* Buffers lie where rings do: a card cannot list a hole of terabytes. */
-#define IN_LEN 2048
-#define FAR    (((uint64_t)(uintptr_t)out & ~4095ULL) + (3ULL << 30)) /* where no buffer is */
-static uint8_t *out, *in;
-
-static int get_buffers(void **state)
-{
-	out = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	in = out + 4096;
-	return out == MAP_FAILED;
-}
-
-static struct vdpa_dev_config config(void)
-{
-	struct vdpa_dev_config c = rig_config();
-
-	memcpy(c.mgmtdev, "mlx5", 5);
-	c.given = VDPA_KEY_MODEL | VDPA_KEY_MAC;
-	c.model = true;
-	c.offer = 0;
-	c.features = UINT64_MAX;
-	memcpy(c.mac, "\x52\x54\x00\x01\x02\x03", 6);
-	return c;
-}
-
-static struct mlx5_model *model(const struct rig *rig)
-{
-	return mlx5_of(rig->dev)->model;
-}
-
-static uint64_t key_commands(const struct rig *rig)
-{
-	return mlx5_model_nr_commands(model(rig), MODEL_CREATE_MKEY) +
-	       mlx5_model_nr_commands(model(rig), MODEL_DESTROY_MKEY);
-}
-
-/* One frame through the loopback, whole. */
-static bool goes_round(struct rig *rig, uint32_t seed)
-{
-	uint32_t len;
-
-	memset(in, 0, IN_LEN);
-	rig_add(rig, 0, in, IN_LEN, true);
-	rig_publish(rig, 0);
-	frame_make(out, LEN, seed);
-	rig_add(rig, 1, out, LEN, false);
-	rig_publish(rig, 1);
-	if (rig_get(rig, 1, &len) != out || rig_get(rig, 0, &len) != in)
-		return false;
-	return len == LEN && memcmp(in + HDR, out + HDR, LEN - HDR) == 0;
-}
-
-static void start(struct rig *rig)
-{
-	rig_start(rig, FEATURES, 2, 64);
-}
-
-/* A map of all that the tests use: the process's own memory, 1:1, in one entry a side. */
-static struct iotlb *own_map(struct rig *rig)
-{
-	struct iotlb *tlb;
-
-	assert_int_equal(iotlb_create(64, &tlb), 0);
-	for (int i = 0; i < RIG_VQS; i++) {
-		uint64_t at = (uintptr_t)rig->vq[i].mem;
-
-		if (at)
-			assert_int_equal(iotlb_map(tlb, at, at + rig->vq[i].mem_len - 1,
-						   memory_space_identity(rig->space), at, IOTLB_RW),
-					 0);
-	}
-	for (int side = 0; side < 2; side++) {
-		uint64_t at = side ? (uintptr_t)in : (uintptr_t)out;
-		uint64_t len = side ? IN_LEN : LEN;
-
-		assert_int_equal(iotlb_map(tlb, at, at + len - 1, memory_space_identity(rig->space),
-					   at, IOTLB_RW),
-				 0);
-	}
-	return tlb;
-}
-
-static int set_map(struct rig *rig, uint32_t asid, struct iotlb *tlb)
-{
-	const struct iotlb_version *v = iotlb_snapshot(tlb);
-	int err = rig_op(rig, set_map, asid, v);
-
-	iotlb_version_put(v);
-	return err;
-}
-
-static void make(struct rig *rig)
-{
-	struct vdpa_dev_config c = config();
-
-	rig_make_of(rig, &mlx5_mgmt_dev, &c);
-}
+#include "card.h"
 
 /* ---- reset ---- */
 
@@ -572,59 +466,6 @@ static void key_that_is_gone_stops_the_queue_and_says_so(void **state)
 	}
 }
 
-/* Firmware that is beyond help, or a card that was pulled out, while queues run on it. Nobody tells
- * the driver. */
-static void card_dies(bool gone)
-{
-	static uint8_t more[4096] __attribute__((aligned(4096)));
-	struct memory_region *region;
-	struct mlx5_vdpa *v;
-	struct iotlb *tlb;
-	struct rig rig;
-
-	make(&rig);
-	start(&rig);
-	v = mlx5_of(rig.dev);
-	tlb = own_map(&rig);
-	assert_int_equal(memory_region_create(rig.space, (uaddr_t)(uintptr_t)more, sizeof(more),
-					      true, MEMORY_VA, &region),
-			 0);
-	assert_int_equal(iotlb_map(tlb, FAR, FAR + 4095, region, 0, IOTLB_RW), 0);
-	assert_int_equal(set_map(&rig, 0, tlb), 0);
-	assert_true(goes_round(&rig, 1));
-	mlx5_lock(v);
-	if (gone)
-		mlx5_model_unplug(v->model);
-	else
-		mlx5_model_set_fatal(v->model);
-	mlx5_unlock(v);
-	worker_wake(v->worker); /* it looks each second */
-	assert_true(rig_wait_fd(rig.config_fd, DEADLINE_MS));
-	assert_true(rig_op(&rig, get_status) & VIRTIO_CONFIG_S_NEEDS_RESET);
-	assert_int_not_equal(set_map(&rig, 0, tlb), 0);
-	rig_reset(&rig);
-	(void)rig_op(&rig, reset_map, 0);
-	iotlb_destroy(tlb);
-	/* Nothing reaches memory from where nothing is. Firmware that is silent may still. */
-	assert_true(gone ? region->refs == 1 : region->refs > 1);
-	rig_negotiate(&rig, FEATURES);
-	rig_do(&rig, set_status, 0xf);
-	assert_true(rig_op(&rig, get_status) & VIRTIO_CONFIG_S_FAILED);
-	rig_destroy(&rig);
-	assert_int_equal(region->refs, 1);
-	memory_region_put(region);
-}
-
-static void card_whose_firmware_dies_under_load_needs_a_reset_and_does_not_start_again(void **state)
-{
-	card_dies(false);
-}
-
-static void card_that_is_pulled_out_under_load_needs_a_reset_and_lets_memory_go(void **state)
-{
-	card_dies(true);
-}
-
 /* Maps change on one thread while frames pass on others, some changes a frame: on a busy machine a
  * thread that does nothing else could keep the queues from running at all. */
 #define CHANGES 6
@@ -785,75 +626,6 @@ static void suspended_queues_tell_their_position_and_go_on(void **state)
 	rig_destroy(&rig);
 }
 
-/* ---- injected failures ---- */
-
-/* A whole life. Steps that fail are left; the device must bear that. Return: was all well? */
-static bool live(struct rig *rig)
-{
-	struct iotlb *tlb;
-	bool well;
-
-	rig_negotiate(rig, FEATURES | CTRL);
-	for (uint16_t i = 0; i < 3; i++) {
-		rig_vq_new(rig, i, 64);
-		rig_vq_setup(rig, i);
-	}
-	tlb = own_map(rig);
-	well = set_map(rig, 0, tlb) == 0;
-	rig_do(rig, set_status, 0xf);
-	well &= rig_op(rig, get_status) == 0xf;
-	if (well) {
-		assert_int_equal(iotlb_map(tlb, FAR, FAR + 0x1fff,
-					   memory_space_identity(rig->space), 0x5000, IOTLB_RW),
-				 0);
-		well &= set_map(rig, 0, tlb) == 0;
-		well &= rig_op(rig, suspend) == 0;
-		well &= rig_op(rig, resume) == 0;
-	}
-	(void)rig_op(rig, reset);
-	well &= rig_op(rig, reset_map, 0) == 0;
-	iotlb_destroy(tlb);
-	return well;
-}
-
-static void a_failure_at_any_command_leaves_a_device_that_works_after_a_reset(void **state)
-{
-	uint64_t nr = 0, well = 0;
-	struct rig rig;
-
-	for (uint64_t nth = 1;; nth++) {
-		uint64_t before;
-
-		make(&rig);
-		before = mlx5_model_nr_commands_all(model(&rig));
-		mlx5_model_fail_at(model(&rig), nth, 0x0f);
-		well += live(&rig);
-		if (mlx5_model_nr_commands_all(model(&rig)) - before < nth) {
-			rig_destroy(&rig);
-			break;
-		}
-		mlx5_model_fail_at(model(&rig), 0, 0);
-		rig_reset(&rig);
-		assert_int_equal(rig_op(&rig, reset_map, 0), 0);
-		start(&rig);
-		if (!goes_round(&rig, (uint32_t)nth))
-			fail_msg("command %llu of a life failed, and the device is dead",
-				 (unsigned long long)nth);
-		rig_reset(&rig);
-		mlx5_lock(mlx5_of(rig.dev));
-		mlx5_teardown(mlx5_of(rig.dev));
-		mlx5_unlock(mlx5_of(rig.dev));
-		if (mlx5_model_nr_mkeys(model(&rig)) != 1)
-			fail_msg("command %llu of a life failed, and %zu keys are left",
-				 (unsigned long long)nth, mlx5_model_nr_mkeys(model(&rig)));
-		nr++;
-		rig_destroy(&rig);
-	}
-	print_message("a failure at each of %llu commands; %llu lives did not notice\n",
-		      (unsigned long long)nr, (unsigned long long)well);
-	assert_true(nr > 50);
-}
-
 static void a_spec_that_makes_no_sense_is_refused_in_one_line(void **state)
 {
 	static const struct {
@@ -901,25 +673,6 @@ static void a_spec_that_makes_no_sense_is_refused_in_one_line(void **state)
 	assert_int_equal(c.rebuild, MLX5_REBUILD_FULL);
 }
 
-static void a_failure_while_the_device_is_made_is_returned(void **state)
-{
-	struct vdpa_dev_config c = config();
-	struct memory_space *space;
-	struct vdpa_bus *bus;
-
-	assert_int_equal(memory_space_create_own(&space), 0);
-	assert_int_equal(vdpa_bus_create(space, &bus), 0);
-	c.max_vqp = 65;
-	assert_true(mlx5_mgmt_dev.dev_add(&mlx5_mgmt_dev, bus, &c) < 0);
-	c.max_vqp = 1;
-	c.given |= VDPA_KEY_BACKEND;
-	memcpy(c.backend, "pigeon", 7);
-	assert_int_equal(mlx5_mgmt_dev.dev_add(&mlx5_mgmt_dev, bus, &c), -EINVAL);
-	assert_non_null(strstr(refuse_reason(), "pigeon"));
-	vdpa_bus_destroy(bus);
-	memory_space_put(space);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -938,17 +691,11 @@ int main(void)
 		cmocka_unit_test(rings_with_a_key_of_their_own_are_looked_up_there),
 		cmocka_unit_test(buffer_without_a_key_stops_the_queue_and_says_so),
 		cmocka_unit_test(key_that_is_gone_stops_the_queue_and_says_so),
-		cmocka_unit_test(
-			card_whose_firmware_dies_under_load_needs_a_reset_and_does_not_start_again),
-		cmocka_unit_test(
-			card_that_is_pulled_out_under_load_needs_a_reset_and_lets_memory_go),
 		cmocka_unit_test(maps_change_on_one_thread_while_queues_run_on_others),
 		cmocka_unit_test(control_queue_sets_pairs_address_and_vlans),
 		cmocka_unit_test(pair_that_starts_in_its_middle_is_in_use),
 		cmocka_unit_test(suspended_queues_tell_their_position_and_go_on),
-		cmocka_unit_test(a_failure_at_any_command_leaves_a_device_that_works_after_a_reset),
 		cmocka_unit_test(a_spec_that_makes_no_sense_is_refused_in_one_line),
-		cmocka_unit_test(a_failure_while_the_device_is_made_is_returned),
 	};
 
 	if (rig_guard_install())

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * A card on the firmware model, with a client in this process, for tests of the whole driver.
+ */
+#ifndef HOLDFAST_TEST_MLX5_CARD_H
+#define HOLDFAST_TEST_MLX5_CARD_H
+
+#include <string.h>
+#include <sys/mman.h>
+
+#include "../sim/support.h"
+#include "parents/mlx5/driver.h"
+#include "parents/mlx5/mlx5.h"
+#include "parents/mlx5/model_internal.h"
+
+#define LEN      600
+#define CTRL     BIT(VIRTIO_NET_F_CTRL_VQ)
+#define FEATURES (BASE_FEATURES | BIT(VIRTIO_NET_F_MAC))
+
+/* Buffers lie where rings do: a card cannot list a hole of terabytes. */
+#define IN_LEN 2048
+#define FAR    (((uint64_t)(uintptr_t)out & ~4095ULL) + (3ULL << 30)) /* where no buffer is */
+static uint8_t *out __attribute__((unused)), *in __attribute__((unused));
+
+static inline int get_buffers(void **state)
+{
+	out = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	in = out + 4096;
+	return out == MAP_FAILED;
+}
+
+static inline struct vdpa_dev_config config(void)
+{
+	struct vdpa_dev_config c = rig_config();
+
+	memcpy(c.mgmtdev, "mlx5", 5);
+	c.given = VDPA_KEY_MODEL | VDPA_KEY_MAC;
+	c.model = true;
+	c.offer = 0;
+	c.features = UINT64_MAX;
+	memcpy(c.mac, "\x52\x54\x00\x01\x02\x03", 6);
+	return c;
+}
+
+static inline struct mlx5_model *model(const struct rig *rig)
+{
+	return mlx5_of(rig->dev)->model;
+}
+
+static inline uint64_t key_commands(const struct rig *rig)
+{
+	return mlx5_model_nr_commands(model(rig), MODEL_CREATE_MKEY) +
+	       mlx5_model_nr_commands(model(rig), MODEL_DESTROY_MKEY);
+}
+
+/* One frame through the loopback, whole. */
+static inline bool goes_round(struct rig *rig, uint32_t seed)
+{
+	uint32_t len;
+
+	memset(in, 0, IN_LEN);
+	rig_add(rig, 0, in, IN_LEN, true);
+	rig_publish(rig, 0);
+	frame_make(out, LEN, seed);
+	rig_add(rig, 1, out, LEN, false);
+	rig_publish(rig, 1);
+	if (rig_get(rig, 1, &len) != out || rig_get(rig, 0, &len) != in)
+		return false;
+	return len == LEN && memcmp(in + HDR, out + HDR, LEN - HDR) == 0;
+}
+
+static inline void start(struct rig *rig)
+{
+	rig_start(rig, FEATURES, 2, 64);
+}
+
+/* A map of all that the tests use: the process's own memory, 1:1, in one entry a side. */
+static inline struct iotlb *own_map(struct rig *rig)
+{
+	struct iotlb *tlb;
+
+	assert_int_equal(iotlb_create(64, &tlb), 0);
+	for (int i = 0; i < RIG_VQS; i++) {
+		uint64_t at = (uintptr_t)rig->vq[i].mem;
+
+		if (at)
+			assert_int_equal(iotlb_map(tlb, at, at + rig->vq[i].mem_len - 1,
+						   memory_space_identity(rig->space), at, IOTLB_RW),
+					 0);
+	}
+	for (int side = 0; side < 2; side++) {
+		uint64_t at = side ? (uintptr_t)in : (uintptr_t)out;
+		uint64_t len = side ? IN_LEN : LEN;
+
+		assert_int_equal(iotlb_map(tlb, at, at + len - 1, memory_space_identity(rig->space),
+					   at, IOTLB_RW),
+				 0);
+	}
+	return tlb;
+}
+
+static inline int set_map(struct rig *rig, uint32_t asid, struct iotlb *tlb)
+{
+	const struct iotlb_version *v = iotlb_snapshot(tlb);
+	int err = rig_op(rig, set_map, asid, v);
+
+	iotlb_version_put(v);
+	return err;
+}
+
+static inline void make(struct rig *rig)
+{
+	struct vdpa_dev_config c = config();
+
+	rig_make_of(rig, &mlx5_mgmt_dev, &c);
+}
+
+#endif
