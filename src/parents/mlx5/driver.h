@@ -64,9 +64,9 @@ struct mlx5_vq {
 	struct vdpa_vq_state state; /* of a queue that does not run */
 	struct vdpa_callback cb;
 	bool ready;
-	bool kicked; /* atomic: since its object last began to run, or the reset */
-	bool parked; /* atomic: D1, the position was read while it ran */
-	int64_t parked_until;
+	bool kicked;          /* atomic: since its object last began to run, or the reset */
+	bool parked;          /* atomic: D1, the position was read while it ran */
+	int64_t parked_until; /* atomic; 0: a kick has come */
 
 	uint32_t obj;              /* or MLX5_NO_OBJ */
 	uint8_t fw_state;          /* MLX5_VQ_* */
@@ -208,12 +208,16 @@ bool mlx5_vq_wants_to_run(const struct mlx5_vdpa *v, const struct mlx5_vq *vq);
 int mlx5_vq_run(struct mlx5_vdpa *v, struct mlx5_vq *vq) HF_MUST_CHECK;
 /** mlx5_vq_stop() - SUSPEND, and note the position; nothing if it does not run */
 int mlx5_vq_stop(struct mlx5_vdpa *v, struct mlx5_vq *vq);
+/** mlx5_vq_look() - note the state and the position that the device tells */
+void mlx5_vq_look(struct mlx5_vdpa *v, struct mlx5_vq *vq);
 /** mlx5_vq_take() - what was set counts from now on */
 void mlx5_vq_take(struct mlx5_vq *vq);
 /** mlx5_vq_reset() - what a client set is gone */
 void mlx5_vq_reset(struct mlx5_vq *vq);
 /** mlx5_vq_release_keys() - of one that does not run: it gets new keys before it runs again */
 void mlx5_vq_release_keys(struct mlx5_vq *vq);
+/** mlx5_vq_kick_worker() - that polls its kicks; NULL: none yet. A queue that has run has one. */
+struct worker *mlx5_vq_kick_worker(const struct mlx5_vdpa *v, const struct mlx5_vq *vq);
 /** mlx5_vq_position() - where it stands, running or not */
 int mlx5_vq_position(struct mlx5_vdpa *v, struct mlx5_vq *vq, struct vdpa_vq_state *state);
 /** mlx5_vq_unpark() - D1: let it go on, should it be parked */

@@ -62,7 +62,7 @@ static void op_kick_vq(struct vdpa_device *dev, uint16_t idx)
 {
 	struct mlx5_vdpa *v = mlx5_of(dev);
 	struct mlx5_vq *vq = &v->vqs[idx];
-	struct worker *w = __atomic_load_n(&v->worker, __ATOMIC_ACQUIRE);
+	struct worker *w = __atomic_load_n(&v->worker, __ATOMIC_ACQUIRE), *kicker;
 
 	if (is_ctrl(v, idx)) {
 		mlx5_ctrl_kick(v);
@@ -70,11 +70,13 @@ static void op_kick_vq(struct vdpa_device *dev, uint16_t idx)
 	}
 	__atomic_store_n(&vq->kicked, true, __ATOMIC_SEQ_CST);
 	v->hw->ops->kick(v->hw, idx);
-	if (__atomic_load_n(&vq->parked, __ATOMIC_ACQUIRE) && w &&
-	    !(worker_is_current(w) && worker_event_is_old(w))) {
-		__atomic_store_n(&vq->parked_until, 0, __ATOMIC_RELAXED);
-		worker_wake(w);
-	}
+	if (!w || !__atomic_load_n(&vq->parked, __ATOMIC_ACQUIRE))
+		return;
+	kicker = mlx5_vq_kick_worker(v, vq); /* there is one: the queue has run */
+	if (kicker && worker_is_current(kicker) && worker_event_is_old(kicker))
+		return; /* [Q6] */
+	__atomic_store_n(&vq->parked_until, 0, __ATOMIC_RELAXED);
+	worker_wake(w);
 }
 
 static void op_set_vq_cb(struct vdpa_device *dev, uint16_t idx, const struct vdpa_callback *cb)
@@ -172,7 +174,7 @@ static struct worker *op_get_vq_worker(struct vdpa_device *dev, uint16_t idx)
 
 	if (idx >= mlx5_nr_data(v) || is_ctrl(v, idx) || !v->hw->ops->kick_worker)
 		return mlx5_worker_get(v);
-	return v->hw->ops->kick_worker(v->hw, idx);
+	return mlx5_vq_kick_worker(v, &v->vqs[idx]);
 }
 
 static uint32_t op_get_vq_group(struct vdpa_device *dev, uint16_t idx)

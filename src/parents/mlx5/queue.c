@@ -15,6 +15,8 @@
  *     set cannot be used (mlx5_vq_fits()).
  * Q5. The position that a client reads is the used index ([10-10]): what the device has not
  *     completed, it does again.
+ * Q6. A queue whose position was read goes on at a kick that came after that, and at none from
+ *     before (D1). Kicks are polled by the queue's kick worker, which need not be the driver's.
  */
 #include <errno.h>
 #include <linux/virtio_config.h>
@@ -232,10 +234,19 @@ int mlx5_vq_run(struct mlx5_vdpa *v, struct mlx5_vq *vq)
 	return 0;
 }
 
+void mlx5_vq_look(struct mlx5_vdpa *v, struct mlx5_vq *vq)
+{
+	struct mlx5_virtq_status status;
+
+	if (mlx5_cmd_query_virtq(v->hw, vq->obj, &status))
+		return;
+	vq->fw_state = status.state;
+	vq->state = (struct vdpa_vq_state){status.used, status.used};
+}
+
 int mlx5_vq_stop(struct mlx5_vdpa *v, struct mlx5_vq *vq)
 {
 	struct mlx5_virtq q = {.state = MLX5_VQ_SUSPEND};
-	struct mlx5_virtq_status status;
 	int err;
 
 	if (vq->obj == MLX5_NO_OBJ || vq->fw_state != MLX5_VQ_RDY)
@@ -243,10 +254,7 @@ int mlx5_vq_stop(struct mlx5_vdpa *v, struct mlx5_vq *vq)
 	err = mlx5_cmd_modify_virtq(v->hw, vq->obj, MLX5_VQ_STATE, &q);
 	if (!err)
 		vq->fw_state = MLX5_VQ_SUSPEND;
-	if (mlx5_cmd_query_virtq(v->hw, vq->obj, &status) == 0) {
-		vq->fw_state = status.state;
-		vq->state = (struct vdpa_vq_state){status.used, status.used};
-	}
+	mlx5_vq_look(v, vq);
 	if (err && vq->fw_state == MLX5_VQ_RDY)
 		hf_warn(v->dev.name, "queue %u could not be stopped", vq->idx);
 	return err && vq->fw_state == MLX5_VQ_RDY ? err : 0;
@@ -267,10 +275,30 @@ void mlx5_vq_reset(struct mlx5_vq *vq)
 	vq->state = (struct vdpa_vq_state){0, 0};
 	vq->cb = (struct vdpa_callback){NULL, NULL};
 	vq->ready = false;
+	__atomic_store_n(&vq->parked, false, __ATOMIC_RELEASE);
 	__atomic_store_n(&vq->kicked, false, __ATOMIC_RELAXED);
 }
 
-int mlx5_vq_position(struct mlx5_vdpa *v, struct mlx5_vq *vq, struct vdpa_vq_state *state) NO_TSA
+struct worker *mlx5_vq_kick_worker(const struct mlx5_vdpa *v, const struct mlx5_vq *vq)
+{
+	return v->hw->ops->kick_worker ? v->hw->ops->kick_worker(v->hw, vq->idx) : v->worker;
+}
+
+/* [Q6] On return every kick until now was seen, or is told to be old. */
+static void settle_kicks(struct mlx5_vdpa *v, struct mlx5_vq *vq) NO_TSA
+{
+	struct worker *w = mlx5_vq_kick_worker(v, vq);
+
+	if (!w)
+		return;
+	if (w != v->worker)
+		worker_lock(w);
+	worker_settle(w);
+	if (w != v->worker)
+		worker_unlock(w);
+}
+
+int mlx5_vq_position(struct mlx5_vdpa *v, struct mlx5_vq *vq, struct vdpa_vq_state *state)
 {
 	struct mlx5_virtq_status status;
 	bool runs = vq->obj != MLX5_NO_OBJ && vq->fw_state == MLX5_VQ_RDY;
@@ -278,10 +306,11 @@ int mlx5_vq_position(struct mlx5_vdpa *v, struct mlx5_vq *vq, struct vdpa_vq_sta
 
 	if (runs && vdpa_deviates(&v->dev, VDPA_D1_BASE_SURVIVES_RESET) && v->caps.freeze_to_rdy &&
 	    v->worker) {
-		worker_settle(v->worker); /* a kick from before must not move it */
+		settle_kicks(v, vq);
 		err = mlx5_vq_stop(v, vq);
+		/* A kick that finds it parked clears the time, so the time comes first. */
+		__atomic_store_n(&vq->parked_until, clock_now_ns() + PARK_NS, __ATOMIC_RELAXED);
 		__atomic_store_n(&vq->parked, !err, __ATOMIC_RELEASE);
-		vq->parked_until = clock_now_ns() + PARK_NS;
 		worker_wake_in(v->worker, PARK_NS);
 	} else if (runs) {
 		err = mlx5_cmd_query_virtq(v->hw, vq->obj, &status);

@@ -9,7 +9,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "card.h"
@@ -626,6 +629,58 @@ static void suspended_queues_tell_their_position_and_go_on(void **state)
 	rig_destroy(&rig);
 }
 
+struct kicks {
+	struct rig *rig;
+	unsigned int nr; /* atomic */
+};
+
+static void pass_kick(void *arg, uint32_t events)
+{
+	struct kicks *k = arg;
+
+	(void)events;
+	k->rig->ops->kick_vq(k->rig->dev, 0);
+	__atomic_fetch_add(&k->nr, 1, __ATOMIC_RELEASE);
+}
+
+/* A client's kicks are polled by a worker, which sees them when it comes to run. */
+static void kick_from_before_its_position_was_read_does_not_move_a_queue(void **state) NO_TSA
+{
+	struct worker_fd *watch;
+	struct vdpa_vq_state at;
+	struct worker *w;
+	struct kicks k;
+	struct rig rig;
+	int kick = eventfd(0, EFD_NONBLOCK);
+
+	make(&rig);
+	start(&rig);
+	k = (struct kicks){.rig = &rig};
+	w = rig_op(&rig, get_vq_worker, 0);
+	assert_int_equal(worker_watch(w, kick, EPOLLIN | EPOLLET, pass_kick, &k, &watch), 0);
+	for (unsigned int i = 1; i <= 500; i++) {
+		const struct mlx5_vq *vq = &mlx5_of(rig.dev)->vqs[0];
+
+		worker_lock(w);
+		eventfd_write(kick, 1);
+		if (i % 2)
+			sched_yield(); /* the worker may have seen it, and wait for its lock */
+		worker_unlock(w);
+		assert_int_equal(rig_op(&rig, get_vq_state, 0, &at), 0);
+		while (__atomic_load_n(&k.nr, __ATOMIC_ACQUIRE) < i)
+			sched_yield();
+		if (__atomic_load_n(&vq->parked_until, __ATOMIC_RELAXED) == 0)
+			fail_msg("kick %u came before, and let the queue go on", i);
+		rig_do(&rig, set_vq_ready, 0, true);
+	}
+	worker_lock(w);
+	worker_unwatch(w, watch);
+	worker_unlock(w);
+	assert_true(goes_round(&rig, 1));
+	close(kick);
+	rig_destroy(&rig);
+}
+
 static void a_spec_that_makes_no_sense_is_refused_in_one_line(void **state)
 {
 	static const struct {
@@ -695,6 +750,7 @@ int main(void)
 		cmocka_unit_test(control_queue_sets_pairs_address_and_vlans),
 		cmocka_unit_test(pair_that_starts_in_its_middle_is_in_use),
 		cmocka_unit_test(suspended_queues_tell_their_position_and_go_on),
+		cmocka_unit_test(kick_from_before_its_position_was_read_does_not_move_a_queue),
 		cmocka_unit_test(a_spec_that_makes_no_sense_is_refused_in_one_line),
 	};
 
