@@ -18,19 +18,6 @@ uint8_t vdpasim_op_get_status(struct vdpa_device *dev)
 	return vdpasim_status_load(vdpasim_of(dev));
 }
 
-void vdpasim_needs_reset(struct vdpasim *sim)
-{
-	uint8_t old =
-		__atomic_fetch_or(&sim->status, VIRTIO_CONFIG_S_NEEDS_RESET, __ATOMIC_ACQ_REL);
-
-	if (old & VIRTIO_CONFIG_S_NEEDS_RESET)
-		return;
-	HF_TRACE3(status, sim->dev.name, old, old | VIRTIO_CONFIG_S_NEEDS_RESET);
-	__atomic_store_n(&sim->config_irq, true, __ATOMIC_RELEASE);
-	/* Also where this is worker 0 itself: its poll looks at the flag after the batch. */
-	vdpasim_wake(&sim->workers[0]);
-}
-
 /* The device may set NEEDS_RESET between the client's reading and writing; the bit stays. */
 static uint8_t status_replace(struct vdpasim *sim, uint8_t status)
 {

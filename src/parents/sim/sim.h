@@ -220,19 +220,12 @@ int vdpasim_choose_features(const struct vdpa_dev_config *config, uint64_t suppo
 /* ---- ops.c ---- */
 /** vdpasim_ops_fill() - the operations that this combination of options has */
 void vdpasim_ops_fill(struct vdpasim *sim, const struct vdpa_dev_config *config);
+/** vdpasim_free() - also of a half-made device; the last reference is gone */
+void vdpasim_free(struct vdpa_device *dev);
+
 /* ---- ops_status.c ---- */
 /** vdpasim_reset() - the virtio device as new; mappings stay */
 void vdpasim_reset(struct vdpasim *sim);
-/** vdpasim_needs_reset() - a queue is beyond help: status bit and config interrupt; any thread */
-void vdpasim_needs_reset(struct vdpasim *sim);
-/** vdpasim_has_sound_workers() - false if the process has closed a descriptor of one. Device lock
- */
-bool vdpasim_has_sound_workers(const struct vdpasim *sim);
-/** vdpasim_stop_workers() - no ring runs: end the workers, until one is needed again. Device lock
- * held, or nobody knows the device any more */
-void vdpasim_stop_workers(struct vdpasim *sim);
-/** vdpasim_free() - also of a half-made device; the last reference is gone */
-void vdpasim_free(struct vdpa_device *dev);
 
 /* ---- iommu.c: device lock held, no worker lock ---- */
 int vdpasim_iommu_init(struct vdpasim *sim) HF_MUST_CHECK;
@@ -246,9 +239,7 @@ int vdpasim_iommu_restore(struct vdpasim *sim, uint32_t asid);
 /** vdpasim_iommu_bind() - what 1:1 means from now on; NULL: the bus's own space */
 int vdpasim_iommu_bind(struct vdpasim *sim, struct memory_space *space);
 
-/* ---- worker.c ---- */
-/** vdpasim_worker_get() - make it if need be; device lock. Return: NULL if it cannot be made */
-struct worker *vdpasim_worker_get(struct vdpasim_worker *sw);
+/* ---- wake.c ---- */
 /* Nothing if the worker was not made yet. */
 void vdpasim_lock(struct vdpasim_worker *sw);
 void vdpasim_unlock(struct vdpasim_worker *sw);
@@ -258,6 +249,18 @@ void vdpasim_unlock_all(struct vdpasim *sim);
 void vdpasim_wake(struct vdpasim_worker *sw);
 /** vdpasim_map_changed() - stalled queues try again */
 void vdpasim_map_changed(struct vdpasim *sim);
+/** vdpasim_needs_reset() - a queue is beyond help: status bit and config interrupt; any thread */
+void vdpasim_needs_reset(struct vdpasim *sim);
+
+/* ---- worker.c ---- */
+/** vdpasim_worker_get() - make it if need be; device lock. Return: NULL if it cannot be made */
+struct worker *vdpasim_worker_get(struct vdpasim_worker *sw);
+/** vdpasim_has_sound_workers() - false if the process has closed a descriptor of one. Device lock
+ */
+bool vdpasim_has_sound_workers(const struct vdpasim *sim);
+/** vdpasim_stop_workers() - no ring runs: end the workers, until one is needed again. Device lock
+ * held, or nobody knows the device any more */
+void vdpasim_stop_workers(struct vdpasim *sim);
 
 /* ---- queue.c: worker lock held (or no worker yet), device lock held ---- */
 int vdpasim_vq_init(struct vdpasim *sim, uint16_t idx) HF_MUST_CHECK;

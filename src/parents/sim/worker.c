@@ -15,7 +15,6 @@
 
 #include "base/log.h"
 #include "memory/guard.h"
-#include "ring/access.h"
 
 static void take_kicks(struct vdpasim_worker *sw)
 {
@@ -221,59 +220,5 @@ void vdpasim_stop_workers(struct vdpasim *sim)
 		}
 		__atomic_store_n(&sw->worker, NULL, __ATOMIC_RELEASE);
 		worker_destroy(w);
-	}
-}
-
-/* Control threads make workers and lock them, all under the device lock: no worker appears between
- * the two. */
-void vdpasim_lock(struct vdpasim_worker *sw) NO_TSA
-{
-	if (sw->worker)
-		worker_lock(sw->worker);
-}
-
-void vdpasim_unlock(struct vdpasim_worker *sw) NO_TSA
-{
-	if (sw->worker)
-		worker_unlock(sw->worker);
-}
-
-/* In order of number; no worker ever waits for another's lock. */
-void vdpasim_lock_all(struct vdpasim *sim)
-{
-	for (uint16_t i = 0; i < sim->nr_workers; i++)
-		vdpasim_lock(&sim->workers[i]);
-}
-
-void vdpasim_unlock_all(struct vdpasim *sim)
-{
-	for (uint16_t i = sim->nr_workers; i-- > 0;)
-		vdpasim_unlock(&sim->workers[i]);
-}
-
-void vdpasim_wake(struct vdpasim_worker *sw)
-{
-	struct worker *w = __atomic_load_n(&sw->worker, __ATOMIC_ACQUIRE);
-
-	if (w && !worker_is_current(w))
-		worker_wake(w);
-}
-
-void vdpasim_map_changed(struct vdpasim *sim)
-{
-	/* the map first, then the flag: either we see it, or the worker sees the map */
-	access_full_fence();
-	if (!__atomic_exchange_n(&sim->map_waiters, false, __ATOMIC_ACQ_REL))
-		return;
-	for (uint16_t i = 0; i < sim->nr_workers; i++) {
-		struct vdpasim_worker *sw = &sim->workers[i];
-
-		vdpasim_lock(sw);
-		for (uint32_t j = 0; j < sw->nr_vqs; j++) {
-			sw->vqs[j]->pending |= sw->vqs[j]->stalled;
-			sw->vqs[j]->stalled = false;
-		}
-		vdpasim_unlock(sw);
-		vdpasim_wake(sw);
 	}
 }
