@@ -2,9 +2,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Calls that any file takes, on a device: a node answers as Linux 6.12 does, and docs/file-calls.md has the table.
 
-    file_calls.py HOLDFAST PROGRAM    compare Holdfast with the table, and the table with the page
-    file_calls.py --kernel PROGRAM    compare the kernel that `boot` starts with the table
-    file_calls.py --record PROGRAM    write the table into the page
+    file_calls.py HOLDFAST PROGRAM...  compare Holdfast with the table, and the table with the page
+    file_calls.py --kernel PROGRAM     compare the kernel that `boot` starts with the table
+    file_calls.py --record PROGRAM     write the table into the page
+
+The programs are one, built in several ways: how a program makes its calls decides how Holdfast sees them.
 """
 import os
 import subprocess
@@ -45,7 +47,8 @@ def split(page):
 
 
 def main():
-    first, program = sys.argv[1], os.path.abspath(sys.argv[2])
+    first, programs = sys.argv[1], [os.path.abspath(program) for program in sys.argv[2:]]
+    program = programs[0]
     holdfast = os.path.abspath(first)
     if first == '--kernel':
         return int(on_kernel(program))
@@ -55,7 +58,8 @@ def main():
         with open(PAGE, 'w', encoding='utf-8') as f:
             f.write(head + BEGIN + table(program) + END + tail)
         return 0
-    wrong = sum(compare(spec or 'a default card', [holdfast, 'run', '-d', spec, '--', program]) for spec in SPECS)
+    wrong = sum(compare(f'{os.path.basename(way)}, {spec or "a default card"}', [holdfast, 'run', '-d', spec, '--', way])
+                for way in programs for spec in SPECS)
     if found != table(program):
         print('docs/file-calls.md has another table: file_calls.py --record writes it')
         wrong += 1

@@ -24,7 +24,6 @@
 #include "base/log.h"
 #include "base/thread.h"
 #include "frontends/agent/channel.h"
-#include "frontends/agent/paths.h"
 #include "frontends/preload/call.h"
 #include "frontends/preload/node.h"
 
@@ -109,8 +108,7 @@ static void *watch_supervisor(void *arg)
 
 static void serve(struct agent_channel *channel)
 {
-	enum agent_kind kind;
-	const struct raw_call *call = agent_call_find(channel->nr, &kind);
+	const struct raw_call *call = raw_call_find(channel->nr);
 	uint64_t args[RAW_NR_ARGS];
 	bool ours = false;
 	long rc = 0;
@@ -118,9 +116,7 @@ static void serve(struct agent_channel *channel)
 	memcpy(args, channel->args, sizeof(args));
 	call_on_behalf(channel->tid);
 	errno = 0;
-	if (call && kind == AGENT_CALL_PATH) {
-		ours = agent_serve_path(channel->nr, args, &rc);
-	} else if (call && kind == AGENT_CALL_FD && raw_call_is_ours(call, args)) {
+	if (call && raw_call_is_ours(call, args)) {
 		ours = true;
 		rc = raw_call_serve(call, args);
 	}

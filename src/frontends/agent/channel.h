@@ -94,7 +94,7 @@ enum agent_kind {
 	AGENT_CALL_EXEC,
 };
 
-extern const struct raw_call agent_calls[]; /* fd_arg: which argument is the path */
+extern const struct raw_call agent_calls[];
 extern const size_t agent_nr_calls;
 
 /** agent_call_find() - the row of system call @nr in either table, or NULL */

@@ -70,6 +70,7 @@
 	X(readahead)                                                                               \
 	X(readdir)                                                                                 \
 	X(readlink)                                                                                \
+	X(readlinkat)                                                                              \
 	X(readv)                                                                                   \
 	X(sendfile)                                                                                \
 	X(sendfile64)                                                                              \

@@ -28,7 +28,7 @@
 #define NR_THREADS_MAX 64u
 #define NR_WAITING_MAX 2u /* more are not kept */
 #define PAGE_LEN       4096u
-#define NAME_LEN       24u /* of a path, as much as tells whether it may be ours */
+#define NAME_LEN       32u /* of a path, as much as tells whether it may be ours */
 
 static const struct server *server;           /* const */
 static struct mutex inject_lock = MUTEX_INIT; /* two threads of a client may want an agent */
@@ -89,6 +89,19 @@ static bool begins_with(const char *name, const char *prefix)
 	return strncmp(name, prefix, strlen(prefix)) == 0;
 }
 
+/* A descriptor's name, which counts once the process has devices. */
+static bool is_fd_name(const struct seccomp_notif *n, const char *name)
+{
+	struct client *c;
+
+	if (!begins_with(name, "/dev/fd/") &&
+	    !(begins_with(name, "/proc/") && strstr(name, "/fd/")))
+		return false;
+	c = client_find((pid_t)n->pid);
+	client_put(c);
+	return c != NULL;
+}
+
 static bool is_wanted_path(const struct raw_call *call, const struct seccomp_notif *n)
 {
 	char name[NAME_LEN + 1];
@@ -106,7 +119,7 @@ static bool is_wanted_path(const struct raw_call *call, const struct seccomp_not
 		return call->fd_arg == 1 &&
 		       raw_fd_is_node(proc_number((pid_t)n->pid), (int)n->data.args[0]);
 	return begins_with(name, "/dev/" NODE_NAME) || begins_with(name, NODE_NAME) ||
-	       strcmp(name, "/proc/devices") == 0;
+	       strcmp(name, "/proc/devices") == 0 || is_fd_name(n, name);
 }
 
 /* Of a process without agent: may the call be for a device that it has got from elsewhere? */

@@ -215,8 +215,9 @@ static bool is_for_device(const struct device_call *c)
 	switch (c->call->when) {
 	case RAW_ALWAYS:
 		return true;
-	case RAW_COPY:
-		return is_open((int)c->args[0]) || is_open((int)c->args[1]);
+	case RAW_TWO:
+		return is_open((int)c->args[c->call->fd_arg]) ||
+		       is_open((int)c->args[c->call->other_arg]);
 	case RAW_IOCTL:
 	case RAW_MESSAGE:
 		return is_open((int)c->args[0]) || files_is_marked((int)c->args[0]);

@@ -6,7 +6,8 @@
  *
  *   raw_scan.c    which loaded objects have such instructions
  *   raw_table.c   which calls are caught
- *   raw_calls.c   the wrapper of each
+ *   raw_calls.c   the wrapper of each that has a descriptor
+ *   raw_paths.c   and of each that names a file
  *   raw_filter.c  the filter
  *   raw.c         the thread that answers; a signal handler where a thread cannot
  *
@@ -41,8 +42,9 @@ struct raw_window {
 enum raw_when {
 	RAW_FD,      /* the descriptor lies in the window */
 	RAW_MESSAGE, /* the same, or as many bytes are written as an IOTLB message has */
-	RAW_IOCTL,   /* the command is a vhost device's, on any descriptor */
-	RAW_COPY,    /* dup2: one of two descriptors lies in the window */
+	RAW_IOCTL,   /* the same, or the command is a vhost device's */
+	RAW_TWO,     /* one of two descriptors lies in the window */
+	RAW_PATH,    /* names a file: always caught, for a filter cannot read it */
 	RAW_ALWAYS,
 	RAW_NEVER, /* ENOMEM if it comes from one of the ranges, and let be otherwise */
 };
@@ -50,7 +52,9 @@ enum raw_when {
 struct raw_call {
 	int nr; /* system call number */
 	enum raw_when when;
-	unsigned int fd_arg; /* which argument is the descriptor */
+	unsigned int fd_arg; /* which argument is the descriptor, or the path */
+	unsigned int
+		other_arg; /* RAW_TWO: the other one; RAW_PATH: the folder, unless as @fd_arg */
 };
 
 extern const struct raw_call raw_calls[];
@@ -61,8 +65,11 @@ const struct raw_call *raw_call_find(int nr);
 /** raw_call_serve() - make the call that @call stands for by its wrapper. Return: as the wrapper,
  * with errno */
 long raw_call_serve(const struct raw_call *call, const uint64_t args[RAW_NR_ARGS]);
-/** raw_call_is_ours() - is the call for a device of this process? */
+/** raw_call_is_ours() - is the call for a device of this process, or /proc/devices? */
 bool raw_call_is_ours(const struct raw_call *call, const uint64_t args[RAW_NR_ARGS]);
+/** raw_path_serve() and raw_path_is_ours() - the same of RAW_PATH calls alone */
+long raw_path_serve(const struct raw_call *call, const uint64_t args[RAW_NR_ARGS]);
+bool raw_path_is_ours(const struct raw_call *call, const uint64_t args[RAW_NR_ARGS]);
 
 /** raw_fd_is_node() - is descriptor @fd of another process a device of ours? */
 bool raw_fd_is_node(pid_t tid, int fd);

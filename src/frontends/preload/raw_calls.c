@@ -6,6 +6,7 @@
 #include "real.h"
 
 #include <sys/ioctl.h>
+#include <sys/sendfile.h>
 #include <sys/syscall.h>
 
 #include "frontends/preload/files.h"
@@ -109,6 +110,57 @@ static long serve_mmap(const uint64_t a[RAW_NR_ARGS])
 	return (long)mmap64(ARG_PTR(a, 0), a[1], (int)a[2], (int)a[3], (int)a[4], (off64_t)a[5]);
 }
 
+static long serve_lseek(const uint64_t a[RAW_NR_ARGS])
+{
+	return lseek64(ARG_FD(a), (off64_t)a[1], (int)a[2]);
+}
+
+static long serve_fsync(const uint64_t a[RAW_NR_ARGS])
+{
+	return fsync(ARG_FD(a));
+}
+
+static long serve_fdatasync(const uint64_t a[RAW_NR_ARGS])
+{
+	return fdatasync(ARG_FD(a));
+}
+
+static long serve_ftruncate(const uint64_t a[RAW_NR_ARGS])
+{
+	return ftruncate64(ARG_FD(a), (off64_t)a[1]);
+}
+
+static long serve_fallocate(const uint64_t a[RAW_NR_ARGS])
+{
+	return fallocate64(ARG_FD(a), (int)a[1], (off64_t)a[2], (off64_t)a[3]);
+}
+
+static long serve_readahead(const uint64_t a[RAW_NR_ARGS])
+{
+	return readahead(ARG_FD(a), (off64_t)a[1], a[2]);
+}
+
+static long serve_sync_file_range(const uint64_t a[RAW_NR_ARGS])
+{
+	return sync_file_range(ARG_FD(a), (off64_t)a[1], (off64_t)a[2], (unsigned int)a[3]);
+}
+
+static long serve_sendfile(const uint64_t a[RAW_NR_ARGS])
+{
+	return sendfile64(ARG_FD(a), (int)a[1], ARG_PTR(a, 2), a[3]);
+}
+
+static long serve_splice(const uint64_t a[RAW_NR_ARGS])
+{
+	return splice(ARG_FD(a), ARG_PTR(a, 1), (int)a[2], ARG_PTR(a, 3), a[4], (unsigned int)a[5]);
+}
+
+static long serve_copy_file_range(const uint64_t a[RAW_NR_ARGS])
+{
+	return copy_file_range(ARG_FD(a), ARG_PTR(a, 1), (int)a[2], ARG_PTR(a, 3), a[4],
+			       (unsigned int)a[5]);
+}
+
 #if defined(__x86_64__)
 static long (*const wrappers[])(const uint64_t args[RAW_NR_ARGS]) = {
 	[SYS_ioctl] = serve_ioctl,
@@ -130,6 +182,16 @@ static long (*const wrappers[])(const uint64_t args[RAW_NR_ARGS]) = {
 	[SYS_fcntl] = serve_fcntl,
 	[SYS_fstat] = serve_fstat,
 	[SYS_mmap] = serve_mmap,
+	[SYS_lseek] = serve_lseek,
+	[SYS_fsync] = serve_fsync,
+	[SYS_fdatasync] = serve_fdatasync,
+	[SYS_ftruncate] = serve_ftruncate,
+	[SYS_fallocate] = serve_fallocate,
+	[SYS_readahead] = serve_readahead,
+	[SYS_sync_file_range] = serve_sync_file_range,
+	[SYS_sendfile] = serve_sendfile,
+	[SYS_splice] = serve_splice,
+	[SYS_copy_file_range] = serve_copy_file_range,
 };
 #else
 static long (*const wrappers[1])(const uint64_t args[RAW_NR_ARGS]) = {serve_close};
@@ -137,7 +199,7 @@ static long (*const wrappers[1])(const uint64_t args[RAW_NR_ARGS]) = {serve_clos
 
 long raw_call_serve(const struct raw_call *call, const uint64_t args[RAW_NR_ARGS])
 {
-	return wrappers[call->nr](args);
+	return call->when == RAW_PATH ? raw_path_serve(call, args) : wrappers[call->nr](args);
 }
 
 bool raw_call_is_ours(const struct raw_call *call, const uint64_t args[RAW_NR_ARGS])
@@ -145,8 +207,11 @@ bool raw_call_is_ours(const struct raw_call *call, const uint64_t args[RAW_NR_AR
 	switch (call->when) {
 	case RAW_ALWAYS:
 		return true;
-	case RAW_COPY:
-		return files_maybe((int)args[0]) || files_maybe((int)args[1]);
+	case RAW_PATH:
+		return raw_path_is_ours(call, args);
+	case RAW_TWO:
+		return files_maybe((int)args[call->fd_arg]) ||
+		       files_maybe((int)args[call->other_arg]);
 	case RAW_IOCTL:
 	case RAW_MESSAGE: /* a descriptor may be taken over by its first call */
 		return files_maybe((int)args[0]) || files_is_marked((int)args[0]);

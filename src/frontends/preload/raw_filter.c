@@ -31,7 +31,7 @@
 #define SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (1UL << 5)
 #endif
 
-#define NR_INSNS_MAX 1024u
+#define NR_INSNS_MAX 2048u
 #define NR_CALLS_MAX 64u
 #define MESSAGE_LEN  72u /* struct vhost_msg_v2, and its elder */
 #define MESSAGE1_LEN 64u
@@ -146,6 +146,7 @@ static void look_at_call(struct program *p, struct exits *exits, const struct ra
 		load(p, OFFSET_ARG(1));
 		emit(p, BPF_ALU | BPF_AND | BPF_K, TYPE_MASK, 0, 0);
 		leave_if_equal(p, exits, VHOST_TYPE);
+		leave_if_in_window(p, exits, 0, window);
 		break;
 	case RAW_MESSAGE:
 		load(p, OFFSET_ARG(2));
@@ -156,11 +157,12 @@ static void look_at_call(struct program *p, struct exits *exits, const struct ra
 	case RAW_FD:
 		leave_if_in_window(p, exits, call->fd_arg, window);
 		break;
-	case RAW_COPY:
-		leave_if_in_window(p, exits, 0, window);
-		leave_if_in_window(p, exits, 1, window);
+	case RAW_TWO:
+		leave_if_in_window(p, exits, call->fd_arg, window);
+		leave_if_in_window(p, exits, call->other_arg, window);
 		break;
 	case RAW_ALWAYS:
+	case RAW_PATH:
 		leave(p, exits);
 		break;
 	case RAW_NEVER:
@@ -221,7 +223,7 @@ int raw_filter_install(const struct raw_filter *filter)
 	struct sock_fprog prog = {.filter = program.insns};
 	long rc;
 
-	_Static_assert(RAW_NR_RANGES_MAX * 12 + 512 < NR_INSNS_MAX, "all ranges fit");
+	_Static_assert((RAW_NR_RANGES_MAX + NR_CALLS_MAX) * 12 < NR_INSNS_MAX, "all fits");
 	if (raw_nr_calls + filter->nr_also > NR_CALLS_MAX)
 		return -E2BIG;
 	assemble(&program, filter);

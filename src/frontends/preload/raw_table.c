@@ -4,6 +4,7 @@
 #include <linux/vhost.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -16,28 +17,52 @@
 
 #if defined(__x86_64__)
 const struct raw_call raw_calls[] = {
-	{SYS_ioctl, RAW_IOCTL, 0},
-	{SYS_write, RAW_MESSAGE, 0},
-	{SYS_pwrite64, RAW_MESSAGE, 0},
-	{SYS_writev, RAW_FD, 0},
-	{SYS_pwritev, RAW_FD, 0},
-	{SYS_pwritev2, RAW_FD, 0},
-	{SYS_read, RAW_FD, 0},
-	{SYS_pread64, RAW_FD, 0},
-	{SYS_readv, RAW_FD, 0},
-	{SYS_preadv, RAW_FD, 0},
-	{SYS_preadv2, RAW_FD, 0},
-	{SYS_close, RAW_FD, 0},
-	{SYS_close_range, RAW_ALWAYS, 0},
-	{SYS_dup, RAW_FD, 0},
-	{SYS_dup2, RAW_COPY, 0},
-	{SYS_dup3, RAW_COPY, 0},
-	{SYS_fcntl, RAW_FD, 0},
-	{SYS_fstat, RAW_FD, 0},
-	{SYS_mmap, RAW_FD, 4},
+	{SYS_ioctl, RAW_IOCTL, 0, 0},
+	{SYS_write, RAW_MESSAGE, 0, 0},
+	{SYS_pwrite64, RAW_MESSAGE, 0, 0},
+	{SYS_writev, RAW_FD, 0, 0},
+	{SYS_pwritev, RAW_FD, 0, 0},
+	{SYS_pwritev2, RAW_FD, 0, 0},
+	{SYS_read, RAW_FD, 0, 0},
+	{SYS_pread64, RAW_FD, 0, 0},
+	{SYS_readv, RAW_FD, 0, 0},
+	{SYS_preadv, RAW_FD, 0, 0},
+	{SYS_preadv2, RAW_FD, 0, 0},
+	{SYS_close, RAW_FD, 0, 0},
+	{SYS_close_range, RAW_ALWAYS, 0, 0},
+	{SYS_dup, RAW_FD, 0, 0},
+	{SYS_dup2, RAW_TWO, 0, 1},
+	{SYS_dup3, RAW_TWO, 0, 1},
+	{SYS_fcntl, RAW_FD, 0, 0},
+	{SYS_fstat, RAW_FD, 0, 0},
+	{SYS_mmap, RAW_FD, 4, 0},
+	{SYS_lseek, RAW_FD, 0, 0},
+	{SYS_fsync, RAW_FD, 0, 0},
+	{SYS_fdatasync, RAW_FD, 0, 0},
+	{SYS_ftruncate, RAW_FD, 0, 0},
+	{SYS_fallocate, RAW_FD, 0, 0},
+	{SYS_readahead, RAW_FD, 0, 0},
+	{SYS_sync_file_range, RAW_FD, 0, 0},
+	{SYS_sendfile, RAW_TWO, 0, 1},
+	{SYS_splice, RAW_TWO, 0, 2},
+	{SYS_copy_file_range, RAW_TWO, 0, 2},
+	{SYS_open, RAW_PATH, 0, 0},
+	{SYS_openat, RAW_PATH, 1, 0},
+	{SYS_openat2, RAW_PATH, 1, 0},
+	{SYS_creat, RAW_PATH, 0, 0},
+	{SYS_stat, RAW_PATH, 0, 0},
+	{SYS_lstat, RAW_PATH, 0, 0},
+	{SYS_newfstatat, RAW_PATH, 1, 0},
+	{SYS_statx, RAW_PATH, 1, 0},
+	{SYS_access, RAW_PATH, 0, 0},
+	{SYS_faccessat, RAW_PATH, 1, 0},
+	{SYS_faccessat2, RAW_PATH, 1, 0},
+	{SYS_truncate, RAW_PATH, 0, 0},
+	{SYS_readlink, RAW_PATH, 0, 0},
+	{SYS_readlinkat, RAW_PATH, 1, 0},
 };
 #else
-const struct raw_call raw_calls[1] = {{-1, RAW_ALWAYS, 0}};
+const struct raw_call raw_calls[1] = {{-1, RAW_ALWAYS, 0, 0}};
 #endif
 const size_t raw_nr_calls = ARRAY_LEN(raw_calls);
 
@@ -74,6 +99,8 @@ int raw_answer_child(const struct raw_call *call, pid_t tid, const uint64_t args
 {
 	if ((call->when != RAW_IOCTL && call->when != RAW_MESSAGE) ||
 	    !raw_fd_is_node(tid, (int)args[0]))
+		return 0;
+	if (call->when == RAW_IOCTL && _IOC_TYPE(args[1]) != VHOST_VIRTIO)
 		return 0;
 	if (call->when == RAW_IOCTL)
 		return (uint32_t)args[1] == VHOST_SET_OWNER ? -EBUSY : -EPERM;

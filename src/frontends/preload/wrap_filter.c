@@ -96,7 +96,7 @@ static bool is_filter_call(long nr, const uint64_t arg[RAW_NR_ARGS])
 	return nr == SYS_prctl && is_filter((int)arg[0], rest);
 }
 
-/* Is it a call on a device? libc's own code is not caught by a filter of ours (raw.h), so what is
+/* Is it a call on a device, or on its path? libc's own code is not caught by a filter of ours (raw.h), so what is
  * made by number is found here. */
 static bool is_device_call(long nr, const uint64_t arg[RAW_NR_ARGS])
 {
@@ -107,9 +107,9 @@ static bool is_device_call(long nr, const uint64_t arg[RAW_NR_ARGS])
 		return false;
 	if (call->when == RAW_IOCTL && _IOC_TYPE(arg[1]) == VHOST_VIRTIO)
 		return true; /* the descriptor may have been opened elsewhere */
-	if (call->when == RAW_COPY)
-		return files_maybe((int)arg[0]) || files_maybe((int)arg[1]);
-	return call->when == RAW_ALWAYS || files_maybe((int)arg[call->fd_arg]);
+	if (call->when == RAW_IOCTL || call->when == RAW_MESSAGE)
+		return files_maybe((int)arg[call->fd_arg]);
+	return raw_call_is_ours(call, arg);
 }
 
 /* How many arguments there are depends on the call. The last one lies on the stack, where another

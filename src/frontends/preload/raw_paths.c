@@ -1,37 +1,23 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "frontends/preload/real.h"
+/* The wrapper of each caught call that names a file. A filter cannot read the name, so all of them
+ * are caught, and nearly all go on to the kernel. */
+#include "real.h"
 
 #include <linux/openat2.h>
 #include <sys/syscall.h>
 
-#include "frontends/agent/paths.h"
 #include "frontends/preload/files.h"
 #include "frontends/preload/path.h"
+#include "frontends/preload/raw.h"
 
 int openat2(int dirfd, const char *path, const struct open_how *how, size_t size);
 
+#if defined(__x86_64__)
 #define ARG_PTR(i) ((void *)(uintptr_t)a[i])
 
-/* Where the path is, and where a relative one begins. */
-static const char *path_of(int nr, const uint64_t a[RAW_NR_ARGS], int *dirfd)
+long raw_path_serve(const struct raw_call *call, const uint64_t a[RAW_NR_ARGS])
 {
-	switch (nr) {
-	case SYS_openat:
-	case SYS_openat2:
-	case SYS_newfstatat:
-	case SYS_statx:
-	case SYS_faccessat:
-	case SYS_faccessat2:
-		*dirfd = (int)a[0];
-		return ARG_PTR(1);
-	}
-	*dirfd = AT_FDCWD;
-	return ARG_PTR(0);
-}
-
-static long serve(int nr, const uint64_t a[RAW_NR_ARGS])
-{
-	switch (nr) {
+	switch (call->nr) {
 	case SYS_open:
 		return open64(ARG_PTR(0), (int)a[1], (mode_t)a[2]);
 	case SYS_openat:
@@ -52,8 +38,14 @@ static long serve(int nr, const uint64_t a[RAW_NR_ARGS])
 		return access(ARG_PTR(0), (int)a[1]);
 	case SYS_faccessat:
 		return faccessat((int)a[0], ARG_PTR(1), (int)a[2], 0);
+	case SYS_faccessat2:
+		return faccessat((int)a[0], ARG_PTR(1), (int)a[2], (int)a[3]);
+	case SYS_truncate:
+		return truncate64(ARG_PTR(0), (off64_t)a[1]);
+	case SYS_readlink:
+		return readlink(ARG_PTR(0), ARG_PTR(1), a[2]);
 	}
-	return faccessat((int)a[0], ARG_PTR(1), (int)a[2], (int)a[3]);
+	return readlinkat((int)a[0], ARG_PTR(1), ARG_PTR(2), a[3]);
 }
 
 /* An empty path means the descriptor: libc's fstat(2) may be such a call. */
@@ -63,27 +55,39 @@ static bool is_own_descriptor(int nr, int dirfd, const char *path)
 	       (!path || (path_is_readable(path) && !*path));
 }
 
-bool agent_serve_path(int nr, const uint64_t args[RAW_NR_ARGS], long *rc)
+/* Of /proc/devices, reading alone is ours. */
+static bool reads(int nr, const uint64_t a[RAW_NR_ARGS])
 {
-	struct path seen;
-	int dirfd;
-	const char *path = path_of(nr, args, &dirfd);
+	return (nr == SYS_open && (a[1] & O_ACCMODE) == O_RDONLY) ||
+	       (nr == SYS_openat && (a[2] & O_ACCMODE) == O_RDONLY);
+}
 
-	if (is_own_descriptor(nr, dirfd, path)) {
-		*rc = serve(nr, args);
+bool raw_path_is_ours(const struct raw_call *call, const uint64_t a[RAW_NR_ARGS])
+{
+	int dirfd = call->fd_arg == call->other_arg ? AT_FDCWD : (int)a[call->other_arg];
+	const char *path = ARG_PTR(call->fd_arg);
+	struct path seen;
+
+	if (is_own_descriptor(call->nr, dirfd, path))
 		return true;
-	}
 	switch (path_look(dirfd, path, &seen)) {
 	case PATH_NODE:
-		break;
-	case PATH_PROC_DEVICES: /* of this file, reading alone is ours */
-		if ((nr == SYS_open && (args[1] & O_ACCMODE) == O_RDONLY) ||
-		    (nr == SYS_openat && (args[2] & O_ACCMODE) == O_RDONLY))
-			break;
-		return false;
+	case PATH_FD:
+		return true;
+	case PATH_PROC_DEVICES:
+		return reads(call->nr, a);
 	default:
 		return false;
 	}
-	*rc = serve(nr, args);
-	return true;
 }
+#else
+long raw_path_serve(const struct raw_call *call, const uint64_t a[RAW_NR_ARGS])
+{
+	return -1;
+}
+
+bool raw_path_is_ours(const struct raw_call *call, const uint64_t a[RAW_NR_ARGS])
+{
+	return false;
+}
+#endif
