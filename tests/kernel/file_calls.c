@@ -2,7 +2,8 @@
 /*
  * Calls that any file takes, on a vhost-vdpa device: the answers of Linux 6.12 with its own
  * simulator, and a comparison with the node at hand. check-kernel runs it on that kernel, the unit
- * tests run it on Holdfast, and docs/preload.md has the table.
+ * tests run it on Holdfast, and docs/file-calls.md has the table. With RAW, each call is made by an
+ * instruction of the program's own.
  *
  * Usage: file_calls NODE    one line a difference; exit status 1 if there is one
  *        file_calls --table the table in Markdown
@@ -31,6 +32,10 @@
 #include <sys/uio.h>
 #include <termios.h>
 #include <unistd.h>
+
+#ifdef RAW
+#include "raw_file_calls.h"
+#endif
 
 static const char *node;
 static int file;     /* a regular one, with bytes to read */

@@ -54,10 +54,6 @@ const struct raw_window *raw_window(void)
 	return &window;
 }
 
-void raw_after_fork(void)
-{
-}
-
 /* ---- */
 
 static void settle_signals(void)

@@ -168,7 +168,6 @@ static void after_fork(void) NO_TSA
 	mutex_init(&node_lock);
 	bus = NULL;
 	node_set_forget();
-	raw_after_fork();
 	control_after_fork();
 	files_after_fork();
 }

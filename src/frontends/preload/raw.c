@@ -14,8 +14,9 @@
  *    no call is made twice. Where the kernel does not know the flag, or the process has a listener
  *    already, the filter raises SIGSYS instead, and the handler calls the wrapper in the client's
  *    own thread (raw_trap.c).
- * 3. The search for such code, and the filter, come with the first open of a node. A client without
- *    such code gets neither.
+ * 3. The search for such code comes when the client starts, and again at an open of a node, if
+ *    something was loaded since. The filter comes at once if some of the code opens files, and
+ *    otherwise with the first open of a node. A client without such code gets none.
  */
 #include "real.h"
 
@@ -36,6 +37,9 @@
 
 static struct mutex raw_lock = MUTEX_INIT;
 static unsigned long long generation GUARDED_BY(raw_lock); /* of the loaded objects */
+static struct raw_range found[RAW_NR_RANGES_MAX] GUARDED_BY(raw_lock);
+static int nr_found GUARDED_BY(raw_lock);
+static bool opens GUARDED_BY(raw_lock); /* some of them do */
 static struct raw_range caught[RAW_NR_RANGES_MAX] GUARDED_BY(raw_lock);
 static size_t nr_caught GUARDED_BY(raw_lock);
 static bool leaves_listener GUARDED_BY(raw_lock);
@@ -169,14 +173,19 @@ static bool is_caught(const struct raw_range *range) REQUIRES(raw_lock)
 	return false;
 }
 
-void raw_start(void)
+static void look(void) REQUIRES(raw_lock)
 {
-	struct raw_range found[RAW_NR_RANGES_MAX], fresh[RAW_NR_RANGES_MAX];
-	size_t nr = 0;
-	int nr_found;
+	int nr = raw_scan(found, &opens, &generation);
 
-	mutex_lock(&raw_lock);
-	nr_found = raw_scan(found, &generation);
+	if (nr >= 0)
+		nr_found = nr;
+}
+
+static void catch_found(void) REQUIRES(raw_lock)
+{
+	struct raw_range fresh[RAW_NR_RANGES_MAX];
+	size_t nr = 0;
+
 	for (int i = 0; i < nr_found; i++) {
 		if (is_caught(&found[i]))
 			continue;
@@ -188,6 +197,13 @@ void raw_start(void)
 		call_expect_handlers(); /* rt_sigaction(2) is not seen either */
 		catch_ranges(fresh, nr);
 	}
+}
+
+void raw_start(void)
+{
+	mutex_lock(&raw_lock);
+	look();
+	catch_found();
 	mutex_unlock(&raw_lock);
 }
 
@@ -198,14 +214,27 @@ void raw_leave_listener(void)
 	mutex_unlock(&raw_lock);
 }
 
-/* The parent's thread answers for this process as long as the parent lives, and the listener's copy
- * here would keep calls waiting after that. The parent's filter stays. */
-void raw_after_fork(void) NO_TSA
+/* In a child, which has neither the thread nor the parent's devices. The parent's thread answers
+ * for it as long as the parent lives, and the listener's copy here would keep calls waiting after
+ * that. The parent's filter stays. */
+static void forked(void) NO_TSA
 {
 	if (listener >= 0)
 		real()->close(listener);
 	listener = -1;
-	generation = 0;
 	nr_caught = 0;
 	mutex_init(&raw_lock);
+	if (opens)
+		catch_found();
+}
+
+/* (3) */
+__attribute__((constructor)) static void start_early(void)
+{
+	(void)pthread_atfork(NULL, NULL, forked);
+	mutex_lock(&raw_lock);
+	look();
+	if (opens)
+		catch_found();
+	mutex_unlock(&raw_lock);
 }

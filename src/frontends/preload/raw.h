@@ -80,11 +80,12 @@ int raw_answer_child(const struct raw_call *call, pid_t tid, const uint64_t args
 /**
  * raw_scan() - find the code that makes calls on devices past libc, in all objects that are loaded
  * @ranges: [RAW_NR_RANGES_MAX], written
+ * @opens: [out] some of it opens files
  * @generation: changes when objects are loaded or unloaded; the search is left out if it is as in
  * the last call
- * Return: how many; -1 nothing was loaded since @generation
+ * Return: how many; -1 nothing was loaded since @generation, and nothing is written
  */
-int raw_scan(struct raw_range *ranges, unsigned long long *generation);
+int raw_scan(struct raw_range *ranges, bool *opens, unsigned long long *generation);
 
 /* What a filter catches. All is lent. */
 struct raw_filter {
@@ -115,7 +116,5 @@ void raw_start(void);
 void raw_leave_listener(void);
 /** raw_window() - the numbers for devices, if raw calls are caught; NULL: any will do */
 const struct raw_window *raw_window(void);
-/** raw_after_fork() - in a child, which has neither the thread nor the parent's devices */
-void raw_after_fork(void);
 
 #endif

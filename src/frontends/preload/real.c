@@ -36,8 +36,7 @@ void real_init(void)
 	errno = saved;
 }
 
-/* The only constructor: no thread, no file, no device. Wrappers of other constructors may have been
- * here before. */
+/* Wrappers of other constructors may have been here before. */
 __attribute__((constructor)) static void preload_start(void)
 {
 	(void)real();

@@ -96,8 +96,8 @@ static bool is_filter_call(long nr, const uint64_t arg[RAW_NR_ARGS])
 	return nr == SYS_prctl && is_filter((int)arg[0], rest);
 }
 
-/* Is it a call on a device, or on its path? libc's own code is not caught by a filter of ours (raw.h), so what is
- * made by number is found here. */
+/* Is it a call on a device, or on its path? libc's own code is not caught by a filter of ours
+ * (raw.h), so what is made by number is found here. */
 static bool is_device_call(long nr, const uint64_t arg[RAW_NR_ARGS])
 {
 	const struct raw_call *call =

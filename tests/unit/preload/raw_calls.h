@@ -19,6 +19,20 @@
 		rc_;                                                                               \
 	})
 
+#define RAW6(nr, a, b, c, d, e, f)                                                                 \
+	({                                                                                         \
+		register long d_ __asm__("r10") = (long)(d), e_ __asm__("r8") = (long)(e),         \
+				 f_ __asm__("r9") = (long)(f);                                     \
+		long rc_;                                                                          \
+                                                                                                   \
+		__asm__ volatile("syscall"                                                         \
+				 : "=a"(rc_)                                                       \
+				 : "a"((long)(nr)), "D"((long)(a)), "S"((long)(b)),                \
+				   "d"((long)(c)), "r"(d_), "r"(e_), "r"(f_)                       \
+				 : "rcx", "r11", "memory");                                        \
+		rc_;                                                                               \
+	})
+
 static inline long raw_ioctl(int fd, unsigned long cmd, void *arg)
 {
 	return RAW3(SYS_ioctl, fd, cmd, arg);

@@ -2,20 +2,13 @@
 /*
  * A client whose calls do not go through libc: each is answered as the wrapper answers it.
  *
- * Usage: test_preload_raw PLUGIN listener|old-kernel|own-listener
- *
- *	listener	as the kernel is
- *	old-kernel	the kernel does not know that a received call is not to be interrupted
- *	own-listener	the client has a listener already, and a process has one at most
+ * Usage: test_preload_raw PLUGIN WAY	as raw_way.c starts it
  */
 #include "client.h"
 
 #include <dlfcn.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <pthread.h>
 #include <signal.h>
-#include <sys/prctl.h>
 #include <sys/time.h>
 
 #include "raw_calls.h"
@@ -46,6 +39,56 @@ static long send_update(int fd, uint64_t iova, void *page, uint8_t type)
 	msg.iotlb.iova = iova;
 	msg.iotlb.type = type;
 	return raw_write(fd, &msg, sizeof(msg));
+}
+
+/* As the first open of a program, which no call of libc's has preceded. */
+static int open_raw(void)
+{
+	return (int)RAW3(SYS_open, NODE, O_RDWR | O_CLOEXEC, 0);
+}
+
+/* A child that has lost its parent, whose thread answers as long as it lives. */
+static void raw_opens_of_a_forked_child_find_its_own_node(void **state)
+{
+	pid_t pid = fork();
+	int fd;
+
+	if (pid == 0) {
+		pid = fork();
+		if (pid)
+			_exit(child_status(pid));
+		fd = open_raw();
+		_exit(fd < 0                                                      ? 1
+		      : raw_ioctl(fd, VHOST_VDPA_GET_STATUS, &(uint8_t){0})       ? 2
+		      : open_raw() != -EBUSY                                      ? 3
+		      : RAW3(SYS_open, "/dev/null", O_RDWR, 0) < 0                ? 4
+		      : RAW3(SYS_open, "/dev/no-such-file", O_RDWR, 0) != -ENOENT ? 5
+		      : raw_close(fd)                                             ? 6
+										  : 0);
+	}
+	assert_int_equal(child_status(pid), 0);
+}
+
+static void raw_calls_that_name_a_node_find_it(void **state)
+{
+	struct stat st;
+	int fd = open_raw(), dev;
+
+	assert_true(fd >= 0);
+	assert_int_equal(get_status(fd), 0);
+	assert_int_equal(raw_close(fd), 0);
+	dev = (int)RAW3(SYS_open, "/dev", O_PATH | O_DIRECTORY, 0);
+	assert_true(dev >= 0);
+	fd = (int)RAW3(SYS_openat, dev, "vhost-vdpa-0", O_RDWR);
+	assert_true(fd >= 0);
+	assert_int_equal(RAW3(SYS_stat, NODE, &st, 0), 0);
+	assert_true(S_ISCHR(st.st_mode));
+	assert_int_equal(RAW3(SYS_access, NODE, R_OK | W_OK, 0), 0);
+	assert_int_equal(RAW3(SYS_access, "/dev/vhost-vdpa-7", F_OK, 0), -ENOENT);
+	assert_int_equal(RAW3(SYS_stat, (void *)8, &st, 0), -EFAULT);
+	assert_int_equal(raw_close(fd), 0);
+	close(dev);
+	assert_closed();
 }
 
 static void raw_calls_on_a_device_are_answered_as_the_wrappers_do(void **state)
@@ -199,8 +242,6 @@ static void code_that_is_loaded_later_is_seen_when_the_device_starts(void **stat
 	void *plugin;
 	int fd;
 
-	if (is_way("own-listener"))
-		skip(); /* what is loaded after the client's own filter is not seen */
 	fd = open_node();
 	plugin = dlopen(plugin_path, RTLD_NOW);
 	assert_non_null(plugin);
@@ -235,39 +276,11 @@ static void the_clients_own_handler_for_sigsys_stays_its_own(void **state)
 	close(fd);
 }
 
-/* ---- ways ---- */
-
-static void install(struct sock_filter *insns, unsigned short len, unsigned int flags)
-{
-	struct sock_fprog prog = {len, insns};
-
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
-	    syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &prog) < 0) {
-		perror("seccomp");
-		exit(1);
-	}
-}
-
-static void take_way(void)
-{
-	struct sock_filter allow[] = {BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
-	struct sock_filter old[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_seccomp, 0, 3),
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[1])),
-		BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, 1 << 5, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EINVAL),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
-
-	if (is_way("own-listener"))
-		install(allow, 1, SECCOMP_FILTER_FLAG_NEW_LISTENER);
-	else if (is_way("old-kernel"))
-		install(old, sizeof(old) / sizeof(old[0]), SECCOMP_FILTER_FLAG_TSYNC);
-}
-
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(raw_opens_of_a_forked_child_find_its_own_node),
+		cmocka_unit_test(raw_calls_that_name_a_node_find_it),
 		cmocka_unit_test(raw_calls_on_a_device_are_answered_as_the_wrappers_do),
 		cmocka_unit_test(raw_calls_on_other_files_are_the_kernels),
 		cmocka_unit_test(raw_copies_and_closes_are_followed),
@@ -280,6 +293,5 @@ int main(int argc, char **argv)
 
 	plugin_path = argv[1];
 	way = argv[2];
-	take_way();
 	return cmocka_run_group_tests_name(way, tests, NULL, NULL);
 }
