@@ -283,31 +283,6 @@ static uint8_t execute(struct simblk_req *req, uint32_t *written)
 	return VIRTIO_BLK_S_UNSUPP;
 }
 
-static void count(uint64_t *counter, uint64_t n)
-{
-	if (n)
-		__atomic_store_n(counter, *counter + n, __ATOMIC_RELAXED); /* one writer */
-}
-
-static void count_request(const struct simblk_req *req, uint8_t status)
-{
-	struct simblk_stats *stats = &req->blk->stats[req->vq->idx];
-	bool ok = status == VIRTIO_BLK_S_OK;
-
-	count(&stats->requests, 1);
-	count(&stats->errors, !ok);
-	if (ok && req->type == VIRTIO_BLK_T_IN)
-		count(&stats->read_bytes, req->in_len);
-	if (ok && req->type == VIRTIO_BLK_T_OUT)
-		count(&stats->written_bytes, req->out_len);
-}
-
-void simblk_complete(struct simblk_req *req, uint8_t status, uint32_t written)
-{
-	count_request(req, status);
-	simblk_req_finish(req, status, written);
-}
-
 /* A request that cannot be answered is not carried out: nobody would know. Return: false: the batch
  * is full, and the request goes on in the next one */
 static bool serve(struct simblk_req *req)

@@ -197,6 +197,8 @@ void simblk_req_parse(struct simblk_req *req);
 /** simblk_req_finish() - write the status if there is room for it, and complete the chain
  * @written: bytes of data written */
 void simblk_req_finish(struct simblk_req *req, uint8_t status, uint32_t written);
+/** simblk_complete() - count a request and finish it; default mode */
+void simblk_complete(struct simblk_req *req, uint8_t status, uint32_t written);
 /** simblk_is_mapped() - are the first @len bytes there, and mapped? */
 bool simblk_is_mapped(const struct iovec *iov, uint32_t nr, uint64_t len);
 /** simblk_slice() - the @len bytes behind @off. Return: false if any of them is missing or not
@@ -234,9 +236,6 @@ static inline uint64_t simblk_batch_len(const struct simblk *disk)
 {
 	return disk->quick ? SIMBLK_BATCH_LEN : SIMBLK_BLOCKS_LEN;
 }
-
-/** simblk_complete() - count a request and finish it */
-void simblk_complete(struct simblk_req *req, uint8_t status, uint32_t written);
 
 /** simblk_process() - one batch. Return: more is there */
 bool simblk_process(struct simblk *blk, struct vdpasim_vq *vq);

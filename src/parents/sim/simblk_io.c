@@ -266,13 +266,13 @@ static void flush_queues(struct vdpasim_worker *sw)
 }
 
 /* Rule 3. */
-static void take_more(struct simblk *blk, struct vdpasim_worker *sw)
+static void take_more(struct vdpasim_worker *sw)
 {
 	for (uint32_t i = 0; i < sw->nr_vqs; i++) {
 		struct vdpasim_vq *vq = sw->vqs[i];
 
 		if (vdpasim_vq_runs(vq) && ring_peek(vq->ring))
-			vq->pending = simblk_process(blk, vq);
+			vq->pending = sw->sim->type->process(vq);
 	}
 }
 
@@ -331,7 +331,7 @@ bool simblk_io_settle(struct vdpasim *sim, struct vdpasim_worker *sw, bool more)
 		if (uring_nr_busy(io->ring) < before)
 			flush_queues(sw);
 		if (more && may_take_more(sw, until))
-			take_more(blk, sw);
+			take_more(sw);
 	}
 	for (uint32_t i = 0; i < sw->nr_vqs; i++)
 		any |= sw->vqs[i]->pending;

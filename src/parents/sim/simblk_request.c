@@ -92,6 +92,31 @@ void simblk_req_finish(struct simblk_req *req, uint8_t status, uint32_t written)
 	ring_push(ring, &req->chain, written);
 }
 
+static void count(uint64_t *counter, uint64_t n)
+{
+	if (n)
+		__atomic_store_n(counter, *counter + n, __ATOMIC_RELAXED); /* one writer */
+}
+
+static void count_request(const struct simblk_req *req, uint8_t status)
+{
+	struct simblk_stats *stats = &req->blk->stats[req->vq->idx];
+	bool ok = status == VIRTIO_BLK_S_OK;
+
+	count(&stats->requests, 1);
+	count(&stats->errors, !ok);
+	if (ok && req->type == VIRTIO_BLK_T_IN)
+		count(&stats->read_bytes, req->in_len);
+	if (ok && req->type == VIRTIO_BLK_T_OUT)
+		count(&stats->written_bytes, req->out_len);
+}
+
+void simblk_complete(struct simblk_req *req, uint8_t status, uint32_t written)
+{
+	count_request(req, status);
+	simblk_req_finish(req, status, written);
+}
+
 bool simblk_in_range(const struct simblk *blk, uint64_t sector, uint64_t nr, uint64_t max)
 {
 	uint64_t all = simblk_nr_sectors(blk);
