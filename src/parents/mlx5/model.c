@@ -19,8 +19,8 @@ static void alloc_pd(struct mlx5_model *m, const struct fw_cmd *c)
 
 	for (i = 0; i < m->nr_pd && m->pd_users[i]; i++)
 		;
-	if (i == m->nr_pd) {
-		grown = realloc(m->pd_users, (i + 1) * sizeof(*grown));
+	if (i == m->nr_pd || m->full) {
+		grown = m->full ? NULL : realloc(m->pd_users, (i + 1) * sizeof(*grown));
 		if (!grown) {
 			fw_refuse(c, FW_NO_RES, 0x10001);
 			return;
@@ -309,6 +309,11 @@ void mlx5_model_fail_at(struct mlx5_model *model, uint64_t nth, uint8_t status)
 {
 	model->fail_at = nth ? model->seen + nth : 0;
 	model->fail_status = status;
+}
+
+void mlx5_model_set_full(struct mlx5_model *model, bool full)
+{
+	model->full = full;
 }
 
 void mlx5_model_set_fatal(struct mlx5_model *model)

@@ -96,6 +96,8 @@ uint64_t mlx5_model_features(const struct mlx5_model *model);
 /** mlx5_model_fail_at() - have the @nth command from now (1: the next) fail with @status; @nth 0:
  * none */
 void mlx5_model_fail_at(struct mlx5_model *model, uint64_t nth, uint8_t status);
+/** mlx5_model_set_full() - is there room? If not, nothing new can be made, and no queue started */
+void mlx5_model_set_full(struct mlx5_model *model, bool full);
 /** mlx5_model_set_fatal() - from now on no command is answered; queues stop, and nobody is told */
 void mlx5_model_set_fatal(struct mlx5_model *model);
 /** mlx5_model_unplug() - the same, and commands fail as there is no device */

@@ -32,7 +32,7 @@ static int fw_umem_open(struct mlx5_dev *dev, void *addr, size_t len, uint32_t *
 		return refuse(-EINVAL, "%s: memory must start on a page", dev->name);
 	obj = fw_obj_make(m, FW_UMEM);
 	if (!obj)
-		return -ENOMEM;
+		return refuse(-ENOMEM, "%s: no room for memory of %zu bytes", dev->name, len);
 	obj->umem.len = len;
 	*id = obj->id;
 	return 0;

@@ -160,6 +160,7 @@ struct mlx5_model {
 	uint64_t nr_commands[MODEL_NR_KINDS], seen, fail_at;
 	uint8_t fail_status;
 	bool fatal, gone; /* atomic; set once */
+	bool full;        /* no room for anything new */
 
 	struct fw_list objs[FW_NR_TYPES];
 	uint32_t next_id;

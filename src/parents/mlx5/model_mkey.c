@@ -55,6 +55,12 @@ void fw_mkeys_free(struct mlx5_model *m)
 	free(m->free_idx);
 }
 
+static bool no_room(struct fw_reply *r)
+{
+	*r = (struct fw_reply){FW_NO_RES, 0x20008, 0};
+	return false;
+}
+
 static bool read_mtt(struct fw_mkey *k, const uint8_t *list, size_t octwords, struct fw_reply *r)
 {
 	uint64_t entity = 1ULL << k->log_page;
@@ -66,14 +72,16 @@ static bool read_mtt(struct fw_mkey *k, const uint8_t *list, size_t octwords, st
 		return false;
 	}
 	k->mtt = calloc(k->nr, sizeof(*k->mtt));
-	for (size_t i = 0; k->mtt && i < k->nr; i++) {
+	if (!k->mtt)
+		return no_room(r);
+	for (size_t i = 0; i < k->nr; i++) {
 		k->mtt[i] = fw_u64(list + i * 8);
 		if (k->mtt[i] & 4095) {
 			*r = (struct fw_reply){FW_BAD_PARAM, 0x20002, 0};
 			return false;
 		}
 	}
-	return k->mtt != NULL;
+	return true;
 }
 
 static bool read_klm(struct mlx5_model *m, struct fw_mkey *k, const uint8_t *list, size_t octwords,
@@ -87,7 +95,9 @@ static bool read_klm(struct mlx5_model *m, struct fw_mkey *k, const uint8_t *lis
 		return false;
 	}
 	k->list = calloc(k->nr, sizeof(*k->list));
-	for (size_t i = 0; k->list && i < k->nr; i++) {
+	if (!k->list)
+		return no_room(r);
+	for (size_t i = 0; i < k->nr; i++) {
 		end += fw_u32(list + i * 16);
 		k->list[i] = (struct fw_piece){end, fw_u64(list + i * 16 + 8),
 					       fw_u32(list + i * 16 + 4)};
@@ -96,7 +106,7 @@ static bool read_klm(struct mlx5_model *m, struct fw_mkey *k, const uint8_t *lis
 		*r = (struct fw_reply){FW_BAD_PARAM, 0x20004, 0};
 		return false;
 	}
-	return k->list != NULL;
+	return true;
 }
 
 static bool read_list(struct mlx5_model *m, struct fw_mkey *k, const uint8_t *in, size_t octwords,
@@ -132,8 +142,10 @@ static struct fw_mkey *decode(struct mlx5_model *m, const uint8_t *in, size_t in
 		return NULL;
 	}
 	k = calloc(1, sizeof(*k));
-	if (!k)
+	if (!k) {
+		(void)no_room(r);
 		return NULL;
+	}
 	*k = (struct fw_mkey){.start = fw_u64(in + AT_START),
 			      .len = fw_u64(in + AT_LEN),
 			      .pd = pd,
@@ -175,7 +187,7 @@ void fw_create_mkey(struct mlx5_model *m, const struct fw_cmd *c)
 {
 	struct fw_mkey *k;
 
-	if (m->nr_mkeys >= m->opt.max_mkeys) {
+	if (m->full || m->nr_mkeys >= m->opt.max_mkeys) {
 		fw_refuse(c, FW_NO_RES, 0x20008);
 		return;
 	}
@@ -191,7 +203,7 @@ void fw_create_mkey(struct mlx5_model *m, const struct fw_cmd *c)
 		c->r->index = m->next_idx++;
 	} else {
 		mkey_free(k);
-		fw_refuse(c, FW_NO_RES, 0x20009);
+		fw_refuse(c, FW_NO_RES, 0x20008);
 		return;
 	}
 	k->serial = ++m->serial;
@@ -207,7 +219,7 @@ void fw_destroy_mkey(struct mlx5_model *m, const struct fw_cmd *c)
 	struct fw_mkey *k = index < m->next_idx && index < m->room ? m->mkey[index] : NULL;
 
 	if (!k) {
-		fw_refuse(c, FW_BAD_RES, 0x2000a);
+		fw_refuse(c, FW_BAD_RES, 0x20009);
 		return;
 	}
 	m->pd_users[k->pd - 1]--;

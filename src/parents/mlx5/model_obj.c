@@ -9,7 +9,7 @@
 
 struct fw_obj *fw_obj_make(struct mlx5_model *m, enum fw_type type)
 {
-	struct fw_obj *obj = calloc(1, sizeof(*obj));
+	struct fw_obj *obj = m->full ? NULL : calloc(1, sizeof(*obj));
 
 	if (!obj)
 		return NULL;

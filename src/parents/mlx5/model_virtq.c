@@ -199,7 +199,7 @@ static bool start(struct mlx5_model *m, struct fw_virtq *q, const struct fw_cmd 
 		fw_refuse(c, FW_BAD_RES, 0x5000b);
 		return false;
 	}
-	if (fw_nic_run(m, q))
+	if (!m->full && fw_nic_run(m, q))
 		return true;
 	halt(m, q);
 	fw_refuse(c, FW_NO_RES, 0x5000c);

@@ -60,6 +60,36 @@ static void card_that_is_pulled_out_under_load_needs_a_reset_and_lets_memory_go(
 	card_dies(true);
 }
 
+static void card_without_room_goes_on_with_what_it_has(void **state)
+{
+	struct iotlb *tlb;
+	struct rig rig;
+
+	make(&rig);
+	start(&rig);
+	tlb = own_map(&rig);
+	assert_int_equal(set_map(&rig, 0, tlb), 0);
+	mlx5_model_set_full(model(&rig), true);
+	assert_int_equal(
+		iotlb_map(tlb, FAR, FAR + 4095, memory_space_identity(rig.space), 0, IOTLB_RW), 0);
+	assert_int_equal(set_map(&rig, 0, tlb), -EAGAIN);
+	assert_non_null(strstr(refuse_reason(), "no resources, syndrome 0x20008"));
+	assert_true(goes_round(&rig, 1));
+	assert_int_equal(rig_op(&rig, get_status) & VIRTIO_CONFIG_S_NEEDS_RESET, 0);
+	/* nothing can be made anew: it fails to start, and starts when there is room again */
+	rig_reset(&rig);
+	rig_negotiate(&rig, FEATURES);
+	rig_do(&rig, set_status, 0xf);
+	assert_true(rig_op(&rig, get_status) & VIRTIO_CONFIG_S_FAILED);
+	mlx5_model_set_full(model(&rig), false);
+	rig_reset(&rig);
+	assert_int_equal(rig_op(&rig, reset_map, 0), 0);
+	start(&rig);
+	assert_true(goes_round(&rig, 2));
+	iotlb_destroy(tlb);
+	rig_destroy(&rig);
+}
+
 /* ---- injected failures ---- */
 
 /* A whole life. Steps that fail are left; the device must bear that. Return: was all well? */
@@ -155,6 +185,7 @@ int main(void)
 			card_whose_firmware_dies_under_load_needs_a_reset_and_does_not_start_again),
 		cmocka_unit_test(
 			card_that_is_pulled_out_under_load_needs_a_reset_and_lets_memory_go),
+		cmocka_unit_test(card_without_room_goes_on_with_what_it_has),
 		cmocka_unit_test(a_failure_at_any_command_leaves_a_device_that_works_after_a_reset),
 		cmocka_unit_test(a_failure_while_the_device_is_made_is_returned),
 	};

@@ -230,7 +230,7 @@ static void steering_that_makes_no_sense_is_refused(void **state)
 	struct mlx5_match one = {{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, false, 0};
 	struct mlx5_match odd = {{0xff}, false, 0};
 	uint8_t tir[272] = {0x09, 0x00, [36] = 0x10, [68] = 0x20}, out[16];
-	static const uint8_t refused[8] = {0x03, [5] = 0x04, 0x00, 0x08};
+	static const uint8_t refused[8] = {0x03, [5] = 0x04, 0x00, 0x08}; /* 0x40008 */
 	uint32_t rx, tx, list[2], rqtn, tirn, table, group, id;
 	struct mlx5_virtq_counters counters;
 	struct fixture f;
@@ -255,7 +255,6 @@ static void steering_that_makes_no_sense_is_refused(void **state)
 	assert_int_equal(f.dev->ops->exec(f.dev, tir, sizeof(tir), out, sizeof(out)), 0);
 	assert_memory_equal(out, refused, sizeof(refused)); /* no hash key */
 	expect(mlx5_cmd_query_counters(f.dev, 999, &counters), "0x50013");
-	expect(mlx5_cmd_destroy_object(f.dev, MLX5_OBJ_VIRTIO_Q_COUNTERS, 999), "0x30081");
 	assert_int_equal(mlx5_cmd_create_tir(f.dev, f.td, rqtn, &tirn), 0);
 	expect(mlx5_cmd_set_flow_root(f.dev, 999), "0x4000a");
 	expect(mlx5_cmd_create_flow_table(f.dev, 21, &id), "0x4000b");
@@ -276,7 +275,72 @@ static void steering_that_makes_no_sense_is_refused(void **state)
 	expect(mlx5_cmd_destroy_flow_table(f.dev, table), "0x30042");
 	expect(mlx5_cmd_destroy_flow_group(f.dev, table, group), "0x30052");
 	expect(mlx5_cmd_dealloc_td(f.dev, f.td), "0x30002");
+	finish(&f);
+}
+
+static void expect_full(int ret, const char *syndrome)
+{
+	assert_int_equal(ret, -EAGAIN);
+	expect(ret, syndrome);
+}
+
+static void a_device_without_room_says_so_of_each_thing(void **state)
+{
+	static const struct mlx5_model_options usual;
+	struct mlx5_mkey_desc all = {.mode = MLX5_ACCESS_PA, .read = true, .write = true};
+	struct mlx5_match one = {{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, false, 0};
+	uint32_t rx, rqtn, tirn, table, group, id;
+	struct fixture f;
+
+	start(&f, &usual);
+	all.pd = f.pd;
+	assert_int_equal(mlx5_cmd_create_virtq(f.dev, &f.rx, &rx), 0);
+	assert_int_equal(mlx5_cmd_create_rqt(f.dev, &rx, 1, 1, &rqtn), 0);
+	assert_int_equal(mlx5_cmd_create_tir(f.dev, f.td, rqtn, &tirn), 0);
+	assert_int_equal(mlx5_cmd_create_flow_table(f.dev, 4, &table), 0);
+	assert_int_equal(mlx5_cmd_create_flow_group(f.dev, table, 0, 7, &one, &group), 0);
+	mlx5_model_set_full(f.model, true);
+	expect_full(mlx5_cmd_alloc_pd(f.dev, &id), "0x10001");
+	expect_full(mlx5_cmd_create_mkey(f.dev, &all, &id), "0x20008");
+	expect_full(mlx5_cmd_alloc_td(f.dev, &id), "0x30003");
+	expect_full(mlx5_cmd_create_tis(f.dev, f.td, &id), "0x30003");
+	expect_full(mlx5_cmd_create_rqt(f.dev, &rx, 1, 1, &id), "0x40004");
+	expect_full(mlx5_cmd_create_tir(f.dev, f.td, rqtn, &id), "0x40009");
+	expect_full(mlx5_cmd_create_flow_table(f.dev, 4, &id), "0x4000c");
+	expect_full(mlx5_cmd_create_flow_group(f.dev, table, 8, 9, &one, &id), "0x4000f");
+	expect_full(mlx5_cmd_set_flow(f.dev, table, group, 0, &one, tirn), "0x40012");
+	expect_full(create(&f, f.tx), "0x50009");
+	expect_full(set_state(&f, rx, MLX5_VQ_RDY), "0x5000c");
+	expect_full(mlx5_cmd_create_counters(f.dev, &id), "0x50012");
+	expect_full(mlx5_cmd_create_eq(f.dev, 6, f.vector[3], 1, &id), "0x60002");
+	mlx5_model_set_full(f.model, false);
+	assert_int_equal(set_state(&f, rx, MLX5_VQ_RDY), 0); /* it was left as it was */
+	assert_int_equal(mlx5_cmd_set_flow(f.dev, table, group, 0, &one, tirn), 0);
+	finish(&f);
+}
+
+static void what_is_none_cannot_be_destroyed(void **state)
+{
+	static const struct mlx5_model_options usual;
+	uint32_t table, tx;
+	struct fixture f;
+
+	start(&f, &usual);
+	assert_int_equal(mlx5_cmd_create_flow_table(f.dev, 4, &table), 0);
+	expect(mlx5_cmd_dealloc_td(f.dev, 999), "0x30001");
 	expect(mlx5_cmd_destroy_tis(f.dev, 999), "0x30011");
+	expect(mlx5_cmd_destroy_rqt(f.dev, 999), "0x30021");
+	expect(mlx5_cmd_destroy_tir(f.dev, 999), "0x30031");
+	expect(mlx5_cmd_destroy_flow_table(f.dev, 999), "0x30041");
+	expect(mlx5_cmd_destroy_flow_group(f.dev, table, 999), "0x30051");
+	expect(mlx5_cmd_destroy_eq(f.dev, 99), "0x30071");
+	expect(mlx5_cmd_destroy_object(f.dev, MLX5_OBJ_VIRTIO_Q_COUNTERS, 999), "0x30081");
+	expect(mlx5_cmd_destroy_object(f.dev, MLX5_OBJ_VIRTIO_NET_Q, 999), "0x30091");
+	/* nor what something else has a use for */
+	f.tx.counters = f.counters;
+	assert_int_equal(mlx5_cmd_create_virtq(f.dev, &f.tx, &tx), 0);
+	expect(mlx5_cmd_destroy_tis(f.dev, f.tisn), "0x30012");
+	expect(mlx5_cmd_destroy_object(f.dev, MLX5_OBJ_VIRTIO_Q_COUNTERS, f.counters), "0x30082");
 	finish(&f);
 }
 
@@ -304,6 +368,8 @@ int main(void)
 		cmocka_unit_test(states_follow_one_another_and_no_other_way),
 		cmocka_unit_test(a_queue_does_not_run_without_its_keys),
 		cmocka_unit_test(steering_that_makes_no_sense_is_refused),
+		cmocka_unit_test(a_device_without_room_says_so_of_each_thing),
+		cmocka_unit_test(what_is_none_cannot_be_destroyed),
 		cmocka_unit_test(event_queues_need_a_vector_and_a_size),
 	};
 
