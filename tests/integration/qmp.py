@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A small client of QEMU's machine protocol (QMP) on a connected socket."""
 
+import array
 import json
 import select
+import socket
 import time
 
 
@@ -38,13 +40,15 @@ class Qmp:
         line, self._buffer = self._buffer.split(b"\n", 1)
         return json.loads(line)
 
-    def command(self, execute, /, timeout=30, **arguments):
-        """Run one command and return its result. Argument names use _ for -."""
+    def command(self, execute, /, timeout=30, send_fd=None, **arguments):
+        """Run one command and return its result. Argument names use _ for -. @send_fd goes with it."""
         request = {"execute": execute}
         if arguments:
             request["arguments"] = {key.replace("_", "-"): value
                                     for key, value in arguments.items()}
-        self._sock.sendall(json.dumps(request).encode() + b"\n")
+        rights = [] if send_fd is None else [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [send_fd]))]
+        message = json.dumps(request).encode() + b"\n"
+        self._sock.sendall(message[self._sock.sendmsg([message], rights):])
         deadline = time.monotonic() + timeout
         while True:
             message = self._message(deadline)
@@ -63,6 +67,11 @@ class Qmp:
                     self._events.remove(event)
                     return event
             self._events.append(self._message(deadline))
+
+    def wait_deleted(self, device):
+        """Wait until @device is deleted. Its part on a bus of its own may tell of its end in an event before."""
+        while self.wait_event("DEVICE_DELETED")["data"].get("device") != device:
+            pass
 
     def wait_any(self, name, deadline):
         """Return an event @name, or None at @deadline, a time.monotonic(). Others are kept."""

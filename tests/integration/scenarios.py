@@ -3,7 +3,7 @@
 
 import re
 
-from lab import HOST_IP, check
+from lab import HOST_IP, MAC, check
 from server import FileServer
 
 URL = "http://%s:%d" % (HOST_IP, FileServer.PORT)
@@ -73,6 +73,24 @@ def stop_cont(lab):
     tally = lab.frames_to_guest(400, ["--rate", "400"], pause)
     check(tally.clean, "host to guest over stop and cont: %s", tally.text)
     lab.check_ping(20)
+
+
+def unplug_nic(lab):
+    """Delete the NIC and its netdev."""
+    lab.guest.qmp.command("device_del", id="nic0")
+    lab.guest.qmp.wait_deleted("nic0")
+    lab.guest.run("[ ! -e /sys/class/net/eth0 ]")
+    lab.guest.qmp.command("netdev_del", id="n0")
+
+
+def plug_nic(lab, **netdev):
+    """Add a netdev and a NIC on it; frames go both ways."""
+    lab.guest.qmp.command("netdev_add", **netdev)
+    lab.guest.qmp.command("device_add", driver="virtio-net-pci", id="nic0", netdev="n0", bus="port0", mac=MAC, romfile="")
+    lab.guest.run("until [ -e /sys/class/net/eth0 ]; do usleep 20000; done", timeout=20)
+    lab.configure_guest()
+    lab.check_ping()
+    lab.exchange_frames()
 
 
 def link(lab):

@@ -3,9 +3,8 @@
 
 import re
 
-from lab import HOST_IP, MAC, check, run_scenarios
-from qmp import QmpError
-from scenarios import URL, frames, reboot, upload
+from lab import HOST_IP, check, run_scenarios
+from scenarios import URL, frames, plug_nic, reboot, unplug_nic, upload
 from server import FileServer
 
 
@@ -48,22 +47,9 @@ def plug_memory(lab):
 
 def replug_nic(lab):
     """the NIC and its netdev are deleted and added again, twice"""
-    qmp = lab.guest.qmp
     for _ in range(2):
-        qmp.command("device_del", id="nic0")
-        qmp.wait_event("DEVICE_DELETED")
-        lab.guest.run("[ ! -e /sys/class/net/eth0 ]")
-        qmp.command("netdev_del", id="n0")
-        try:
-            qmp.command("netdev_add", **lab.netdev_arguments())
-        except QmpError as error:
-            check(False, "%s", error)
-        qmp.command("device_add", driver="virtio-net-pci", id="nic0", netdev="n0", bus="port0",
-                    mac=MAC, romfile="")
-        lab.guest.run("until [ -e /sys/class/net/eth0 ]; do usleep 20000; done", timeout=20)
-        lab.configure_guest()
-        lab.check_ping()
-        lab.exchange_frames()
+        unplug_nic(lab)
+        plug_nic(lab, **lab.netdev_arguments())
 
 
 if __name__ == "__main__":

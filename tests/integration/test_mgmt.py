@@ -114,7 +114,7 @@ def unplug(lab):
     """the device is pulled out, and deleted; its number is free again"""
     qmp = lab.guest.qmp
     qmp.command("device_del", id="nic1")
-    qmp.wait_event("DEVICE_DELETED")
+    qmp.wait_deleted("nic1")
     qmp.command("netdev_del", id="n1")
     ok(lab, "del", "net1")
     refused(lab, "No such device", "del", "net1")
