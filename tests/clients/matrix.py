@@ -49,6 +49,8 @@ ROWS = [
     Row("QEMU", "card over a stream socket, with hostile peers", "stream sockets", "integration/test_stream.py"),
     Row("QEMU", "memory and NIC hotplug", "memory and NIC hotplug", "integration/test_hotplug.py"),
     Row("QEMU", "`-sandbox on,...`, SIGTERM", "`-sandbox on,...`", "integration/test_sandbox.py"),
+    Row("QEMU", "cards whose node another program opened: `-add-fd`, QMP's `add-fd`, `vhostfd=`",
+        "`add-fd` and `vhostfd=`", "integration/test_passed_fd.py"),
     Row("QEMU", "devices added, shown and deleted at run time", "`holdfast dev` at run time", "integration/test_mgmt.py"),
     Row("QEMU", "two cards with locked memory (`memory pinned`)", "`memory pinned`", "integration/test_hold.py", root="inside"),
     Row("QEMU", "a card that is Linux 6.12's to the letter (`quirks linux-6.12`)", "`quirks linux-6.12`",
