@@ -110,7 +110,7 @@ def main():
                     break
                 late += 1
             killed += status == -signal.SIGKILL
-            if said or not (status == -signal.SIGKILL or (status == 0 and seen == total)):
+            if said or not (status == -signal.SIGKILL or (status == 0 and seen >= nr)):  # it may end first
                 wrong += 1
                 print(f'{spec}: killed after {seen} lines, ended with {status}: {said.strip()}')
         things, sockets = folder.left()
