@@ -21,6 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -239,13 +240,16 @@ static int add_module(struct vdpa_mgmt_table *table, const char *path, const str
 static int load(struct vdpa_mgmt_table *table, const char *path)
 {
 	const struct hf_module *m;
+	struct stat st;
 	void *handle;
 	int err;
 
 	if (find_path(path))
 		return 0;
-	if (access(path, R_OK) < 0)
+	if (access(path, R_OK) < 0 || stat(path, &st) < 0)
 		return refuse(-errno, "parent '%s': %s", path, strerror(errno));
+	if (!S_ISREG(st.st_mode)) /* dlopen(3) would wait for whoever writes to a fifo */
+		return refuse(-ENOEXEC, "parent '%s' is not a file", path);
 	handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
 	if (!handle)
 		return refuse(-ENOEXEC, "parent '%s' cannot be loaded: %s", path, dlerror());

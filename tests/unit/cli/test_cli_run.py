@@ -448,6 +448,41 @@ class Paths(Case):
         for path in (self.fifo, self.dir, self.live, self.file, self.link):
             self.assert_refused(path, run("--control", path, "--", "true"))
 
+    def test_parent(self):
+        for path in (self.fifo, self.dir, self.live, self.file):
+            self.assert_refused(path, run("--parent", path, "--", "true"))
+
+    def test_trace_of_a_device(self):
+        for path in (self.fifo, self.dir, self.live):
+            self.assert_refused(path, run("-d", "mgmtdev mlx5 model on trace " + path, "--", "true"))
+        done = run("-d", "mgmtdev mlx5 model on trace /dev/full", "--", "true") # the device goes on
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+
+    def test_stream_that_connects_leaves_what_is_there(self):
+        for path in (self.fifo, self.dir, self.file, self.link):
+            done = run("-d", "backend stream,path=" + path, "--", "true")
+            self.assertEqual((done.returncode, self.look()), (0, self.before), done.stderr)
+
+    def test_file_that_may_not_be_read_or_written(self):
+        os.chmod(self.file, 0)
+        # root without its capabilities is asked for permission, too
+        drop = ["setpriv", "--inh-caps=-all", "--bounding-set=-all"] if os.getuid() == 0 else []
+        for words in (["run", "--log", self.file, "--", "true"], ["run", "--parent", self.file, "--", "true"],
+                      ["run", "--control", self.file, "--", "true"],
+                      ["run", "-d", "mgmtdev mlx5 model on trace " + self.file, "--", "true"],
+                      ["run", "-d", "mgmtdev vdpasim_blk backend file,path=" + self.file, "--", "true"],
+                      ["run", "-d", "backend stream,path=%s,listen" % self.file, "--", "true"],
+                      ["blk", "read", "-d", "mgmtdev vdpasim_blk", "-n", "512", "-f", self.file],
+                      ["blk", "write", "-d", "mgmtdev vdpasim_blk", "-f", self.file],
+                      ["check", "-d", "mgmtdev vdpasim_net", "--match", "nothing", "--junit", self.file]):
+            done = subprocess.run(drop + [HOLDFAST] + words, capture_output=True, text=True, check=False,
+                                  stdin=subprocess.DEVNULL, timeout=60)
+            self.assertIn(done.returncode, (1, 2))
+            self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
+            self.assertIn(self.file, done.stderr)
+        os.chmod(self.file, 0o600)
+        self.assertEqual(self.look(), self.before)
+
     def test_stream_that_listens(self):
         for path in (self.fifo, self.dir, self.live, self.file, self.link):
             self.assert_refused(path, run("-d", "backend stream,path=%s,listen" % path, "--", "true"))
@@ -455,6 +490,10 @@ class Paths(Case):
     def test_file_of_a_disk(self):
         for path in (self.fifo, self.dir, self.live, "/dev/full"):
             self.assert_refused(path, run("-d", "mgmtdev vdpasim_blk backend file,path=" + path, "--", "true"))
+
+    def test_disk_is_written_from_a_file(self):
+        for path in (self.dir, self.live):
+            self.assert_refused(path, holdfast("blk", "write", "-d", "mgmtdev vdpasim_blk", "-f", path))
 
     def test_disk_is_read_into_a_file(self):
         for path in (self.dir, self.live, "/dev/full"):
