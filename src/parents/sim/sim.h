@@ -124,8 +124,8 @@ struct vdpasim_type {
 	int (*worker_started)(struct vdpasim *sim, struct vdpasim_worker *sw);
 	/** (w) the worker goes away: unwatch */
 	void (*worker_stopping)(struct vdpasim *sim, struct vdpasim_worker *sw);
-	/** (w) before the queues of a batch are processed, outside the memory guard; NULL:
-	 * nothing */
+	/** (w) before the queues of a batch are processed, outside the memory guard. It may let
+	 * go of the lock for a while. NULL: nothing */
 	void (*batch_begin)(struct vdpasim *sim, struct vdpasim_worker *sw);
 	/** (w) one bounded batch of a pending queue, inside the memory guard. Return: more is
 	 * there */

@@ -8,12 +8,14 @@
  * 2. Header and ranges are copied before they are looked at. Data goes between backend and client
  *    memory without a copy of ours.
  * 3. A batch is bounded in requests, in descriptors and in bytes, because control threads wait for
- *    its end. A flush of a backend that may block ends its batch. Requests may be in flight
- *    meanwhile (simblk_io.c), and the batch waits for them. A longer request is done in pieces:
- *    after a piece its chain is given back to the ring, and the next batch takes it up again
- *    behind what is done. A ring that is stopped meanwhile starts with that request, from its
- *    beginning; no type minds being done twice. What the driver changes in a request under way is
- *    checked anew with each piece.
+ *    its end. Requests may be in flight meanwhile (simblk_io.c), and the batch waits for them. A
+ *    longer request is done in pieces: after a piece its chain is given back to the ring, and the
+ *    next batch takes it up again behind what is done. A ring that is stopped meanwhile starts with
+ *    that request, from its beginning; no type minds being done twice. What the driver changes in
+ *    a request under way is checked anew with each piece.
+ * 4. The host decides how long a flush takes, and a flush touches no client memory. So a backend
+ *    that may block is flushed between two batches, with the worker's lock free and the chain back
+ *    in the ring. A reset meanwhile waits for nothing; the result then belongs to no request.
  */
 #include <endian.h>
 #include <linux/virtio_blk.h>
@@ -42,12 +44,14 @@ void simblk_piece_done(struct simblk_req *req, uint64_t len, uint64_t total)
 
 void simblk_take_up(struct simblk_req *req, struct simblk_progress *p)
 {
-	bool same = p->done && p->generation == req->chain.generation && p->seq == req->chain.seq &&
-		    p->type == req->type && p->sector == req->sector;
+	bool same = (p->done || p->synced) && p->generation == req->chain.generation &&
+		    p->seq == req->chain.seq && p->type == req->type && p->sector == req->sector;
 
 	req->done = same ? p->done : 0;
-	req->again = false;
+	req->synced = same && p->synced;
+	req->again = req->wants_sync = false;
 	p->done = 0;
+	p->synced = false;
 }
 
 void simblk_leave(struct simblk_req *req, struct simblk_progress *p)
@@ -57,6 +61,7 @@ void simblk_leave(struct simblk_req *req, struct simblk_progress *p)
 				      .type = req->type,
 				      .sector = req->sector,
 				      .done = req->done,
+				      .wants_sync = req->wants_sync,
 				      .nr_in_flight = p->nr_in_flight,
 				      .nr_cold = p->nr_cold,
 				      .nr_alone = p->nr_alone};
@@ -123,15 +128,13 @@ static uint8_t do_in(struct simblk_req *req, uint32_t *written)
 	return simblk_req_status(req, err);
 }
 
-/* The host decides how long it takes: those that are done hear of it first, and it is the last of
- * its batch. */
+/* At once, or before the next batch (4). */
 static int flush(struct simblk_req *req)
 {
-	if (!req->blk->quick)
-		vdpasim_vq_flush(req->vq);
-	if (!req->blk->quick)
-		req->budget = 0;
-	return req->blk->backend->flush(req->blk);
+	if (req->blk->quick)
+		return req->blk->backend->flush(req->blk);
+	req->again = req->wants_sync = true;
+	return 0;
 }
 
 /* What has changed is safe before the request is completed, if the driver never flushes. */
@@ -163,9 +166,15 @@ static uint8_t do_out(struct simblk_req *req, uint32_t *written)
 
 static uint8_t do_flush(struct simblk_req *req, uint32_t *written)
 {
+	uint64_t *unsafe_len = &req->blk->unsafe_len;
+
 	(void)written;
-	if (simblk_io_start(req, SIMBLK_FLUSH, 0, 0, NULL))
+	/* the batch waits for a flush in flight, so that must be a short one */
+	if (__atomic_load_n(unsafe_len, __ATOMIC_RELAXED) < SIMBLK_FLIGHT_LEN &&
+	    simblk_io_start(req, SIMBLK_FLUSH, 0, 0, NULL)) {
+		__atomic_store_n(unsafe_len, 0, __ATOMIC_RELAXED);
 		return VIRTIO_BLK_S_OK;
+	}
 	return simblk_req_status(req, flush(req));
 }
 
@@ -270,6 +279,8 @@ static uint8_t execute(struct simblk_req *req, uint32_t *written)
 {
 	if (!req->has_header)
 		return VIRTIO_BLK_S_IOERR;
+	if (req->synced)
+		return simblk_req_status(req, req->blk->progress[req->vq->idx].sync_err);
 	for (size_t i = 0; i < ARRAY_LEN(types); i++) {
 		if (types[i].type != req->type)
 			continue;
@@ -347,6 +358,8 @@ bool simblk_process(struct simblk *blk, struct vdpasim_vq *vq)
 	unsigned int n = 0, room = batch_room(blk, vq);
 	int err = 1;
 
+	if (blk->progress[vq->idx].wants_sync)
+		return true;
 	vdpasim_vq_busy(vq);
 	while (n < room && req.budget > 0 && ring_walked(ring) - walked < RING_WALK_MAX &&
 	       (err = ring_pop(ring, &req.chain)) > 0) {
@@ -362,4 +375,46 @@ bool simblk_process(struct simblk *blk, struct vdpasim_vq *vq)
 	if (err == 0 && vdpasim_vq_lingers(vq, began, n > 0))
 		return true;
 	return vdpasim_vq_idle(vq, err);
+}
+
+/* ---- between two batches (4) ---- */
+
+struct sync {
+	struct simblk *blk;
+	int err;
+};
+
+static void sync_backend(void *arg)
+{
+	struct sync *s = arg;
+
+	__atomic_store_n(&s->blk->unsafe_len, 0, __ATOMIC_RELAXED);
+	s->err = s->blk->backend->flush(s->blk);
+}
+
+static bool wants_sync(const struct simblk *blk, const struct vdpasim_vq *vq)
+{
+	return blk->progress[vq->idx].wants_sync;
+}
+
+void simblk_sync(struct vdpasim *sim, struct vdpasim_worker *sw) NO_TSA
+{
+	struct simblk *blk = simblk_of(sim);
+	/* NULL while the device goes: nobody waits for the answer then */
+	struct worker *w = __atomic_load_n(&sw->worker, __ATOMIC_ACQUIRE);
+	struct sync s = {.blk = blk};
+	bool any = false;
+
+	for (uint32_t i = 0; i < sw->nr_vqs; i++)
+		any |= wants_sync(blk, sw->vqs[i]) && vdpasim_vq_runs(sw->vqs[i]);
+	if (!any || !w)
+		return;
+	worker_relax(w, sync_backend, &s);
+	for (uint32_t i = 0; i < sw->nr_vqs; i++) {
+		struct simblk_progress *p = &blk->progress[sw->vqs[i]->idx];
+
+		p->synced = p->wants_sync;
+		p->sync_err = s.err;
+		p->wants_sync = false;
+	}
 }

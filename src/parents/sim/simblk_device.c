@@ -169,6 +169,7 @@ const struct vdpasim_type simblk_type = {
 	.features_changed = blk_features_changed,
 	.reset = blk_reset,
 	.worker_stopping = blk_worker_stopping,
+	.batch_begin = simblk_sync,
 	.process = blk_process,
 	.settle = simblk_io_settle,
 	.created = blk_features_changed,

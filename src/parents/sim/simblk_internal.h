@@ -112,7 +112,10 @@ struct simblk_progress {
 	uint32_t generation, seq; /* of its chain */
 	uint32_t type;
 	uint64_t sector;
-	uint64_t done;             /* bytes; 0: no request is under way */
+	uint64_t done;   /* bytes; 0, and not @synced: no request is under way */
+	bool wants_sync; /* all of it is done, and is to be made safe; or it is a flush */
+	bool synced;     /* that was tried, with @sync_err */
+	int sync_err;
 	unsigned int nr_in_flight; /* other requests of the queue */
 	/* how many of the next requests are in flight: reads, for the last plain one had to wait;
 	 * those that are alone, for another came while the last plain one was waited for */
@@ -139,7 +142,8 @@ struct simblk {
 	bool read_only, strict;
 	struct simblk_stats *stats;       /* [nr_queues] */
 	struct simblk_progress *progress; /* [nr_queues] */
-	bool write_through; /* the driver does not flush; set under all worker locks */
+	bool write_through;  /* the driver does not flush; set under all worker locks */
+	uint64_t unsafe_len; /* bytes written since the last flush, about; atomic */
 };
 
 static inline struct simblk *simblk_of(const struct vdpasim *sim)
@@ -182,7 +186,9 @@ struct simblk_req {
 	uint64_t out_len; /* readable bytes behind the header */
 	uint64_t done;    /* bytes carried out in earlier batches and in this one */
 	uint64_t budget;  /* bytes that this batch may still carry out, multiple of a sector */
-	bool again;       /* the budget is spent, and the request not at its end */
+	bool again;       /* the request is not at its end, and goes on in another batch */
+	bool wants_sync;  /* ... behind a flush of the backend */
+	bool synced;      /* which is done */
 	bool in_flight;   /* simblk_io_settle() completes it */
 };
 
@@ -236,6 +242,9 @@ static inline uint64_t simblk_batch_len(const struct simblk *disk)
 {
 	return disk->quick ? SIMBLK_BATCH_LEN : SIMBLK_BLOCKS_LEN;
 }
+
+/** simblk_sync() - vdpasim_type.batch_begin: the flush that a queue's first request waits for */
+void simblk_sync(struct vdpasim *sim, struct vdpasim_worker *sw);
 
 /** simblk_process() - one batch. Return: more is there */
 bool simblk_process(struct simblk *blk, struct vdpasim_vq *vq);

@@ -111,9 +111,22 @@ static void count_request(const struct simblk_req *req, uint8_t status)
 		count(&stats->written_bytes, req->out_len);
 }
 
+/* How much the next flush has to do. */
+static void note_unsafe(const struct simblk_req *req)
+{
+	struct simblk *blk = req->blk;
+	uint64_t len = req->type == VIRTIO_BLK_T_OUT            ? req->out_len
+		       : req->type == VIRTIO_BLK_T_WRITE_ZEROES ? req->done
+								: 0;
+
+	if (len && !blk->quick && !blk->write_through)
+		__atomic_fetch_add(&blk->unsafe_len, len, __ATOMIC_RELAXED);
+}
+
 void simblk_complete(struct simblk_req *req, uint8_t status, uint32_t written)
 {
 	count_request(req, status);
+	note_unsafe(req);
 	simblk_req_finish(req, status, written);
 }
 

@@ -2,7 +2,7 @@
 /*
  * The simulated disk with requests in flight: data under a random load with resets in between, and
  * each way in which the kernel can end a request. Ends are changed where the device collects them,
- * in uring_reap(), which this program wraps (ld's --wrap).
+ * in uring_reap(), which this program wraps (ld's --wrap), as it does fdatasync().
  *
  * The files lie in the working directory: /tmp may be memory, where no request is ever in flight.
  */
@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -29,6 +30,7 @@
 #define FILE_LEN  (NR_SLOTS * SLOT_LEN)
 #define RING_NUM  512
 #define NR_ROUNDS 40
+#define GATE_MS   30000
 #define NOTHING   1 /* not an error: ends are left alone */
 
 static char path[64];
@@ -55,6 +57,48 @@ bool __wrap_uring_reap(struct uring *ring, uint64_t *data, int32_t *res)
 	__atomic_fetch_add(&nr_said, 1, __ATOMIC_RELAXED);
 	*res = now >= 0 ? *res / 2 : now; /* 0: short */
 	return true;
+}
+
+/* ---- the host's flush, which may take as long as it likes ---- */
+
+static int flush_entered = -1, flush_gate = -1; /* eventfds; -1: a flush waits for nobody */
+static bool flushing;                           /* one waits at the gate; atomic */
+
+int __real_fdatasync(int fildes);
+int __wrap_fdatasync(int fildes);
+int __wrap_fdatasync(int fildes)
+{
+	if (flush_gate >= 0) {
+		__atomic_store_n(&flushing, true, __ATOMIC_RELAXED);
+		eventfd_write(flush_entered, 1);
+		(void)rig_wait_fd(flush_gate, GATE_MS);
+		__atomic_store_n(&flushing, false, __ATOMIC_RELAXED);
+	}
+	return __real_fdatasync(fildes);
+}
+
+/* Before there is a worker, and when it has gone. */
+static void flush_is_held(bool held)
+{
+	if (held) {
+		flush_entered = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+		flush_gate = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+		return;
+	}
+	close(flush_entered);
+	close(flush_gate);
+	flush_entered = flush_gate = -1;
+}
+
+static void wait_for_a_flush(void)
+{
+	assert_true(rig_wait_fd(flush_entered, DEADLINE_MS));
+}
+
+static void let_the_flush_go(void)
+{
+	assert_true(__atomic_load_n(&flushing, __ATOMIC_RELAXED)); /* nobody has waited for it */
+	eventfd_write(flush_gate, 1);
 }
 
 /* ---- a driver with many requests out ---- */
@@ -442,6 +486,86 @@ static void direct_needs_a_file(void **state)
 	blk_refused(&c, -EINVAL, "direct on: the disk has no file");
 }
 
+/* The result of a flush that a reset has outrun is nobody's. */
+static void reset_does_not_wait_for_a_flush(void **state)
+{
+	struct rig rig;
+
+	(void)state;
+	if (no_flight)
+		skip();
+	flush_is_held(true);
+	start(&rig, false, BLK_FEATURES);
+	begin(&rig, 0, VIRTIO_BLK_T_FLUSH, 0);
+	rig_publish(&rig, 0);
+	wait_for_a_flush();
+	rig_reset(&rig);
+	let_the_flush_go();
+	rig_start(&rig, BLK_FEATURES, 1, RING_NUM);
+	begin(&rig, 0, VIRTIO_BLK_T_FLUSH, 0);
+	rig_publish(&rig, 0);
+	wait_for_a_flush();
+	assert_int_equal(slots[0].status, NO_STATUS);
+	let_the_flush_go();
+	collect(&rig, VIRTIO_BLK_S_OK);
+	rig_destroy(&rig);
+	flush_is_held(false);
+}
+
+/* A driver that does not flush: a write is completed when it is safe, and only once. */
+static void suspend_does_not_wait_for_a_write_to_be_safe(void **state)
+{
+	struct rig rig;
+	uint32_t used;
+
+	(void)state;
+	if (no_flight)
+		skip();
+	flush_is_held(true);
+	start(&rig, false, BASE_FEATURES);
+	write_slot(&rig, 0, 1);
+	rig_publish(&rig, 0);
+	wait_for_a_flush();
+	assert_int_equal(rig_op(&rig, suspend), 0);
+	assert_null(rig_poll(&rig, 0, &used));
+	assert_int_equal(slots[0].status, NO_STATUS);
+	let_the_flush_go();
+	assert_int_equal(rig_op(&rig, resume), 0);
+	wait_for_a_flush(); /* begun anew */
+	let_the_flush_go();
+	collect(&rig, VIRTIO_BLK_S_OK);
+	assert_null(rig_poll(&rig, 0, &used));
+	rig_destroy(&rig);
+	flush_is_held(false);
+}
+
+/* Others are there, so it could be in flight; but the batch would wait for it. */
+static void reset_does_not_wait_for_a_flush_that_has_much_to_do(void **state)
+{
+	struct rig rig;
+
+	(void)state;
+	if (no_flight)
+		skip();
+	flush_is_held(true);
+	start(&rig, false, BLK_FEATURES);
+	for (unsigned int round = 0; round < 8; round++) {
+		for (unsigned int i = 0; i < NR_SLOTS; i++)
+			write_slot(&rig, i, 1);
+		rig_publish(&rig, 0);
+		for (unsigned int i = 0; i < NR_SLOTS; i++)
+			collect(&rig, VIRTIO_BLK_S_OK);
+	}
+	for (unsigned int i = 0; i < NR_SLOTS; i++)
+		begin(&rig, i, i ? VIRTIO_BLK_T_IN : VIRTIO_BLK_T_FLUSH, 1);
+	rig_publish(&rig, 0);
+	wait_for_a_flush();
+	rig_reset(&rig);
+	let_the_flush_go();
+	rig_destroy(&rig);
+	flush_is_held(false);
+}
+
 /* The last one: the filter stays. */
 static void without_io_uring_requests_go_one_by_one(void **state)
 {
@@ -492,6 +616,9 @@ int main(void)
 		FLIGHT_TEST(a_fault_in_the_middle_waits_for_what_is_in_flight),
 		FLIGHT_TEST(what_is_not_aligned_goes_through_the_page_cache),
 		FLIGHT_TEST(direct_needs_a_file),
+		FLIGHT_TEST(reset_does_not_wait_for_a_flush),
+		FLIGHT_TEST(suspend_does_not_wait_for_a_write_to_be_safe),
+		FLIGHT_TEST(reset_does_not_wait_for_a_flush_that_has_much_to_do),
 		FLIGHT_TEST(without_io_uring_requests_go_one_by_one),
 	};
 
