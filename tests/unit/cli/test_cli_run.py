@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+import xml.etree.ElementTree
 
 HOLDFAST = os.path.abspath(sys.argv[1])
 MEMLOCK = resource.getrlimit(resource.RLIMIT_MEMLOCK)[1]
@@ -543,6 +544,29 @@ class CheckMode(Case):
     def test_unknown_kernel(self):
         self.assert_wrong_use(holdfast("check", "--strict=linux-6.13", "-d", ""), "'linux-6.13'", "linux-6.12",
                               "linux-7.2")
+
+    def test_wrong_values_are_named(self):
+        for words in (["--device", "mapping=none"], ["--deadline", "0"], ["--deadline", "x"], ["--random", "x"], ["--bogus"]):
+            self.assertIn(words[-1], holdfast("check", *words, "-d", "").stderr)
+            self.assertEqual(holdfast("check", *words, "-d", "").returncode, 2)
+        for words in ([], ["-d", ""] * 100):
+            self.assertEqual(holdfast("check", *words).returncode, 2)
+        self.assertTrue(holdfast("check", "--help").stdout.startswith("usage: holdfast check"))
+
+    def test_hints_go_before_what_the_check_finds_out(self):
+        for hints in ("mapping=set_map", "mapping=set_map,memory=va compat_reset=off"):
+            done = holdfast("check", "--device", hints, "--match", "ioctl.get_device_id.*", "-d", "mapping set_map")
+            self.assertEqual(done.returncode, 0, done.stderr)
+
+    def test_junit_report_has_a_case_a_check(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "report.xml")
+            done = holdfast("check", "--match", "ioctl.get_device_id.*", "--junit", path, "-d", "mgmtdev vdpasim_net")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            cases = xml.etree.ElementTree.parse(path).getroot().iter("testcase")
+        names = {case.get("name"): case.find("skipped") is not None for case in cases}
+        self.assertEqual(len(names), len(re.findall(r"(?m)^ok ", done.stdout)))
+        self.assertFalse(names["ioctl.get_device_id.without_owner_ok"])
 
     def test_list_names_who_shows_a_check_that_not_all_show(self):
         lines = holdfast("check", "--list", "--match", "ioctl.set_group_asid.while_running_*").stdout.splitlines()
