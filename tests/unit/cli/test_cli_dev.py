@@ -114,6 +114,17 @@ class OneProgram(Case):
         self.assertIn("vdpasim_blk", json.loads(self.ask("-j", *self.pid, "show", "vdpasim_blk", command="mgmtdev"))["mgmtdev"])
 
 
+class HardwareCard(Case):
+    def test_counters_and_address(self):
+        pid = ("--pid", str(self.client("-d", "name m mgmtdev mlx5 model on max_vqp 2 mac " + MAC).pid))
+        for qidx, kind in (("0", "rx"), ("3", "tx"), ("4", "control_vq")):
+            counters = json.loads(self.ask("-j", *pid, "vstats", "show", "m", "qidx", qidx))["vstats"]["m"]
+            self.assertEqual(counters, {"queue_type": kind, "received_desc": 0, "completed_desc": 0})
+        self.assertIn("5", self.ask(*pid, "vstats", "show", "m", "qidx", "5", expect=1))
+        self.ask(*pid, "set", "name", "m", "mac", "52:54:00:00:00:09")
+        self.assertIn("mac 52:54:00:00:00:09", self.ask(*pid, "config", "show", "m"))
+
+
 class SeveralPrograms(Case):
     def test_all_are_shown_and_a_change_needs_a_choice(self):
         pids = [self.client("-d", "name net%d" % i).pid for i in range(2)]

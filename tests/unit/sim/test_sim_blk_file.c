@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -127,6 +128,32 @@ static void zeroes_and_discards_read_as_such(void **state)
 	if (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 4096) == 0)
 		assert_true(after.st_blocks < before.st_blocks);
 	rig_destroy(&rig);
+}
+
+/* Memory has holes, and no zeroed ranges: those are written. */
+static void zeroes_are_written_where_they_must_be(void **state)
+{
+	static uint8_t want[3u << 19];
+	int mem = memfd_create("disk", MFD_CLOEXEC);
+	struct vdpa_dev_config c = file_config();
+	struct rig rig;
+
+	(void)state;
+	blk_fill(want, sizeof(want), 5);
+	assert_int_equal(pwrite(mem, want, sizeof(want), 0), sizeof(want));
+	(void)snprintf(c.backend, sizeof(c.backend), "file,path=/proc/self/fd/%d", mem);
+	rig_make(&rig, &c);
+	rig_start(&rig, BLK_FEATURES, 1, 64);
+	assert_int_equal(blk_range(&rig, VIRTIO_BLK_T_WRITE_ZEROES, 1, 2500, 0), VIRTIO_BLK_S_OK);
+	memset(want + SECTOR, 0, (size_t)2500 * SECTOR);
+	rig_destroy(&rig);
+	for (size_t at = 0; at < sizeof(want); at += SECTOR) {
+		uint8_t got[SECTOR];
+
+		assert_int_equal(pread(mem, got, SECTOR, (off_t)at), SECTOR);
+		assert_memory_equal(got, want + at, SECTOR);
+	}
+	close(mem);
 }
 
 static void a_driver_that_never_flushes_can_write(void **state)
@@ -293,6 +320,7 @@ int main(void)
 		FILE_TEST(data_goes_to_the_file_and_stays_there),
 		FILE_TEST(scattered_requests_land_in_order),
 		FILE_TEST(zeroes_and_discards_read_as_such),
+		FILE_TEST(zeroes_are_written_where_they_must_be),
 		FILE_TEST(a_driver_that_never_flushes_can_write),
 		FILE_TEST(file_that_shrinks_gives_errors_not_hangs),
 		FILE_TEST(vanished_memory_breaks_the_queue_until_reset),
