@@ -46,16 +46,6 @@ uint32_t virtio_vdpa_device_id(const struct virtio_vdpa *v)
 	return v->device_id;
 }
 
-uint32_t virtio_vdpa_vendor_id(const struct virtio_vdpa *v)
-{
-	return v->vendor_id;
-}
-
-uint32_t virtio_vdpa_nr_vqs(const struct virtio_vdpa *v)
-{
-	return v->dev->nvqs;
-}
-
 /* ---- features ---- */
 
 uint64_t virtio_vdpa_offered(struct virtio_vdpa *v)

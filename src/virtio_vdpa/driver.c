@@ -108,7 +108,6 @@ static int attach(struct virtio_vdpa *v) REQUIRES(v->dev->lock)
 	if (ret)
 		return ret;
 	v->device_id = VDPA_CALL(v->dev, get_device_id);
-	v->vendor_id = VDPA_CALL(v->dev, get_vendor_id);
 	VDPA_CALL(v->dev, set_status, VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER);
 	b->user = v;
 	return 0;

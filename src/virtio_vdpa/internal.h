@@ -27,7 +27,7 @@ struct virtio_vdpa_vq {
 
 struct virtio_vdpa {
 	struct vdpa_device *dev; /* one reference; const */
-	uint32_t device_id, vendor_id;
+	uint32_t device_id;
 	uint64_t features; /* negotiated */
 	bool gone;         /* atomic: taken away; written with the device lock */
 	bool config_irq;   /* atomic: a config interrupt came */

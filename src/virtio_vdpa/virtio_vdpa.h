@@ -41,8 +41,6 @@ int virtio_vdpa_reset(struct virtio_vdpa *v) HF_MUST_CHECK;
 
 const char *virtio_vdpa_name(const struct virtio_vdpa *v);
 uint32_t virtio_vdpa_device_id(const struct virtio_vdpa *v);
-uint32_t virtio_vdpa_vendor_id(const struct virtio_vdpa *v);
-uint32_t virtio_vdpa_nr_vqs(const struct virtio_vdpa *v);
 /** virtio_vdpa_offered() - the device's features */
 uint64_t virtio_vdpa_offered(struct virtio_vdpa *v);
 /**
@@ -84,7 +82,6 @@ bool virtio_vdpa_config_changed(struct virtio_vdpa *v);
 int virtio_vdpa_setup_vq(struct virtio_vdpa *v, uint16_t idx, uint16_t num_max,
 			 struct virtio_vdpa_vq **out) HF_MUST_CHECK;
 uint16_t virtio_vdpa_vq_num(const struct virtio_vdpa_vq *vq);
-uint16_t virtio_vdpa_vq_nr_free(const struct virtio_vdpa_vq *vq);
 /** virtio_vdpa_vq_fd() - readable when the device has called, or is gone; for poll(2) only */
 int virtio_vdpa_vq_fd(const struct virtio_vdpa_vq *vq);
 

@@ -256,11 +256,6 @@ uint16_t virtio_vdpa_vq_num(const struct virtio_vdpa_vq *vq)
 	return vq->num;
 }
 
-uint16_t virtio_vdpa_vq_nr_free(const struct virtio_vdpa_vq *vq)
-{
-	return ring_driver_nr_free(vq->ring);
-}
-
 int virtio_vdpa_vq_fd(const struct virtio_vdpa_vq *vq)
 {
 	return vq->call_fd;
