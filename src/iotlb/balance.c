@@ -12,34 +12,33 @@ static unsigned min_items(const struct node *n)
 }
 
 /* Join children @idx and @idx + 1. */
-static void join(struct node *n, unsigned idx, uint64_t gen)
+static void join(struct node *n, unsigned idx, struct tree *t)
 {
-	struct node **child = node_children(n);
+	struct node **child = node_children(n), *left, *right;
 	unsigned seam = child[idx]->nr;
-	struct node *left;
 
-	if (node_own(&child[idx], gen, child[idx + 1]->nr) < 0)
+	if (node_own(&child[idx], t, child[idx + 1]->nr) < 0 || node_own(&child[idx + 1], t, 0) < 0)
 		return;
 	left = child[idx];
-	node_absorb(left, node_get(child[idx + 1]));
+	right = child[idx + 1];
+	node_move(left, seam, right, 0, right->nr);
 	node_remove(n, idx + 1, idx + 2);
 	/* A lone child of either had no neighbour before. */
 	if (left->level) {
-		balance_child(left, seam, gen);
-		balance_child(left, seam - 1, gen);
+		balance_child(left, seam, t);
+		balance_child(left, seam - 1, t);
 	}
 }
 
 /* Give children @idx and @idx + 1 the same number of items. */
-static void even_out(struct node *n, unsigned idx, uint64_t gen)
+static void even_out(struct node *n, unsigned idx, struct tree *t)
 {
 	struct node **child = node_children(n), *left, *right;
 	unsigned half = (child[idx]->nr + child[idx + 1]->nr) / 2;
 	unsigned left_room = half > child[idx]->nr ? half - child[idx]->nr : 0;
 	unsigned right_room = half < child[idx]->nr ? child[idx]->nr - half : 0;
 
-	if (node_own(&child[idx], gen, left_room) < 0 ||
-	    node_own(&child[idx + 1], gen, right_room) < 0)
+	if (node_own(&child[idx], t, left_room) < 0 || node_own(&child[idx + 1], t, right_room) < 0)
 		return;
 	left = child[idx];
 	right = child[idx + 1];
@@ -52,7 +51,7 @@ static void even_out(struct node *n, unsigned idx, uint64_t gen)
 	node_shrink(&child[idx + 1]);
 }
 
-void balance_child(struct node *n, unsigned idx, uint64_t gen)
+void balance_child(struct node *n, unsigned idx, struct tree *t)
 {
 	struct node **child = node_children(n);
 	unsigned total;
@@ -63,7 +62,7 @@ void balance_child(struct node *n, unsigned idx, uint64_t gen)
 		idx--; /* the left one of the pair */
 	total = child[idx]->nr + child[idx + 1]->nr;
 	if (total <= (child[idx]->level ? INNER_JOIN : LEAF_JOIN))
-		join(n, idx, gen);
+		join(n, idx, t);
 	else
-		even_out(n, idx, gen);
+		even_out(n, idx, t);
 }

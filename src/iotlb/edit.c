@@ -26,6 +26,15 @@ uint64_t tree_new_gen(void)
 	return __atomic_add_fetch(&last_gen, 1, __ATOMIC_RELAXED);
 }
 
+void tree_disinherit(struct tree *t)
+{
+	node_restore(t->spent);
+	memory_region_put(t->gone);
+	t->spent = NULL;
+	t->gone = NULL;
+	t->inherits = false;
+}
+
 /* Own all nodes from the root to the leaf that @key belongs to; the leaf gets @room. */
 static int path_own(struct tree *t, uint64_t key, unsigned room, struct path *p)
 {
@@ -34,7 +43,7 @@ static int path_own(struct tree *t, uint64_t key, unsigned room, struct path *p)
 	p->top = t->root->level;
 	for (unsigned level = p->top;; level--) {
 		struct node *n;
-		int err = node_own(slot, t->gen, level ? 0 : room);
+		int err = node_own(slot, t, level ? 0 : room);
 
 		if (err < 0)
 			return err;
@@ -139,10 +148,10 @@ int tree_insert(struct tree *t, const struct iotlb_entry *e)
 	return 0;
 }
 
-static size_t trim(struct node **slot, const uint64_t *lo, const uint64_t *hi, uint64_t gen);
+static size_t trim(struct node **slot, const uint64_t *lo, const uint64_t *hi, struct tree *t);
 
 /* Remove the children between the ways to @lo and @hi, and on those ways what trim() emptied. */
-static size_t trim_inner(struct node *n, const uint64_t *lo, const uint64_t *hi, uint64_t gen)
+static size_t trim_inner(struct node *n, const uint64_t *lo, const uint64_t *hi, struct tree *t)
 {
 	struct node **child = node_children(n);
 	unsigned a = lo ? node_find(n, *lo) : 0, b = hi ? node_find(n, *hi) : n->nr - 1U;
@@ -150,11 +159,11 @@ static size_t trim_inner(struct node *n, const uint64_t *lo, const uint64_t *hi,
 	size_t removed = 0;
 
 	if (lo) {
-		removed += trim(&child[a], lo, a == b ? hi : NULL, gen);
+		removed += trim(&child[a], lo, a == b ? hi : NULL, t);
 		from += child[a]->nr != 0;
 	}
 	if (hi && !(lo && a == b)) {
-		removed += trim(&child[b], NULL, hi, gen);
+		removed += trim(&child[b], NULL, hi, t);
 		to -= child[b]->nr != 0;
 	}
 	for (unsigned i = lo ? a + 1 : a; i < (hi ? b : b + 1); i++)
@@ -166,9 +175,9 @@ static size_t trim_inner(struct node *n, const uint64_t *lo, const uint64_t *hi,
 	if (to > from)
 		node_remove(n, from, to);
 	if (from < n->nr)
-		balance_child(n, from, gen);
+		balance_child(n, from, t);
 	if (from > 0)
-		balance_child(n, from - 1, gen);
+		balance_child(n, from - 1, t);
 	return removed;
 }
 
@@ -177,13 +186,13 @@ static size_t trim_inner(struct node *n, const uint64_t *lo, const uint64_t *hi,
  * starts of entries below the node, and the nodes on the ways to them are owned, so nothing here
  * needs memory. May leave *@slot empty.
  */
-static size_t trim(struct node **slot, const uint64_t *lo, const uint64_t *hi, uint64_t gen)
+static size_t trim(struct node **slot, const uint64_t *lo, const uint64_t *hi, struct tree *t)
 {
 	struct node *n = *slot;
 	unsigned from, to;
 
 	if (n->level)
-		return trim_inner(n, lo, hi, gen);
+		return trim_inner(n, lo, hi, t);
 	from = lo ? node_find(n, *lo) : 0;
 	to = hi ? node_search(n, *hi) : n->nr;
 	node_remove(n, from, to);
@@ -211,6 +220,17 @@ static uint64_t last_start(const struct node *n, iova_t last)
 	return n->key[node_find(n, last)];
 }
 
+/* Inheritance keeps the region of one removed entry, @only, and no whole nodes [G10]. */
+static void prepare_removal(struct tree *t, struct memory_region *only)
+{
+	if (!t->inherits)
+		return;
+	if (!only || t->gone)
+		tree_disinherit(t);
+	else
+		t->gone = memory_region_get(only);
+}
+
 int tree_remove(struct tree *t, iova_t first, iova_t last, size_t *nr_removed)
 {
 	struct iotlb_entry e;
@@ -222,12 +242,13 @@ int tree_remove(struct tree *t, iova_t first, iova_t last, size_t *nr_removed)
 	if (!node_next(t->root, first, &e) || e.first > last)
 		return 0;
 	hi = last_start(t->root, last);
+	prepare_removal(t, e.first == hi ? e.mem : NULL);
 	err = path_own(t, e.first, 0, &p);
-	if (err == 0)
+	if (err == 0 && hi != e.first)
 		err = path_own(t, hi, 0, &p);
 	if (err < 0)
 		return err;
-	*nr_removed = trim(&t->root, &e.first, &hi, t->gen);
+	*nr_removed = trim(&t->root, &e.first, &hi, t);
 	t->nr -= *nr_removed;
 	cut_root(t);
 	return 0;

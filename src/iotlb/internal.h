@@ -45,10 +45,14 @@ struct slot {
  * key[i] is the first address of entry i (leaf) or of the first entry below child i (inner); exact,
  * ascending; the unused ones are all ones. Behind the keys: struct slot[cap] in a leaf, one more
  * unused key and struct node *[cap] in an inner node. Everything but @refs is const once @gen is
- * not the editing tree's any more.
+ * not the editing tree's any more; @next_spent takes the place of @gen, which only editors read, in
+ * nodes that no editor reaches any more.
  */
 struct node {
-	uint64_t gen;   /* the edit that made it and alone may change it; unique in the process */
+	union {
+		uint64_t gen; /* the edit that made it and alone may change it; unique */
+		struct node *next_spent;
+	};
 	uint32_t refs;  /* atomic: parents and versions that point here */
 	uint8_t nr;     /* entries or children in use, 1..cap outside an edit */
 	uint8_t cap;    /* room, in entries or children */
@@ -61,18 +65,26 @@ struct node {
 #define LEAF_BYTES  (sizeof(struct node) + LEAF_MAX * (sizeof(iova_t) + sizeof(struct slot)))
 #define INNER_BYTES (sizeof(struct node) + (2 * INNER_MAX + 1) * sizeof(uint64_t))
 
-/* A tree under edit. Nodes with the tree's generation belong to it alone. */
+/*
+ * A tree under edit. Nodes with the tree's generation belong to it alone. While it @inherits, the
+ * nodes that it copied are on the list @spent [G10].
+ */
 struct tree {
 	struct node *root; /* one reference; NULL if empty */
 	size_t nr;         /* entries */
 	uint64_t gen;
+	bool inherits;
+	struct node *spent; /* copied; what they referred to is referred to by their copies */
+	struct memory_region *gone; /* of an entry that was removed; one reference; or NULL */
 };
 
 struct iotlb_version {
-	struct node *root; /* one reference; NULL if empty */
-	size_t nr;         /* entries */
-	uint64_t number;   /* unique in the process, never 0 */
-	uint32_t refs;     /* atomic */
+	struct node *root;          /* one reference; NULL if empty */
+	size_t nr;                  /* entries */
+	uint64_t number;            /* unique in the process, never 0 */
+	uint32_t refs;              /* atomic */
+	struct node *spent;         /* if any, the next version inherited all but these [G10] */
+	struct memory_region *gone; /* goes with them; one reference; or NULL */
 };
 
 static inline struct slot *node_slots(const struct node *n)
@@ -144,10 +156,10 @@ struct node *node_get(struct node *n);
 /* NULL is fine; the last reference frees the node and drops what it refers to */
 void node_put(struct node *n);
 /*
- * Make *@slot the property of generation @gen with room for @room more items, as far as the kind of
- * node allows; copies a node of another generation. Contents do not change. Return: 0; -ENOMEM.
+ * Make *@slot, a place in @t, the property of @t with room for @room more items, as far as the kind
+ * of node allows; copies a node of another generation. Contents do not change. Return: 0; -ENOMEM.
  */
-int node_own(struct node **slot, uint64_t gen, unsigned room) HF_MUST_CHECK;
+int node_own(struct node **slot, struct tree *t, unsigned room) HF_MUST_CHECK;
 /* Give an owned leaf a smaller size if that holds it well; stays as it is without memory */
 void node_shrink(struct node **slot);
 /* Owned leaf with room: takes a reference on the region */
@@ -159,8 +171,10 @@ void node_remove(struct node *n, unsigned from, unsigned to);
 /* Move @count items between two owned nodes of one level; references go along */
 void node_move(struct node *dst, unsigned dst_idx, struct node *src, unsigned src_idx,
 	       unsigned count);
-/* Append all items of @src to the owned @dst, which has room; takes over the reference on @src */
-void node_absorb(struct node *dst, struct node *src);
+/* Give spent nodes back what their copies inherited, so that both count for themselves */
+void node_restore(struct node *spent);
+/* Free spent nodes, which no reader sees any more */
+void node_free_spent(struct node *spent);
 size_t node_count_entries(const struct node *n);
 size_t node_bytes(const struct node *n);
 
@@ -168,13 +182,15 @@ size_t node_bytes(const struct node *n);
 
 /* A generation that no node has yet */
 uint64_t tree_new_gen(void);
+/* End inheritance [G10]: the tree and the version that it began with count for themselves */
+void tree_disinherit(struct tree *t);
 /* @e overlaps nothing. Return: 0; -ENOMEM; -ENOSPC too deep. On error the contents are
  * unchanged. */
 int tree_insert(struct tree *t, const struct iotlb_entry *e) HF_MUST_CHECK;
 /* Remove what overlaps [@first, @last]. Return: 0; -ENOMEM, contents unchanged */
 int tree_remove(struct tree *t, iova_t first, iova_t last, size_t *nr_removed) HF_MUST_CHECK;
 /* Join or even out child @idx of the owned @n if it has too few items; left alone without memory */
-void balance_child(struct node *n, unsigned idx, uint64_t gen);
+void balance_child(struct node *n, unsigned idx, struct tree *t);
 
 /* ---- lookup.c ---- */
 
@@ -187,6 +203,8 @@ struct iotlb_version *version_alloc(void);
 /* Fill the shell: takes a reference on @root, gives it a number */
 void version_seal(struct iotlb_version *v, struct node *root, size_t nr);
 struct iotlb_version *version_get(struct iotlb_version *v);
+/* Is the caller's reference the only one? Then nobody else can take one but through the caller */
+bool version_has_one_user(const struct iotlb_version *v);
 void version_put(struct iotlb_version *v);
 
 #endif

@@ -38,6 +38,13 @@
  *  [G8] Not more than RETIRE_MAX versions wait for a grace period: an edit that would make one more
  *       waits for it. All publishing calls may therefore block like iotlb_synchronize().
  *  [G9] Version numbers differ whenever contents may differ, so a number may guard a cache.
+ * [G10] An edit inherits if nobody but this iotlb holds the version it starts from: its copies of
+ *       nodes take over the references that the copied nodes held, and those are spent. Readers of
+ *       the old version walk spent nodes until the grace period ends. Everything else that spent
+ *       nodes point to is held by the next version, which was unpublished later. Dropping the old
+ *       version frees its spent nodes and nothing else. Whatever does not fit (an abort, a
+ *       snapshot, a node that another version shares, a removal of many entries) ends inheritance:
+ *       spent nodes get references of their own, as if the edit had counted from the start.
  */
 #include "iotlb/iotlb.h"
 
@@ -136,16 +143,18 @@ static void publish(struct iotlb *tlb, struct iotlb_version *v)
 
 static void edit_start(struct iotlb *tlb)
 {
-	tlb->view = version_get(tlb->current);
 	tlb->edit = (struct tree){.root = node_get(tlb->current->root),
 				  .nr = tlb->current->nr,
-				  .gen = tree_new_gen()};
+				  .gen = tree_new_gen(),
+				  .inherits = version_has_one_user(tlb->current)};
+	tlb->view = version_get(tlb->current);
 	tlb->in_edit = true;
 	tlb->dirty = false;
 }
 
 static void edit_stop(struct iotlb *tlb)
 {
+	assert(!tlb->edit.spent && !tlb->edit.gone);
 	node_put(tlb->edit.root);
 	tlb->edit.root = NULL;
 	tlb->view = NULL;
@@ -183,6 +192,13 @@ static void edit_publish(struct iotlb *tlb)
 {
 	struct iotlb_version *v;
 
+	if (!tlb->dirty)
+		tree_disinherit(&tlb->edit);
+	/* A sealed version would have ended inheritance, so this is the one it began with. */
+	tlb->current->spent = tlb->edit.spent;
+	tlb->current->gone = tlb->edit.gone;
+	tlb->edit.spent = NULL;
+	tlb->edit.gone = NULL;
 	edit_seal(tlb);
 	v = tlb->view;
 	edit_stop(tlb);
@@ -191,6 +207,7 @@ static void edit_publish(struct iotlb *tlb)
 
 static void edit_drop(struct iotlb *tlb)
 {
+	tree_disinherit(&tlb->edit);
 	version_put(tlb->view);
 	edit_stop(tlb);
 }
@@ -309,6 +326,7 @@ const struct iotlb_version *iotlb_snapshot(struct iotlb *tlb)
 {
 	if (!tlb->in_edit)
 		return version_get(tlb->current);
+	tree_disinherit(&tlb->edit);
 	edit_seal(tlb);
 	return version_get(tlb->view);
 }

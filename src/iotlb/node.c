@@ -2,7 +2,7 @@
 /*
  * Nodes: memory, references, copies, and the moving of items. A node holds one reference on each
  * child (inner) or on the region of each entry (leaf). Moving an item between two owned nodes moves
- * its reference; copying a node takes new ones.
+ * its reference; copying a node takes new ones, or those of the node that it was copied from [G10].
  */
 #include "iotlb/internal.h"
 
@@ -144,22 +144,57 @@ static int resize(struct node **slot, unsigned want)
 	return 0;
 }
 
-int node_own(struct node **slot, uint64_t gen, unsigned room)
+/*
+ * Does the place in @t hold the only reference to @n, which @t has not copied? The first node that
+ * an edit copies is the root, on which the version that the edit began with has a reference too.
+ */
+static bool is_sole_user(const struct tree *t, const struct node *n)
+{
+	return __atomic_load_n(&n->refs, __ATOMIC_ACQUIRE) == (t->spent ? 1 : 2);
+}
+
+int node_own(struct node **slot, struct tree *t, unsigned room)
 {
 	struct node *old = *slot, *n;
 	unsigned want = old->nr + room;
 
-	if (old->gen == gen)
+	if (old->gen == t->gen)
 		return cap_for(old->level, want) > old->cap ? resize(slot, want) : 0;
-	n = node_alloc(old->level, want, gen);
+	n = node_alloc(old->level, want, t->gen);
 	if (!n)
 		return -ENOMEM;
 	copy_items(n, 0, old, 0, old->nr);
 	n->nr = old->nr;
-	get_items(n, 0, n->nr);
+	if (t->inherits && !is_sole_user(t, old))
+		tree_disinherit(t);
 	*slot = n;
-	node_put(old);
+	if (t->inherits) {
+		old->next_spent = t->spent;
+		t->spent = old;
+	} else {
+		get_items(n, 0, n->nr);
+		node_put(old);
+	}
 	return 0;
+}
+
+void node_restore(struct node *spent)
+{
+	for (struct node *n = spent; n; n = n->next_spent)
+		get_items(n, 0, n->nr);
+	for (struct node *next; spent; spent = next) {
+		next = spent->next_spent;
+		spent->gen = 0;
+		node_put(spent); /* for the place in the edited tree, where the copy stands */
+	}
+}
+
+void node_free_spent(struct node *spent)
+{
+	for (struct node *next; spent; spent = next) {
+		next = spent->next_spent;
+		free(spent);
+	}
 }
 
 /* With room for two more, lest a range that comes and goes resizes its leaf each time. */
@@ -200,21 +235,6 @@ void node_move(struct node *dst, unsigned dst_idx, struct node *src, unsigned sr
 	shift_items(dst, dst_idx, dst_idx + count);
 	copy_items(dst, dst_idx, src, src_idx, count);
 	shift_items(src, src_idx + count, src_idx);
-}
-
-void node_absorb(struct node *dst, struct node *src)
-{
-	unsigned at = dst->nr;
-
-	if (src->gen == dst->gen) {
-		node_move(dst, at, src, 0, src->nr);
-	} else {
-		assert(at + src->nr <= dst->cap);
-		copy_items(dst, at, src, 0, src->nr);
-		dst->nr = (uint8_t)(at + src->nr);
-		get_items(dst, at, dst->nr);
-	}
-	node_put(src);
 }
 
 size_t node_count_entries(const struct node *n)

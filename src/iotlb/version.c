@@ -26,6 +26,11 @@ void version_seal(struct iotlb_version *v, struct node *root, size_t nr)
 	v->number = __atomic_add_fetch(&last_number, 1, __ATOMIC_RELAXED);
 }
 
+bool version_has_one_user(const struct iotlb_version *v)
+{
+	return __atomic_load_n(&v->refs, __ATOMIC_ACQUIRE) == 1;
+}
+
 struct iotlb_version *version_get(struct iotlb_version *v)
 {
 	__atomic_fetch_add(&v->refs, 1, __ATOMIC_RELAXED);
@@ -37,7 +42,11 @@ void version_put(struct iotlb_version *v)
 	/* Release: our reads come before the free. Acquire pairs with the others' releases. */
 	if (!v || __atomic_fetch_sub(&v->refs, 1, __ATOMIC_ACQ_REL) != 1)
 		return;
-	node_put(v->root);
+	if (v->spent)
+		node_free_spent(v->spent);
+	else
+		node_put(v->root);
+	memory_region_put(v->gone);
 	free(v);
 }
 
