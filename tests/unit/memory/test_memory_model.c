@@ -274,6 +274,10 @@ static void device_registers(struct registration *r)
 	}
 	nr_got[memory_got()]++;
 	/* What is locked already is not populated again, even if the file has been cut since. */
+	if (!good && !(was_there && device < HOLDS))
+		print_message("device %d registered pages %d to %d for %s: all mapped so: %d\n",
+			      device, r->first, r->first + r->nr - 1, write ? "writing" : "reading",
+			      was_there);
 	CHECK(good || (was_there && device < HOLDS));
 	for (p = r->first; p < r->first + r->nr; p++)
 		pages[p].registered_id = pages[p].id;
