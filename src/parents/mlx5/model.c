@@ -166,8 +166,8 @@ static enum mlx5_model_kind kind_of(const uint8_t *in)
 }
 
 /* Execute one command, and say how long the device would have taken for it. */
-static int exec(struct mlx5_dev *dev, const void *in_, size_t in_len, void *out_, size_t out_len,
-		uint64_t *latency_ns)
+static int execute(struct mlx5_dev *dev, const void *in_, size_t in_len, void *out_, size_t out_len,
+		   uint64_t *latency_ns)
 {
 	struct mlx5_model *m = container_of(dev, struct mlx5_model, dev);
 	struct fw_reply r = {0};
@@ -199,29 +199,55 @@ static int exec(struct mlx5_dev *dev, const void *in_, size_t in_len, void *out_
 	return 0;
 }
 
-int fw_exec(struct mlx5_dev *dev, const void *in, size_t in_len, void *out, size_t out_len)
+static int exec_one(struct mlx5_dev *dev, const void *in, size_t in_len, void *out, size_t out_len)
 {
 	uint64_t latency_ns = 0;
-	int err = exec(dev, in, in_len, out, out_len, &latency_ns);
+	int err = execute(dev, in, in_len, out, out_len, &latency_ns);
 
 	wait_ns(latency_ns);
 	return err;
 }
 
 /* Commands that are under way at once take as long as the longest of them. */
-void fw_exec_many(struct mlx5_dev *dev, struct mlx5_exec *cmd, size_t nr)
+static void exec_many(struct mlx5_dev *dev, struct mlx5_exec *cmd, size_t nr)
 {
 	uint64_t longest_ns = 0;
 
 	for (size_t i = 0; i < nr; i++) {
 		uint64_t latency_ns = 0;
 
-		cmd[i].err = exec(dev, cmd[i].in, cmd[i].in_len, cmd[i].out, cmd[i].out_len,
-				  &latency_ns);
+		cmd[i].err = execute(dev, cmd[i].in, cmd[i].in_len, cmd[i].out, cmd[i].out_len,
+				     &latency_ns);
 		longest_ns = latency_ns > longest_ns ? latency_ns : longest_ns;
 	}
 	wait_ns(longest_ns);
 }
+
+static bool is_well(struct mlx5_dev *dev)
+{
+	return !fw_is_dead(fw_model_of(dev));
+}
+
+static bool can_update_klm(struct mlx5_dev *dev)
+{
+	return fw_model_of(dev)->opt.klm_update;
+}
+
+static const struct mlx5_dev_ops dev_ops = {
+	.exec = exec_one,
+	.exec_many = exec_many,
+	.can_update_klm = can_update_klm,
+	.klm_update = fw_klm_update,
+	.umem_open = fw_umem_open,
+	.umem_close = fw_umem_close,
+	.vector_open = fw_vector_open,
+	.vector_set = fw_vector_set,
+	.vector_close = fw_vector_close,
+	.eq_buffer = fw_eq_buffer,
+	.kick = fw_kick,
+	.is_well = is_well,
+	.kick_worker = fw_kick_worker,
+};
 
 int mlx5_model_create(const struct mlx5_model_options *opt, struct mlx5_model **out)
 {
@@ -229,7 +255,7 @@ int mlx5_model_create(const struct mlx5_model_options *opt, struct mlx5_model **
 
 	if (!m)
 		return -ENOMEM;
-	m->dev = (struct mlx5_dev){.ops = &fw_dev_ops,
+	m->dev = (struct mlx5_dev){.ops = &dev_ops,
 				   .name = opt->config ? opt->config->name : "mlx5 model"};
 	m->opt = *opt;
 	for (int i = 0; i < FW_NR_TYPES; i++)

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * What of the model is no command: registered memory, interrupt vectors, doorbells, and event
- * queues, which the firmware writes and the driver reads. An entry is valid when its owner bit is
- * the number of the pass through the queue, modulo 2; so a new queue has all owner bits set. The
- * model does not look how far the driver is.
+ * Registered memory, and event queues, which the firmware writes and the driver reads. An entry is
+ * valid when its owner bit is the number of the pass through the queue, modulo 2; so a new queue
+ * has all owner bits set. The model does not look how far the driver is.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -16,14 +15,9 @@
 #define OBJECT_CHANGE 0x27
 #define VIRTIO_NET_Q  0x0d
 
-static struct mlx5_model *model_of(struct mlx5_dev *dev)
+int fw_umem_open(struct mlx5_dev *dev, void *addr, size_t len, uint32_t *id)
 {
-	return container_of(dev, struct mlx5_model, dev);
-}
-
-static int fw_umem_open(struct mlx5_dev *dev, void *addr, size_t len, uint32_t *id)
-{
-	struct mlx5_model *m = model_of(dev);
+	struct mlx5_model *m = fw_model_of(dev);
 	struct fw_obj *obj;
 
 	if (fw_is_dead(m))
@@ -38,75 +32,18 @@ static int fw_umem_open(struct mlx5_dev *dev, void *addr, size_t len, uint32_t *
 	return 0;
 }
 
-static void fw_umem_close(struct mlx5_dev *dev, uint32_t id)
+void fw_umem_close(struct mlx5_dev *dev, uint32_t id)
 {
-	struct mlx5_model *m = model_of(dev);
+	struct mlx5_model *m = fw_model_of(dev);
 	struct fw_obj *obj = fw_obj_find(m, FW_UMEM, id);
 
 	if (obj && !obj->users)
 		fw_obj_destroy(m, obj);
 }
 
-static int fw_vector_open(struct mlx5_dev *dev, const struct vdpa_callback *cb, uint32_t *vector)
+void *fw_eq_buffer(struct mlx5_dev *dev, uint32_t eqn)
 {
-	struct mlx5_model *m = model_of(dev);
-
-	for (uint32_t v = 0; v < FW_VECTORS; v++)
-		if (!m->vectors[v].open) {
-			m->vectors[v] = (struct fw_vector){true, *cb};
-			*vector = v;
-			return 0;
-		}
-	return refuse(-ENOSPC, "%s: all %u interrupt vectors are in use", dev->name, FW_VECTORS);
-}
-
-static void fw_vector_set(struct mlx5_dev *dev, uint32_t vector, const struct vdpa_callback *cb)
-{
-	struct mlx5_model *m = model_of(dev);
-
-	if (vector < FW_VECTORS && m->sim)
-		fw_nic_set_callback(m, vector, cb);
-}
-
-static void fw_vector_close(struct mlx5_dev *dev, uint32_t vector)
-{
-	const struct vdpa_callback none = {NULL, NULL};
-
-	fw_vector_set(dev, vector, &none);
-	if (vector < FW_VECTORS)
-		model_of(dev)->vectors[vector].open = false;
-}
-
-static void fw_kick(struct mlx5_dev *dev, uint16_t idx)
-{
-	struct vdpasim *sim = model_of(dev)->sim;
-
-	if (sim && idx < sim->dev.nvqs)
-		vdpasim_vq_kick(&sim->vqs[idx]);
-}
-
-static struct worker *fw_kick_worker(struct mlx5_dev *dev, uint16_t idx)
-{
-	struct vdpasim *sim = model_of(dev)->sim;
-
-	return sim && idx < sim->dev.nvqs ? vdpasim_worker_get(sim->vqs[idx].sw) : NULL;
-}
-
-static bool fw_is_well(struct mlx5_dev *dev)
-{
-	return !fw_is_dead(model_of(dev));
-}
-
-static bool fw_can_update_klm(struct mlx5_dev *dev)
-{
-	return model_of(dev)->opt.klm_update;
-}
-
-/* ---- event queues ---- */
-
-static void *fw_eq_buffer(struct mlx5_dev *dev, uint32_t eqn)
-{
-	struct fw_obj *obj = fw_obj_find(model_of(dev), FW_EQ, eqn);
+	struct fw_obj *obj = fw_obj_find(fw_model_of(dev), FW_EQ, eqn);
 
 	return obj ? obj->eq.buf : NULL;
 }
@@ -170,19 +107,3 @@ void fw_event_broken(struct mlx5_model *m, uint32_t id)
 	if (m->vectors[eq->eq.vector].cb.fn)
 		m->vectors[eq->eq.vector].cb.fn(m->vectors[eq->eq.vector].cb.arg);
 }
-
-const struct mlx5_dev_ops fw_dev_ops = {
-	.exec = fw_exec,
-	.exec_many = fw_exec_many,
-	.can_update_klm = fw_can_update_klm,
-	.klm_update = fw_klm_update,
-	.umem_open = fw_umem_open,
-	.umem_close = fw_umem_close,
-	.vector_open = fw_vector_open,
-	.vector_set = fw_vector_set,
-	.vector_close = fw_vector_close,
-	.eq_buffer = fw_eq_buffer,
-	.kick = fw_kick,
-	.is_well = fw_is_well,
-	.kick_worker = fw_kick_worker,
-};

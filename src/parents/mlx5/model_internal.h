@@ -3,13 +3,13 @@
  * The inside of the firmware model: its objects, and reading a command. Used by model*.c alone; one
  * thread at a time, but for what says otherwise.
  *
- *   model.c        the table of commands, latencies, injected failures
+ *   model.c        the table of commands, latencies, injected failures; calls all others
  *   model_mkey.c   memory keys, and what they translate
  *   model_view.c   the same as an address space that rings look things up in
  *   model_obj.c    objects by number: domains, what steers frames
  *   model_virtq.c  virtqueues: their state machine
- *   model_nic.c    the port: what moves frames between queues and a backend
- *   model_event.c  vectors, event queues, registered memory
+ *   model_nic.c    the port: what moves frames between queues and a backend; its vectors, doorbells
+ *   model_event.c  event queues, registered memory
  */
 #ifndef HOLDFAST_PARENTS_MLX5_MODEL_INTERNAL_H
 #define HOLDFAST_PARENTS_MLX5_MODEL_INTERNAL_H
@@ -143,8 +143,23 @@ struct fw_run {
 	bool told;                        /* atomic: the driver knows that it broke */
 };
 
+/* A part of a view: what one entry of the key's list gives. */
+struct fw_part {
+	uint64_t first, last; /* inclusive */
+	uint64_t addr;        /* in the key behind it */
+	uint64_t serial;      /* of that key; 0: nothing is reached */
+	uint32_t mkey;
+};
+
 /* What a ring looks things up in: a key as an address space. */
-struct fw_view;
+struct fw_view {
+	struct fw_view *next;
+	uint64_t serial; /* of its key */
+	unsigned int users;
+	struct iotlb *tlb;
+	struct fw_part *part; /* [nr] by address */
+	size_t nr;
+};
 
 struct mlx5_model {
 	struct mlx5_dev dev;
@@ -175,10 +190,29 @@ struct mlx5_model {
 	struct fw_run run[2 * SIMNET_PAIRS_MAX];
 };
 
+static inline struct mlx5_model *fw_model_of(struct mlx5_dev *dev)
+{
+	return container_of(dev, struct mlx5_model, dev);
+}
+
 /** fw_is_dead() - any thread */
 static inline bool fw_is_dead(const struct mlx5_model *m)
 {
 	return __atomic_load_n(&m->fatal, __ATOMIC_ACQUIRE);
+}
+
+/** fw_mkey_of() - the key of a number, low byte and all; NULL: none */
+static inline const struct fw_mkey *fw_mkey_of(const struct mlx5_model *m, uint32_t mkey)
+{
+	uint32_t index = mkey >> 8;
+	const struct fw_mkey *k = index < m->next_idx && index < m->room ? m->mkey[index] : NULL;
+
+	return k && k->low == (mkey & 0xff) ? k : NULL;
+}
+
+static inline bool fw_pd_is(const struct mlx5_model *m, uint32_t pd)
+{
+	return pd != 0 && pd <= m->nr_pd && m->pd_users[pd - 1] != 0;
 }
 
 /* A reply's status and syndrome. */
@@ -249,15 +283,11 @@ void fw_mkeys_free(struct mlx5_model *m);
 /** fw_klm_update() - the seam's klm_update */
 int fw_klm_update(struct mlx5_dev *dev, uint32_t mkey, size_t first, const struct mlx5_klm *klm,
 		  size_t nr);
-/** fw_mkey_of() - the key of a number, low byte and all; NULL: none */
-const struct fw_mkey *fw_mkey_of(const struct mlx5_model *m, uint32_t mkey);
-bool fw_pd_is(const struct mlx5_model *m, uint32_t pd);
 
 /* ---- model_view.c ---- */
 /** fw_view_get() - Return: 0; -EFAULT there is no such key; -ENOMEM. Not under a worker's lock. */
 int fw_view_get(struct mlx5_model *m, uint32_t mkey, struct fw_view **out) HF_MUST_CHECK;
 void fw_view_put(struct mlx5_model *m, struct fw_view *view);
-struct iotlb *fw_view_tlb(const struct fw_view *view);
 /** fw_view_forget() - a key goes: on return no queue reaches anything by it */
 void fw_view_forget(struct mlx5_model *m, const struct fw_mkey *key);
 /** fw_view_change() - the list of a key has changed: on return queues go by the new one */
@@ -322,17 +352,22 @@ void fw_nic_forget(struct mlx5_model *m, const struct fw_virtq *q);
 /** fw_nic_position() - of a queue that runs. Return: false if it broke */
 bool fw_nic_position(struct mlx5_model *m, const struct fw_virtq *q, uint16_t *avail);
 uint64_t fw_nic_chains(const struct mlx5_model *m, uint16_t index);
-/** fw_nic_set_callback() - of the queue or event queue that has vector @v */
-void fw_nic_set_callback(struct mlx5_model *m, uint32_t v, const struct vdpa_callback *cb);
+/* As in struct mlx5_dev_ops. A vector is that of a queue or of an event queue. */
+int fw_vector_open(struct mlx5_dev *dev, const struct vdpa_callback *cb,
+		   uint32_t *vector) HF_MUST_CHECK;
+void fw_vector_set(struct mlx5_dev *dev, uint32_t vector, const struct vdpa_callback *cb);
+void fw_vector_close(struct mlx5_dev *dev, uint32_t vector);
+void fw_kick(struct mlx5_dev *dev, uint16_t idx);
+struct worker *fw_kick_worker(struct mlx5_dev *dev, uint16_t idx);
 
 /* ---- model_event.c ---- */
-extern const struct mlx5_dev_ops fw_dev_ops;
 void fw_create_eq(struct mlx5_model *m, const struct fw_cmd *c);
 void fw_destroy_eq(struct mlx5_model *m, const struct fw_cmd *c);
 /** fw_event_broken() - tell event queues that object @id has changed; under worker 0's lock */
 void fw_event_broken(struct mlx5_model *m, uint32_t id);
-/** fw_exec() - the seam's exec: model.c */
-int fw_exec(struct mlx5_dev *dev, const void *in, size_t in_len, void *out, size_t out_len);
-void fw_exec_many(struct mlx5_dev *dev, struct mlx5_exec *cmd, size_t nr);
+/* As in struct mlx5_dev_ops. */
+int fw_umem_open(struct mlx5_dev *dev, void *addr, size_t len, uint32_t *id) HF_MUST_CHECK;
+void fw_umem_close(struct mlx5_dev *dev, uint32_t id);
+void *fw_eq_buffer(struct mlx5_dev *dev, uint32_t eqn);
 
 #endif

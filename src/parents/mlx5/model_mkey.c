@@ -258,19 +258,6 @@ int fw_klm_update(struct mlx5_dev *dev, uint32_t mkey, size_t first, const struc
 	return 0;
 }
 
-const struct fw_mkey *fw_mkey_of(const struct mlx5_model *m, uint32_t mkey)
-{
-	uint32_t index = mkey >> 8;
-	const struct fw_mkey *k = index < m->next_idx && index < m->room ? m->mkey[index] : NULL;
-
-	return k && k->low == (mkey & 0xff) ? k : NULL;
-}
-
-bool fw_pd_is(const struct mlx5_model *m, uint32_t pd)
-{
-	return pd != 0 && pd <= m->nr_pd && m->pd_users[pd - 1] != 0;
-}
-
 struct access {
 	const struct mlx5_model *m;
 	struct iovec *iov;

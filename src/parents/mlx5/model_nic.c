@@ -2,7 +2,8 @@
 /*
  * The model's port: the simulated card's core with its rings, workers and backends, without a
  * client. A queue of the firmware is a queue of that core, which is told what to do where a client
- * would set it. Its rings look everything up in views of keys.
+ * would set it. Its rings look everything up in views of keys. Its vectors and doorbells are here,
+ * too.
  *
  * An area or a buffer that no key reaches breaks the ring. The worker notes it and has worker 0
  * tell the driver through an event queue.
@@ -11,13 +12,14 @@
 #include <linux/virtio_config.h>
 #include <string.h>
 
+#include "base/refuse.h"
 #include "model_internal.h"
 
 #define RUNNING                                                                                    \
 	(VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER | VIRTIO_CONFIG_S_FEATURES_OK |      \
 	 VIRTIO_CONFIG_S_DRIVER_OK)
 
-static struct mlx5_model *model_of(const struct vdpasim *sim)
+static struct mlx5_model *model_of_sim(const struct vdpasim *sim)
 {
 	return container_of(sim->type, struct mlx5_model, type);
 }
@@ -26,7 +28,7 @@ static struct mlx5_model *model_of(const struct vdpasim *sim)
 static void nic_vq_tlbs(const struct vdpasim_vq *vq, struct iotlb **ring_tlb,
 			struct iotlb **buf_tlb)
 {
-	const struct fw_run *run = &model_of(vq->sim)->run[vq->idx];
+	const struct fw_run *run = &model_of_sim(vq->sim)->run[vq->idx];
 
 	*ring_tlb = run->ring_tlb;
 	*buf_tlb = run->buf_tlb;
@@ -159,8 +161,8 @@ bool fw_nic_run(struct mlx5_model *m, struct fw_virtq *q)
 		return false;
 	take_features(m, q);
 	vdpasim_lock(vq->sw);
-	run->buf_tlb = fw_view_tlb(q->view);
-	run->ring_tlb = q->desc_view ? fw_view_tlb(q->desc_view) : run->buf_tlb;
+	run->buf_tlb = q->view->tlb;
+	run->ring_tlb = q->desc_view ? q->desc_view->tlb : run->buf_tlb;
 	__atomic_store_n(&run->id, container_of(q, struct fw_obj, virtq)->id, __ATOMIC_RELAXED);
 	__atomic_store_n(&run->told, false, __ATOMIC_RELEASE);
 	vdpasim_vq_set_num(vq, q->size);
@@ -231,22 +233,65 @@ uint64_t fw_nic_chains(const struct mlx5_model *m, uint16_t index)
 	       (index % 2 ? __atomic_load_n(&s->drops, __ATOMIC_RELAXED) : 0);
 }
 
-void fw_nic_set_callback(struct mlx5_model *m, uint32_t v, const struct vdpa_callback *cb)
+/* ---- vectors and doorbells ---- */
+
+int fw_vector_open(struct mlx5_dev *dev, const struct vdpa_callback *cb, uint32_t *vector)
 {
-	struct vdpasim_worker *sw = &m->sim->workers[0];
+	struct mlx5_model *m = fw_model_of(dev);
+
+	for (uint32_t v = 0; v < FW_VECTORS; v++)
+		if (!m->vectors[v].open) {
+			m->vectors[v] = (struct fw_vector){true, *cb};
+			*vector = v;
+			return 0;
+		}
+	return refuse(-ENOSPC, "%s: all %u interrupt vectors are in use", dev->name, FW_VECTORS);
+}
+
+void fw_vector_set(struct mlx5_dev *dev, uint32_t vector, const struct vdpa_callback *cb)
+{
+	struct mlx5_model *m = fw_model_of(dev);
+	struct vdpasim_worker *sw;
 	struct vdpasim_vq *vq = NULL;
 	struct fw_obj *obj;
 
+	if (vector >= FW_VECTORS || !m->sim)
+		return;
+	sw = &m->sim->workers[0];
 	TAILQ_FOREACH (obj, &m->objs[FW_VIRTQ], link)
-		if (obj->virtq.vector == v) {
+		if (obj->virtq.vector == vector) {
 			vq = &m->sim->vqs[obj->virtq.index];
 			sw = vq->sw;
 		}
 	vdpasim_lock(sw);
-	m->vectors[v].cb = *cb;
+	m->vectors[vector].cb = *cb;
 	if (vq)
 		vq->cb = *cb;
 	vdpasim_unlock(sw);
+}
+
+void fw_vector_close(struct mlx5_dev *dev, uint32_t vector)
+{
+	const struct vdpa_callback none = {NULL, NULL};
+
+	fw_vector_set(dev, vector, &none);
+	if (vector < FW_VECTORS)
+		fw_model_of(dev)->vectors[vector].open = false;
+}
+
+void fw_kick(struct mlx5_dev *dev, uint16_t idx)
+{
+	struct vdpasim *sim = fw_model_of(dev)->sim;
+
+	if (sim && idx < sim->dev.nvqs)
+		vdpasim_vq_kick(&sim->vqs[idx]);
+}
+
+struct worker *fw_kick_worker(struct mlx5_dev *dev, uint16_t idx)
+{
+	struct vdpasim *sim = fw_model_of(dev)->sim;
+
+	return sim && idx < sim->dev.nvqs ? vdpasim_worker_get(sim->vqs[idx].sw) : NULL;
 }
 
 uint64_t mlx5_model_features(const struct mlx5_model *m)

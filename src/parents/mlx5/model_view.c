@@ -17,28 +17,6 @@
 
 #define VIEW_ENTRIES (1ul << 28)
 
-/* A part of a view: what one entry of the key's list gives. */
-struct part {
-	uint64_t first, last; /* inclusive */
-	uint64_t addr;        /* in the key behind it */
-	uint64_t serial;      /* of that key; 0: nothing is reached */
-	uint32_t mkey;
-};
-
-struct fw_view {
-	struct fw_view *next;
-	uint64_t serial; /* of its key */
-	unsigned int users;
-	struct iotlb *tlb;
-	struct part *part; /* [nr] by address */
-	size_t nr;
-};
-
-struct iotlb *fw_view_tlb(const struct fw_view *view)
-{
-	return view->tlb;
-}
-
 static void view_free(struct fw_view *view)
 {
 	if (!view)
@@ -62,7 +40,7 @@ static int map_one(struct mlx5_model *m, struct iotlb *tlb, uint64_t first, uint
 
 /* [@addr, @addr + last - first] of a direct key, as runs. */
 static int map_direct(struct mlx5_model *m, struct iotlb *tlb, const struct fw_mkey *k,
-		      const struct part *p, uint8_t perm)
+		      const struct fw_part *p, uint8_t perm)
 {
 	uint64_t entity = 1ULL << k->log_page, off = p->addr - k->start, at = p->first;
 	uint64_t left = p->last - p->first; /* less one */
@@ -86,7 +64,7 @@ static int map_direct(struct mlx5_model *m, struct iotlb *tlb, const struct fw_m
 	return err;
 }
 
-static int map_part(struct mlx5_model *m, struct iotlb *tlb, const struct part *p, uint8_t perm)
+static int map_part(struct mlx5_model *m, struct iotlb *tlb, const struct fw_part *p, uint8_t perm)
 {
 	const struct fw_mkey *k = fw_mkey_of(m, p->mkey);
 
@@ -103,7 +81,7 @@ static int map_part(struct mlx5_model *m, struct iotlb *tlb, const struct part *
 	return map_one(m, tlb, p->first, p->last, p->addr, perm);
 }
 
-static bool same_part(const struct part *a, const struct part *b)
+static bool same_part(const struct fw_part *a, const struct fw_part *b)
 {
 	return a->first == b->first && a->last == b->last && a->addr == b->addr &&
 	       a->serial == b->serial;
@@ -118,8 +96,8 @@ static int apply(struct mlx5_model *m, struct fw_view *view, const struct fw_vie
 
 	for (int add = 0; add < 2; add++) {
 		for (size_t i = 0, j = 0; !err && (add ? j < view->nr : i < nr_base);) {
-			const struct part *old = i < nr_base ? &base->part[i] : NULL;
-			const struct part *new = j < view->nr ? &view->part[j] : NULL;
+			const struct fw_part *old = i < nr_base ? &base->part[i] : NULL;
+			const struct fw_part *new = j < view->nr ? &view->part[j] : NULL;
 
 			if (old && new &&same_part(old, new)) {
 				i++;
@@ -165,10 +143,11 @@ static bool list_parts(struct mlx5_model *m, const struct fw_mkey *k, uint32_t m
 	if (!view->part)
 		return false;
 	if (!k->list) {
-		*view->part = (struct part){.first = k->all ? 0 : k->start,
-					    .last = k->all ? UINT64_MAX : k->start + (k->len - 1),
-					    .serial = k->serial,
-					    .mkey = mkey};
+		*view->part =
+			(struct fw_part){.first = k->all ? 0 : k->start,
+					 .last = k->all ? UINT64_MAX : k->start + (k->len - 1),
+					 .serial = k->serial,
+					 .mkey = mkey};
 		view->part->addr = view->part->first;
 		return true;
 	}
@@ -179,11 +158,11 @@ static bool list_parts(struct mlx5_model *m, const struct fw_mkey *k, uint32_t m
 
 		if (end > first)
 			view->part[view->nr++] =
-				(struct part){.first = k->start + first,
-					      .last = k->start + (end - 1),
-					      .addr = k->list[i].addr,
-					      .serial = behind ? behind->serial : 0,
-					      .mkey = k->list[i].mkey};
+				(struct fw_part){.first = k->start + first,
+						 .last = k->start + (end - 1),
+						 .addr = k->list[i].addr,
+						 .serial = behind ? behind->serial : 0,
+						 .mkey = k->list[i].mkey};
 		first = end;
 	}
 	return true;
@@ -256,7 +235,7 @@ void fw_view_put(struct mlx5_model *m, struct fw_view *view)
 	m->last_view = view;
 }
 
-static void cut_out(struct mlx5_model *m, struct fw_view *view, struct part *p)
+static void cut_out(struct mlx5_model *m, struct fw_view *view, struct fw_part *p)
 {
 	/* Without memory for it, no queue runs any more. */
 	if (iotlb_unmap(view->tlb, p->first, p->last, NULL))

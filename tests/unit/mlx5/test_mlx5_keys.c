@@ -16,7 +16,7 @@
 #include "../iotlb/model.h"
 #include "base/clock.h"
 #include "parents/mlx5/keys_internal.h"
-#include "parents/mlx5/model_internal.h"
+#include "parents/mlx5/model.h"
 
 #define PAGE 4096ULL
 #define GIB  (1ULL << 30)
@@ -491,17 +491,18 @@ static void a_device_without_room_gets_it_from_keys_that_wait(void **state)
 
 /* A device that counts its waves. */
 static unsigned int waves, alone;
+static const struct mlx5_dev_ops *uncounted; /* the model's own */
 
 static int count_one(struct mlx5_dev *dev, const void *in, size_t in_len, void *out, size_t out_len)
 {
 	alone++;
-	return fw_exec(dev, in, in_len, out, out_len);
+	return uncounted->exec(dev, in, in_len, out, out_len);
 }
 
 static void count_many(struct mlx5_dev *dev, struct mlx5_exec *cmd, size_t nr)
 {
 	waves++;
-	fw_exec_many(dev, cmd, nr);
+	uncounted->exec_many(dev, cmd, nr);
 }
 
 static void commands_go_to_the_device_in_waves_that_take_the_time_of_one(void **state)
@@ -513,6 +514,7 @@ static void commands_go_to_the_device_in_waves_that_take_the_time_of_one(void **
 
 	opt.latency_ns[MODEL_CREATE_MKEY] = 2 * NS_PER_MS;
 	start(&f, MLX5_REBUILD_FULL, &opt);
+	uncounted = f.keys.dev->ops;
 	f.keys.dev->ops = &ops;
 	map_pieces(&f, 32);
 	for (unsigned int parallel = 1; parallel <= 8; parallel *= 8) {
