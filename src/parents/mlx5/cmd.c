@@ -106,8 +106,7 @@ int mlx5_cmd_exec(struct mlx5_dev *dev, const void *in, size_t in_len, void *out
 	return judge(dev, in, out, cmd.err);
 }
 
-/* All at once, and what came of each in its err. Return: the first error, with its words */
-static int exec_many(struct mlx5_dev *dev, struct mlx5_exec *cmd, size_t nr)
+int mlx5_cmd_exec_many(struct mlx5_dev *dev, struct mlx5_exec *cmd, size_t nr)
 {
 	bool at_once = nr > 1 && dev->ops->exec_many;
 	int64_t start_ns = dev->trace ? clock_now_ns() : 0;
@@ -221,7 +220,7 @@ int mlx5_cmd_destroy_mkeys(struct mlx5_dev *dev, const uint32_t *mkey, size_t nr
 		mlx5_put(in[i], MLX5_IO_INDEX, mkey[i] >> 8);
 		cmd[i] = (struct mlx5_exec){in[i], out[i], sizeof(in[i]), sizeof(out[i]), 0};
 	}
-	err = exec_many(dev, cmd, nr);
+	err = mlx5_cmd_exec_many(dev, cmd, nr);
 	for (size_t i = 0; i < nr; i++)
 		gone[i] = !cmd[i].err;
 	return err;
@@ -301,7 +300,7 @@ int mlx5_cmd_create_mkeys(struct mlx5_dev *dev, const struct mlx5_mkey_desc *des
 		err = in[n] ? 0 : -ENOMEM;
 	}
 	if (!err)
-		err = exec_many(dev, cmd, nr);
+		err = mlx5_cmd_exec_many(dev, cmd, nr);
 	else
 		nr = 0; /* none was sent */
 	for (size_t i = 0; i < nr; i++) {

@@ -13,6 +13,9 @@
  * Return: 0; negative errno, and the command, status and syndrome in words */
 int mlx5_cmd_exec(struct mlx5_dev *dev, const void *in, size_t in_len, void *out,
 		  size_t out_len) HF_MUST_CHECK;
+/** mlx5_cmd_exec_many() - @nr commands at once, at most MLX5_PARALLEL_MAX; what came of each is in
+ * its err, as mlx5_cmd_exec() tells it. Return: the first error, with its words */
+int mlx5_cmd_exec_many(struct mlx5_dev *dev, struct mlx5_exec *cmd, size_t nr) HF_MUST_CHECK;
 /** mlx5_cmd_exec_short() - a command of an opcode and an index alone. @index_out: may be NULL */
 int mlx5_cmd_exec_short(struct mlx5_dev *dev, unsigned int opcode, uint32_t index,
 			uint32_t *index_out) HF_MUST_CHECK;

@@ -2,6 +2,7 @@
 #include "cmd_virtq.h"
 
 #include <linux/virtio_net.h>
+#include <string.h>
 
 #include "base/compiler.h"
 #include "cmd_internal.h"
@@ -79,45 +80,88 @@ int mlx5_cmd_create_virtq(struct mlx5_dev *dev, const struct mlx5_virtq *q, uint
 	return err;
 }
 
+static void put_change(uint8_t *in, const struct mlx5_virtq_change *c)
+{
+	put_object(in, MLX5_OP_MODIFY_GENERAL_OBJECT, MLX5_OBJ_VIRTIO_NET_Q, c->id);
+	mlx5_put(in, MLX5_VQ_SELECT, c->select);
+	if (c->select & MLX5_VQ_STATE)
+		mlx5_put(in, MLX5_VQ_STATE_FIELD, c->q.state);
+	if (c->select & MLX5_VQ_ADDRS) {
+		mlx5_put(in, MLX5_VQ_DESC, c->q.desc);
+		mlx5_put(in, MLX5_VQ_DEVICE, c->q.device);
+		mlx5_put(in, MLX5_VQ_DRIVER, c->q.driver);
+	}
+	if (c->select & MLX5_VQ_AVAIL_IDX)
+		mlx5_put(in, MLX5_VQ_AVAIL, c->q.avail);
+	if (c->select & MLX5_VQ_USED_IDX)
+		mlx5_put(in, MLX5_VQ_USED, c->q.used);
+	if (c->select & MLX5_VQ_MKEY)
+		mlx5_put(in, MLX5_VQ_MKEY_FIELD, c->q.mkey);
+	if (c->select & MLX5_VQ_DESC_MKEY)
+		mlx5_put(in, MLX5_VQ_DESC_MKEY_FIELD, c->q.desc_mkey);
+}
+
+int mlx5_cmd_modify_virtqs(struct mlx5_dev *dev, struct mlx5_virtq_change *change, size_t nr)
+{
+	uint8_t in[MLX5_PARALLEL_MAX][MLX5_VIRTQ_LEN], out[MLX5_PARALLEL_MAX][MLX5_CMD_HDR_LEN];
+	struct mlx5_exec cmd[MLX5_PARALLEL_MAX];
+	int err;
+
+	for (size_t i = 0; i < nr; i++) {
+		memset(in[i], 0, sizeof(in[i]));
+		put_change(in[i], &change[i]);
+		cmd[i] = (struct mlx5_exec){in[i], out[i], sizeof(in[i]), sizeof(out[i]), 0};
+	}
+	err = mlx5_cmd_exec_many(dev, cmd, nr);
+	for (size_t i = 0; i < nr; i++)
+		change[i].err = cmd[i].err;
+	return err;
+}
+
 int mlx5_cmd_modify_virtq(struct mlx5_dev *dev, uint32_t id, uint64_t select,
 			  const struct mlx5_virtq *q)
 {
-	uint8_t in[MLX5_VIRTQ_LEN] = {0}, out[MLX5_CMD_HDR_LEN];
+	struct mlx5_virtq_change change = {.id = id, .select = select, .q = *q};
 
-	put_object(in, MLX5_OP_MODIFY_GENERAL_OBJECT, MLX5_OBJ_VIRTIO_NET_Q, id);
-	mlx5_put(in, MLX5_VQ_SELECT, select);
-	if (select & MLX5_VQ_STATE)
-		mlx5_put(in, MLX5_VQ_STATE_FIELD, q->state);
-	if (select & MLX5_VQ_ADDRS) {
-		mlx5_put(in, MLX5_VQ_DESC, q->desc);
-		mlx5_put(in, MLX5_VQ_DEVICE, q->device);
-		mlx5_put(in, MLX5_VQ_DRIVER, q->driver);
-	}
-	if (select & MLX5_VQ_AVAIL_IDX)
-		mlx5_put(in, MLX5_VQ_AVAIL, q->avail);
-	if (select & MLX5_VQ_USED_IDX)
-		mlx5_put(in, MLX5_VQ_USED, q->used);
-	if (select & MLX5_VQ_MKEY)
-		mlx5_put(in, MLX5_VQ_MKEY_FIELD, q->mkey);
-	if (select & MLX5_VQ_DESC_MKEY)
-		mlx5_put(in, MLX5_VQ_DESC_MKEY_FIELD, q->desc_mkey);
-	return mlx5_cmd_exec(dev, in, sizeof(in), out, sizeof(out));
+	return mlx5_cmd_modify_virtqs(dev, &change, 1);
 }
 
-int mlx5_cmd_query_virtq(struct mlx5_dev *dev, uint32_t id, struct mlx5_virtq_status *status)
+static void get_status(const uint8_t *out, struct mlx5_virtq_status *status)
 {
-	uint8_t in[MLX5_CMD_HDR_LEN] = {0}, out[MLX5_VIRTQ_LEN];
-	int err;
-
-	put_object(in, MLX5_OP_QUERY_GENERAL_OBJECT, MLX5_OBJ_VIRTIO_NET_Q, id);
-	err = mlx5_cmd_exec(dev, in, sizeof(in), out, sizeof(out));
-	if (err)
-		return err;
 	status->state = (uint8_t)mlx5_get(out, MLX5_VQ_STATE_FIELD);
 	status->error = (uint8_t)mlx5_get(out, MLX5_VQ_ERROR_TYPE);
 	status->avail = (uint16_t)mlx5_get(out, MLX5_VQ_AVAIL);
 	status->used = (uint16_t)mlx5_get(out, MLX5_VQ_USED);
-	return 0;
+}
+
+int mlx5_cmd_query_virtqs(struct mlx5_dev *dev, struct mlx5_virtq_query *query, size_t nr)
+{
+	uint8_t in[MLX5_PARALLEL_MAX][MLX5_CMD_HDR_LEN], out[MLX5_PARALLEL_MAX][MLX5_VIRTQ_LEN];
+	struct mlx5_exec cmd[MLX5_PARALLEL_MAX];
+	int err;
+
+	for (size_t i = 0; i < nr; i++) {
+		memset(in[i], 0, sizeof(in[i]));
+		put_object(in[i], MLX5_OP_QUERY_GENERAL_OBJECT, MLX5_OBJ_VIRTIO_NET_Q, query[i].id);
+		cmd[i] = (struct mlx5_exec){in[i], out[i], sizeof(in[i]), sizeof(out[i]), 0};
+	}
+	err = mlx5_cmd_exec_many(dev, cmd, nr);
+	for (size_t i = 0; i < nr; i++) {
+		query[i].err = cmd[i].err;
+		if (!cmd[i].err)
+			get_status(out[i], &query[i].status);
+	}
+	return err;
+}
+
+int mlx5_cmd_query_virtq(struct mlx5_dev *dev, uint32_t id, struct mlx5_virtq_status *status)
+{
+	struct mlx5_virtq_query query = {.id = id};
+	int err = mlx5_cmd_query_virtqs(dev, &query, 1);
+
+	if (!err)
+		*status = query.status;
+	return err;
 }
 
 int mlx5_cmd_create_counters(struct mlx5_dev *dev, uint32_t *id)

@@ -34,6 +34,20 @@ struct mlx5_virtq_status {
 	uint16_t avail, used;
 };
 
+/* One of several queues that are changed at once. */
+struct mlx5_virtq_change {
+	uint32_t id;
+	uint64_t select; /* MLX5_VQ_* of what changes */
+	struct mlx5_virtq q;
+	int err; /* [out] */
+};
+
+struct mlx5_virtq_query {
+	uint32_t id;
+	struct mlx5_virtq_status status; /* [out] if there is no error */
+	int err;                         /* [out] */
+};
+
 struct mlx5_virtq_counters {
 	uint64_t received, completed; /* chains */
 	uint32_t errors, bad_desc, max_chain, invalid_buffer;
@@ -51,6 +65,11 @@ int mlx5_cmd_modify_virtq(struct mlx5_dev *dev, uint32_t id, uint64_t select,
 			  const struct mlx5_virtq *q) HF_MUST_CHECK;
 int mlx5_cmd_query_virtq(struct mlx5_dev *dev, uint32_t id,
 			 struct mlx5_virtq_status *status) HF_MUST_CHECK;
+/** mlx5_cmd_modify_virtqs() - @nr queues at once, at most MLX5_PARALLEL_MAX; each one's error is in
+ * its err. Return: the first error */
+int mlx5_cmd_modify_virtqs(struct mlx5_dev *dev, struct mlx5_virtq_change *change, size_t nr);
+/** mlx5_cmd_query_virtqs() - the same */
+int mlx5_cmd_query_virtqs(struct mlx5_dev *dev, struct mlx5_virtq_query *query, size_t nr);
 int mlx5_cmd_create_counters(struct mlx5_dev *dev, uint32_t *id) HF_MUST_CHECK;
 int mlx5_cmd_query_counters(struct mlx5_dev *dev, uint32_t id,
 			    struct mlx5_virtq_counters *counters) HF_MUST_CHECK;

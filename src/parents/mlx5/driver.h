@@ -8,6 +8,7 @@
  *   life.c      status, reset, suspend, resume
  *   slots.c     address spaces: which keys are in force, and how they change under running queues
  *   queue.c     a virtqueue and its object on the device
+ *   running.c   how queues begin to run, and stop, several at once
  *   setup.c     all queues at once: made, started, stopped, taken down
  *   steering.c  which frames come in, and to which queues
  *   ctrl.c      the control queue, which the driver serves by itself
@@ -15,7 +16,7 @@
  *   state.c     the lock, and NEEDS_RESET; calls none of the others
  *
  * Calls go down this order: mlx5.c, ops.c, life.c, slots.c, events.c, ctrl.c, setup.c, queue.c,
- * steering.c and state.c.
+ * running.c, steering.c and state.c.
  *
  * Owns: the device, its objects and keys; one reference on the map of each address space.
  *
@@ -38,10 +39,11 @@
 #include "ring/ring.h"
 #include "vdpa/device.h"
 
-#define MLX5_NAS      2
-#define MLX5_VLANS    128 /* places in the flow table; the first is for frames without a tag */
-#define MLX5_VQ_PARTS 3   /* memory areas that a queue needs on the device */
-#define MLX5_NO_OBJ   UINT32_MAX
+#define MLX5_NAS       2
+#define MLX5_PAIRS_MAX 64
+#define MLX5_VLANS     128 /* places in the flow table; the first is for frames without a tag */
+#define MLX5_VQ_PARTS  3   /* memory areas that a queue needs on the device */
+#define MLX5_NO_OBJ    UINT32_MAX
 
 #define MLX5_HEALTH_NS 1000000000LL /* between two looks at a device that runs */
 
@@ -62,6 +64,7 @@ struct mlx5_vq {
 	 * starts the queue (D11). */
 	struct mlx5_vq_setup set, use;
 	struct vdpa_vq_state state; /* of a queue that does not run */
+	bool unknown;               /* @state is not that of the object: the device did not tell */
 	struct vdpa_callback cb;
 	bool ready;
 	bool kicked;          /* atomic: since its object last began to run, or the reset */
@@ -204,12 +207,6 @@ void mlx5_vq_destroy(struct mlx5_vdpa *v, struct mlx5_vq *vq);
 bool mlx5_vq_fits(const struct mlx5_vdpa *v, const struct mlx5_vq *vq);
 /** mlx5_vq_wants_to_run() - does everything say so? */
 bool mlx5_vq_wants_to_run(const struct mlx5_vdpa *v, const struct mlx5_vq *vq);
-/** mlx5_vq_run() - RDY, with what has changed */
-int mlx5_vq_run(struct mlx5_vdpa *v, struct mlx5_vq *vq) HF_MUST_CHECK;
-/** mlx5_vq_stop() - SUSPEND, and note the position; nothing if it does not run */
-int mlx5_vq_stop(struct mlx5_vdpa *v, struct mlx5_vq *vq);
-/** mlx5_vq_look() - note the state and the position that the device tells */
-void mlx5_vq_look(struct mlx5_vdpa *v, struct mlx5_vq *vq);
 /** mlx5_vq_take() - what was set counts from now on */
 void mlx5_vq_take(struct mlx5_vq *vq);
 /** mlx5_vq_reset() - what a client set is gone */
@@ -222,6 +219,20 @@ struct worker *mlx5_vq_kick_worker(const struct mlx5_vdpa *v, const struct mlx5_
 int mlx5_vq_position(struct mlx5_vdpa *v, struct mlx5_vq *vq, struct vdpa_vq_state *state);
 /** mlx5_vq_unpark() - D1: let it go on, should it be parked */
 void mlx5_vq_unpark(struct mlx5_vdpa *v, struct mlx5_vq *vq);
+
+/** mlx5_vq_describe() - all of what its object is to be, or its changes */
+struct mlx5_virtq mlx5_vq_describe(const struct mlx5_vdpa *v, const struct mlx5_vq *vq);
+
+/* ---- running.c ---- */
+/** mlx5_vqs_run() - RDY, with what has changed. Return: the first error; others may run [R1] */
+int mlx5_vqs_run(struct mlx5_vdpa *v, struct mlx5_vq *const *vq, size_t nr) HF_MUST_CHECK;
+int mlx5_vq_run(struct mlx5_vdpa *v, struct mlx5_vq *vq) HF_MUST_CHECK;
+/** mlx5_vqs_stop() - SUSPEND those that run, and note their positions. Return: the first error: of
+ * one that still runs, or whose position is not known */
+int mlx5_vqs_stop(struct mlx5_vdpa *v, struct mlx5_vq *const *vq, size_t nr);
+int mlx5_vq_stop(struct mlx5_vdpa *v, struct mlx5_vq *vq);
+/** mlx5_vq_look() - note the state and the position that the device tells */
+int mlx5_vq_look(struct mlx5_vdpa *v, struct mlx5_vq *vq);
 
 /* ---- setup.c ---- */
 /** mlx5_prepare() - queue objects ahead of a client, so that its start need not make them.

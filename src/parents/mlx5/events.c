@@ -57,7 +57,7 @@ static void object_changed(struct mlx5_vdpa *v, uint32_t id)
 
 		if (vq->obj != id)
 			continue;
-		mlx5_vq_look(v, vq);
+		(void)mlx5_vq_look(v, vq);
 		if (vq->fw_state == MLX5_VQ_ERR) {
 			hf_warn(v->dev.name, "queue %u stopped with an error at position %u", i,
 				vq->state.last_avail);

@@ -142,6 +142,8 @@ int mlx5_op_suspend(struct vdpa_device *dev)
 	if (!err) {
 		v->suspended = true;
 		mlx5_ctrl_update(v);
+	} else if (v->set_up && mlx5_restart(v)) { /* a device that is not suspended runs */
+		mlx5_needs_reset(v);
 	}
 	mlx5_unlock(v);
 	return err;

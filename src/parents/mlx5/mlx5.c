@@ -15,7 +15,6 @@
 #include "parents/sim/sim.h"
 #include "trace.h"
 
-#define PAIRS_MAX      64
 #define LATENCY_MAX_NS (10 * NS_PER_SEC)
 #define BIT(name)      (1ULL << VIRTIO_NET_F_##name)
 
@@ -350,7 +349,7 @@ const struct vdpa_mgmt_dev mlx5_mgmt_dev = {
 		VDPA_KEY_PCI | VDPA_KEY_REBUILD | VDPA_KEY_LATENCY | VDPA_KEY_PARALLEL |
 		VDPA_KEY_DEFER | VDPA_KEY_TRACE,
 	.default_name = "net",
-	.max_vqs = 2 * PAIRS_MAX + 1,
+	.max_vqs = 2 * MLX5_PAIRS_MAX + 1,
 	.features = ALL_FEATURES,
 	.check = check,
 	.dev_add = dev_add,

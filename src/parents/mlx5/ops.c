@@ -95,7 +95,8 @@ static void set_ready(struct mlx5_vdpa *v, struct mlx5_vq *vq, bool ready)
 	vq->ready = ready;
 	if (!ready) {
 		__atomic_store_n(&vq->parked, false, __ATOMIC_RELEASE);
-		(void)mlx5_vq_stop(v, vq);
+		if (mlx5_vq_stop(v, vq) && runs(v, vq->idx))
+			mlx5_needs_reset(v); /* the client thinks that it stands still */
 		return;
 	}
 	mlx5_vq_unpark(v, vq);
@@ -144,6 +145,7 @@ static int op_set_vq_state(struct vdpa_device *dev, uint16_t idx, const struct v
 	} else {
 		vq->state = (struct vdpa_vq_state){state->last_avail, state->last_avail};
 		vq->changed |= MLX5_VQ_AVAIL_IDX | MLX5_VQ_USED_IDX;
+		vq->unknown = false;
 	}
 	mlx5_unlock(v);
 	return err;

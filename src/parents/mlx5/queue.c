@@ -55,9 +55,22 @@ static void memory_free(struct mlx5_vdpa *v, struct mlx5_vq *vq)
 	vq->mem = NULL;
 }
 
+/* Counters that the device will not destroy are the next object's. */
+static void counters_destroy(struct mlx5_vdpa *v, struct mlx5_vq *vq)
+{
+	if (vq->counters == MLX5_NO_OBJ)
+		return;
+	if (mlx5_cmd_destroy_object(v->hw, MLX5_OBJ_VIRTIO_Q_COUNTERS, vq->counters))
+		hf_warn(v->dev.name, "%s", refuse_reason());
+	else
+		vq->counters = MLX5_NO_OBJ;
+}
+
 void mlx5_vq_fini(struct mlx5_vdpa *v, struct mlx5_vq *vq)
 {
 	mlx5_vq_destroy(v, vq);
+	if (vq->obj == MLX5_NO_OBJ)
+		counters_destroy(v, vq);
 	mlx5_vq_release_keys(vq); /* what the device would not destroy goes when it is closed */
 	memory_free(v, vq);
 	if (vq->vector != MLX5_NO_OBJ)
@@ -98,13 +111,7 @@ static int memory_make(struct mlx5_vdpa *v, struct mlx5_vq *vq)
 	return err;
 }
 
-static struct mlx5_mr *ref(struct mlx5_mr *mr)
-{
-	return mr ? mlx5_mr_get(mr) : NULL;
-}
-
-/* All of what it is made of, or its changes. */
-static struct mlx5_virtq describe(const struct mlx5_vdpa *v, const struct mlx5_vq *vq)
+struct mlx5_virtq mlx5_vq_describe(const struct mlx5_vdpa *v, const struct mlx5_vq *vq)
 {
 	const struct mlx5_mr *mr = mlx5_key_of(v, MLX5_GROUP_DATA);
 	const struct mlx5_mr *desc_mr = mlx5_key_of(v, MLX5_GROUP_DESC);
@@ -131,16 +138,6 @@ static struct mlx5_virtq describe(const struct mlx5_vdpa *v, const struct mlx5_v
 	return q;
 }
 
-static void take_keys(struct mlx5_vdpa *v, struct mlx5_vq *vq)
-{
-	struct mlx5_mr *mr = ref(mlx5_key_of(v, MLX5_GROUP_DATA));
-	struct mlx5_mr *desc_mr = v->caps.desc_mkey ? ref(mlx5_key_of(v, MLX5_GROUP_DESC)) : NULL;
-
-	mlx5_vq_release_keys(vq);
-	vq->mr = mr;
-	vq->desc_mr = desc_mr;
-}
-
 int mlx5_vq_create(struct mlx5_vdpa *v, struct mlx5_vq *vq)
 {
 	struct mlx5_virtq q;
@@ -150,10 +147,12 @@ int mlx5_vq_create(struct mlx5_vdpa *v, struct mlx5_vq *vq)
 		err = mlx5_cmd_create_counters(v->hw, &vq->counters);
 	if (err)
 		return err;
+	if (vq->unknown) /* [R2] */
+		return refuse(-EIO, "queue %u: the device did not tell its position", vq->idx);
 	if (v->acked)
 		vq->features = mlx5_features_of(v->acked);
 	vq->num = vq->use.num;
-	q = describe(v, vq);
+	q = mlx5_vq_describe(v, vq);
 	q.mkey = q.desc_mkey = 0; /* [Q3] */
 	err = mlx5_cmd_create_virtq(v->hw, &q, &vq->obj);
 	if (err) {
@@ -180,6 +179,8 @@ void mlx5_vq_destroy(struct mlx5_vdpa *v, struct mlx5_vq *vq)
 		return;
 	if (vq->fw_state == MLX5_VQ_RDY)
 		(void)mlx5_vq_stop(v, vq);
+	if (vq->unknown)
+		(void)mlx5_vq_look(v, vq);
 	if (mlx5_cmd_destroy_object(v->hw, MLX5_OBJ_VIRTIO_NET_Q, vq->obj)) {
 		hf_warn(v->dev.name, "%s", refuse_reason());
 		return;
@@ -187,11 +188,7 @@ void mlx5_vq_destroy(struct mlx5_vdpa *v, struct mlx5_vq *vq)
 	vq->obj = MLX5_NO_OBJ;
 	mlx5_vq_release_keys(vq);
 	__atomic_store_n(&vq->parked, false, __ATOMIC_RELEASE);
-	if (vq->counters != MLX5_NO_OBJ) {
-		if (mlx5_cmd_destroy_object(v->hw, MLX5_OBJ_VIRTIO_Q_COUNTERS, vq->counters))
-			hf_warn(v->dev.name, "%s", refuse_reason());
-		vq->counters = MLX5_NO_OBJ;
-	}
+	counters_destroy(v, vq);
 }
 
 bool mlx5_vq_fits(const struct mlx5_vdpa *v, const struct mlx5_vq *vq)
@@ -210,56 +207,6 @@ bool mlx5_vq_wants_to_run(const struct mlx5_vdpa *v, const struct mlx5_vq *vq)
 	       (!v->caps.desc_mkey || mlx5_key_of(v, MLX5_GROUP_DESC));
 }
 
-int mlx5_vq_run(struct mlx5_vdpa *v, struct mlx5_vq *vq)
-{
-	struct mlx5_virtq q = describe(v, vq);
-	uint64_t select = vq->changed | MLX5_VQ_STATE;
-	int err;
-
-	if (vq->fw_state == MLX5_VQ_RDY)
-		return 0;
-	if (vq->mr != mlx5_key_of(v, MLX5_GROUP_DATA))
-		select |= MLX5_VQ_MKEY;
-	if (v->caps.desc_mkey && vq->desc_mr != mlx5_key_of(v, MLX5_GROUP_DESC))
-		select |= MLX5_VQ_DESC_MKEY;
-	err = mlx5_cmd_modify_virtq(v->hw, vq->obj, select, &q);
-	if (err)
-		return err;
-	vq->fw_state = MLX5_VQ_RDY;
-	take_keys(v, vq);
-	vq->changed = 0;
-	/* A kick that came before the object ran, or before there was one, is not lost (D6). */
-	if (__atomic_exchange_n(&vq->kicked, false, __ATOMIC_SEQ_CST))
-		v->hw->ops->kick(v->hw, vq->idx);
-	return 0;
-}
-
-void mlx5_vq_look(struct mlx5_vdpa *v, struct mlx5_vq *vq)
-{
-	struct mlx5_virtq_status status;
-
-	if (mlx5_cmd_query_virtq(v->hw, vq->obj, &status))
-		return;
-	vq->fw_state = status.state;
-	vq->state = (struct vdpa_vq_state){status.used, status.used};
-}
-
-int mlx5_vq_stop(struct mlx5_vdpa *v, struct mlx5_vq *vq)
-{
-	struct mlx5_virtq q = {.state = MLX5_VQ_SUSPEND};
-	int err;
-
-	if (vq->obj == MLX5_NO_OBJ || vq->fw_state != MLX5_VQ_RDY)
-		return 0;
-	err = mlx5_cmd_modify_virtq(v->hw, vq->obj, MLX5_VQ_STATE, &q);
-	if (!err)
-		vq->fw_state = MLX5_VQ_SUSPEND;
-	mlx5_vq_look(v, vq);
-	if (err && vq->fw_state == MLX5_VQ_RDY)
-		hf_warn(v->dev.name, "queue %u could not be stopped", vq->idx);
-	return err && vq->fw_state == MLX5_VQ_RDY ? err : 0;
-}
-
 void mlx5_vq_take(struct mlx5_vq *vq)
 {
 	if (vq->fw_state == MLX5_VQ_RDY && vq->obj != MLX5_NO_OBJ)
@@ -274,7 +221,7 @@ void mlx5_vq_reset(struct mlx5_vq *vq)
 	vq->use = vq->set;
 	vq->state = (struct vdpa_vq_state){0, 0};
 	vq->cb = (struct vdpa_callback){NULL, NULL};
-	vq->ready = false;
+	vq->ready = vq->unknown = false;
 	__atomic_store_n(&vq->parked, false, __ATOMIC_RELEASE);
 	__atomic_store_n(&vq->kicked, false, __ATOMIC_RELAXED);
 }
@@ -298,25 +245,37 @@ static void settle_kicks(struct mlx5_vdpa *v, struct mlx5_vq *vq) NO_TSA
 		worker_unlock(w);
 }
 
+/* D1 */
+static int park(struct mlx5_vdpa *v, struct mlx5_vq *vq)
+{
+	int err;
+
+	settle_kicks(v, vq);
+	err = mlx5_vq_stop(v, vq);
+	if (err) {
+		if (mlx5_vq_run(v, vq))
+			mlx5_needs_reset(v);
+		return err;
+	}
+	/* A kick that finds it parked clears the time, so the time comes first. */
+	__atomic_store_n(&vq->parked_until, clock_now_ns() + PARK_NS, __ATOMIC_RELAXED);
+	__atomic_store_n(&vq->parked, true, __ATOMIC_RELEASE);
+	worker_wake_in(v->worker, PARK_NS);
+	return 0;
+}
+
 int mlx5_vq_position(struct mlx5_vdpa *v, struct mlx5_vq *vq, struct vdpa_vq_state *state)
 {
-	struct mlx5_virtq_status status;
 	bool runs = vq->obj != MLX5_NO_OBJ && vq->fw_state == MLX5_VQ_RDY;
 	int err = 0;
 
 	if (runs && vdpa_deviates(&v->dev, VDPA_D1_BASE_SURVIVES_RESET) && v->caps.freeze_to_rdy &&
-	    v->worker) {
-		settle_kicks(v, vq);
-		err = mlx5_vq_stop(v, vq);
-		/* A kick that finds it parked clears the time, so the time comes first. */
-		__atomic_store_n(&vq->parked_until, clock_now_ns() + PARK_NS, __ATOMIC_RELAXED);
-		__atomic_store_n(&vq->parked, !err, __ATOMIC_RELEASE);
-		worker_wake_in(v->worker, PARK_NS);
-	} else if (runs) {
-		err = mlx5_cmd_query_virtq(v->hw, vq->obj, &status);
-		if (!err)
-			vq->state = (struct vdpa_vq_state){status.used, status.used};
-	}
+	    v->worker)
+		err = park(v, vq);
+	else if (runs || (vq->unknown && vq->obj != MLX5_NO_OBJ))
+		err = mlx5_vq_look(v, vq);
+	else if (vq->unknown)
+		err = refuse(-EIO, "queue %u: the device did not tell its position", vq->idx);
 	if (!err)
 		*state = vq->state;
 	return err;

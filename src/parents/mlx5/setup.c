@@ -41,25 +41,34 @@ void mlx5_prepare(struct mlx5_vdpa *v)
 
 int mlx5_run_all(struct mlx5_vdpa *v)
 {
+	struct mlx5_vq *vq[MLX5_PAIRS_MAX];
 	int err = 0;
 
-	for (uint16_t first = 0; first < 2; first++)
-		for (uint16_t i = first; !err && i < mlx5_nr_data(v); i = (uint16_t)(i + 2))
+	for (uint16_t first = 0; !err && first < 2; first++) {
+		size_t n = 0;
+
+		for (uint16_t i = first; i < mlx5_nr_data(v); i = (uint16_t)(i + 2))
 			if (v->vqs[i].obj != MLX5_NO_OBJ && mlx5_vq_wants_to_run(v, &v->vqs[i]))
-				err = mlx5_vq_run(v, &v->vqs[i]);
+				vq[n++] = &v->vqs[i];
+		err = mlx5_vqs_run(v, vq, n);
+	}
 	return err;
 }
 
 int mlx5_stop_all(struct mlx5_vdpa *v)
 {
+	struct mlx5_vq *vq[MLX5_PAIRS_MAX];
 	int err = 0;
 
-	for (uint16_t first = 2; first-- > 0;)
-		for (uint16_t i = first; i < mlx5_nr_data(v); i = (uint16_t)(i + 2)) {
-			int e = mlx5_vq_stop(v, &v->vqs[i]);
+	for (uint16_t first = 2; first-- > 0;) {
+		size_t n = 0;
+		int e;
 
-			err = err ? err : e;
-		}
+		for (uint16_t i = first; i < mlx5_nr_data(v); i = (uint16_t)(i + 2))
+			vq[n++] = &v->vqs[i];
+		e = mlx5_vqs_stop(v, vq, n);
+		err = err ? err : e;
+	}
 	return err;
 }
 

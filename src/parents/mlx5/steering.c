@@ -77,28 +77,6 @@ static void del_flow(struct mlx5_vdpa *v, int group, uint32_t place)
 		v->flow[group][place] = false;
 }
 
-int mlx5_steering_create(struct mlx5_vdpa *v)
-{
-	int err = make_rqt(v);
-
-	if (!err)
-		err = mlx5_cmd_create_tir(v->hw, v->td, v->rqt, &v->tir);
-	if (!err)
-		err = mlx5_cmd_create_flow_table(v->hw, LOG_TABLE, &v->table);
-	for (int group = ONE; !err && group <= MANY; group++)
-		err = make_group(v, group);
-	for (uint32_t i = 0; !err && i < MLX5_VLANS; i++) {
-		if (i && !v->vlan_used[i])
-			continue;
-		err = add_flow(v, ONE, i, v->config.mac);
-		if (!err)
-			err = add_flow(v, MANY, i, NULL);
-	}
-	if (!err)
-		err = mlx5_cmd_set_flow_root(v->hw, v->table);
-	return err;
-}
-
 /* What cannot be destroyed is told and kept, and tried again the next time. */
 static void drop(struct mlx5_vdpa *v, uint32_t *obj, int err)
 {
@@ -124,6 +102,37 @@ void mlx5_steering_destroy(struct mlx5_vdpa *v)
 		drop(v, &v->tir, mlx5_cmd_destroy_tir(v->hw, v->tir));
 	if (v->rqt != MLX5_NO_OBJ)
 		drop(v, &v->rqt, mlx5_cmd_destroy_rqt(v->hw, v->rqt));
+}
+
+static bool is_there(const struct mlx5_vdpa *v)
+{
+	return v->rqt != MLX5_NO_OBJ || v->tir != MLX5_NO_OBJ || v->table != MLX5_NO_OBJ;
+}
+
+int mlx5_steering_create(struct mlx5_vdpa *v)
+{
+	int err;
+
+	mlx5_steering_destroy(v); /* what a former client's end has left */
+	if (is_there(v))
+		return refuse(-EBUSY, "%s: the device keeps former flows", v->dev.name);
+	err = make_rqt(v);
+	if (!err)
+		err = mlx5_cmd_create_tir(v->hw, v->td, v->rqt, &v->tir);
+	if (!err)
+		err = mlx5_cmd_create_flow_table(v->hw, LOG_TABLE, &v->table);
+	for (int group = ONE; !err && group <= MANY; group++)
+		err = make_group(v, group);
+	for (uint32_t i = 0; !err && i < MLX5_VLANS; i++) {
+		if (i && !v->vlan_used[i])
+			continue;
+		err = add_flow(v, ONE, i, v->config.mac);
+		if (!err)
+			err = add_flow(v, MANY, i, NULL);
+	}
+	if (!err)
+		err = mlx5_cmd_set_flow_root(v->hw, v->table);
+	return err;
 }
 
 int mlx5_steering_set_pairs(struct mlx5_vdpa *v)

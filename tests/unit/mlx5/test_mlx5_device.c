@@ -629,6 +629,54 @@ static void suspended_queues_tell_their_position_and_go_on(void **state)
 	rig_destroy(&rig);
 }
 
+/* Lines of the card's trace with @word in it, and how many commands were under way: "/4". */
+static unsigned int lines_with(const char *path, const char *word, const char *at_once)
+{
+	FILE *f = fopen(path, "r");
+	unsigned int nr = 0;
+	char line[1100];
+
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f))
+		nr += strstr(line, word) && strstr(line, at_once);
+	(void)fclose(f);
+	return nr;
+}
+
+static void queues_stop_and_start_by_commands_that_are_under_way_at_once(void **state)
+{
+	struct vdpa_dev_config c = config();
+	char path[] = "/tmp/holdfast-trace-XXXXXX";
+	int fd = mkstemp(path);
+	unsigned int before;
+	struct rig rig;
+
+	assert_true(fd >= 0);
+	close(fd);
+	(void)snprintf(c.trace, sizeof(c.trace), "%s", path);
+	c.max_vqp = 4;
+	c.parallel = 3;
+	rig_make_of(&rig, &mlx5_mgmt_dev, &c);
+	rig_negotiate(&rig, FEATURES | CTRL | BIT(VIRTIO_NET_F_MQ));
+	for (uint16_t i = 0; i < 9; i++) {
+		rig_vq_new(&rig, i, 64);
+		rig_vq_setup(&rig, i);
+	}
+	rig_driver_ok(&rig);
+	assert_int_equal(ctrl_pairs(&rig, 8, 4), VIRTIO_NET_OK);
+	before = lines_with(path, "MODIFY_GENERAL_OBJECT", "us/3\n");
+	assert_int_equal(rig_op(&rig, suspend),
+			 0); /* waves of 3 and 1 that send, and as many more */
+	assert_int_equal(lines_with(path, "MODIFY_GENERAL_OBJECT", "us/3\n"), before + 6);
+	assert_int_equal(lines_with(path, "QUERY_GENERAL_OBJECT", "us/3\n"), 6);
+	assert_int_equal(lines_with(path, "QUERY_GENERAL_OBJECT", "us\n"), 2);
+	assert_int_equal(rig_op(&rig, resume), 0);
+	assert_int_equal(lines_with(path, "MODIFY_GENERAL_OBJECT", "us/3\n"), before + 12);
+	assert_true(goes_round(&rig, 1));
+	rig_destroy(&rig);
+	(void)unlink(path);
+}
+
 struct kicks {
 	struct rig *rig;
 	unsigned int nr; /* atomic */
@@ -750,6 +798,7 @@ int main(void)
 		cmocka_unit_test(control_queue_sets_pairs_address_and_vlans),
 		cmocka_unit_test(pair_that_starts_in_its_middle_is_in_use),
 		cmocka_unit_test(suspended_queues_tell_their_position_and_go_on),
+		cmocka_unit_test(queues_stop_and_start_by_commands_that_are_under_way_at_once),
 		cmocka_unit_test(kick_from_before_its_position_was_read_does_not_move_a_queue),
 		cmocka_unit_test(a_spec_that_makes_no_sense_is_refused_in_one_line),
 	};
