@@ -263,6 +263,11 @@ int check_map(int fd, uint32_t asid, uint64_t iova, uint64_t size, const void *a
 long check_msg(int fd, uint32_t outer, uint32_t asid, const struct vhost_iotlb_msg *body,
 	       size_t len);
 
+/** check_expect_taken() / check_expect_free() - is @iova mapped? Asked with an UPDATE, which
+ * takes a byte that is free. */
+void check_expect_taken(struct check_ctx *t, int fd, uint32_t asid, uint64_t iova);
+void check_expect_free(struct check_ctx *t, int fd, uint32_t asid, uint64_t iova);
+
 /* ---- the rows of each file ---- */
 
 #define CHECK_SET(rows_) CHECK_SET_OF(rows_, 0)
@@ -273,9 +278,10 @@ long check_msg(int fd, uint32_t outer, uint32_t asid, const struct vhost_iotlb_m
 
 extern const struct check_set check_set_device, check_set_status, check_set_config, check_set_owner,
 	check_set_vring, check_set_vring_value, check_set_vring_bind, check_set_mmap,
-	check_set_message, check_set_update, check_set_pinned, check_set_invalidate,
-	check_set_translate, check_set_group, check_set_open, check_set_reset, check_set_backend,
-	check_set_setup, check_set_suspend, check_set_kick, check_set_data, check_set_blk_config,
-	check_set_blk, check_set_blk_odd, check_set_blk_range, check_set_dirty;
+	check_set_message, check_set_space, check_set_update, check_set_pinned,
+	check_set_invalidate, check_set_translate, check_set_group, check_set_open, check_set_reset,
+	check_set_reset_rings, check_set_backend, check_set_setup, check_set_suspend,
+	check_set_kick, check_set_data, check_set_blk_config, check_set_blk, check_set_blk_odd,
+	check_set_blk_range, check_set_dirty;
 
 #endif

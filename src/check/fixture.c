@@ -150,3 +150,13 @@ long check_msg(int fd, uint32_t outer, uint32_t asid, const struct vhost_iotlb_m
 
 	return n < 0 ? -errno : n;
 }
+
+void check_expect_taken(struct check_ctx *t, int fd, uint32_t asid, uint64_t iova)
+{
+	EXPECT_RC(t, -EFAULT, check_map(fd, asid, iova, 1, check_pages(t, 1)));
+}
+
+void check_expect_free(struct check_ctx *t, int fd, uint32_t asid, uint64_t iova)
+{
+	EXPECT_RC(t, 0, check_map(fd, asid, iova, 1, check_pages(t, 1)));
+}

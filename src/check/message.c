@@ -22,16 +22,6 @@ static struct vhost_iotlb_msg update(const void *page)
 					.type = VHOST_IOTLB_UPDATE};
 }
 
-static void expect_taken(struct check_ctx *t, int fd, uint32_t asid, uint64_t iova)
-{
-	EXPECT_RC(t, -EFAULT, check_map(fd, asid, iova, 1, check_pages(t, 1)));
-}
-
-static void expect_free(struct check_ctx *t, int fd, uint32_t asid, uint64_t iova)
-{
-	EXPECT_RC(t, 0, check_map(fd, asid, iova, 1, check_pages(t, 1)));
-}
-
 /* Row: a bytes of a right UPDATE are written, b is what write() gives. */
 static void length(struct check_ctx *t)
 {
@@ -40,9 +30,9 @@ static void length(struct check_ctx *t)
 
 	EXPECT_RC(t, t->check->b, check_msg(fd, VHOST_IOTLB_MSG_V2, 0, &body, (size_t)t->check->a));
 	if (t->check->b > 0)
-		expect_taken(t, fd, 0, IOVA);
+		check_expect_taken(t, fd, 0, IOVA);
 	else
-		expect_free(t, fd, 0, IOVA);
+		check_expect_free(t, fd, 0, IOVA);
 }
 
 static void one_message_a_write(struct check_ctx *t)
@@ -56,8 +46,8 @@ static void one_message_a_write(struct check_ctx *t)
 
 	msg[1].iotlb.iova += CHECK_PAGE;
 	EXPECT_RC(t, 72, write(fd, msg, sizeof(msg)));
-	expect_taken(t, fd, 0, IOVA);
-	expect_free(t, fd, 0, IOVA + CHECK_PAGE);
+	check_expect_taken(t, fd, 0, IOVA);
+	check_expect_free(t, fd, 0, IOVA + CHECK_PAGE);
 }
 
 /* A vector counts as one write, wherever it is cut. */
@@ -68,7 +58,7 @@ static void vector(struct check_ctx *t)
 	struct iovec iov[2] = {{&msg, 13}, {(uint8_t *)&msg + 13, sizeof(msg) - 13}};
 
 	EXPECT_RC(t, 72, writev(fd, iov, 2));
-	expect_taken(t, fd, 0, IOVA);
+	check_expect_taken(t, fd, 0, IOVA);
 }
 
 static void bad_pointer(struct check_ctx *t)
@@ -104,8 +94,8 @@ static void inner_type(struct check_ctx *t)
 	body.iova += CHECK_PAGE;
 	body.type = (uint8_t)t->check->a;
 	EXPECT_RC(t, -EFAULT, check_msg(fd, VHOST_IOTLB_MSG_V2, 0, &body, 72));
-	expect_taken(t, fd, 0, IOVA);
-	expect_free(t, fd, 0, IOVA + CHECK_PAGE);
+	check_expect_taken(t, fd, 0, IOVA);
+	check_expect_free(t, fd, 0, IOVA + CHECK_PAGE);
 }
 
 static void version_1(struct check_ctx *t)
@@ -116,7 +106,7 @@ static void version_1(struct check_ctx *t)
 	if (t->check->a)
 		check_ack_backend(t, fd, CLIENT_BACKEND_MSG_V2 | CLIENT_BACKEND_ASID);
 	EXPECT_RC(t, 72, check_msg(fd, VHOST_IOTLB_MSG, 0, &body, 72));
-	expect_taken(t, fd, 0, IOVA);
+	check_expect_taken(t, fd, 0, IOVA);
 }
 
 /* In version 1 the four bytes behind the type are a hole; they never name an address space. */
@@ -127,7 +117,7 @@ static void version_1_hole(struct check_ctx *t)
 
 	check_ack_backend(t, fd, CLIENT_BACKEND_MSG_V2 | CLIENT_BACKEND_ASID);
 	EXPECT_RC(t, 72, check_msg(fd, VHOST_IOTLB_MSG, 0xffffffff, &body, 72));
-	expect_taken(t, fd, 0, IOVA);
+	check_expect_taken(t, fd, 0, IOVA);
 }
 
 /* The layout in bytes, not by the header's structures. Row: a is the version. */
@@ -147,11 +137,11 @@ static void raw_layout(struct check_ctx *t)
 	msg[32] = 3;
 	msg[33] = 2;
 	EXPECT_RC(t, 72, write(fd, msg, sizeof(msg)));
-	expect_taken(t, fd, 0, IOVA);
-	expect_taken(t, fd, 0, IOVA + CHECK_PAGE - 1);
+	check_expect_taken(t, fd, 0, IOVA);
+	check_expect_taken(t, fd, 0, IOVA + CHECK_PAGE - 1);
 	msg[33] = 3;
 	EXPECT_RC(t, 72, write(fd, msg, sizeof(msg)));
-	expect_free(t, fd, 0, IOVA);
+	check_expect_free(t, fd, 0, IOVA);
 }
 
 static void version_1_batch(struct check_ctx *t)
@@ -166,15 +156,15 @@ static void version_1_batch(struct check_ctx *t)
 	body.type = VHOST_IOTLB_BATCH_END;
 	EXPECT_RC(t, 72, check_msg(fd, VHOST_IOTLB_MSG, 0, &body, 72));
 	if (t->dev->nr_as > 1)
-		expect_free(t, fd, 1, IOVA);
+		check_expect_free(t, fd, 1, IOVA);
 }
 
 static void version_2_unacked(struct check_ctx *t)
 {
 	int fd = check_open_owned(t);
 
-	expect_free(t, fd, 0, IOVA);
-	expect_taken(t, fd, 0, IOVA);
+	check_expect_free(t, fd, 0, IOVA);
+	check_expect_taken(t, fd, 0, IOVA);
 }
 
 static void asid_ignored(struct check_ctx *t)
@@ -182,10 +172,10 @@ static void asid_ignored(struct check_ctx *t)
 	int fd = check_open_owned(t);
 
 	check_ack_backend(t, fd, (uint64_t)t->check->a);
-	expect_free(t, fd, 12345, IOVA);
-	expect_taken(t, fd, 0, IOVA);
+	check_expect_free(t, fd, 12345, IOVA);
+	check_expect_taken(t, fd, 0, IOVA);
 	EXPECT_RC(t, 0, client_iotlb_unmap(fd, 777, IOVA, 1));
-	expect_free(t, fd, 0, IOVA);
+	check_expect_free(t, fd, 0, IOVA);
 }
 
 static void asid_unacked_again(struct check_ctx *t)
@@ -195,7 +185,7 @@ static void asid_unacked_again(struct check_ctx *t)
 	check_ack_backend(t, fd, CLIENT_BACKEND_ASID);
 	EXPECT_RC(t, -EFAULT, check_map(fd, t->dev->nr_as, IOVA, 1, check_pages(t, 1)));
 	check_ack_backend(t, fd, 0);
-	expect_free(t, fd, t->dev->nr_as, IOVA);
+	check_expect_free(t, fd, t->dev->nr_as, IOVA);
 }
 
 static void asid_too_big(struct check_ctx *t)
@@ -215,13 +205,13 @@ static void asid_separate(struct check_ctx *t)
 	int fd = check_open_owned(t);
 
 	check_ack_backend(t, fd, CLIENT_BACKEND_ASID);
-	expect_free(t, fd, 0, IOVA);
-	expect_free(t, fd, 1, IOVA);
-	expect_taken(t, fd, 0, IOVA);
-	expect_taken(t, fd, 1, IOVA);
+	check_expect_free(t, fd, 0, IOVA);
+	check_expect_free(t, fd, 1, IOVA);
+	check_expect_taken(t, fd, 0, IOVA);
+	check_expect_taken(t, fd, 1, IOVA);
 	EXPECT_RC(t, 0, client_iotlb_unmap(fd, 1, IOVA, 1));
-	expect_taken(t, fd, 0, IOVA);
-	expect_free(t, fd, 1, IOVA);
+	check_expect_taken(t, fd, 0, IOVA);
+	check_expect_free(t, fd, 1, IOVA);
 }
 
 /* Row: a is the message type. */
@@ -244,7 +234,7 @@ static void foreign(struct check_ctx *t)
 	int fd = check_open_owned(t);
 	struct vhost_iotlb_msg body = update(check_pages(t, 1));
 
-	expect_free(t, fd, 0, 0);
+	check_expect_free(t, fd, 0, 0);
 	body.type = (uint8_t)t->check->a;
 	EXPECT_RC(t, -EFAULT, check_in_child(t, child_message, fd, &body));
 }
@@ -256,7 +246,7 @@ static void foreign_no_trace(struct check_ctx *t)
 	struct vhost_iotlb_msg body = update(check_pages(t, 1));
 
 	EXPECT_RC(t, -EFAULT, check_in_child(t, child_message, fd, &body));
-	expect_free(t, fd, 0, IOVA);
+	check_expect_free(t, fd, 0, IOVA);
 }
 
 static void size_zero(struct check_ctx *t)
@@ -275,84 +265,6 @@ static void size_zero_version_1(struct check_ctx *t)
 
 	body.size = 0;
 	EXPECT_RC(t, -EINVAL, check_msg(fd, VHOST_IOTLB_MSG, 0, &body, 72));
-}
-
-/* ---- which messages create an address space ---- */
-
-static int send_type(int fd, uint32_t asid, long type)
-{
-	struct vhost_iotlb_msg body = {.iova = IOVA, .size = CHECK_PAGE};
-
-	return client_iotlb_send(fd, asid, (uint8_t)type, &body);
-}
-
-static void before_first(struct check_ctx *t)
-{
-	EXPECT_RC(t, -EFAULT, send_type(check_open_owned(t), 0, t->check->a));
-}
-
-static void after_begin(struct check_ctx *t)
-{
-	int fd = check_open_owned(t);
-
-	EXPECT_RC(t, 0, client_iotlb_batch(fd, 0, true));
-	EXPECT_RC(t, 0, send_type(fd, 0, t->check->a));
-}
-
-static void after_failed_update(struct check_ctx *t)
-{
-	int fd = check_open_owned(t);
-
-	EXPECT_RC(t, -EFAULT, check_map(fd, 0, UINT64_MAX, 2, check_pages(t, 1)));
-	EXPECT_RC(t, 0, send_type(fd, 0, t->check->a));
-}
-
-static void second_space_separate(struct check_ctx *t)
-{
-	int fd = check_open_owned(t);
-
-	check_ack_backend(t, fd, CLIENT_BACKEND_ASID);
-	expect_free(t, fd, 0, IOVA);
-	EXPECT_RC(t, -EFAULT, send_type(fd, 1, VHOST_IOTLB_INVALIDATE));
-	EXPECT_RC(t, -EFAULT, send_type(fd, 1, VHOST_IOTLB_BATCH_END));
-}
-
-static void group_asid_creates_none(struct check_ctx *t)
-{
-	int fd = check_open_owned(t);
-
-	check_ack_backend(t, fd, CLIENT_BACKEND_ASID);
-	EXPECT_RC(t, 0, client_vring_set(fd, VHOST_VDPA_SET_GROUP_ASID, 0, 1));
-	EXPECT_RC(t, -EFAULT, send_type(fd, 1, VHOST_IOTLB_INVALIDATE));
-}
-
-static void space_survives_reset(struct check_ctx *t)
-{
-	int fd = check_open_owned(t);
-
-	EXPECT_RC(t, 0, client_iotlb_batch(fd, 0, true));
-	EXPECT_RC(t, 0, client_iotlb_batch(fd, 0, false));
-	EXPECT_RC(t, 0, client_set_status(fd, 0));
-	EXPECT_RC(t, 0, send_type(fd, 0, VHOST_IOTLB_INVALIDATE));
-}
-
-static void empty_space_stays(struct check_ctx *t)
-{
-	int fd = check_open_owned(t);
-
-	expect_free(t, fd, 0, IOVA);
-	EXPECT_RC(t, 0, client_iotlb_unmap(fd, 0, 0, UINT64_MAX));
-	EXPECT_RC(t, 0, send_type(fd, 0, VHOST_IOTLB_INVALIDATE));
-	EXPECT_RC(t, 0, send_type(fd, 0, VHOST_IOTLB_BATCH_END));
-}
-
-static void space_lost_by_close(struct check_ctx *t)
-{
-	int fd = check_open_owned(t);
-
-	EXPECT_RC(t, 0, client_iotlb_batch(fd, 0, true));
-	check_close(t, fd);
-	before_first(t);
 }
 
 #define INV   VHOST_IOTLB_INVALIDATE
@@ -412,19 +324,6 @@ static const struct check rows[] = {
 	{"iotlb.message.update_size_zero_einval", "2-3", size_zero, 0, 0, 1, 0},
 	{"iotlb.message.update_size_zero_without_owner_einval", "2-3", size_zero, 0, 0, 0, 0},
 	{"iotlb.message.update_size_zero_version_1_einval", "2-3", size_zero_version_1, 0, 0, 0, 0},
-	{"iotlb.space.invalidate_before_first_efault", "2-5", before_first, 0, 0, INV, 0},
-	{"iotlb.space.end_before_first_efault", "2-5", before_first, 0, 0, END, 0},
-	{"iotlb.space.begin_before_first_ok", "2-5", after_begin, 0, 0, END, 0},
-	{"iotlb.space.created_by_begin", "2-5", after_begin, 0, 0, INV, 0},
-	{"iotlb.space.created_by_refused_update", "2-5", after_failed_update, 0, 0, INV, 0},
-	{"iotlb.space.end_after_refused_update_ok", "2-5", after_failed_update, 0, 0, END, 0},
-	{"iotlb.space.second_not_created_by_first", "2-5", second_space_separate, CHECK_TWO_AS, 0,
-	 0, 0},
-	{"iotlb.space.not_created_by_set_group_asid", "3-1", group_asid_creates_none, CHECK_TWO_AS,
-	 0, 0, 0},
-	{"iotlb.space.survives_reset", "3-1", space_survives_reset, 0, 0, 0, 0},
-	{"iotlb.space.empty_one_stays", "3-1", empty_space_stays, 0, 0, 0, 0},
-	{"iotlb.space.lost_by_close", "3-1", space_lost_by_close, 0, 0, INV, 0},
 };
 
 const struct check_set check_set_message = CHECK_SET(rows);
