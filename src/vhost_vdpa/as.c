@@ -12,7 +12,7 @@
 
 #include "base/log.h"
 #include "base/refuse.h"
-#include "vhost_vdpa/session.h"
+#include "vhost_vdpa/mapping_tell.h"
 
 struct address_space *as_find(struct vhost_vdpa *s, uint32_t asid)
 {

@@ -24,61 +24,7 @@
 #include "base/log.h"
 #include "base/overflow.h"
 #include "base/refuse.h"
-#include "vhost_vdpa/pieces.h"
-
-/* Does the parent hear of edits only at the end of the open batch? */
-static bool is_deferred(const struct vhost_vdpa *s)
-{
-	return s->in_batch && vdpa_device_mapping(s->dev) == VDPA_MAPPING_SET_MAP;
-}
-
-/* ---- telling the parent ---- */
-
-int mapping_tell_set_map(struct vhost_vdpa *s, struct address_space *as)
-{
-	const struct iotlb_version *map = iotlb_snapshot(as->iotlb);
-	int ret = VDPA_CALL(s->dev, set_map, as->asid, map);
-
-	if (ret)
-		refuse(ret, "device %s refuses a map of %zu entries for address space %u",
-		       s->dev->name, iotlb_version_nr_entries(map), as->asid);
-	iotlb_version_put(map);
-	return ret;
-}
-
-/* The platform IOMMU takes the view as it is now; on return nobody uses the old one. */
-static int tell_domain(struct vhost_vdpa *s, struct address_space *as) REQUIRES(s->dev->lock)
-{
-	const struct iotlb_version *map = iotlb_snapshot(as->iotlb);
-	int ret = vdpa_domain_assign(s->dev, map);
-
-	if (ret)
-		refuse(ret, "the platform IOMMU of %s cannot take a map of %zu entries",
-		       s->dev->name, iotlb_version_nr_entries(map));
-	iotlb_version_put(map);
-	return ret;
-}
-
-/* One entry was added to the view. */
-static int tell_added(struct vhost_vdpa *s, struct address_space *as, const struct iotlb_entry *e)
-	REQUIRES(s->dev->lock)
-{
-	int ret;
-
-	switch (vdpa_device_mapping(s->dev)) {
-	case VDPA_MAPPING_DMA_MAP:
-		ret = VDPA_CALL(s->dev, dma_map, as->asid, e);
-		if (ret)
-			refuse(ret, "device %s refuses to map 0x%" PRIx64 "..0x%" PRIx64,
-			       s->dev->name, e->first, e->last);
-		return ret;
-	case VDPA_MAPPING_SET_MAP:
-		return s->in_batch ? 0 : mapping_tell_set_map(s, as);
-	case VDPA_MAPPING_PLATFORM:
-		break;
-	}
-	return 0; /* the domain takes all entries of the UPDATE at once */
-}
+#include "vhost_vdpa/mapping_tell.h"
 
 /* ---- UPDATE ---- */
 
@@ -120,12 +66,12 @@ static int add_pieces(struct vhost_vdpa *s, struct address_space *as, const stru
 				      as->asid, e.first, e.last, iotlb_nr_entries(as->iotlb),
 				      s->dev->max_iotlb_entries, strerror(-ret));
 		(*nr_added)++;
-		ret = tell_added(s, as, &e);
+		ret = mapping_tell_added(s, as, &e);
 		if (!ret)
 			(*nr_told)++;
 	}
 	if (!ret && vdpa_device_mapping(s->dev) == VDPA_MAPPING_PLATFORM)
-		ret = tell_domain(s, as);
+		ret = mapping_tell_domain(s, as);
 	return ret;
 }
 
@@ -133,7 +79,7 @@ static int add_pieces(struct vhost_vdpa *s, struct address_space *as, const stru
 static void take_back_view(struct vhost_vdpa *s, struct address_space *as,
 			   const struct pieces *pieces, size_t nr_added) REQUIRES(s->dev->lock)
 {
-	if (!is_deferred(s)) {
+	if (!mapping_is_deferred(s)) {
 		iotlb_abort(as->iotlb);
 		return;
 	}
@@ -149,32 +95,14 @@ static void take_back(struct vhost_vdpa *s, struct address_space *as, const stru
 		      size_t nr_added, size_t nr_told) REQUIRES(s->dev->lock)
 {
 	take_back_view(s, as, pieces, nr_added);
-	switch (vdpa_device_mapping(s->dev)) {
-	case VDPA_MAPPING_DMA_MAP:
-		for (size_t i = 0; i < nr_told; i++)
-			(void)VDPA_CALL(s->dev, dma_unmap, as->asid, pieces->v[i].first,
-					pieces->v[i].last);
-		break;
-	case VDPA_MAPPING_SET_MAP: {
-		const struct iotlb_version *map;
-
-		if (s->in_batch)
-			break;
-		map = iotlb_snapshot(as->iotlb);
-		(void)VDPA_CALL(s->dev, set_map, as->asid, map);
-		iotlb_version_put(map);
-		break;
-	}
-	case VDPA_MAPPING_PLATFORM:
-		break; /* the domain was never given the new version */
-	}
+	mapping_tell_taken_back(s, as, pieces, nr_told);
 }
 
 /* Put @pieces into the view and the device, or change nothing. */
 static int apply(struct vhost_vdpa *s, struct address_space *as, const struct pieces *pieces,
 		 uint8_t perm, size_t *nr_told) REQUIRES(s->dev->lock)
 {
-	bool own_edit = !is_deferred(s);
+	bool own_edit = !mapping_is_deferred(s);
 	size_t nr_added = 0;
 	int ret;
 
@@ -196,36 +124,6 @@ static int apply(struct vhost_vdpa *s, struct address_space *as, const struct pi
 
 static void wipe(struct vhost_vdpa *s, struct address_space *as) REQUIRES(s->dev->lock);
 
-/*
- * Strict mode: if the kernel could take only a part of an UPDATE's memory, it has told the parent
- * of the pieces before, and of their end. A set_map parent hears of the whole view, even if there
- * was no piece. So a device that was 1:1 is not 1:1 any more. If the memory limit forbids the
- * UPDATE, the kernel has told the parent nothing.
- * @pieces: what was found before the failure, and was not told
- */
-static void tell_failed(struct vhost_vdpa *s, struct address_space *as, const struct pieces *pieces,
-			int error) REQUIRES(s->dev->lock)
-{
-	struct iotlb_entry e;
-	int ret;
-
-	if (vdpa_deviates(s->dev, VDPA_D6_NO_HARMFUL_QUIRKS) ||
-	    (s->dev->memory_mode == MEMORY_PINNED && error != -EFAULT))
-		return;
-	if (vdpa_device_mapping(s->dev) == VDPA_MAPPING_SET_MAP && !s->in_batch &&
-	    (ret = mapping_tell_set_map(s, as)) != 0)
-		hf_warn(s->dev->name, "after an UPDATE that failed: %s", refuse_words(ret));
-	if (vdpa_device_mapping(s->dev) != VDPA_MAPPING_DMA_MAP || pieces->nr == 0 ||
-	    s->dev->memory_mode == MEMORY_PINNED)
-		return;
-	e = (struct iotlb_entry){.first = pieces->v[0].first,
-				 .last = pieces->v[0].last,
-				 .mem = pieces->v[0].mem,
-				 .perm = IOTLB_R};
-	if (!VDPA_CALL(s->dev, dma_map, as->asid, &e))
-		(void)VDPA_CALL(s->dev, dma_unmap, as->asid, e.first, e.last);
-}
-
 int mapping_update(struct vhost_vdpa *s, struct address_space *as,
 		   const struct vhost_iotlb_msg *msg)
 {
@@ -240,7 +138,7 @@ int mapping_update(struct vhost_vdpa *s, struct address_space *as,
 	ret = pieces_collect(s, msg, &pieces);
 	nothing_yet = pieces.next == msg->iova;
 	if (ret) {
-		tell_failed(s, as, &pieces, ret);
+		mapping_tell_failed(s, as, &pieces, ret);
 	} else {
 		ret = apply(s, as, &pieces, msg->perm & IOTLB_RW, &nr_told);
 		nothing_yet = nr_told == 0 && pieces.nr > 0 && pieces.v[0].first == msg->iova;
@@ -289,7 +187,7 @@ static void let_go(struct vhost_vdpa *s, struct address_space *as,
 static int edit_out(struct vhost_vdpa *s, struct address_space *as, iova_t first, iova_t last)
 	REQUIRES(s->dev->lock)
 {
-	bool own_edit = !is_deferred(s);
+	bool own_edit = !mapping_is_deferred(s);
 	int ret;
 
 	if (own_edit) {
@@ -301,7 +199,7 @@ static int edit_out(struct vhost_vdpa *s, struct address_space *as, iova_t first
 	if (ret)
 		refuse(ret, "no memory to unmap 0x%" PRIx64 "..0x%" PRIx64, first, last);
 	else if (vdpa_device_mapping(s->dev) == VDPA_MAPPING_PLATFORM)
-		ret = tell_domain(s, as);
+		ret = mapping_tell_domain(s, as);
 	if (!own_edit)
 		return ret;
 	if (ret)
@@ -329,24 +227,11 @@ static int remove_range(struct vhost_vdpa *s, struct address_space *as, iova_t f
 	return ret;
 }
 
-/* [2-17]: told even if nothing changed; the parent's error is not the client's. */
-static void tell_removed(struct vhost_vdpa *s, struct address_space *as) REQUIRES(s->dev->lock)
-{
-	int ret;
-
-	if (is_deferred(s))
-		return;
-	if (vdpa_device_mapping(s->dev) == VDPA_MAPPING_SET_MAP &&
-	    (ret = mapping_tell_set_map(s, as)) != 0)
-		hf_warn(s->dev->name, "after an INVALIDATE: %s", refuse_words(ret));
-	iotlb_synchronize(as->iotlb);
-}
-
 /* The quirk of [2-14]. */
 static void wipe(struct vhost_vdpa *s, struct address_space *as)
 {
 	if (!remove_range(s, as, 0, UINT64_MAX))
-		tell_removed(s, as);
+		mapping_tell_removed(s, as);
 }
 
 /*
@@ -388,7 +273,7 @@ int mapping_invalidate(struct vhost_vdpa *s, struct address_space *as, uint64_t 
 	if (hits)
 		ret = remove_range(s, as, first, last);
 	if (!ret)
-		tell_removed(s, as);
+		mapping_tell_removed(s, as);
 	return ret;
 }
 

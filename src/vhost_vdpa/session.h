@@ -339,9 +339,6 @@ int mapping_invalidate(struct vhost_vdpa *s, struct address_space *as, uint64_t 
  * entry, a set_map parent of nothing ([3-5]); needs no memory. @as is only good for iotlb_destroy()
  * then. */
 void mapping_forget_all(struct vhost_vdpa *s, struct address_space *as) REQUIRES(s->dev->lock);
-/** mapping_tell_set_map() - the whole map to a set_map parent. Return: 0 or the parent's error */
-int mapping_tell_set_map(struct vhost_vdpa *s, struct address_space *as) HF_MUST_CHECK
-	REQUIRES(s->dev->lock);
 
 /* ---- backend_features.c ---- */
 
