@@ -26,10 +26,12 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/refuse.h"
 #include "devx_internal.h"
 #include "layout.h"
+#include "trace.h"
 
 #define DOORBELL_LEN 4096
 
@@ -118,14 +120,18 @@ static int devx_umem_open(struct mlx5_dev *dev, void *addr, size_t len, uint32_t
 {
 	struct mlx5_devx *d = mlx5_devx_of(dev);
 	struct mlx5_devx_umem *umem = calloc(1, sizeof(*umem));
+	int64_t start_ns = clock_now_ns();
+	int err = 0;
 
 	if (!umem)
 		return -ENOMEM;
 	errno = 0;
 	umem->handle = d->fn.mlx5dv_devx_umem_reg(d->ctx, addr, len, RDMA_ACCESS_LOCAL_WRITE);
-	if (!umem->handle) {
-		int err = errno ? -errno : -EIO;
-
+	if (!umem->handle)
+		err = errno ? -errno : -EIO;
+	mlx5_trace_call(dev->trace, start_ns, err, "umem_id", err ? 0 : umem->handle->umem_id,
+			"mlx5dv_devx_umem_reg addr=%p len=0x%zx", addr, len);
+	if (err) {
 		free(umem);
 		return refuse(err, "%s: %zu bytes for a queue cannot be registered: %s", dev->name,
 			      len, strerror(-err));
@@ -140,13 +146,18 @@ static void devx_umem_close(struct mlx5_dev *dev, uint32_t id)
 {
 	struct mlx5_devx *d = mlx5_devx_of(dev);
 	struct mlx5_devx_umem **at = &d->umems, *umem;
+	int64_t start_ns = clock_now_ns();
+	int err;
 
 	while (*at && (*at)->handle->umem_id != id)
 		at = &(*at)->next;
 	umem = *at;
 	if (!umem)
 		return;
-	if (d->fn.mlx5dv_devx_umem_dereg(umem->handle))
+	err = d->fn.mlx5dv_devx_umem_dereg(umem->handle);
+	mlx5_trace_call(dev->trace, start_ns, err > 0 ? -err : err, NULL, 0,
+			"mlx5dv_devx_umem_dereg umem_id=0x%x", id);
+	if (err)
 		hf_warn(dev->name, "memory of a queue cannot be given back by the card");
 	*at = umem->next;
 	free(umem);
@@ -156,14 +167,18 @@ static int devx_mr_reg(struct mlx5_dev *dev, void *addr, size_t len, bool write,
 {
 	struct mlx5_devx *d = mlx5_devx_of(dev);
 	struct mlx5_devx_mr *mr = calloc(1, sizeof(*mr));
+	int64_t start_ns = clock_now_ns();
+	int err = 0;
 
 	if (!mr)
 		return -ENOMEM;
 	errno = 0;
 	mr->handle = d->fn.ibv_reg_mr(d->pd, addr, len, write ? RDMA_ACCESS_LOCAL_WRITE : 0);
-	if (!mr->handle) {
-		int err = errno ? -errno : -EIO;
-
+	if (!mr->handle)
+		err = errno ? -errno : -EIO;
+	mlx5_trace_call(dev->trace, start_ns, err, "lkey", err ? 0 : mr->handle->lkey,
+			"ibv_reg_mr addr=%p len=0x%zx write=%d", addr, len, write);
+	if (err) {
 		free(mr);
 		return refuse(err, "%s: %zu bytes of memory cannot be registered: %s", dev->name,
 			      len, strerror(-err));
@@ -178,6 +193,7 @@ static int devx_mr_dereg(struct mlx5_dev *dev, uint32_t mkey)
 {
 	struct mlx5_devx *d = mlx5_devx_of(dev);
 	struct mlx5_devx_mr **at = &d->mrs, *mr;
+	int64_t start_ns = clock_now_ns();
 	int err;
 
 	while (*at && (*at)->handle->lkey != mkey)
@@ -186,9 +202,10 @@ static int devx_mr_dereg(struct mlx5_dev *dev, uint32_t mkey)
 	if (!mr)
 		return refuse(-EINVAL, "%s: no memory is registered as key 0x%x", dev->name, mkey);
 	err = d->fn.ibv_dereg_mr(mr->handle);
+	err = err > 0 ? -err : err;
+	mlx5_trace_call(dev->trace, start_ns, err, NULL, 0, "ibv_dereg_mr lkey=0x%x", mkey);
 	if (err)
-		return refuse(err > 0 ? -err : err, "%s: memory of key 0x%x cannot be given back",
-			      dev->name, mkey);
+		return refuse(err, "%s: memory of key 0x%x cannot be given back", dev->name, mkey);
 	*at = mr->next;
 	free(mr);
 	return 0;
@@ -207,6 +224,7 @@ static int devx_doorbell_open(struct mlx5_dev *dev, uint64_t off)
 {
 	struct mlx5_devx *d = mlx5_devx_of(dev);
 	char path[512];
+	int64_t start_ns = clock_now_ns();
 	int fd, err = 0;
 
 	(void)snprintf(path, sizeof(path), "%s/%s/resource0", mlx5_devx_paths.sysfs, d->pci);
@@ -225,6 +243,8 @@ static int devx_doorbell_open(struct mlx5_dev *dev, uint64_t off)
 	}
 	d->bar_off = off & (DOORBELL_LEN - 1);
 	close(fd);
+	mlx5_trace_call(dev->trace, start_ns, err, NULL, 0, "mmap %s off=0x%llx", path,
+			(unsigned long long)off);
 	return err;
 }
 

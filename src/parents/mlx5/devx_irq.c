@@ -9,9 +9,11 @@
 #include <string.h>
 #include <sys/epoll.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/refuse.h"
 #include "devx_internal.h"
+#include "trace.h"
 
 static void fired(void *arg, uint32_t events)
 {
@@ -26,7 +28,8 @@ int mlx5_devx_vector_open(struct mlx5_dev *dev, const struct vdpa_callback *cb, 
 {
 	struct mlx5_devx *d = mlx5_devx_of(dev);
 	struct mlx5_devx_vector *v = NULL;
-	int err;
+	int64_t start_ns = clock_now_ns();
+	int err = 0;
 
 	for (size_t i = 0; !v && i < MLX5_DEVX_VECTORS_MAX; i++)
 		v = d->vector[i].msi ? NULL : &d->vector[i];
@@ -36,11 +39,14 @@ int mlx5_devx_vector_open(struct mlx5_dev *dev, const struct vdpa_callback *cb, 
 	*v = (struct mlx5_devx_vector){.devx = d, .cb = *cb};
 	errno = 0;
 	v->msi = d->fn.mlx5dv_devx_alloc_msi_vector(d->ctx);
-	if (!v->msi) {
+	if (!v->msi)
 		err = errno ? -errno : -EIO;
+	mlx5_trace_call(dev->trace, start_ns, err, "vector",
+			err ? 0 : (uint64_t)(uint32_t)v->msi->vector,
+			"mlx5dv_devx_alloc_msi_vector");
+	if (err)
 		return refuse(err, "%s: the card has no further interrupt vector: %s", dev->name,
 			      strerror(-err));
-	}
 	err = worker_watch(d->worker, v->msi->fd, EPOLLIN | EPOLLET, fired, v, &v->watch);
 	if (err) {
 		(void)d->fn.mlx5dv_devx_free_msi_vector(v->msi);
@@ -76,13 +82,18 @@ void mlx5_devx_vector_close(struct mlx5_dev *dev, uint32_t vector)
 {
 	struct mlx5_devx *d = mlx5_devx_of(dev);
 	struct mlx5_devx_vector *v = vector_of(d, vector);
+	int64_t start_ns;
+	int err;
 
 	if (!v)
 		return;
 	worker_lock(d->worker);
 	worker_unwatch(d->worker, v->watch);
 	worker_unlock(d->worker);
-	(void)d->fn.mlx5dv_devx_free_msi_vector(v->msi);
+	start_ns = clock_now_ns();
+	err = d->fn.mlx5dv_devx_free_msi_vector(v->msi);
+	mlx5_trace_call(dev->trace, start_ns, err > 0 ? -err : err, NULL, 0,
+			"mlx5dv_devx_free_msi_vector vector=0x%x", vector);
 	v->msi = NULL;
 }
 

@@ -140,6 +140,8 @@ static int check(const struct vdpa_dev_config *config)
 /* Also of a half-made device. */
 static void mlx5_free(struct mlx5_vdpa *v)
 {
+	struct mlx5_trace *trace;
+
 	worker_destroy(v->worker);
 	v->worker = NULL;
 	if (v->hw) {
@@ -157,10 +159,10 @@ static void mlx5_free(struct mlx5_vdpa *v)
 			mlx5_keys_fini(&v->keys);
 	}
 	mlx5_ctrl_fini(v);
-	if (v->hw)
-		mlx5_trace_close(v->hw->trace);
+	trace = v->hw ? v->hw->trace : NULL;
 	mlx5_model_destroy(v->model);
 	mlx5_devx_close(v->devx);
+	mlx5_trace_close(trace); /* what the card's end had to clean up is in it */
 	free(v->vqs);
 	free(v);
 }

@@ -7,6 +7,8 @@
  * sent, those of a list behind a plus; what came back; how long it took, and "/4" behind that if
  * four commands were under way at once. The time is that at which the device had answered. Fields
  * that are zero are left out, but for the index of what a command is about.
+ *
+ *     0.001240 ibv_reg_mr addr=0x7f0000000000 len=0x1000 write=1 -> ok lkey=0x1234 6us
  */
 #include "trace.h"
 
@@ -142,17 +144,22 @@ struct line {
 	size_t len;
 };
 
-static __attribute__((format(printf, 2, 3))) void add(struct line *l, const char *form, ...)
+static void add_args(struct line *l, const char *form, va_list args)
 {
-	va_list args;
-	int n;
+	int n = vsnprintf(l->text + l->len, sizeof(l->text) - l->len, form, args);
 
-	va_start(args, form);
-	n = vsnprintf(l->text + l->len, sizeof(l->text) - l->len, form, args);
-	va_end(args);
 	if (n > 0)
 		l->len += (size_t)n < sizeof(l->text) - l->len ? (size_t)n
 							       : sizeof(l->text) - l->len - 1;
+}
+
+static __attribute__((format(printf, 2, 3))) void add(struct line *l, const char *form, ...)
+{
+	va_list args;
+
+	va_start(args, form);
+	add_args(l, form, args);
+	va_end(args);
 }
 
 /* Does the field lie in @len bytes? */
@@ -191,23 +198,54 @@ static void add_reply(struct line *l, const struct shape *s, const void *out, si
 		add(l, " %s=0x%" PRIx64, mlx5_fields[s->out].name, mlx5_get(out, s->out));
 }
 
+static void add_time(struct line *l, const struct mlx5_trace *trace)
+{
+	int64_t at = clock_now_ns() - trace->start_ns;
+
+	add(l, "%" PRId64 ".%06" PRId64, at / NS_PER_SEC, at % NS_PER_SEC / NS_PER_US);
+}
+
+static void end_line(struct line *l, struct mlx5_trace *trace)
+{
+	add(l, "\n");
+	l->text[l->len - 1] = '\n'; /* one that was cut, too */
+	if (write(trace->fd, l->text, l->len) < 0)
+		fd_close(&trace->fd); /* a full disk must not stop the device */
+}
+
 void mlx5_trace_command(struct mlx5_trace *trace, const struct mlx5_exec *cmd, int64_t ns,
 			size_t at_once)
 {
 	const struct shape *s = shape_of(cmd->in);
-	int64_t at = clock_now_ns() - trace->start_ns;
 	struct line l = {.len = 0};
 
 	if (!s)
 		return;
-	add(&l, "%" PRId64 ".%06" PRId64, at / NS_PER_SEC, at % NS_PER_SEC / NS_PER_US);
+	add_time(&l, trace);
 	add_command(&l, s, cmd->in, cmd->in_len);
 	add_reply(&l, s, cmd->out, cmd->out_len, cmd->err);
 	add(&l, " %" PRId64 "us", ns / NS_PER_US);
 	if (at_once > 1)
 		add(&l, "/%zu", at_once);
-	add(&l, "\n");
-	l.text[l.len - 1] = '\n'; /* one that was cut, too */
-	if (write(trace->fd, l.text, l.len) < 0)
-		fd_close(&trace->fd); /* a full disk must not stop the device */
+	end_line(&l, trace);
+}
+
+void mlx5_trace_call(struct mlx5_trace *trace, int64_t start_ns, int err, const char *result,
+		     uint64_t value, const char *form, ...)
+{
+	struct line l = {.len = 0};
+	va_list args;
+
+	if (!trace)
+		return;
+	add_time(&l, trace);
+	add(&l, " ");
+	va_start(args, form);
+	add_args(&l, form, args);
+	va_end(args);
+	add(&l, " -> %s", err ? strerror(-err) : "ok");
+	if (!err && result)
+		add(&l, " %s=0x%" PRIx64, result, value);
+	add(&l, " %" PRId64 "us", (clock_now_ns() - start_ns) / NS_PER_US);
+	end_line(&l, trace);
 }

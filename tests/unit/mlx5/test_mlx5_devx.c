@@ -85,7 +85,7 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-	static const char *const names[] = {"vendor", "resource0", "driver", ""};
+	static const char *const names[] = {"vendor", "resource0", "driver", "trace", ""};
 	char path[128];
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
@@ -248,16 +248,54 @@ static void start(struct rig *rig, struct iotlb **tlb)
 	rig_driver_ok(rig);
 }
 
+static unsigned int lines_with(const char *path, const char *word)
+{
+	FILE *f = fopen(path, "r");
+	unsigned int nr = 0;
+	char line[1100];
+
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f))
+		nr += strstr(line, word) != NULL;
+	(void)fclose(f);
+	return nr;
+}
+
+/* What the libraries did in place of commands is in the trace, to its end. */
+static void expect_trace(const char *path)
+{
+	static const char *const pairs[][2] = {
+		{" ibv_reg_mr addr=0x", " ibv_dereg_mr lkey=0x"},
+		{" mlx5dv_devx_umem_reg addr=0x", " mlx5dv_devx_umem_dereg umem_id=0x"},
+		{" mlx5dv_devx_alloc_msi_vector -> ok vector=0x", " mlx5dv_devx_free_msi_vector "},
+		{" ALLOC_PD ", " DEALLOC_PD "},
+		{" CREATE_EQ ", " DESTROY_EQ "},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(pairs); i++) {
+		unsigned int made = lines_with(path, pairs[i][0]);
+
+		if (made == 0 || lines_with(path, pairs[i][1]) != made)
+			fail_msg("%u lines with '%s', %u with '%s'", made, pairs[i][0],
+				 lines_with(path, pairs[i][1]), pairs[i][1]);
+	}
+	assert_int_equal(lines_with(path, "resource0 off=0x"), 1);
+	assert_true(lines_with(path, "-> ok lkey=0x") > 0);
+}
+
 /* Traffic with interrupts, the control queue, a map that changes, a reset, and all again. */
 static void a_whole_life_goes_through_the_libraries(void **state)
 {
 	struct vdpa_dev_config c = config();
 	struct iotlb *tlb;
 	struct rig rig;
+	char path[128];
 
 	usual();
 	c.parallel = 8;
 	memcpy(c.defer, "20ms", 5);
+	path_of(path, "trace");
+	(void)snprintf(c.trace, sizeof(c.trace), "%s", path);
 	rig_make_of(&rig, &mlx5_mgmt_dev, &c);
 	assert_null(mlx5_of(rig.dev)->slot[0]);
 	for (uint32_t life = 0; life < 2; life++) {
@@ -284,6 +322,7 @@ static void a_whole_life_goes_through_the_libraries(void **state)
 	}
 	rig_destroy(&rig);
 	assert_int_equal(stand_in()->left, 0);
+	expect_trace(path);
 }
 
 /* Event queue, vector, worker, config interrupt. */
