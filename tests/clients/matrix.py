@@ -8,6 +8,7 @@ RELEASES = {"bookworm": "Debian 12", "trixie": "Debian 13", "sid": "Debian unsta
 CLIENTS = {
     "QEMU": "qemu-system-x86",
     "DPDK testpmd": "dpdk-dev",
+    "libvirt": "libvirt-daemon",
     "libblkio": "libblkio1",
     "rust-vmm vhost": "librust-vhost-dev",
     "Go": "golang-go",
@@ -108,6 +109,10 @@ ROWS = [
     Row("libblkio", "`blkio-info`: connect, read the configuration", "`blkio-info`", "clients/test_libblkio.py", "--info",
         releases=NEWER),
     Row("libblkio", "`blkio-copy`: read a disk", "`blkio-copy`", "clients/test_libblkio.py", "--copy", releases=NEWER),
+    Row("libvirt", "`<interface type='vdpa'>`: boot, frames, TCP, suspend, card hotplug, reboot, a second start",
+        "`<interface type='vdpa'>` with card hotplug", "clients/test_libvirt.py", root="inside"),
+    Row("libvirt", "`<disk type='vhostvdpa'>`: raw data, ext4, reboots, e2fsck", "`<disk type='vhostvdpa'>`",
+        "clients/test_libvirt.py", "--disk", releases=NEWER, root="inside"),
     Row("Go", "a client of ours: sessions and frames from goroutines", "a client of ours: a card, from goroutines",
         "clients/test_static.py", "--go"),
     Row("static glibc", "a client of ours: card, disk, descriptors, threads, children, exec, signals",

@@ -34,13 +34,17 @@ def boot(lab):
     wrap = [lab.holdfast, "run", "-d", DEVICE + lab.disk, "--log", os.path.join(lab.logs, "holdfast.log"), "--"]
     lab.guest = Guest(lab.image, wrap, BLOCKDEV if "--blockdev" in sys.argv else GENERIC, log_dir=lab.logs)
     lab.guest.wait_ready()
+    find_disk(lab)
+
+
+def find_disk(lab):
     lab.guest.run(DRIVER)
     shown = lab.guest.run("cat /sys/block/vda/size /sys/block/vda/serial").split()
     check(shown == [str(SIZE // 512), "disk0"], "the guest sees %s", shown)
 
 
-def on_disk(scenario):
-    """@scenario, skipped where the guest has no disk."""
+def with_guest(scenario):
+    """@scenario, skipped where there is no guest."""
     def run(lab):
         if not lab.guest:
             raise Skip("no guest")
@@ -111,4 +115,4 @@ def pause(lab):
 
 
 if __name__ == "__main__":
-    client.run([boot] + [on_disk(each) for each in (raw, read_after_reboot, filesystem, pause)])
+    client.run([boot] + [with_guest(each) for each in (raw, read_after_reboot, filesystem, pause)])

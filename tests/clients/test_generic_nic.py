@@ -8,6 +8,7 @@ from guest import Guest, qemu_version
 from lab import HOST_IP, MAC, Skip
 from scenarios import frames, rebind, reboot, transfer
 from server import FileServer
+from test_generic_disk import with_guest
 
 DEVICE = "name net0 mgmtdev vdpasim_net mac %s backend tap,ifname=tap0" % MAC
 
@@ -25,16 +26,6 @@ def boot(lab):
     lab.guest.wait_ready()
     lab.configure_guest()
     lab.check_ping(20)
-
-
-def with_guest(scenario):
-    """@scenario, skipped where there is no guest."""
-    def run(lab):
-        if not lab.guest:
-            raise Skip("no guest")
-        scenario(lab)
-    run.__doc__ = scenario.__doc__
-    return run
 
 
 def pause(lab):
