@@ -12,7 +12,8 @@
  * 3. The supervisor holds a futex of the channel. When it is gone, so that nobody answers the
  *    client's calls any more, the client is ended, as `kill -9` of `holdfast run` ends a client
  *    that has the library preloaded. An agent in a pid namespace of its own cannot see the
- *    supervisor: it ends within a second after the client.
+ *    supervisor: it ends within a second after the client. Both may be gone when this process
+ *    begins. So the channel, and not getppid(2), says who the client is.
  */
 #include <errno.h>
 #include <signal.h>
@@ -30,7 +31,7 @@
 #define NAME "holdfast-agent"
 
 static struct raw_window window;
-static pid_t client;   /* const; this process is its child */
+static pid_t client;   /* const; this process is its child until it ends */
 static uint32_t never; /* a futex that nobody wakes */
 
 /* Where the supervisor starts a task: in the exit of clone(2), or of whatever call a person makes
@@ -77,7 +78,7 @@ static bool wait_for_supervisor(struct agent_channel *channel)
 {
 	long rc;
 
-	if (client != channel->client)
+	if (!channel->sees_supervisor)
 		return false;
 	do {
 		rc = syscall(SYS_futex, &channel->alive, FUTEX_LOCK_PI, 0, NULL, NULL, 0);
@@ -135,7 +136,7 @@ int main(int argc, char **argv)
 	settle_signals();
 	thread_settle(NAME);
 	window = channel->window;
-	client = getppid();
+	client = channel->client_here;
 	if (thread_start(&watcher, watch_supervisor, channel) != 0)
 		return 1;
 	for (;;) {

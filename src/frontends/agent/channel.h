@@ -48,6 +48,8 @@ struct agent_channel {
 	uint32_t state;           /* enum agent_state; atomic, and a futex */
 	uint32_t in_use;          /* atomic: a forked child may open no device */
 	pid_t client;             /* const; as the supervisor numbers processes */
+	pid_t client_here;        /* const; as the client's own pid namespace does */
+	bool sees_supervisor;     /* const; both are one namespace */
 	struct raw_window window; /* const */
 	/* the call */
 	int32_t nr;

@@ -164,6 +164,7 @@ static int answer(int listener, const struct seccomp_notif *n, int error)
 static int prepare(struct injection *j, pid_t tid)
 {
 	struct client *c = calloc(1, sizeof(*c));
+	struct proc_ids ids;
 	int rc;
 
 	j->client = c;
@@ -178,13 +179,15 @@ static int prepare(struct injection *j, pid_t tid)
 	c->refs = 1;
 	c->agent_pidfd = c->pidfd = -1;
 	rc = channel_create(c, &j->channel_fd);
+	if (!rc)
+		rc = proc_ids(tid, &ids);
 	if (rc)
 		return rc;
-	c->tgid = proc_tgid(tid);
-	if (c->tgid < 0)
-		return -ESRCH;
+	c->tgid = ids.tgid;
 	c->pidfd = (int)syscall(SYS_pidfd_open, c->tgid, 0);
 	c->channel->client = c->tgid;
+	c->channel->client_here = ids.own;
+	c->channel->sees_supervisor = ids.is_same;
 	return c->pidfd < 0 ? -errno : 0;
 }
 

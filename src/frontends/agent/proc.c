@@ -76,7 +76,7 @@ pid_t proc_number(pid_t tid)
 	return number;
 }
 
-pid_t proc_tgid(pid_t tid)
+int proc_ids(pid_t tid, struct proc_ids *ids)
 {
 	pid_t own[32], theirs[32];
 	char path[48];
@@ -85,5 +85,9 @@ pid_t proc_tgid(pid_t tid)
 	level = read_numbers("/proc/self/status", "NStgid:", own, ARRAY_LEN(own)) - 1;
 	snprintf(path, sizeof(path), "/proc/%d/status", proc_number(tid));
 	nr = read_numbers(path, "NStgid:", theirs, ARRAY_LEN(theirs));
-	return level >= 0 && level < nr ? theirs[level] : -1;
+	if (level < 0 || level >= nr)
+		return -ESRCH;
+	*ids = (struct proc_ids){
+		.tgid = theirs[level], .own = theirs[nr - 1], .is_same = level == nr - 1};
+	return 0;
 }

@@ -54,8 +54,16 @@ void *image_stack(const struct image *image, pid_t tid, uint64_t top, uint64_t *
 
 /** proc_number() - how /proc calls thread @tid. Return: -1: it has ended */
 pid_t proc_number(pid_t tid);
-/** proc_tgid() - the process of thread @tid. Return: -1: it has ended, or there is no /proc */
-pid_t proc_tgid(pid_t tid);
+/* A process, in two pid namespaces. */
+struct proc_ids {
+	pid_t tgid; /* here */
+	pid_t own;  /* in its own */
+	bool is_same;
+};
+
+/** proc_ids() - the process of thread @tid. Return: 0; -ESRCH: it has ended, or there is no
+ * /proc */
+int proc_ids(pid_t tid, struct proc_ids *ids) HF_MUST_CHECK;
 
 /* ---- remote.c ---- */
 
