@@ -5,6 +5,11 @@
  * lock), so two disks never write to one file. Several disks may read one. Other programs are kept
  * off only if they ask for the lock, too.
  *
+ * The lock can outlive a process that is killed, by some milliseconds: io_uring lets go of its
+ * files in a thread of the kernel's. So each process also has a lock of the kind that ends with the
+ * process (POSIX), on a byte behind the others. A start that finds the file locked without that
+ * mark waits.
+ *
  * With `direct on` data goes past the page cache, on a second descriptor. The kernel says how such
  * transfers must be aligned. The disk's logical block is as large, so a driver's requests are. What
  * is not aligned all the same goes through the page cache; the kernel keeps the two ways coherent.
@@ -20,12 +25,19 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/refuse.h"
 #include "simblk_internal.h"
 
 #define ZEROS_LEN 65536u /* bytes written at once */
 #define ZEROS_IOV 64u
+
+/* Of the file's bytes, no disk has this one: there is the mark of the processes that use it. */
+#define MARK      INT64_MAX
+#define MARKED_NS (100 * NS_PER_MS) /* how long a start waits for a holder with a mark */
+#define GOING_NS  (2 * NS_PER_SEC)  /* and for one without */
+#define LOOK_NS   (2 * NS_PER_MS)
 
 static int parse_path(const char *args, const char **path)
 {
@@ -38,15 +50,41 @@ static int parse_path(const char *args, const char **path)
 	return 0;
 }
 
+/* Does a process use the file? Then it goes on using it, most likely. */
+static bool is_marked(int fd)
+{
+	struct flock mark = {.l_type = F_WRLCK, .l_start = MARK, .l_len = 1};
+
+	return fcntl(fd, F_OFD_GETLK, &mark) == 0 && mark.l_type != F_UNLCK;
+}
+
+/* A holder that was killed is given the time to go. */
+static int wait_for_lock(int fd, struct flock *lock)
+{
+	int64_t start = clock_now_ns();
+
+	while (fcntl(fd, F_OFD_SETLK, lock) < 0) {
+		if (errno != EAGAIN && errno != EACCES)
+			return -errno;
+		if (clock_now_ns() - start >= (is_marked(fd) ? MARKED_NS : GOING_NS))
+			return -EBUSY;
+		(void)nanosleep(&(struct timespec){.tv_nsec = LOOK_NS}, NULL);
+	}
+	return 0;
+}
+
 static int lock_file(int fd, const char *path, bool read_only)
 {
-	struct flock lock = {.l_type = read_only ? F_RDLCK : F_WRLCK, .l_whence = SEEK_SET};
+	struct flock lock = {.l_type = read_only ? F_RDLCK : F_WRLCK, .l_len = MARK};
+	struct flock mark = {.l_type = F_RDLCK, .l_start = MARK, .l_len = 1};
+	int err = wait_for_lock(fd, &lock);
 
-	if (fcntl(fd, F_OFD_SETLK, &lock) == 0)
-		return 0;
-	if (errno == EAGAIN || errno == EACCES)
-		return refuse(-EBUSY, "file '%s': another disk uses it", path);
-	return refuse(-errno, "file '%s': no lock: %s", path, strerror(errno));
+	if (err == -EBUSY)
+		return refuse(err, "file '%s': another disk uses it", path);
+	if (err)
+		return refuse(err, "file '%s': no lock: %s", path, strerror(-err));
+	(void)fcntl(fd, F_SETLK, &mark);
+	return 0;
 }
 
 static int set_len(struct simblk *blk, const char *path, const struct vdpa_dev_config *config)

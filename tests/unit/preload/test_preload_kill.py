@@ -90,7 +90,7 @@ def wait_for(log, process):
 def main():
     holdfast, client = map(os.path.abspath, sys.argv[1:3])
     points = int(sys.argv[3])
-    wrong = killed = late = 0
+    wrong = killed = 0
     with tempfile.TemporaryDirectory() as path:
         folder = Folder(holdfast, client, path)
         totals = []
@@ -103,12 +103,7 @@ def main():
             spec, how = SPECS[point % len(SPECS)]
             total = totals[point % len(SPECS)]
             nr = 1 + point // len(SPECS) * total // (points // len(SPECS) + 1)
-            # The kernel may still be letting go of the last one's file, some milliseconds after its end.
-            for _ in range(50):
-                seen, status, said = folder.run_until(spec, how, nr)
-                if 'another disk uses it' not in said:
-                    break
-                late += 1
+            seen, status, said = folder.run_until(spec, how, nr)
             killed += status == -signal.SIGKILL
             if said or not (status == -signal.SIGKILL or (status == 0 and seen >= nr)):  # it may end first
                 wrong += 1
@@ -118,8 +113,7 @@ def main():
             _, status, said = folder.run_until(spec, how, 1 << 30)
             if status:
                 things.append(f'{spec}: does not run any more: {said.strip()}')
-    print(f'{killed} of {points} killed at lines of {totals}; {len(sockets)} names of sockets left, which nobody answers; '
-          f'{late} times a file was let go late')
+    print(f'{killed} of {points} killed at lines of {totals}; {len(sockets)} names of sockets left, which nobody answers')
     print('\n'.join(things) or 'nothing left behind')
     return 1 if wrong or things else 0
 

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "blk_support.h"
@@ -250,6 +251,36 @@ static void one_writer_or_many_readers(void **state)
 	rig_destroy(&one);
 }
 
+/* The start naps between two looks at a lock. */
+static int holder = -1; /* lets go at the third nap; -1: nobody does */
+static int nr_naps;
+
+int __wrap_nanosleep(const struct timespec *time, struct timespec *left);
+int __real_nanosleep(const struct timespec *time, struct timespec *left);
+int __wrap_nanosleep(const struct timespec *time, struct timespec *left)
+{
+	if (++nr_naps == 3 && holder >= 0) {
+		close(holder);
+		holder = -1;
+	}
+	return __real_nanosleep(time, left);
+}
+
+/* As a process does that was killed, whose io_uring the kernel has not let go yet. */
+static void a_holder_that_is_going_is_waited_for(void **state)
+{
+	struct flock lock = {.l_type = F_WRLCK};
+	struct rig rig;
+
+	(void)state;
+	holder = open(path, O_RDWR | O_CLOEXEC);
+	assert_int_equal(fcntl(holder, F_OFD_SETLK, &lock), 0);
+	nr_naps = 0;
+	start(&rig);
+	assert_true(nr_naps >= 3);
+	rig_destroy(&rig);
+}
+
 static void files_that_cannot_be_disks_are_refused_in_words(void **state)
 {
 	static const struct {
@@ -326,6 +357,7 @@ int main(void)
 		FILE_TEST(vanished_memory_breaks_the_queue_until_reset),
 		FILE_TEST(capacity_cuts_a_file_and_never_extends_it),
 		FILE_TEST(one_writer_or_many_readers),
+		FILE_TEST(a_holder_that_is_going_is_waited_for),
 		FILE_TEST(files_that_cannot_be_disks_are_refused_in_words),
 		FILE_TEST(random_requests_match_a_plain_buffer),
 	};
