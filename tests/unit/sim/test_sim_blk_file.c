@@ -269,7 +269,7 @@ int __wrap_nanosleep(const struct timespec *time, struct timespec *left)
 /* As a process does that was killed, whose io_uring the kernel has not let go yet. */
 static void a_holder_that_is_going_is_waited_for(void **state)
 {
-	struct flock lock = {.l_type = F_WRLCK};
+	struct flock lock = {.l_type = F_WRLCK, .l_len = INT64_MAX}; /* all but the mark */
 	struct rig rig;
 
 	(void)state;
