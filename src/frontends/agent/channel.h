@@ -91,8 +91,10 @@ static inline uint32_t channel_get(const uint32_t *word)
 /* ---- the calls that are caught besides raw_calls[] ---- */
 
 enum agent_kind {
-	AGENT_CALL_FD,   /* a row of raw_calls[] */
-	AGENT_CALL_PATH, /* names a file */
+	AGENT_CALL_FD,     /* a row of raw_calls[] */
+	AGENT_CALL_PATH,   /* names a file */
+	AGENT_CALL_LIST,   /* lists a folder */
+	AGENT_CALL_FILTER, /* installs a filter of the client's */
 	AGENT_CALL_EXEC,
 };
 

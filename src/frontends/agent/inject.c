@@ -236,7 +236,8 @@ static void lengthen_table(struct injection *j)
 }
 
 /* The thread is traced already. It is let go, whatever happens. */
-static int put_into(struct injection *j, int listener, const struct seccomp_notif *n, bool stale)
+static int put_into(struct injection *j, int listener, const struct seccomp_notif *n, bool stale,
+		    bool optional)
 {
 	int rc = add_fds(j, listener, n), err = answer(listener, n, -RESTART_ALWAYS);
 
@@ -253,11 +254,23 @@ static int put_into(struct injection *j, int listener, const struct seccomp_noti
 	close_in_client(j);
 	if (!rc)
 		client_add(j->client);
-	remote_let_go(&j->remote, n->data.nr, rc ? -ENODEV : 0);
+	remote_let_go(&j->remote, n->data.nr, rc && !optional ? -ENODEV : 0);
 	return rc;
 }
 
-int inject(const struct image *image, int listener, const struct seccomp_notif *n, bool stale)
+/* No thread was seized. */
+static void give_up(int listener, const struct seccomp_notif *n, bool optional)
+{
+	struct seccomp_notif_resp resp = {.id = n->id, .flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE};
+
+	if (optional)
+		(void)ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &resp);
+	else
+		(void)answer(listener, n, -ENODEV);
+}
+
+int inject(const struct image *image, int listener, const struct seccomp_notif *n, bool stale,
+	   bool optional)
 {
 	struct injection j = {.image = image, .channel_fd = -1, .image_at = -1, .channel_at = -1};
 	int rc = prepare(&j, (pid_t)n->pid);
@@ -265,9 +278,9 @@ int inject(const struct image *image, int listener, const struct seccomp_notif *
 	if (!rc)
 		rc = remote_seize(&j.remote, (pid_t)n->pid);
 	if (rc)
-		(void)answer(listener, n, -ENODEV);
+		give_up(listener, n, optional);
 	else
-		rc = put_into(&j, listener, n, stale);
+		rc = put_into(&j, listener, n, stale, optional);
 	if (j.channel_fd >= 0)
 		close(j.channel_fd);
 	if (!rc)

@@ -3,7 +3,7 @@
  * Notifications. An agent may take its time over a call of one client, and others have not to wait
  * for it. So there are threads, and another one receives if a call takes longer than a millisecond.
  *
- *	call on a path ── not a node's ──> the kernel makes it
+ *	call on a path, listing ── not a node's, not of /dev ──> the kernel makes it
  *	call on a descriptor ── of a process without agent, and no node's ──> the kernel makes it
  *	process without agent ──> inject.c; the thread makes the call again
  *	process with agent ──> the agent answers, or has the kernel make it
@@ -129,6 +129,15 @@ static bool is_wanted_fd(const struct raw_call *call, const struct seccomp_notif
 	       raw_fd_is_node(proc_number((pid_t)n->pid), (int)n->data.args[0]);
 }
 
+static bool is_dev_folder(const struct seccomp_notif *n)
+{
+	char path[48], target[8] = "";
+
+	snprintf(path, sizeof(path), "/proc/%d/fd/%d", proc_number((pid_t)n->pid),
+		 (int)n->data.args[0]);
+	return readlink(path, target, sizeof(target) - 1) > 0 && strcmp(target, "/dev") == 0;
+}
+
 static void let_be(struct seccomp_notif_resp *resp)
 {
 	resp->flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
@@ -171,10 +180,39 @@ static bool answer_child(const struct raw_call *call, enum agent_kind kind,
 	return true;
 }
 
+/* Threads that go on without an agent, since they got none at a call that needs none. Guarded by
+ * inject_lock; one that has fallen out is tried again. */
+static pid_t without[64];
+
+static bool goes_without(pid_t tid)
+{
+	for (size_t i = 0; i < ARRAY_LEN(without); i++)
+		if (without[i] == tid)
+			return true;
+	return false;
+}
+
+static void note_without(pid_t tid)
+{
+	static size_t next;
+
+	without[next++ % ARRAY_LEN(without)] = tid;
+}
+
+static void ask(enum agent_kind kind, struct client *c, const struct seccomp_notif *n,
+		struct seccomp_notif_resp *resp)
+{
+	if (kind == AGENT_CALL_FILTER)
+		let_be(resp);
+	else
+		client_ask(c, n, resp, hand_lead_on);
+}
+
 /* Return: true: answered */
 static bool bring_agent(const struct raw_call *call, enum agent_kind kind,
 			const struct seccomp_notif *n, struct seccomp_notif_resp *resp)
 {
+	bool optional = kind == AGENT_CALL_LIST || kind == AGENT_CALL_FILTER;
 	struct agent_channel channel;
 	struct client *c;
 	bool stale, done;
@@ -184,15 +222,24 @@ static bool bring_agent(const struct raw_call *call, enum agent_kind kind,
 	c = client_find((pid_t)n->pid);
 	if (c) { /* another thread of it was faster */
 		mutex_unlock(&inject_lock);
-		client_ask(c, n, resp, hand_lead_on);
+		ask(kind, c, n, resp);
 		client_put(c);
+		return false;
+	}
+	if (optional && goes_without((pid_t)n->pid)) {
+		mutex_unlock(&inject_lock);
+		let_be(resp);
 		return false;
 	}
 	stale = client_channel_of((pid_t)n->pid, &channel) != 0;
 	done = stale && answer_child(call, kind, n, &channel, resp);
 	if (!done) {
-		if (inject(server->image, server->listener, n, stale))
-			fprintf(stderr, "%s: %s\n", server->who, refuse_reason());
+		if (inject(server->image, server->listener, n, stale, optional)) {
+			if (optional)
+				note_without((pid_t)n->pid);
+			else
+				fprintf(stderr, "%s: %s\n", server->who, refuse_reason());
+		}
 		server->changed();
 	}
 	mutex_unlock(&inject_lock);
@@ -233,7 +280,8 @@ static bool dispatch(const struct seccomp_notif *n, struct seccomp_notif_resp *r
 	struct client *c;
 	bool answered = false;
 
-	if (!call || (kind == AGENT_CALL_PATH && !is_wanted_path(call, n))) {
+	if (!call || (kind == AGENT_CALL_PATH && !is_wanted_path(call, n)) ||
+	    (kind == AGENT_CALL_LIST && !is_dev_folder(n))) {
 		let_be(resp);
 		return false;
 	}
@@ -244,8 +292,8 @@ static bool dispatch(const struct seccomp_notif *n, struct seccomp_notif_resp *r
 		return false;
 	}
 	if (c)
-		client_ask(c, n, resp, hand_lead_on);
-	else if (kind == AGENT_CALL_PATH || is_wanted_fd(call, n))
+		ask(kind, c, n, resp);
+	else if (kind != AGENT_CALL_FD || is_wanted_fd(call, n))
 		answered = bring_agent(call, kind, n, resp);
 	else
 		let_be(resp);

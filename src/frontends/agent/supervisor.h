@@ -137,10 +137,11 @@ int channel_create(struct client *client, int *fd) HF_MUST_CHECK;
  * inject() - put an agent into the process of the thread that waits in call @n
  * Answers @n. The thread makes the call again afterwards, or has the error.
  * @stale: an agent's channel lies there already, the parent's
+ * @optional: after an error, too, the thread makes the call again
  * Return: 0, or -errno with refuse() in words
  */
-int inject(const struct image *image, int listener, const struct seccomp_notif *n,
-	   bool stale) HF_MUST_CHECK;
+int inject(const struct image *image, int listener, const struct seccomp_notif *n, bool stale,
+	   bool optional) HF_MUST_CHECK;
 
 /* ---- serve.c ---- */
 

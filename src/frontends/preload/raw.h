@@ -8,6 +8,7 @@
  *   raw_table.c   which calls are caught
  *   raw_calls.c   the wrapper of each that has a descriptor
  *   raw_paths.c   and of each that names a file
+ *   raw_list.c    the folder /dev
  *   raw_filter.c  the filter
  *   raw.c         the thread that answers; a signal handler where a thread cannot
  *
@@ -45,6 +46,8 @@ enum raw_when {
 	RAW_IOCTL,   /* the same, or the command is a vhost device's */
 	RAW_TWO,     /* one of two descriptors lies in the window */
 	RAW_PATH,    /* names a file: always caught, for a filter cannot read it */
+	RAW_LIST,    /* lists a folder: always caught */
+	RAW_VALUE,   /* argument @fd_arg is @other_arg, in the lower half */
 	RAW_ALWAYS,
 	RAW_NEVER, /* ENOMEM if it comes from one of the ranges, and let be otherwise */
 };
@@ -70,6 +73,10 @@ bool raw_call_is_ours(const struct raw_call *call, const uint64_t args[RAW_NR_AR
 /** raw_path_serve() and raw_path_is_ours() - the same of RAW_PATH calls alone */
 long raw_path_serve(const struct raw_call *call, const uint64_t args[RAW_NR_ARGS]);
 bool raw_path_is_ours(const struct raw_call *call, const uint64_t args[RAW_NR_ARGS]);
+
+/** raw_list_serve() and raw_list_is_ours() - and of RAW_LIST */
+long raw_list_serve(const uint64_t args[RAW_NR_ARGS]);
+bool raw_list_is_ours(const uint64_t args[RAW_NR_ARGS]);
 
 /** raw_fd_is_node() - is descriptor @fd of another process a device of ours? */
 bool raw_fd_is_node(pid_t tid, int fd);

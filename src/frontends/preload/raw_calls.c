@@ -199,7 +199,9 @@ static long (*const wrappers[1])(const uint64_t args[RAW_NR_ARGS]) = {serve_clos
 
 long raw_call_serve(const struct raw_call *call, const uint64_t args[RAW_NR_ARGS])
 {
-	return call->when == RAW_PATH ? raw_path_serve(call, args) : wrappers[call->nr](args);
+	if (call->when == RAW_PATH)
+		return raw_path_serve(call, args);
+	return call->when == RAW_LIST ? raw_list_serve(args) : wrappers[call->nr](args);
 }
 
 bool raw_call_is_ours(const struct raw_call *call, const uint64_t args[RAW_NR_ARGS])
@@ -209,6 +211,8 @@ bool raw_call_is_ours(const struct raw_call *call, const uint64_t args[RAW_NR_AR
 		return true;
 	case RAW_PATH:
 		return raw_path_is_ours(call, args);
+	case RAW_LIST:
+		return raw_list_is_ours(args);
 	case RAW_TWO:
 		return files_maybe((int)args[call->fd_arg]) ||
 		       files_maybe((int)args[call->other_arg]);

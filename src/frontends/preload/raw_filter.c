@@ -161,8 +161,13 @@ static void look_at_call(struct program *p, struct exits *exits, const struct ra
 		leave_if_in_window(p, exits, call->fd_arg, window);
 		leave_if_in_window(p, exits, call->other_arg, window);
 		break;
+	case RAW_VALUE:
+		load(p, OFFSET_ARG(call->fd_arg));
+		leave_if_equal(p, exits, call->other_arg);
+		break;
 	case RAW_ALWAYS:
 	case RAW_PATH:
+	case RAW_LIST:
 		leave(p, exits);
 		break;
 	case RAW_NEVER:

@@ -60,6 +60,7 @@ const struct raw_call raw_calls[] = {
 	{SYS_truncate, RAW_PATH, 0, 0},
 	{SYS_readlink, RAW_PATH, 0, 0},
 	{SYS_readlinkat, RAW_PATH, 1, 0},
+	{SYS_getdents64, RAW_LIST, 0, 0},
 };
 #else
 const struct raw_call raw_calls[1] = {{-1, RAW_ALWAYS, 0, 0}};

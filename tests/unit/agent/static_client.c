@@ -7,6 +7,7 @@
  *
  * The parts are listed at the end; what each does stands at its function. Used by test_agent.py.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -20,10 +21,13 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <linux/virtio_blk.h>
 
 #include "client/client.h"
@@ -396,6 +400,80 @@ static void do_hide(void)
 	puts("no device");
 }
 
+static void list_dev(void)
+{
+	DIR *dev = opendir("/dev");
+	struct dirent *entry;
+	int nr = 0, nr_null = 0;
+
+	must(dev != NULL, "opendir");
+	for (int i = 0; i < 2; i++, rewinddir(dev))
+		while ((entry = readdir(dev))) {
+			nr += strcmp(entry->d_name, "vhost-vdpa-0") == 0 && entry->d_type == DT_CHR;
+			nr_null += strcmp(entry->d_name, "null") == 0;
+		}
+	must(closedir(dev) == 0 && nr == 2 && nr_null == 2, "a listing of /dev");
+}
+
+/* Lists /dev before it has a device, and with one. */
+static void do_list(void)
+{
+	int fd;
+
+	list_dev();
+	fd = open(NODE, O_RDWR);
+	must(fd >= 0 && is_device(fd), "open");
+	list_dev();
+	must(close(fd) == 0, "close");
+	puts("/dev lists the node");
+}
+
+/* From now on the calls that would make an agent get @action. */
+static void forbid_agents(uint32_t action)
+{
+	struct sock_filter insns[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 2, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_memfd_create, 1, 0),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+		BPF_STMT(BPF_RET | BPF_K, action),
+	};
+	struct sock_fprog prog = {sizeof(insns) / sizeof(insns[0]), insns};
+
+	must(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+		     prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog) == 0,
+	     "filter");
+}
+
+/* Under a filter of its own, which ends it for what its agent does. */
+static void do_filter(void)
+{
+	struct client_net_opts opts = {.kind = CLIENT_MEM_PRIVATE};
+	struct client_net net = {.fd = -1};
+
+	forbid_agents(SECCOMP_RET_KILL_PROCESS);
+	must_rc(client_net_start(&net, NODE, &opts), "start");
+	for (unsigned int i = 0; i < NR_FRAMES; i++)
+		exchange(&net, i);
+	client_net_stop(&net);
+	puts("the client's own filter is the client's alone");
+}
+
+/* Begins under such a filter, so that it can have no agent. */
+static void do_begin_filtered(char **argv)
+{
+	forbid_agents(SECCOMP_RET_ERRNO | EPERM);
+	execl(argv[0], argv[0], "no_device", (char *)NULL);
+	must(false, "exec");
+}
+
+static void do_no_device(void)
+{
+	must(open(NODE, O_RDWR) < 0 && errno == ENODEV, "open");
+	must(open("/dev/null", O_RDWR) >= 0, "open of another file");
+	puts("no device");
+}
+
 /* ---- ends ---- */
 
 /* Says that it has the device, and waits to be killed. */
@@ -416,12 +494,21 @@ static const struct {
 	const char *name;
 	void (*run)(void);
 } parts[] = {
-	{"net", do_net},       {"blk", do_blk},
-	{"files", do_files},   {"threads", do_threads},
-	{"fork", do_fork},     {"children", do_children},
-	{"timer", do_timer},   {"close_all", do_close_all},
-	{"limits", do_limits}, {"daemon", do_daemon},
-	{"hide", do_hide},     {"wait", do_wait},
+	{"net", do_net},
+	{"blk", do_blk},
+	{"files", do_files},
+	{"threads", do_threads},
+	{"fork", do_fork},
+	{"children", do_children},
+	{"timer", do_timer},
+	{"close_all", do_close_all},
+	{"limits", do_limits},
+	{"daemon", do_daemon},
+	{"hide", do_hide},
+	{"wait", do_wait},
+	{"list", do_list},
+	{"filter", do_filter},
+	{"no_device", do_no_device},
 };
 
 int main(int argc, char **argv)
@@ -430,6 +517,8 @@ int main(int argc, char **argv)
 
 	if (strcmp(what, "exec") == 0)
 		do_exec(argv);
+	if (strcmp(what, "begin_filtered") == 0)
+		do_begin_filtered(argv);
 	if (strcmp(what, "inherited") == 0 && argc > 2) {
 		do_inherited(argv[2]);
 		return 0;

@@ -117,6 +117,13 @@ class EachLibc(Client):
         self.each('a low limit does no harm', 'limits')
 
 
+    def test_list(self):
+        self.each('/dev lists the node', 'list')
+
+    def test_filter_of_its_own(self):
+        self.each("the client's own filter is the client's alone", 'filter')
+
+
 class Command(Client):
     """What `holdfast run` is to who starts it."""
 
@@ -161,6 +168,21 @@ class Command(Client):
                                   timeout=DEADLINE, check=False, user=65534, group=65534, extra_groups=[], cwd=folder)
         self.assertEqual((done.returncode, done.stdout), (0, 'no device\n'), done.stderr)
         self.assertRegex(done.stderr, r'^holdfast run: process \d+ does not let itself be looked at .*\n$')
+
+    def test_filter_that_forbids_an_agent_is_told_of(self):
+        done = run(CLIENT, 'begin_filtered')
+        self.assertEqual((done.returncode, done.stdout), (0, 'no device\n'), done.stderr)
+        self.assertRegex(done.stderr, r'^holdfast run: process \d+ gets no agent: .*its own filter.*\n$')
+
+    def test_yama_is_told_of(self):
+        inner = ('mount -t tmpfs none /proc/sys/kernel && mkdir /proc/sys/kernel/yama && '
+                 'echo 3 >/proc/sys/kernel/yama/ptrace_scope && exec "$@"')
+        done = subprocess.run(['unshare', '--user', '--map-root-user', '--mount', 'sh', '-c', inner, 'sh', *command(CLIENT, 'net')],
+                              capture_output=True, text=True, timeout=DEADLINE, check=False)
+        if 'ermission denied' in done.stderr or 'not permitted' in done.stderr:
+            self.skipTest('no namespaces here')
+        self.assertEqual(done.returncode, 126, done.stderr)
+        self.assertRegex(done.stderr, r'^holdfast run: .*kernel.yama.ptrace_scope is 3.*\n$')
 
     def test_one_inside_another_is_refused(self):
         done = run(HOLDFAST, 'run', '--', CLIENT, 'net', options=('--attach', 'agent'))

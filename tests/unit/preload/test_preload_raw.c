@@ -6,6 +6,7 @@
  */
 #include "client.h"
 
+#include <dirent.h>
 #include <dlfcn.h>
 #include <pthread.h>
 #include <signal.h>
@@ -89,6 +90,32 @@ static void raw_calls_that_name_a_node_find_it(void **state)
 	assert_int_equal(raw_close(fd), 0);
 	close(dev);
 	assert_closed();
+}
+
+/* Return: how often a raw listing of /dev has the name; the rest of it is the kernel's */
+static int nr_listed(const char *name)
+{
+	_Alignas(8) char buf[32768];
+	int dev = open("/dev", O_RDONLY | O_DIRECTORY), nr = 0;
+	long len;
+
+	assert_true(dev >= 0);
+	while ((len = RAW3(SYS_getdents64, dev, buf, sizeof(buf))) > 0)
+		for (long at = 0; at < len; at += ((struct dirent *)(buf + at))->d_reclen)
+			nr += strcmp(((struct dirent *)(buf + at))->d_name, name) == 0;
+	assert_int_equal(len, 0);
+	close(dev);
+	return nr;
+}
+
+static void raw_listings_of_dev_have_the_node(void **state)
+{
+	int dev = open("/dev", O_RDONLY | O_DIRECTORY);
+
+	assert_int_equal(nr_listed("vhost-vdpa-0"), 1);
+	assert_int_equal(nr_listed("null"), 1);
+	assert_int_equal(RAW3(SYS_getdents64, dev, 8, 32768), -EFAULT);
+	close(dev);
 }
 
 static void raw_calls_on_a_device_are_answered_as_the_wrappers_do(void **state)
@@ -281,6 +308,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(raw_opens_of_a_forked_child_find_its_own_node),
 		cmocka_unit_test(raw_calls_that_name_a_node_find_it),
+		cmocka_unit_test(raw_listings_of_dev_have_the_node),
 		cmocka_unit_test(raw_calls_on_a_device_are_answered_as_the_wrappers_do),
 		cmocka_unit_test(raw_calls_on_other_files_are_the_kernels),
 		cmocka_unit_test(raw_copies_and_closes_are_followed),
