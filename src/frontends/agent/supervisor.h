@@ -2,8 +2,10 @@
 /*
  * What the files of the supervisor share.
  *
- *   run.c     the processes: who starts, who waits, who ends whom
- *   serve.c   notifications: which are for a device, and threads that answer them
+ *   run.c     the processes: who waits, who ends whom
+ *   command.c what COMMAND does before it is COMMAND
+ *   notice.c  notifications: which are for a device
+ *   serve.c   and threads that answer them
  *   client.c  the clients that have an agent
  *   inject.c  how a client gets one
  *   remote.c  system calls that another process makes for us (ptrace)
@@ -18,12 +20,26 @@
 #include <elf.h>
 #include <link.h>
 #include <linux/seccomp.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <sys/user.h>
 
 #include "base/compiler.h"
 #include "base/mutex.h"
 #include "frontends/agent/channel.h"
+
+/* ---- command.c ---- */
+
+struct agent_options;
+
+/**
+ * command_start() - start COMMAND
+ * @mask: its signal mask; @reports: a descriptor that it is not to have
+ * @listener: [out, owned] of its filter; -1 COMMAND has ended, and one line was printed
+ * Return: its number; -1
+ */
+pid_t command_start(const struct agent_options *options, const sigset_t *mask, int reports,
+		    int *listener);
 
 /* ---- image.c ---- */
 
@@ -130,6 +146,16 @@ void client_each(void (*fn)(void *arg, struct client *client), void *arg);
 /** channel_create() - a new channel for @client
  * @fd: [owned] its descriptor, also after an error. Return: 0; -errno */
 int channel_create(struct client *client, int *fd) HF_MUST_CHECK;
+
+/* ---- notice.c ---- */
+
+/** notice_is_wanted() - may the call be for a device, or does it bring an agent?
+ * @who: begins a line on stderr */
+bool notice_is_wanted(const struct raw_call *call, enum agent_kind kind,
+		      const struct seccomp_notif *n, const char *who);
+/** notice_is_for_inherited() - of a process without agent: may the call be for a device that it has
+ * got from elsewhere? */
+bool notice_is_for_inherited(const struct raw_call *call, const struct seccomp_notif *n);
 
 /* ---- inject.c ---- */
 

@@ -6,6 +6,7 @@
 #ifndef HOLDFAST_FRONTENDS_PRELOAD_ADOPT_H
 #define HOLDFAST_FRONTENDS_PRELOAD_ADOPT_H
 
+#include "frontends/preload/aside.h"
 #include "frontends/preload/files.h"
 
 /**
@@ -23,5 +24,14 @@ struct preload_file *adopt(int fd);
  * @file: consumed; the parent's entry. Return: the file of this process, with a reference; or @file
  */
 struct preload_file *adopt_inherited(int fd, struct preload_file *file);
+
+/** adopt_get() - the file of @fd, with a reference, or NULL. A forked child's may be the parent's:
+ * then the child makes it its own if it can */
+static inline struct preload_file *adopt_get(int fd)
+{
+	struct preload_file *file = files_maybe(fd) ? aside_get(fd) : NULL;
+
+	return unlikely(file && files_is_foreign(file)) ? adopt_inherited(fd, file) : file;
+}
 
 #endif

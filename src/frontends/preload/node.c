@@ -2,8 +2,8 @@
 /*
  * Opening a node.
  *
- * A descriptor of a node is a memfd (memfd.h). One memfd a node is kept as the control descriptor.
- * An open makes a new file description of it.
+ * A descriptor of a node is a memfd (memfd.h). One memfd a node is kept (node_memfd.h). An open
+ * makes a new file description of it.
  *
  * Which nodes there are is a set of minor numbers. Until there is a bus, they are counted in the
  * description of the devices; from then on they are those of the devices that vhost_vdpa has. When
@@ -32,74 +32,24 @@
 #include "frontends/preload/control.h"
 #include "frontends/preload/memfd.h"
 #include "frontends/preload/node.h"
+#include "frontends/preload/node_memfd.h"
 #include "frontends/preload/node_set.h"
 #include "frontends/preload/preload.h"
 #include "frontends/preload/raw.h"
 #include "memory/guard.h"
 
-#define NODE_PREFIX "/dev/" NODE_NAME
-
 struct node {
-	int ctl_fd;    /* -1: none yet */
-	dev_t ctl_dev; /* of the memfd, to notice that the client closed it */
-	ino_t ctl_ino;
+	struct node_memfd memfd;
 	bool busy;         /* atomic: a session of this process has it */
 	unsigned int life; /* atomic; one more for each device that went */
 };
 
 static struct mutex node_lock = MUTEX_INIT; /* opening */
-/* Innermost: each change of a ctl_fd, and its use by who does not have the opening lock. */
-static struct mutex ctl_lock = MUTEX_INIT;
 static struct node nodes[PRELOAD_NR_NODES_MAX] GUARDED_BY(node_lock);
 static struct vdpa_bus *bus GUARDED_BY(node_lock);
 static bool was_owned; /* atomic: a client has owned a device, so there may be workers */
 static bool is_orphan; /* may not open anything; const between forks */
 static struct vhost_vdpa_client client; /* const once the bus is there */
-
-static void look_for_kernels(void *answer)
-{
-	char path[32];
-
-	for (unsigned int i = 0; i < PRELOAD_NR_NODES_MAX; i++) {
-		snprintf(path, sizeof(path), NODE_PREFIX "%u", i);
-		if (node_exists(i) && real()->access(path, F_OK) == 0)
-			*(bool *)answer = true;
-	}
-}
-
-bool node_kernel_has_some(void)
-{
-	static enum { UNKNOWN, NO, YES } found; /* atomic */
-	int known = __atomic_load_n(&found, __ATOMIC_RELAXED), saved = errno;
-	bool answer = false;
-
-	if (likely(known != UNKNOWN))
-		return known == YES;
-	aside_run(look_for_kernels, &answer, sizeof(answer));
-	__atomic_store_n(&found, answer ? YES : NO, __ATOMIC_RELAXED);
-	errno = saved;
-	return answer;
-}
-
-bool node_find(const char *path, unsigned int *minor)
-{
-	unsigned int n = 0;
-
-	if (strncmp(path, NODE_PREFIX, sizeof(NODE_PREFIX) - 1) != 0)
-		return false;
-	path += sizeof(NODE_PREFIX) - 1;
-	if (path[0] == '\0' || (path[0] == '0' && path[1] != '\0'))
-		return false;
-	for (; *path; path++) {
-		if (*path < '0' || *path > '9' || n >= PRELOAD_NR_NODES_MAX)
-			return false;
-		n = n * 10 + (unsigned int)(*path - '0');
-	}
-	if (n >= PRELOAD_NR_NODES_MAX || !node_exists(n))
-		return false;
-	*minor = n;
-	return true;
-}
 
 const struct vhost_vdpa_client *node_client(void)
 {
@@ -120,13 +70,6 @@ bool node_is_claimed(void) NO_TSA
 	return claimed;
 }
 
-bool node_fd_is(int fd, dev_t dev, ino_t ino)
-{
-	struct stat st;
-
-	return fd >= 0 && real()->fstat(fd, &st) == 0 && st.st_dev == dev && st.st_ino == ino;
-}
-
 static int borrow_fd(const struct vhost_vdpa_client *c, int fd)
 {
 	return fd_dup(fd);
@@ -134,35 +77,15 @@ static int borrow_fd(const struct vhost_vdpa_client *c, int fd)
 
 /* ---- the bus ---- */
 
-/* The parent's memfd, and its locks, say what the parent has open: the child's own devices get one
- * of their own. */
-static void drop_control(struct node *node)
-{
-	mutex_lock(&ctl_lock);
-	if (node_fd_is(node->ctl_fd, node->ctl_dev, node->ctl_ino))
-		real()->close(node->ctl_fd);
-	node->ctl_fd = -1;
-	mutex_unlock(&ctl_lock);
-}
-
-static void set_control(struct node *node, int fd, const struct stat *st)
-{
-	mutex_lock(&ctl_lock);
-	node->ctl_fd = fd;
-	node->ctl_dev = st->st_dev;
-	node->ctl_ino = st->st_ino;
-	mutex_unlock(&ctl_lock);
-}
-
 /* The child has one thread, so nothing else runs here; the parent's threads may have held the
  * lock. */
 static void after_fork(void) NO_TSA
 {
 	is_orphan |= was_owned;
-	mutex_init(&ctl_lock);
+	node_memfd_after_fork();
 	for (unsigned int i = 0; i < PRELOAD_NR_NODES_MAX; i++) {
 		if (!nodes[i].busy)
-			drop_control(&nodes[i]);
+			node_memfd_drop(&nodes[i].memfd);
 		nodes[i].busy = false; /* but its description is held: memfd_is_held() */
 	}
 	mutex_init(&node_lock);
@@ -191,7 +114,7 @@ static void __refresh(void) REQUIRES(node_lock)
 	for (unsigned int i = 0; i < PRELOAD_NR_NODES_MAX; i++) {
 		if (!node_set_has(&old, i) || node_set_has(&now, i))
 			continue;
-		drop_control(&nodes[i]);
+		node_memfd_drop(&nodes[i].memfd);
 		__atomic_add_fetch(&nodes[i].life, 1, __ATOMIC_RELEASE);
 		__atomic_store_n(&nodes[i].busy, false, __ATOMIC_RELEASE);
 	}
@@ -218,7 +141,7 @@ static int start_bus(void) REQUIRES(node_lock)
 		if (rc)
 			return -rc;
 		for (unsigned int i = 0; i < PRELOAD_NR_NODES_MAX; i++)
-			nodes[i].ctl_fd = -1;
+			nodes[i].memfd.fd = -1;
 		files_start();
 		forks_watched = true;
 	}
@@ -238,45 +161,11 @@ static int start_bus(void) REQUIRES(node_lock)
 	return 0;
 }
 
-/* ---- descriptors ---- */
-
-static int start_control(struct node *node, unsigned int minor)
-{
-	struct stat st;
-	int fd;
-
-	if (node_fd_is(node->ctl_fd, node->ctl_dev, node->ctl_ino))
-		return 0;
-	fd = memfd_make(minor);
-	if (fd < 0)
-		return fd;
-	fd = fd_move_up(fd);
-	if (real()->fstat(fd, &st) < 0) {
-		fd_close(&fd);
-		return -EBADF;
-	}
-	set_control(node, fd, &st);
-	return 0;
-}
-
 /* ---- open and release ---- */
 
-/* Return: -errno; 0, also where there is no control descriptor any more, or no /proc */
-static int lock_ownership(const struct preload_file *file, short type) NO_TSA
+int node_take_ownership(const struct preload_file *file) NO_TSA
 {
-	const struct node *node = &nodes[file->minor];
-	int rc = 0;
-
-	mutex_lock(&ctl_lock);
-	if (node_fd_is(node->ctl_fd, file->st_dev, file->st_ino))
-		rc = memfd_lock_owner(node->ctl_fd, type);
-	mutex_unlock(&ctl_lock);
-	return rc;
-}
-
-int node_take_ownership(const struct preload_file *file)
-{
-	int rc = lock_ownership(file, F_WRLCK);
+	int rc = node_memfd_lock_owner(&nodes[file->minor].memfd, file, F_WRLCK);
 
 	return rc == -EAGAIN ? refuse(-EBUSY, "another process owns the device") : 0;
 }
@@ -286,7 +175,7 @@ static void release(struct preload_file *file) NO_TSA
 	struct node *node = &nodes[file->minor];
 
 	vhost_vdpa_release(file->session);
-	(void)lock_ownership(file, F_UNLCK);
+	(void)node_memfd_lock_owner(&node->memfd, file, F_UNLCK);
 	if (__atomic_load_n(&node->life, __ATOMIC_ACQUIRE) == file->life)
 		__atomic_store_n(&node->busy, false, __ATOMIC_RELEASE);
 }
@@ -355,7 +244,7 @@ static int make_descriptor(const struct node *node, unsigned int minor, int flag
 	int rc;
 
 	files_lock(&hold);
-	rc = memfd_open(node->ctl_fd, minor, flags);
+	rc = memfd_open(node->memfd.fd, minor, flags);
 	if (rc >= 0)
 		rc = install(move_to_window(rc, flags), minor, flags, session, &old);
 	files_unlock(&hold);
@@ -385,10 +274,10 @@ static int __open_node(unsigned int minor, int flags) REQUIRES(node_lock)
 		return refuse(-EBUSY, "this process is a fork of one that has used its devices");
 	rc = start_bus();
 	if (!rc)
-		rc = start_control(node, minor);
+		rc = node_memfd_start(&node->memfd, minor);
 	if (rc)
 		return rc;
-	if (__atomic_load_n(&node->busy, __ATOMIC_ACQUIRE) || memfd_is_held(node->ctl_fd))
+	if (__atomic_load_n(&node->busy, __ATOMIC_ACQUIRE) || memfd_is_held(node->memfd.fd))
 		return refuse(-EBUSY, "open already");
 	__atomic_store_n(&node->busy, true, __ATOMIC_RELAXED);
 	rc = open_session(minor, &session);
@@ -431,24 +320,6 @@ int node_open(unsigned int minor, int flags)
 
 /* ---- descriptors that were opened elsewhere ---- */
 
-/* The memfd of the node is the opener's, here too: "open already" counts its descriptions. */
-static int adopt_control(struct node *node, int fd) REQUIRES(node_lock)
-{
-	char path[32];
-	struct stat st;
-	int own;
-
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	own = fd_move_up(real()->open(path, O_RDWR | O_CLOEXEC));
-	if (own < 0 || real()->fstat(own, &st) < 0) {
-		fd_close(&own);
-		return refuse(-EBADF, "%s cannot be opened", path);
-	}
-	drop_control(node);
-	set_control(node, own, &st);
-	return 0;
-}
-
 static int __adopt(int fd, unsigned int minor) REQUIRES(node_lock)
 {
 	int flags = real()->fcntl(fd, F_GETFL);
@@ -459,7 +330,7 @@ static int __adopt(int fd, unsigned int minor) REQUIRES(node_lock)
 
 	if (__atomic_exchange_n(&node->busy, true, __ATOMIC_ACQ_REL))
 		return refuse(-EBUSY, "this process has the node open");
-	rc = adopt_control(node, fd);
+	rc = node_memfd_adopt(&node->memfd, fd);
 	if (!rc)
 		rc = open_session(minor, &session);
 	if (rc)

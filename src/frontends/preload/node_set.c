@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "frontends/preload/node_set.h"
+/* Which nodes there are, and by which names. */
+#include "real.h"
 
-#include "base/compiler.h"
+#include <errno.h>
+#include <string.h>
+
+#include "frontends/preload/aside.h"
 #include "frontends/preload/node.h"
+#include "frontends/preload/node_set.h"
 
 static struct node_set present; /* words are atomic */
 static bool has_bus;            /* atomic: @present counts */
@@ -56,4 +61,53 @@ void node_set_replace(const struct node_set *now, struct node_set *old)
 void node_set_forget(void)
 {
 	__atomic_store_n(&has_bus, false, __ATOMIC_RELEASE);
+}
+
+/* ---- names ---- */
+
+#define NODE_PREFIX "/dev/" NODE_NAME
+
+static void look_for_kernels(void *answer)
+{
+	char path[32];
+
+	for (unsigned int i = 0; i < PRELOAD_NR_NODES_MAX; i++) {
+		snprintf(path, sizeof(path), NODE_PREFIX "%u", i);
+		if (node_exists(i) && real()->access(path, F_OK) == 0)
+			*(bool *)answer = true;
+	}
+}
+
+bool node_kernel_has_some(void)
+{
+	static enum { UNKNOWN, NO, YES } found; /* atomic */
+	int known = __atomic_load_n(&found, __ATOMIC_RELAXED), saved = errno;
+	bool answer = false;
+
+	if (likely(known != UNKNOWN))
+		return known == YES;
+	aside_run(look_for_kernels, &answer, sizeof(answer));
+	__atomic_store_n(&found, answer ? YES : NO, __ATOMIC_RELAXED);
+	errno = saved;
+	return answer;
+}
+
+bool node_find(const char *path, unsigned int *minor)
+{
+	unsigned int n = 0;
+
+	if (strncmp(path, NODE_PREFIX, sizeof(NODE_PREFIX) - 1) != 0)
+		return false;
+	path += sizeof(NODE_PREFIX) - 1;
+	if (path[0] == '\0' || (path[0] == '0' && path[1] != '\0'))
+		return false;
+	for (; *path; path++) {
+		if (*path < '0' || *path > '9' || n >= PRELOAD_NR_NODES_MAX)
+			return false;
+		n = n * 10 + (unsigned int)(*path - '0');
+	}
+	if (n >= PRELOAD_NR_NODES_MAX || !node_exists(n))
+		return false;
+	*minor = n;
+	return true;
 }

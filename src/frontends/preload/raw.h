@@ -80,8 +80,8 @@ bool raw_list_is_ours(const uint64_t args[RAW_NR_ARGS]);
 
 /** raw_fd_is_node() - is descriptor @fd of another process a device of ours? */
 bool raw_fd_is_node(pid_t tid, int fd);
-/** raw_answer_child() - what a child that was forked with a device is told, as wrap_io.c tells it.
- * Return: -errno; 0 the kernel shall answer */
+/** raw_answer_child() - what a child that was forked with a device is told, as wrap_ioctl.c and
+ * wrap_io.c tell it. Return: -errno; 0 the kernel shall answer */
 int raw_answer_child(const struct raw_call *call, pid_t tid, const uint64_t args[RAW_NR_ARGS]);
 
 /**

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * getdents64(2) past libc, on the folder /dev. The nodes come before the kernel's entries: a listing
- * begins at position 0, so nothing need be remembered of it. What has gone through libc is listed by
- * wrap_dir.c, whose own calls are not caught.
+ * getdents64(2) past libc, on the folder /dev. The nodes come before the kernel's entries: a
+ * listing begins at position 0, so nothing need be remembered of it. What has gone through libc is
+ * listed by wrap_dir.c, whose own calls are not caught.
  */
 #include "real.h"
 

@@ -1,31 +1,24 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * ioctl(2), write(2), read(2), mmap(2) and their relatives on a device descriptor. The first three
- * lines of each wrapper are all that other descriptors pay.
+ * write(2), read(2), mmap(2) and their relatives on a device descriptor. The first three lines of
+ * each wrapper are all that other descriptors pay.
  *
- * What the kernel does above a driver is done here: access modes ([1-1]), the ioctls that any
- * descriptor has, the gathering of vectors. Foreign files (a forked child's) never reach a session:
- * not its owner.
+ * What the kernel does above a driver is done here: access modes ([1-1]), the gathering of vectors.
+ * Foreign files (a forked child's) never reach a session: not its owner.
  */
 #include "real.h"
 
 #include <errno.h>
 #include <limits.h>
-#include <linux/fiemap.h>
 #include <linux/fs.h>
-#include <linux/vhost.h>
-#include <stdarg.h>
 #include <stdio.h>
-#include <sys/ioctl.h>
 #include <sys/syscall.h>
 
-#include "base/refuse.h"
 #include "frontends/preload/adopt.h"
 #include "frontends/preload/aside.h"
 #include "frontends/preload/call.h"
 #include "frontends/preload/files.h"
 #include "frontends/preload/node.h"
-#include "frontends/preload/raw.h"
 #include "frontends/preload/wrap_memory.h"
 #include "memory/hold.h"
 
@@ -35,139 +28,6 @@
 
 #define MESSAGE_LEN 40u         /* a session reads no more of a write ([2-2]) */
 #define MAX_RW_LEN  0x7ffff000u /* the kernel cuts longer reads and writes */
-
-/* The entry of @fd. A forked child's may be the parent's: then the child makes it its own if it
- * can. */
-static struct preload_file *get_file(int fd)
-{
-	struct preload_file *file = files_maybe(fd) ? aside_get(fd) : NULL;
-
-	return unlikely(file && files_is_foreign(file)) ? adopt_inherited(fd, file) : file;
-}
-
-/* ---- ioctl ---- */
-
-/* The kernel answers these itself, for any file, and for a memfd as for a device. */
-static bool is_generic_ioctl(unsigned int cmd)
-{
-	switch (cmd) {
-	case FIOCLEX:
-	case FIONCLEX:
-	case FIONBIO:
-	case FIOASYNC:
-	case FIGETBSZ:
-	case FIFREEZE:
-	case FITHAW:
-	case FS_IOC_FIEMAP:
-	case FICLONE:
-	case FICLONERANGE:
-	case FIDEDUPERANGE:
-		return true;
-	default:
-		return false;
-	}
-}
-
-static void log_ioctl_before(FILE *f, int fd, unsigned int cmd, uaddr_t arg)
-{
-	const char *name = vhost_vdpa_ioctl_name(cmd);
-
-	fprintf(f, "ioctl(%d, ", fd);
-	if (name)
-		fputs(name, f);
-	else
-		fprintf(f, "%#x", cmd);
-	if (_IOC_DIR(cmd) & _IOC_WRITE || !name) {
-		fputs(", ", f);
-		vhost_vdpa_print_ioctl(f, node_client(), cmd, arg, false);
-	}
-}
-
-static void log_ioctl_after(FILE *f, unsigned int cmd, uaddr_t arg, int rc)
-{
-	if (_IOC_DIR(cmd) & _IOC_READ && vhost_vdpa_ioctl_name(cmd)) {
-		fputs(_IOC_DIR(cmd) & _IOC_WRITE ? " => " : ", ", f);
-		vhost_vdpa_print_ioctl(f, node_client(), cmd, arg, rc >= 0);
-	}
-	fputc(')', f);
-}
-
-/* Of a call that succeeds, but perhaps not as the client thinks. */
-static void log_remark(FILE *f)
-{
-	const char *text = remark_take();
-
-	if (*text)
-		fprintf(f, " [%s]", text);
-}
-
-static int call_ioctl(struct preload_file *file, unsigned int cmd, uaddr_t arg)
-{
-	int rc;
-
-	if (cmd == FIOQSIZE)
-		return -ENOTTY; /* the kernel says so of all but files and folders */
-	if (files_is_foreign(file))
-		return cmd == VHOST_SET_OWNER ? -EBUSY : -EPERM;
-	if (cmd == VHOST_SET_OWNER || cmd == VHOST_VDPA_SET_STATUS)
-		raw_start(); /* more code may have been loaded since the open */
-	refuse_clear();
-	rc = cmd == VHOST_SET_OWNER ? node_take_ownership(file) : 0;
-	if (rc)
-		return rc;
-	rc = vhost_vdpa_ioctl(file->session, node_client(), cmd, arg);
-	if (cmd == VHOST_SET_OWNER && rc == 0)
-		node_note_owned();
-	return rc;
-}
-
-static int ioctl_ours(struct preload_file *file, int fd, unsigned int cmd, uaddr_t arg)
-{
-	struct call call;
-	int rc;
-
-	call_enter(&call, file->minor);
-	if (call.log)
-		log_ioctl_before(call.log, fd, cmd, arg);
-	(void)remark_take();
-	rc = call_ioctl(file, cmd, arg);
-	if (call.log)
-		log_ioctl_after(call.log, cmd, arg, rc);
-	if (call.log && rc >= 0)
-		log_remark(call.log);
-	files_put(file);
-	return (int)call_leave(&call, rc);
-}
-
-HF_EXPORT int ioctl(int fd, unsigned long cmd, ...)
-{
-	struct preload_file *file = NULL;
-	int saved = errno, rc;
-	va_list ap;
-	void *arg;
-	long done;
-
-	va_start(ap, cmd);
-	arg = va_arg(ap, void *);
-	va_end(ap);
-	if (files_maybe(fd) && !is_generic_ioctl((unsigned int)cmd)) {
-		if (ASIDE_CALL(&done, SYS_ioctl, fd, cmd, (uintptr_t)arg))
-			return (int)done;
-		file = get_file(fd);
-	}
-	if (!file) {
-		rc = real()->ioctl(fd, cmd, arg);
-		if (likely(rc >= 0 || errno != ENOTTY || _IOC_TYPE(cmd) != VHOST_VIRTIO))
-			return rc;
-		if (ASIDE_CALL(&done, SYS_ioctl, fd, cmd, (uintptr_t)arg))
-			return (int)done;
-		file = adopt(fd);
-		if (!file)
-			return rc;
-		errno = saved;
-	}
-	return ioctl_ours(file, fd, (unsigned int)cmd, (uaddr_t)(uintptr_t)arg);
-}
 
 /* ---- write ---- */
 
@@ -302,7 +162,7 @@ HF_EXPORT ssize_t write(int fd, const void *buf, size_t len)
 
 	if (files_maybe(fd) && ASIDE_CALL(&done, SYS_write, fd, (uintptr_t)buf, len))
 		return done;
-	file = get_file(fd);
+	file = adopt_get(fd);
 	if (!file) {
 		rc = real()->write(fd, buf, len);
 		if (likely(rc >= 0 || errno != EPERM))
@@ -325,7 +185,7 @@ HF_EXPORT ssize_t writev(int fd, const struct iovec *iov, int nr)
 
 	if (files_maybe(fd) && ASIDE_CALL(&done, SYS_writev, fd, (uintptr_t)iov, nr))
 		return done;
-	if (!files_maybe(fd) || !(file = get_file(fd)))
+	if (!files_maybe(fd) || !(file = adopt_get(fd)))
 		return real()->writev(fd, iov, nr);
 	return writev_ours("writev", file, fd, iov, nr);
 }
@@ -341,7 +201,7 @@ HF_EXPORT ssize_t writev(int fd, const struct iovec *iov, int nr)
 		if (files_maybe(fd) &&                                                             \
 		    ASIDE_CALL(&done, SYS_pwrite64, fd, (uintptr_t)buf, len, (uint64_t)off))       \
 			return done;                                                               \
-		if (!files_maybe(fd) || off < 0 || !(file = get_file(fd)))                         \
+		if (!files_maybe(fd) || off < 0 || !(file = adopt_get(fd)))                        \
 			return real()->name(fd, buf, len, off);                                    \
 		return write_ours(shown, file, fd, buf, len);                                      \
 	}
@@ -358,7 +218,7 @@ HF_ALIAS(__pwrite64, pwrite64);
 		if (files_maybe(fd) && ASIDE_CALL(&done, SYS_pwritev, fd, (uintptr_t)iov,          \
 						  (uint64_t)nr, (uint64_t)off))                    \
 			return done;                                                               \
-		if (!files_maybe(fd) || off < 0 || !(file = get_file(fd)))                         \
+		if (!files_maybe(fd) || off < 0 || !(file = adopt_get(fd)))                        \
 			return real()->name(fd, iov, nr, off);                                     \
 		return writev_ours(shown, file, fd, iov, nr);                                      \
 	}
@@ -395,7 +255,7 @@ static ssize_t pwritev2_ours(struct preload_file *file, int fd, const struct iov
 		    ASIDE_CALL(&done, SYS_pwritev2, fd, (uintptr_t)iov, (uint64_t)nr,              \
 			       (uint64_t)off, 0, (uint64_t)flags))                                 \
 			return done;                                                               \
-		if (!files_maybe(fd) || off < -1 || !(file = get_file(fd)))                        \
+		if (!files_maybe(fd) || off < -1 || !(file = adopt_get(fd)))                       \
 			return real()->name(fd, iov, nr, off, flags);                              \
 		return pwritev2_ours(file, fd, iov, nr, flags);                                    \
 	}
@@ -425,7 +285,7 @@ static ssize_t read_ours(const char *name, struct preload_file *file, int fd)
 		/* read(2) serves for all of them: none reads a byte */                            \
 		if (files_maybe(fd) && ASIDE_CALL(&done, SYS_read, fd))                            \
 			return done;                                                               \
-		if (!files_maybe(fd) || !(file = get_file(fd)))                                    \
+		if (!files_maybe(fd) || !(file = adopt_get(fd)))                                   \
 			return real()->name args;                                                  \
 		return read_ours(shown, file, fd);                                                 \
 	}
@@ -503,7 +363,7 @@ static void *mmap_ours(struct preload_file *file, int fd, size_t len, int prot, 
 		    ASIDE_CALL(&done, SYS_mmap, (uintptr_t)addr, len, (uint64_t)prot,              \
 			       (uint64_t)flags, (uint64_t)fd, (uint64_t)off))                      \
 			return (void *)done;                                                       \
-		if (files_maybe(fd) && !(flags & MAP_ANONYMOUS) && (file = get_file(fd)))          \
+		if (files_maybe(fd) && !(flags & MAP_ANONYMOUS) && (file = adopt_get(fd)))         \
 			return mmap_ours(file, fd, len, prot, flags, (uint64_t)off);               \
 		if (flags & MAP_FIXED)                                                             \
 			wrap_memory_forget(addr, len);                                             \

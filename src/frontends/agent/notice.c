@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/* Which calls may be for a device: all but a few go on to the kernel at once. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "frontends/agent/supervisor.h"
+#include "frontends/preload/node.h"
+
+#define PAGE_LEN 4096u
+#define NAME_LEN 32u /* of a path, as much as tells whether it may be ours */
+
+/* Reads as much of the client's path as tells. Return: false: it cannot be read */
+static bool read_name(const struct seccomp_notif *n, uint64_t at, char name[NAME_LEN + 1])
+{
+	size_t first = PAGE_LEN - at % PAGE_LEN;
+	struct iovec own = {.iov_base = name, .iov_len = NAME_LEN};
+	struct iovec theirs[2] = {
+		{.iov_base = (void *)at, .iov_len = first < NAME_LEN ? first : NAME_LEN},
+		{.iov_base = (void *)(at + first),
+		 .iov_len = first < NAME_LEN ? NAME_LEN - first : 0}};
+	ssize_t len = process_vm_readv((pid_t)n->pid, &own, 1, theirs, 2, 0);
+
+	name[len > 0 ? len : 0] = '\0';
+	return len > 0;
+}
+
+/* A process that does not let itself be looked at gets no device, and nothing else tells why. */
+static void say_unreadable(const char *who, const struct seccomp_notif *n)
+{
+	static bool said; /* atomic */
+
+	if (!__atomic_exchange_n(&said, true, __ATOMIC_RELAXED))
+		fprintf(stderr,
+			"%s: process %u does not let itself be looked at (PR_SET_DUMPABLE), so it "
+			"finds "
+			"no device\n",
+			who, n->pid);
+}
+
+static bool begins_with(const char *name, const char *prefix)
+{
+	return strncmp(name, prefix, strlen(prefix)) == 0;
+}
+
+/* A descriptor's name, which counts once the process has devices. */
+static bool is_fd_name(const struct seccomp_notif *n, const char *name)
+{
+	struct client *c;
+
+	if (!begins_with(name, "/dev/fd/") &&
+	    !(begins_with(name, "/proc/") && strstr(name, "/fd/")))
+		return false;
+	c = client_find((pid_t)n->pid);
+	client_put(c);
+	return c != NULL;
+}
+
+static bool is_wanted_path(const struct raw_call *call, const struct seccomp_notif *n,
+			   const char *who)
+{
+	char name[NAME_LEN + 1];
+
+	if (!n->data.args[call->fd_arg]) /* statx(2) takes it for an empty one, since Linux 6.11 */
+		return call->fd_arg == 1 &&
+		       raw_fd_is_node(proc_number((pid_t)n->pid), (int)n->data.args[0]);
+	if (!read_name(n, n->data.args[call->fd_arg], name)) {
+		if (errno == EPERM)
+			say_unreadable(who, n);
+		return false;
+	}
+	/* an empty one means a descriptor */
+	if (!name[0])
+		return call->fd_arg == 1 &&
+		       raw_fd_is_node(proc_number((pid_t)n->pid), (int)n->data.args[0]);
+	return begins_with(name, "/dev/" NODE_NAME) || begins_with(name, NODE_NAME) ||
+	       strcmp(name, "/proc/devices") == 0 || is_fd_name(n, name);
+}
+
+bool notice_is_for_inherited(const struct raw_call *call, const struct seccomp_notif *n)
+{
+	return (call->when == RAW_IOCTL || call->when == RAW_MESSAGE) &&
+	       raw_fd_is_node(proc_number((pid_t)n->pid), (int)n->data.args[0]);
+}
+
+static bool is_dev_folder(const struct seccomp_notif *n)
+{
+	char path[48], target[8] = "";
+
+	snprintf(path, sizeof(path), "/proc/%d/fd/%d", proc_number((pid_t)n->pid),
+		 (int)n->data.args[0]);
+	return readlink(path, target, sizeof(target) - 1) > 0 && strcmp(target, "/dev") == 0;
+}
+
+bool notice_is_wanted(const struct raw_call *call, enum agent_kind kind,
+		      const struct seccomp_notif *n, const char *who)
+{
+	switch (kind) {
+	case AGENT_CALL_PATH:
+		return is_wanted_path(call, n, who);
+	case AGENT_CALL_LIST:
+		return is_dev_folder(n);
+	default:
+		return true;
+	}
+}
