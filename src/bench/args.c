@@ -169,3 +169,12 @@ bool bench_parse(const struct bench_command *cmd, const struct bench_option *opt
 		*status = bench_wrong_use(cmd, "unexpected", argv[optind + cmd->max_paths]);
 	return !*status && !help;
 }
+
+int bench_own_devices(const char **path, const char *const *specs, size_t nr)
+{
+	int ret = *path ? 0 : cli_reexec_with_devices(specs, nr);
+
+	if (!ret && !*path)
+		*path = "/dev/vhost-vdpa-0";
+	return ret;
+}

@@ -54,6 +54,12 @@ struct bench_command {
 bool bench_parse(const struct bench_command *cmd, const struct bench_option *options, size_t nr,
 		 int argc, char **argv, int *status) HF_MUST_CHECK;
 
+/**
+ * bench_own_devices() - without a path, run the program again with devices of @specs
+ * Return: 0, and *@path is the first device's, if it was NULL; else the exit status
+ */
+int bench_own_devices(const char **path, const char *const *specs, size_t nr) HF_MUST_CHECK;
+
 /** bench_wrong_use() - say so in one line. Return: the exit status */
 int bench_wrong_use(const struct bench_command *cmd, const char *what, const char *value);
 

@@ -78,7 +78,6 @@ static int unit_set_up(struct load *l, struct load_unit *u, unsigned int i)
 static int unit_open(struct load *l, struct load_unit *u, unsigned int node, unsigned int nr)
 {
 	char path[32];
-	int err;
 
 	(void)snprintf(path, sizeof(path), "/dev/vhost-vdpa-%u", node);
 	u->ring = calloc(nr, sizeof(*u->ring));
@@ -87,15 +86,10 @@ static int unit_open(struct load *l, struct load_unit *u, unsigned int node, uns
 	u->nr_rings = nr;
 	for (unsigned int i = 0; i < nr; i++)
 		u->ring[i].kick_fd = u->ring[i].call_fd = -1;
-	u->fd = client_open(path);
+	u->fd = client_open_owned(path, CLIENT_BACKEND_MSG_V2);
 	if (u->fd < 0)
 		return u->fd;
-	err = client_ioctl(u->fd, VHOST_SET_OWNER, NULL);
-	if (!err)
-		err = client_set_u64(u->fd, VHOST_SET_BACKEND_FEATURES, CLIENT_BACKEND_MSG_V2);
-	if (!err)
-		err = client_iotlb_map(u->fd, 0, IOVA, l->mem.size, l->mem.addr, VHOST_ACCESS_RW);
-	return err;
+	return client_iotlb_map(u->fd, 0, IOVA, l->mem.size, l->mem.addr, VHOST_ACCESS_RW);
 }
 
 static int unit_start(struct load *l, struct load_unit *u)

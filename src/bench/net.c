@@ -337,13 +337,8 @@ int bench_net(int argc, char **argv)
 
 	if (!parse(argc, argv, &opt, &ret))
 		return ret;
-	if (opt.path)
-		return run(&opt);
 	if (!opt.spec)
 		opt.spec = "name net0 mgmtdev vdpasim_net max_vqp 8 offer all";
-	ret = cli_reexec_with_devices(&opt.spec, 1);
-	if (ret)
-		return ret;
-	opt.path = "/dev/vhost-vdpa-0";
-	return run(&opt);
+	ret = bench_own_devices(&opt.path, &opt.spec, 1);
+	return ret ? ret : run(&opt);
 }

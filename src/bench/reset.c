@@ -358,15 +358,10 @@ int bench_reset(int argc, char **argv)
 
 	if (!parse(argc, argv, &opt, &ret))
 		return ret;
-	if (opt.path)
-		return run(&opt);
-	if (!opt.spec)
+	if (!opt.path && !opt.spec)
 		opt.spec = own_device(&opt);
 	for (size_t i = 0; i < BENCH_SIZES_MAX; i++)
 		specs[i] = opt.spec;
-	ret = cli_reexec_with_devices(specs, opt.rounds ? opt.sizes.nr : 1);
-	if (ret)
-		return ret;
-	opt.path = "/dev/vhost-vdpa-0";
-	return run(&opt);
+	ret = bench_own_devices(&opt.path, specs, opt.rounds ? opt.sizes.nr : 1);
+	return ret ? ret : run(&opt);
 }

@@ -32,16 +32,8 @@ void *bench_target_data(const struct bench_target *t, size_t off)
 
 static int vdpa_open(struct bench_target *t, const char *path)
 {
-	int err;
-
-	t->fd = client_open(path);
-	if (t->fd < 0)
-		return t->fd;
-	err = client_ioctl(t->fd, VHOST_SET_OWNER, NULL);
-	if (!err)
-		err = client_set_u64(t->fd, VHOST_SET_BACKEND_FEATURES,
-				     CLIENT_BACKEND_MSG_V2 | CLIENT_BACKEND_BATCH);
-	return err ? err : client_set_status(t->fd, CLIENT_STATUS_DRIVER);
+	t->fd = client_open_owned(path, CLIENT_BACKEND_MSG_V2 | CLIENT_BACKEND_BATCH);
+	return t->fd < 0 ? t->fd : client_set_status(t->fd, CLIENT_STATUS_DRIVER);
 }
 
 static int vdpa_get_features(struct bench_target *t, uint64_t *offered)

@@ -31,6 +31,21 @@ int client_ioctl(int fd, unsigned long req, void *arg)
 	return rc < 0 ? -errno : rc;
 }
 
+int client_open_owned(const char *path, uint64_t backend)
+{
+	int fd = client_open(path), rc;
+
+	if (fd < 0)
+		return fd;
+	rc = client_ioctl(fd, VHOST_SET_OWNER, NULL);
+	if (rc == 0)
+		rc = client_set_u64(fd, VHOST_SET_BACKEND_FEATURES, backend);
+	if (rc == 0)
+		return fd;
+	close(fd);
+	return rc;
+}
+
 int client_vring_set(int fd, unsigned long req, uint32_t idx, uint32_t num)
 {
 	struct vhost_vring_state state = {.index = idx, .num = num};

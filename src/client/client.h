@@ -80,6 +80,12 @@ enum client_backend {
 int client_open(const char *path);
 
 /**
+ * client_open_owned() - open a node, become its owner, and ack the @backend features
+ * Return: a descriptor; -errno of the first call that failed, and nothing is open.
+ */
+int client_open_owned(const char *path, uint64_t backend);
+
+/**
  * client_ioctl() - ioctl() with -errno as its error
  * @arg: passed through untouched, bad pointers included
  * Return: the ioctl's value (>= 0) or -errno.

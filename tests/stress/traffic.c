@@ -267,15 +267,10 @@ static int open_device(struct traffic *t, const char *path)
 	uint32_t id = 0;
 	int err;
 
-	t->fd = client_open(path);
+	t->fd = client_open_owned(path, CLIENT_BACKEND_MSG_V2 | CLIENT_BACKEND_BATCH);
 	if (t->fd < 0)
 		return t->fd;
-	err = client_ioctl(t->fd, VHOST_SET_OWNER, NULL);
-	if (!err)
-		err = client_set_u64(t->fd, VHOST_SET_BACKEND_FEATURES,
-				     CLIENT_BACKEND_MSG_V2 | CLIENT_BACKEND_BATCH);
-	if (!err)
-		err = client_get_u64(t->fd, VHOST_GET_FEATURES, &t->offered);
+	err = client_get_u64(t->fd, VHOST_GET_FEATURES, &t->offered);
 	if (!err)
 		err = client_ioctl(t->fd, VHOST_VDPA_GET_DEVICE_ID, &id);
 	t->blk = id == VIRTIO_ID_BLOCK;
