@@ -22,11 +22,7 @@ class Mlx5MigrationLab(MigrationLab):
 
 def downtimes(lab):
     """an idle guest migrates five times in a row"""
-    lab.migrations.clear()
-    for _ in range(RUNS):
-        lab.migrate()
-        lab.check_ping(2)
-    times = [m.downtime_ms for m in lab.migrations]
+    times = scenario.idle_downtimes(lab, RUNS)
     client.figure("downtime of %d migrations of an mlx5 card by QEMU's count: median %d ms, most %d ms" % (
         RUNS, statistics.median(times), max(times)))
 

@@ -251,6 +251,15 @@ def stop_cont(lab):
     lab.exchange_frames()
 
 
+def idle_downtimes(lab, runs):
+    """An idle guest migrates `runs` times in a row. What each downtime was, in ms by QEMU's count."""
+    lab.migrations.clear()
+    for _ in range(runs):
+        lab.migrate()
+        lab.check_ping(2)
+    return [m.downtime_ms for m in lab.migrations]
+
+
 def summary(lab):
     """what the migrations took"""
     downtimes = [m.downtime_ms for m in lab.migrations]

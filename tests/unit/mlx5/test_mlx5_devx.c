@@ -19,8 +19,6 @@
 #include "stand_in.h"
 
 #define PCI      "0000:3b:00.2"
-#define LEN      600
-#define IN_LEN   2048
 #define FEATURES (BASE_FEATURES | BIT(VIRTIO_NET_F_MAC))
 
 static const char *library; /* the stand-in's path */
@@ -76,7 +74,7 @@ static int set_up(void **state)
 
 	out = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	in = out + 4096;
-	ctrl = in + IN_LEN;
+	ctrl = in + ROUND_ROOM;
 	if (out == MAP_FAILED || !mkdtemp(folder))
 		return -1;
 	(void)snprintf(path, sizeof(path), "%s/%s", folder, PCI);
@@ -178,7 +176,7 @@ static void what_is_missing_is_said_in_one_line(void **state)
 static struct iotlb *own_map(struct rig *rig)
 {
 	const uint64_t areas[3][2] = {
-		{(uintptr_t)out, LEN}, {(uintptr_t)in, IN_LEN}, {(uintptr_t)ctrl, 64}};
+		{(uintptr_t)out, ROUND_LEN}, {(uintptr_t)in, ROUND_ROOM}, {(uintptr_t)ctrl, 64}};
 	struct iotlb *tlb;
 
 	assert_int_equal(iotlb_create(64, &tlb), 0);
@@ -205,21 +203,6 @@ static int set_map(struct rig *rig, struct iotlb *tlb)
 
 	iotlb_version_put(v);
 	return err;
-}
-
-static bool goes_round(struct rig *rig, uint32_t seed)
-{
-	uint32_t len;
-
-	memset(in, 0, IN_LEN);
-	rig_add(rig, 0, in, IN_LEN, true);
-	rig_publish(rig, 0);
-	frame_make(out, LEN, seed);
-	rig_add(rig, 1, out, LEN, false);
-	rig_publish(rig, 1);
-	if (rig_get(rig, 1, &len) != out || rig_get(rig, 0, &len) != in)
-		return false;
-	return len == LEN && memcmp(in + HDR, out + HDR, LEN - HDR) == 0;
 }
 
 static uint8_t ctrl_pairs(struct rig *rig, uint8_t pairs)
@@ -300,7 +283,7 @@ static void a_whole_life_goes_through_the_libraries(void **state)
 	assert_null(mlx5_of(rig.dev)->slot[0]);
 	for (uint32_t life = 0; life < 2; life++) {
 		start(&rig, &tlb);
-		assert_true(goes_round(&rig, life));
+		assert_true(rig_goes_round(&rig, out, in, life));
 		assert_int_equal(ctrl_pairs(&rig, 2), VIRTIO_NET_OK);
 		for (uint32_t i = 0; i < 10; i++) {
 			uint64_t far = ((uint64_t)(uintptr_t)out & ~4095ULL) + (3ULL << 30);
@@ -314,7 +297,7 @@ static void a_whole_life_goes_through_the_libraries(void **state)
 						 0);
 			assert_int_equal(set_map(&rig, tlb), 0);
 			iotlb_synchronize(tlb);
-			assert_true(goes_round(&rig, i));
+			assert_true(rig_goes_round(&rig, out, in, i));
 		}
 		rig_reset(&rig);
 		assert_int_equal(rig_op(&rig, reset_map, 0), 0);
@@ -337,7 +320,7 @@ static void a_queue_that_breaks_is_told_by_an_interrupt(void **state)
 	start(&rig, &tlb);
 	assert_int_equal(iotlb_unmap(tlb, (uintptr_t)out, (uintptr_t)out, NULL), 0);
 	assert_int_equal(set_map(&rig, tlb), 0);
-	rig_add(&rig, 1, out, LEN, false);
+	rig_add(&rig, 1, out, ROUND_LEN, false);
 	rig_publish(&rig, 1);
 	assert_true(rig_wait_fd(rig.config_fd, DEADLINE_MS));
 	assert_true(rig_op(&rig, get_status) & VIRTIO_CONFIG_S_NEEDS_RESET);

@@ -301,6 +301,21 @@ void frame_make(uint8_t *buf, size_t len, uint32_t seed)
 	}
 }
 
+bool rig_goes_round(struct rig *rig, uint8_t *out, uint8_t *in, uint32_t seed)
+{
+	uint32_t len;
+
+	memset(in, 0, ROUND_ROOM);
+	rig_add(rig, 0, in, ROUND_ROOM, true);
+	rig_publish(rig, 0);
+	frame_make(out, ROUND_LEN, seed);
+	rig_add(rig, 1, out, ROUND_LEN, false);
+	rig_publish(rig, 1);
+	if (rig_get(rig, 1, &len) != out || rig_get(rig, 0, &len) != in)
+		return false;
+	return len == ROUND_LEN && memcmp(in + HDR, out + HDR, ROUND_LEN - HDR) == 0;
+}
+
 void rig_send(struct rig *rig, uint16_t idx, uint8_t *buf, size_t len)
 {
 	uint32_t n;

@@ -116,6 +116,11 @@ bool rig_wait_fd(int fd, int ms);
 
 /** frame_make() - header of zeros, addresses, and bytes that depend on @seed; @len: with header */
 void frame_make(uint8_t *buf, size_t len, uint32_t seed);
+/** rig_goes_round() - does a frame of ROUND_LEN bytes at @out come back whole to @in, which has
+ * ROUND_ROOM? */
+#define ROUND_LEN  600
+#define ROUND_ROOM 2048
+bool rig_goes_round(struct rig *rig, uint8_t *out, uint8_t *in, uint32_t seed);
 /** rig_send() - a copy of nothing: @buf is the frame; publishes and waits for its completion */
 void rig_send(struct rig *rig, uint16_t idx, uint8_t *buf, size_t len);
 /** rig_ctrl() - one control command. Return: the answer byte, 0xff if it was not written */
