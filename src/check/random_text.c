@@ -166,7 +166,7 @@ static int find_op(const char *name, enum random_op *op)
 int random_parse(const char *line, struct random_step *step, char *why)
 {
 	char copy[RANDOM_LINE], *save = NULL, *word;
-	const char *end = strstr(line, " = ");
+	const char *end = strstr(line, " ="); /* what it did, which may be nothing */
 
 	snprintf(copy, sizeof(copy), "%.*s", end ? (int)(end - line) : (int)strlen(line), line);
 	word = strtok_r(copy, " \t\r\n", &save);

@@ -568,6 +568,29 @@ class CheckMode(Case):
         self.assertEqual(len(names), len(re.findall(r"(?m)^ok ", done.stdout)))
         self.assertFalse(names["ioctl.get_device_id.without_owner_ok"])
 
+    def test_a_transcript_replays_to_itself(self):
+        first = holdfast("check", "--random", "1:20", "--transcript", "-d", "")
+        self.assertEqual(first.returncode, 0, first.stderr)
+        with tempfile.NamedTemporaryFile("w") as file:
+            file.write("# what a person wrote\n\n" + first.stdout)
+            file.flush()
+            again = holdfast("check", "--replay", file.name, "-d", "")
+        self.assertEqual(again.returncode, 0, again.stderr)
+        steps = [[line for line in done.stdout.splitlines() if " = " in line] for done in (first, again)]
+        self.assertGreater(len(steps[0]), 200)
+        self.assertEqual(*steps)
+
+    def test_transcripts_that_are_none_are_named_by_their_line(self):
+        for text, words in (("open\nopan\n", ":2: no step 'opan'"), ("set_backend mask=x\n", "not a value for mask"),
+                            ("enable q=0 an=1\n", "not a value for on: 'an=1'"), ("open now\n", "too much: 'now'"),
+                            ("update v=2 asid=0 iova=M+0 size=1 uaddr=M+0 perm=3\n", "not a value for iova"),
+                            ("vring_file q=0 what=kock fd=own\n", "'what=kock'"), ("open\n" * 5000, "more than"), ("", "no steps")):
+            with tempfile.NamedTemporaryFile("w") as file:
+                file.write(text)
+                file.flush()
+                self.assert_wrong_use(holdfast("check", "--replay", file.name, "-d", ""), words)
+        self.assert_wrong_use(holdfast("check", "--replay", "/nowhere/at/all", "-d", ""), "/nowhere/at/all")
+
     def test_list_names_who_shows_a_check_that_not_all_show(self):
         lines = holdfast("check", "--list", "--match", "ioctl.set_group_asid.while_running_*").stdout.splitlines()
         self.assertIn("ioctl.set_group_asid.while_running_ok [1-39] linux-6.12", lines)
