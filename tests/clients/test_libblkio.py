@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""libblkio on a Holdfast disk: `test_libblkio.py --info` and `--copy` run its own example programs, `--qemu_img` and
-`--storage_daemon` QEMU's tools with the block driver that is made of it.
+"""libblkio on a Holdfast disk: `test_libblkio.py --info`, `--copy` and `--bench` run its own example programs, `--qemu_img`,
+`--qemu_io` and `--storage_daemon` QEMU's tools with the block driver that is made of it.
 """
 
 import hashlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -28,9 +29,9 @@ class Disk:
         with open(self.path, "wb") as disk:
             disk.write(os.urandom(SIZE))
 
-    def run(self, *command):
+    def run(self, *command, words=""):
         """Run a command, which must succeed; return what it printed."""
-        spec = "mgmtdev vdpasim_blk backend file,path=" + self.path
+        spec = "mgmtdev vdpasim_blk %sbackend file,path=%s" % (words, self.path)
         log = os.path.join(self.lab.logs, "holdfast.log")
         done = subprocess.run([self.lab.holdfast, "run", "-d", spec, "--log", log, "--", *command], check=False,
                               timeout=60, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -70,6 +71,33 @@ def copy(lab):
     disk.compare(target)
 
 
+def bench(lab):
+    """blkio-bench reads at random and leaves the disk as it is, and writes; four threads, a queue each"""
+    program, disk, before = compile_example(lab, "bench"), Disk(lab), os.path.join(lab.logs, "before.img")
+    shutil.copy(disk.path, before)
+    for work in ("randread", "randwrite"):
+        shown = disk.run(program, "--num-threads=4", "--iodepth=16", "--readwrite=" + work, "--runtime=1",
+                         "virtio-blk-vhost-vdpa", "path=/dev/vhost-vdpa-0", words="num_queues 4 ")
+        count = re.search(r'"kiops": ([\d.]+)', shown)
+        check(count and float(count[1]) > 0, "%s: %s", work, shown)
+        if work == "randread":
+            disk.compare(before)
+
+
+def qemu_io(lab):
+    """qemu-io writes, reads back, writes zeroes and discards, and the file has it"""
+    disk = Disk(lab)
+    shown = disk.run("qemu-io", "-c", "write -P 0x5a 64k 128k", "-c", "read -P 0x5a 64k 128k", "-c", "write -f -P 0x33 1M 64k",
+                     "-c", "write -z 128k 64k", "-c", "read -P 0 128k 64k", "-c", "discard 2M 1M", "-c", "read -v 0 512",
+                     "--image-opts", DRIVER)
+    check("failed" not in shown, "qemu-io: %s", shown)
+    with open(disk.path, "rb") as file:
+        found = file.read()
+    for first, length, byte in ((64, 64, 0x5a), (128, 64, 0), (1024, 64, 0x33)):
+        part = found[first << 10:first + length << 10]
+        check(part == bytes([byte]) * len(part), "%d KiB at %d KiB of the file are not 0x%02x", length, first, byte)
+
+
 def qemu_img(lab):
     """qemu-img converts the disk to a file"""
     disk, target = Disk(lab), os.path.join(lab.logs, "copy.img")
@@ -101,5 +129,5 @@ def storage_daemon(lab):
 
 
 if __name__ == "__main__":
-    client.run([{"info": info, "copy": copy, "qemu_img": qemu_img, "storage_daemon": storage_daemon}[
-        sys.argv[1].strip("-")]])
+    client.run([{"info": info, "copy": copy, "bench": bench, "qemu_img": qemu_img, "qemu_io": qemu_io,
+                 "storage_daemon": storage_daemon}[sys.argv[1].strip("-")]])
