@@ -87,6 +87,33 @@ static void exchange(struct client_net *net, unsigned int i)
 	must(client_ring_pop(&net->ring[CLIENT_NET_TX], NULL, NULL) == 1, "used ring");
 }
 
+/* Sends one to whatever is behind the card. */
+static void send_frame(struct client_net *net, unsigned int i)
+{
+	struct client_buf out = {client_net_iova(net, 0), HEADER_LEN + FRAME_LEN, false};
+	unsigned char *sent = client_net_data(net, 0);
+
+	memset(sent, 0, HEADER_LEN);
+	fill(sent + HEADER_LEN, FRAME_LEN, i);
+	memset(sent + HEADER_LEN, 0xff, 6);
+	must_rc(client_ring_add(&net->ring[CLIENT_NET_TX], &out, 1, NULL), "add");
+	must_rc(client_ring_kick(&net->ring[CLIENT_NET_TX]), "kick");
+	must_rc(client_ring_wait(&net->ring[CLIENT_NET_TX], DEADLINE_MS), "not sent");
+	must(client_ring_pop(&net->ring[CLIENT_NET_TX], NULL, NULL) == 1, "used ring");
+}
+
+static void do_send(void)
+{
+	struct client_net_opts opts = {.kind = CLIENT_MEM_PRIVATE};
+	struct client_net net = {.fd = -1};
+
+	must_rc(client_net_start(&net, NODE, &opts), "start");
+	for (unsigned int i = 0; i < NR_FRAMES; i++)
+		send_frame(&net, i);
+	client_net_stop(&net);
+	puts("all frames were sent");
+}
+
 /* Sends frames to a loopback card, and compares what comes back; in all kinds of memory. */
 static void do_net(void)
 {
@@ -494,21 +521,14 @@ static const struct {
 	const char *name;
 	void (*run)(void);
 } parts[] = {
-	{"net", do_net},
-	{"blk", do_blk},
-	{"files", do_files},
-	{"threads", do_threads},
-	{"fork", do_fork},
-	{"children", do_children},
-	{"timer", do_timer},
-	{"close_all", do_close_all},
-	{"limits", do_limits},
-	{"daemon", do_daemon},
-	{"hide", do_hide},
-	{"wait", do_wait},
-	{"list", do_list},
-	{"filter", do_filter},
-	{"no_device", do_no_device},
+	{"net", do_net},       {"blk", do_blk},
+	{"files", do_files},   {"threads", do_threads},
+	{"fork", do_fork},     {"children", do_children},
+	{"timer", do_timer},   {"close_all", do_close_all},
+	{"limits", do_limits}, {"daemon", do_daemon},
+	{"hide", do_hide},     {"wait", do_wait},
+	{"list", do_list},     {"send", do_send},
+	{"filter", do_filter}, {"no_device", do_no_device},
 };
 
 int main(int argc, char **argv)

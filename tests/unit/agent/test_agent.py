@@ -4,14 +4,17 @@
 Usage: test_agent.py HOLDFAST KIND=CLIENT... [TEST...]
 """
 import contextlib
+import ctypes
 import os
 import random
 import select
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 
@@ -19,6 +22,7 @@ HOLDFAST = sys.argv[1]
 CLIENTS = dict(argument.split('=', 1) for argument in sys.argv[2:] if '=' in argument)
 CLIENT = CLIENTS['static']
 DEADLINE = 60
+PR_SET_CHILD_SUBREAPER = 36
 DISK = 'mgmtdev vdpasim_blk'
 
 
@@ -226,7 +230,58 @@ class Command(Client):
             self.assertEqual(os.listdir(folder), [])
 
 
-class Ends(Client):
+class Killing(Client):
+    """What the tests have in common that kill."""
+
+    @classmethod
+    def setUpClass(cls):
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
+
+    def assert_all_gone(self, running, pidfds):
+        running.wait(DEADLINE)
+        self.assertIsNone(wait_gone(pidfds), 'left behind')
+
+    def kill_one(self, chance, words, **about):
+        """Start a command, and kill one of its processes at any time."""
+        running = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        end, below = time.monotonic() + chance.random() * chance.choice([0.02, 0.2]), {}
+        while time.monotonic() < end:
+            for pid in descendants(running.pid).keys() - below.keys():
+                with contextlib.suppress(ProcessLookupError):
+                    below[pid] = os.pidfd_open(pid)
+        names = {**descendants(running.pid), running.pid: 'run'}
+        victim = chance.choice(sorted(names))
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(victim, signal.SIGKILL)
+        if names[victim] == 'holdfast-agent':
+            running.kill() # its client waits for frames
+        with self.subTest(killed=names[victim], **about):
+            self.assert_all_gone(running, below)
+            self.assert_no_orphans()
+        for pidfd in below.values():
+            os.close(pidfd)
+
+    def assert_no_orphans(self):
+        """What was started after the last look is a child of this process now, as soon as its parent has ended."""
+        while left := descendants(os.getpid()):
+            pidfds = {}
+            for pid in left:
+                with contextlib.suppress(ProcessLookupError):
+                    pidfds[pid] = os.pidfd_open(pid)
+            gone = wait_gone(pidfds)
+            for pidfd in pidfds.values():
+                os.close(pidfd)
+            self.assertIsNone(gone, f'left behind: {left}')
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+
+
+def nr_kills():
+    return int(os.environ.get('HOLDFAST_KILLS', '30'))
+
+
+class Ends(Killing):
     """Nothing is left, whoever is killed, and when."""
 
     def start(self):
@@ -240,10 +295,6 @@ class Ends(Client):
         for pidfd in pidfds.values():
             self.addCleanup(os.close, pidfd)
         return pidfds
-
-    def assert_all_gone(self, running, pidfds):
-        running.wait(DEADLINE)
-        self.assertIsNone(wait_gone(pidfds), 'left behind')
 
     def kill_when_ready(self, name):
         running = self.start()
@@ -273,24 +324,80 @@ class Ends(Client):
     def test_killed_at_any_time(self):
         seed = int.from_bytes(os.urandom(4), 'big')
         chance = random.Random(seed)
-        for i in range(int(os.environ.get('HOLDFAST_KILLS', '30'))):
+        for i in range(nr_kills()):
             part = chance.choice(['wait', 'children', 'threads', 'exec'])
-            running = subprocess.Popen(command(CLIENT, part), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            end, below = time.monotonic() + chance.random() * chance.choice([0.02, 0.2]), {}
-            while time.monotonic() < end:
-                for pid in descendants(running.pid).keys() - below.keys():
-                    with contextlib.suppress(ProcessLookupError):
-                        below[pid] = os.pidfd_open(pid)
-            names = {**descendants(running.pid), running.pid: 'run'}
-            victim = chance.choice(sorted(names))
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(victim, signal.SIGKILL)
-            if names[victim] == 'holdfast-agent':
-                running.kill() # its client waits for frames
-            with self.subTest(seed=seed, round=i, part=part, killed=names[victim]):
-                self.assert_all_gone(running, below)
-            for pidfd in below.values():
-                os.close(pidfd)
+            self.kill_one(chance, command(CLIENT, part), seed=seed, round=i, part=part)
+
+    def test_back_ends_are_let_go(self):
+        inside = [sys.executable, sys.argv[0], HOLDFAST, *(argument for argument in sys.argv if '=' in argument), 'BackEnds']
+        done = subprocess.run(['unshare', '--user', '--map-root-user', '--net', *inside], capture_output=True, text=True,
+                              check=False, env={**os.environ, IN_NAMESPACE: '1'})
+        if 'unshare failed' in done.stderr:
+            self.skipTest('no namespaces here')
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+
+IN_NAMESPACE = 'HOLDFAST_TEST_IN_NAMESPACE'
+
+
+@unittest.skipUnless(os.environ.get(IN_NAMESPACE), 'Ends starts these in a network of their own')
+class BackEnds(Killing):
+    """What lies behind a device can be had at once, whoever of its former user was killed."""
+
+    def setUp(self):
+        self.folder = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, self.folder)
+
+    def serve_stream(self):
+        """A socket whose peers can send what they like. Return: its path"""
+        server, path = socket.socket(socket.AF_UNIX), os.path.join(self.folder, 'stream')
+        server.bind(path)
+        server.listen()
+
+        def read_all(peer):
+            with peer, contextlib.suppress(OSError):
+                while peer.recv(1 << 16):
+                    pass
+
+        def accept_all():
+            with contextlib.suppress(OSError):
+                while True:
+                    threading.Thread(target=read_all, args=(server.accept()[0],), daemon=True).start()
+
+        threading.Thread(target=accept_all, daemon=True).start()
+        self.addCleanup(server.close)
+        return path
+
+    def tap(self):
+        done = subprocess.run(['ip', 'tuntap', 'add', 'dev', 'kill0', 'mode', 'tap', 'vnet_hdr'], capture_output=True, text=True,
+                              check=False)
+        if done.returncode:
+            self.skipTest(f'no TAP: {done.stderr}')
+        subprocess.run(['ip', 'link', 'set', 'kill0', 'up'], check=True)
+        return 'backend tap,ifname=kill0'
+
+    def kill_and_use(self, part, words, spec):
+        chance = random.Random(seed := int.from_bytes(os.urandom(4), 'big'))
+        options = ('--control', 'none', '-d', spec)
+        for i in range(nr_kills() // 10):
+            kind = chance.choice(sorted(CLIENTS))
+            self.kill_one(chance, command(CLIENTS[kind], part, options=options), seed=seed, round=i, client=kind)
+            self.assert_good(run(CLIENTS[kind], part, options=options), words)
+
+    def test_tap(self):
+        self.kill_and_use('send', 'all frames were sent', self.tap())
+
+    def test_stream(self):
+        self.kill_and_use('send', 'all frames were sent', f'backend stream,path={self.serve_stream()}')
+
+    def test_stream_of_its_own(self):
+        self.kill_and_use('send', 'all frames were sent', f'backend stream,path={self.folder}/own,listen')
+
+    def test_file(self):
+        path = os.path.join(self.folder, 'disk')
+        with open(path, 'wb') as disk:
+            disk.truncate(1 << 20)
+        self.kill_and_use('blk', 'what was written was read', f'mgmtdev vdpasim_blk backend file,path={path}')
 
 
 if __name__ == '__main__':
