@@ -91,20 +91,23 @@ static int take_over(int fd, unsigned int minor)
 	return rc;
 }
 
-static void try_adopt(int fd, unsigned int minor)
+static int try_adopt(int fd, unsigned int minor)
 {
 	struct preload_file *file;
 	struct call call;
+	int rc;
 
 	call_enter(&call, minor);
 	if (call.log)
 		fprintf(call.log, "(take over %d)", fd);
 	refuse_clear();
-	(void)call_leave(&call, take_over(fd, minor));
+	rc = take_over(fd, minor);
+	(void)call_leave(&call, rc);
 	file = files_get(fd);
 	if (file && !files_is_foreign(file))
 		adopt_copies(fd, file);
 	files_put(file);
+	return rc;
 }
 
 struct preload_file *adopt(int fd)
@@ -117,8 +120,7 @@ struct preload_file *adopt(int fd)
 		errno = saved;
 		return NULL;
 	}
-	try_adopt(fd, minor);
-	errno = saved;
+	errno = try_adopt(fd, minor) == -EBUSY ? EBUSY : saved;
 	return files_get(fd);
 }
 
@@ -129,7 +131,7 @@ struct preload_file *adopt_inherited(int fd, struct preload_file *file)
 
 	if (files_in_vfork() || !node_may_open())
 		return file;
-	try_adopt(fd, file->minor);
+	(void)try_adopt(fd, file->minor);
 	errno = saved;
 	taken = files_get(fd);
 	if (!taken)

@@ -12,8 +12,9 @@
 /**
  * adopt() - take over @fd, if it is a node's
  * Called for descriptors that are not in the table, when a call on one has failed as it does on a
- * memfd. errno is kept. NULL if the calling thread must leave devices alone (aside.h).
- * Return: its file with a reference, or NULL
+ * memfd. NULL if the calling thread must leave devices alone (aside.h).
+ * Return: its file with a reference, or NULL. errno is kept, or is EBUSY: another process has what
+ * lies behind the device
  */
 struct preload_file *adopt(int fd);
 

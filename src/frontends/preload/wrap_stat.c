@@ -38,9 +38,11 @@ static void find_node(void *arg)
 {
 	struct which_node *which = arg;
 	struct preload_file *file = files_maybe(which->fd) ? files_get(which->fd) : NULL;
+	int saved = errno;
 
 	if (!file && which->nr_links == 0)
 		file = adopt(which->fd);
+	errno = saved;
 	which->is_node = file != NULL;
 	if (file)
 		which->minor = file->minor;

@@ -101,6 +101,12 @@ def steps(way, folder):
         yield 'the receiver', expected, process.stdout.readline().strip()
     yield 'the opener owns it, too', 'Device or resource busy', call(fd, SET_OWNER, 0)
     yield 'the opener calls', 'Device or resource busy', status(fd)
+    other = start('inherit', str(fd), (fd,))
+    other.stdout.readline()
+    for expected in ('capacity Device or resource busy', 'owner Device or resource busy'):
+        yield 'a second receiver', expected, other.stdout.readline().strip()
+    other.kill()
+    other.communicate()
     os.close(fd)
     try:
         os.close(os.open(NODE, os.O_RDWR))
