@@ -35,23 +35,21 @@ static int sum_add(struct memory_space *space, uint64_t nr_pages, uint64_t nr_ma
 	return 0;
 }
 
-static uint64_t limit_pages(void)
+uint64_t memory_limit_bytes(void)
 {
 	struct rlimit limit;
 
 	if (getrlimit(RLIMIT_MEMLOCK, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY)
 		return UINT64_MAX;
-	return limit.rlim_cur / MEMORY_PAGE_SIZE;
+	return limit.rlim_cur;
 }
 
-int memory_charge(struct memory_space *space, uint64_t nr_pages)
+int memory_charge(struct memory_space *space, uint64_t nr_pages, bool beyond_limit)
 {
-	return sum_add(space, nr_pages, limit_pages());
-}
+	uint64_t limit = beyond_limit ? UINT64_MAX : memory_limit_bytes();
 
-int memory_charge_beyond_limit(struct memory_space *space, uint64_t nr_pages)
-{
-	return sum_add(space, nr_pages, UINT64_MAX);
+	return sum_add(space, nr_pages,
+		       limit == UINT64_MAX ? UINT64_MAX : limit / MEMORY_PAGE_SIZE);
 }
 
 void memory_uncharge(struct memory_space *space, uint64_t nr_pages)
@@ -154,7 +152,7 @@ int memory_charge_range(struct memory_space *space, const void *payer, uaddr_t f
 		return refuse(-ENOMEM, "0x%" PRIx64 " pages are more than any client has",
 			      nr_pages);
 	table_lock();
-	err = prepare(&c) ? sum_add(space, cost(&c), beyond_limit ? UINT64_MAX : limit_pages())
+	err = prepare(&c) ? memory_charge(space, cost(&c), beyond_limit)
 			  : refuse(-ENOMEM, "no memory to account a mapping");
 	if (!err)
 		count(&c, 1);

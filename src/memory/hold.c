@@ -11,7 +11,6 @@
  */
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 
 #include "base/clock.h"
 #include "base/trace.h"
@@ -102,23 +101,13 @@ static void evict(struct interval *i, enum memory_evict why) REQUIRES(memory_tab
 	release(i->addr, end);
 }
 
-/* RLIMIT_MEMLOCK now, in bytes. */
-static uint64_t limit_bytes(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_MEMLOCK, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY)
-		return UINT64_MAX;
-	return limit.rlim_cur;
-}
-
 static uint64_t budget_bytes(const struct memory_hold *hold)
 {
 	uint64_t limit;
 
 	if (hold->budget < MEMORY_HOLD_PERCENT(1))
 		return hold->budget;
-	limit = hold->beyond_limit ? UINT64_MAX : limit_bytes();
+	limit = hold->beyond_limit ? UINT64_MAX : memory_limit_bytes();
 	if (limit == UINT64_MAX || hold->budget == MEMORY_HOLD_ALL)
 		return limit;
 	return limit / 100 * (hold->budget - MEMORY_HOLD_PERCENT(0));
@@ -142,7 +131,7 @@ void hold_trim(struct memory_hold *hold)
 
 	if (memory_hold_is_empty())
 		return;
-	limit = limit_bytes();
+	limit = memory_limit_bytes();
 	if (limit == UINT64_MAX)
 		return;
 	table_lock();

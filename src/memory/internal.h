@@ -32,6 +32,9 @@ void memory_maps_range(struct memory_maps *maps, uaddr_t first, uaddr_t last);
  */
 int memory_maps_next(struct memory_maps *maps, struct memory_piece *out) HF_MUST_CHECK;
 
+/** memory_limit_bytes() - RLIMIT_MEMLOCK now; UINT64_MAX: none. In charge.c */
+uint64_t memory_limit_bytes(void);
+
 struct memory_space {
 	unsigned int refs;             /* atomic; references to @identity count here too */
 	uint64_t nr_charged;           /* pages; atomic */

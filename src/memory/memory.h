@@ -102,19 +102,18 @@ int memory_space_walk(struct memory_space *space, uaddr_t first, uaddr_t last, m
 
 /**
  * memory_charge() - account @nr_pages of pinned mapping to the client
- * Return: 0; -ENOMEM if the sum would exceed RLIMIT_MEMLOCK (privileges do not matter, [2-9]).
+ * @beyond_limit: for devices made so: what the system itself lets this process lock is then the
+ *                only limit
+ * Return: 0; -ENOMEM if the sum would exceed RLIMIT_MEMLOCK (privileges do not matter, [2-9]), or
+ * overflow.
  */
-int memory_charge(struct memory_space *space, uint64_t nr_pages) HF_MUST_CHECK;
-/** memory_charge_beyond_limit() - account without looking at the limit, for devices made so: what
- * the system itself lets this process lock is then the only limit. Return: 0; -ENOMEM the sum
- * overflows. */
-int memory_charge_beyond_limit(struct memory_space *space, uint64_t nr_pages) HF_MUST_CHECK;
+int memory_charge(struct memory_space *space, uint64_t nr_pages, bool beyond_limit) HF_MUST_CHECK;
 void memory_uncharge(struct memory_space *space, uint64_t nr_pages);
 /**
  * memory_charge_range() - account a mapping of the pages from @first on
  * @payer: who maps, a key that is compared alone. A payer's mappings add up; of several payers'
  *         mappings of one page, the payer counts that has most.
- * Return: 0; -ENOMEM as memory_charge(), with @beyond_limit as memory_charge_beyond_limit()
+ * Return: 0; -ENOMEM; as memory_charge()
  */
 int memory_charge_range(struct memory_space *space, const void *payer, uaddr_t first,
 			uint64_t nr_pages, bool beyond_limit) HF_MUST_CHECK;

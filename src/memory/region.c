@@ -27,20 +27,28 @@ static int pinned_range_check(uaddr_t uaddr, uint64_t len, uaddr_t last)
 	return 0;
 }
 
-/* Return: NULL without memory; the caller owns one reference */
-static struct memory_region *region_new(struct memory_space *space, uaddr_t uaddr, uint64_t len)
+/* A region that is not pinned. Return: 0; -EINVAL; -ENOMEM. The caller owns one reference. */
+static int region_new(struct memory_space *space, uaddr_t uaddr, uint64_t len,
+		      struct memory_region **out)
 {
-	struct memory_region *region = malloc(sizeof(*region));
+	struct memory_region *region;
+	uaddr_t last;
 
-	if (region)
-		*region = (struct memory_region){
-			.host = (char *)(uintptr_t)uaddr,
-			.len = len,
-			.uaddr = uaddr,
-			.space = memory_space_get(space),
-			.refs = 1,
-		};
-	return region;
+	if (!range_last(uaddr, len, &last))
+		return refuse(-EINVAL, "memory at 0x%" PRIx64 " of 0x%" PRIx64 " bytes is no range",
+			      uaddr, len);
+	region = malloc(sizeof(*region));
+	if (!region)
+		return -ENOMEM;
+	*region = (struct memory_region){
+		.host = (char *)(uintptr_t)uaddr,
+		.len = len,
+		.uaddr = uaddr,
+		.space = memory_space_get(space),
+		.refs = 1,
+	};
+	*out = region;
+	return 0;
 }
 
 /* Register what @region names. On error it is gone. */
@@ -62,39 +70,26 @@ static int region_pin(struct memory_region *region, bool write, struct memory_ho
 	return 0;
 }
 
-static int no_range(uaddr_t uaddr, uint64_t len)
-{
-	return refuse(-EINVAL, "memory at 0x%" PRIx64 " of 0x%" PRIx64 " bytes is no range", uaddr,
-		      len);
-}
-
 int memory_region_create(struct memory_space *space, uaddr_t uaddr, uint64_t len, bool write,
 			 enum memory_mode mode, struct memory_region **out)
 {
 	struct memory_region *region;
-	uaddr_t last;
+	int err = region_new(space, uaddr, len, &region);
 
-	if (!range_last(uaddr, len, &last))
-		return no_range(uaddr, len);
-	region = region_new(space, uaddr, len);
-	if (!region)
-		return -ENOMEM;
-	if (mode == MEMORY_PINNED)
+	if (!err && mode == MEMORY_PINNED)
 		return region_pin(region, write, NULL, out);
-	*out = region;
-	return 0;
+	if (!err)
+		*out = region;
+	return err;
 }
 
 int memory_region_register(struct memory_hold *hold, uaddr_t uaddr, uint64_t len, bool write,
 			   struct memory_region **out)
 {
 	struct memory_region *region;
-	uaddr_t last;
+	int err = region_new(hold->space, uaddr, len, &region);
 
-	if (!range_last(uaddr, len, &last))
-		return no_range(uaddr, len);
-	region = region_new(hold->space, uaddr, len);
-	return region ? region_pin(region, write, hold, out) : -ENOMEM;
+	return err ? err : region_pin(region, write, hold, out);
 }
 
 struct memory_region *memory_region_get(struct memory_region *region)

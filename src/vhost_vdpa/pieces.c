@@ -53,8 +53,7 @@ static int charge(struct vhost_vdpa *s, uaddr_t uaddr, uint64_t pages) REQUIRES(
 	if (s->hold)
 		return memory_charge_range(s->owner_space, s, uaddr, pages,
 					   s->dev->memlock_unlimited);
-	return s->dev->memlock_unlimited ? memory_charge_beyond_limit(s->owner_space, pages)
-					 : memory_charge(s->owner_space, pages);
+	return memory_charge(s->owner_space, pages, s->dev->memlock_unlimited);
 }
 
 void uncharge(struct vhost_vdpa *s, uaddr_t uaddr, uint64_t pages)

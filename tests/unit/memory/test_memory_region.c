@@ -476,17 +476,17 @@ static void space_charge_obeys_limit(void **state)
 	if (limit.rlim_max < limit.rlim_cur)
 		skip();
 	assert_int_equal(setrlimit(RLIMIT_MEMLOCK, &limit), 0);
-	assert_int_equal(memory_charge(space, 101), -ENOMEM);
-	assert_int_equal(memory_charge(space, 60), 0);
-	assert_int_equal(memory_charge(space, 41), -ENOMEM);
-	assert_int_equal(memory_charge(space, 40), 0);
-	assert_int_equal(memory_charge(space, UINT64_MAX), -ENOMEM);
+	assert_int_equal(memory_charge(space, 101, false), -ENOMEM);
+	assert_int_equal(memory_charge(space, 60, false), 0);
+	assert_int_equal(memory_charge(space, 41, false), -ENOMEM);
+	assert_int_equal(memory_charge(space, 40, false), 0);
+	assert_int_equal(memory_charge(space, UINT64_MAX, false), -ENOMEM);
 	assert_int_equal(memory_charged_pages(space), 100);
-	assert_int_equal(memory_charge(space, 0), 0);
+	assert_int_equal(memory_charge(space, 0, false), 0);
 	memory_uncharge(space, 30);
 	limit.rlim_cur = 50 * PAGE; /* looked at when it is asked for */
 	assert_int_equal(setrlimit(RLIMIT_MEMLOCK, &limit), 0);
-	assert_int_equal(memory_charge(space, 1), -ENOMEM);
+	assert_int_equal(memory_charge(space, 1, false), -ENOMEM);
 	memory_uncharge(space, 70);
 	assert_int_equal(memory_charged_pages(space), 0);
 	assert_int_equal(setrlimit(RLIMIT_MEMLOCK, &before), 0);
@@ -497,7 +497,7 @@ static void *charge_in_thread(void *arg)
 	uintptr_t nr = 0;
 
 	for (int i = 0; i < 1000; i++)
-		nr += memory_charge(space, 1) == 0;
+		nr += memory_charge(space, 1, false) == 0;
 	return (void *)nr;
 }
 
