@@ -20,9 +20,7 @@ RESULTS = os.path.join("tests", "clients", "results.json")
 BEGIN, END = "<!-- begin: tests/clients/table.py -->", "<!-- end -->"
 EMPTY = {"tried": {}, "versions": {}, "rows": {}}
 OTHERS = ["| `holdfast check`, and anything else that makes its calls through libc | conformance checks of network cards and "
-          "disks that also pass on the real 6.12 kernel ([docs/conformance.md](docs/conformance.md)) |  |",
-          "| static programs: clients of ours, with glibc and with musl | a card, a disk, `memory pinned`, threads, fork, exec, "
-          "listing `/dev` ([docs/attach.md](docs/attach.md)) |  |"]
+          "disks that also pass on the real 6.12 kernel ([docs/conformance.md](docs/conformance.md)) |  |"]
 
 
 def read_json(path):
