@@ -117,6 +117,9 @@ static int check(const struct vdpa_dev_config *config)
 	int err;
 	bool pci = config->given & VDPA_KEY_PCI;
 
+	if (config->max_vqp > MLX5_PAIRS_MAX)
+		return refuse(-ERANGE, "max_vqp %u: a card has %d queue pairs at most",
+			      config->max_vqp, MLX5_PAIRS_MAX);
 	if (config->model && pci)
 		return refuse(-EINVAL,
 			      "pci %s conflicts with model on: a device is one or the "

@@ -335,7 +335,7 @@ static void a_failure_while_the_device_is_made_is_returned(void **state)
 	assert_int_equal(memory_space_create_own(&space), 0);
 	assert_int_equal(vdpa_bus_create(space, &bus), 0);
 	c.max_vqp = 65;
-	assert_true(mlx5_mgmt_dev.dev_add(&mlx5_mgmt_dev, bus, &c) < 0);
+	assert_int_equal(mlx5_mgmt_dev.dev_add(&mlx5_mgmt_dev, bus, &c), -ERANGE);
 	c.max_vqp = 1;
 	c.given |= VDPA_KEY_BACKEND;
 	memcpy(c.backend, "pigeon", 7);
