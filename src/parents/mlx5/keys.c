@@ -292,6 +292,7 @@ static int create(struct mlx5_keys *keys, const struct iotlb_version *map, struc
 int mlx5_mr_create(struct mlx5_keys *keys, const struct iotlb_version *map, struct mlx5_mr *old,
 		   struct mlx5_mr **out)
 {
+	bool had_dead = !STAILQ_EMPTY(&keys->dead); /* a failure may destroy them itself */
 	int err;
 
 	if (iotlb_version_nr_entries(map) == 0) {
@@ -301,7 +302,7 @@ int mlx5_mr_create(struct mlx5_keys *keys, const struct iotlb_version *map, stru
 	err = create(keys, map, old, keys->rebuild, out);
 	if (err == -ENOSPC && keys->rebuild == MLX5_REBUILD_CHANGED) /* [I5] */
 		err = create(keys, map, NULL, keys->rebuild, out);
-	if ((err == -EAGAIN || err == -ENOMEM) && !STAILQ_EMPTY(&keys->dead)) { /* [I6] */
+	if ((err == -EAGAIN || err == -ENOMEM) && had_dead) { /* [I6] */
 		mlx5_keys_flush(keys);
 		err = create(keys, map, old, keys->rebuild, out);
 	}
