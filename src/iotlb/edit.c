@@ -26,15 +26,6 @@ uint64_t tree_new_gen(void)
 	return __atomic_add_fetch(&last_gen, 1, __ATOMIC_RELAXED);
 }
 
-void tree_disinherit(struct tree *t)
-{
-	node_restore(t->spent);
-	memory_region_put(t->gone);
-	t->spent = NULL;
-	t->gone = NULL;
-	t->inherits = false;
-}
-
 /* Own all nodes from the root to the leaf that @key belongs to; the leaf gets @room. */
 static int path_own(struct tree *t, uint64_t key, unsigned room, struct path *p)
 {

@@ -171,8 +171,8 @@ void node_remove(struct node *n, unsigned from, unsigned to);
 /* Move @count items between two owned nodes of one level; references go along */
 void node_move(struct node *dst, unsigned dst_idx, struct node *src, unsigned src_idx,
 	       unsigned count);
-/* Give spent nodes back what their copies inherited, so that both count for themselves */
-void node_restore(struct node *spent);
+/* End inheritance [G10]: the tree and the version that it began with count for themselves */
+void tree_disinherit(struct tree *t);
 /* Free spent nodes, which no reader sees any more */
 void node_free_spent(struct node *spent);
 size_t node_count_entries(const struct node *n);
@@ -182,8 +182,6 @@ size_t node_bytes(const struct node *n);
 
 /* A generation that no node has yet */
 uint64_t tree_new_gen(void);
-/* End inheritance [G10]: the tree and the version that it began with count for themselves */
-void tree_disinherit(struct tree *t);
 /* @e overlaps nothing. Return: 0; -ENOMEM; -ENOSPC too deep. On error the contents are
  * unchanged. */
 int tree_insert(struct tree *t, const struct iotlb_entry *e) HF_MUST_CHECK;

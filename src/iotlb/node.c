@@ -144,6 +144,27 @@ static int resize(struct node **slot, unsigned want)
 	return 0;
 }
 
+/* Give spent nodes back what their copies inherited, so that both count for themselves. */
+static void restore(struct node *spent)
+{
+	for (struct node *n = spent; n; n = n->next_spent)
+		get_items(n, 0, n->nr);
+	for (struct node *next; spent; spent = next) {
+		next = spent->next_spent;
+		spent->gen = 0;
+		node_put(spent); /* for the place in the edited tree, where the copy stands */
+	}
+}
+
+void tree_disinherit(struct tree *t)
+{
+	restore(t->spent);
+	memory_region_put(t->gone);
+	t->spent = NULL;
+	t->gone = NULL;
+	t->inherits = false;
+}
+
 /*
  * Does the place in @t hold the only reference to @n, which @t has not copied? The first node that
  * an edit copies is the root, on which the version that the edit began with has a reference too.
@@ -176,17 +197,6 @@ int node_own(struct node **slot, struct tree *t, unsigned room)
 		node_put(old);
 	}
 	return 0;
-}
-
-void node_restore(struct node *spent)
-{
-	for (struct node *n = spent; n; n = n->next_spent)
-		get_items(n, 0, n->nr);
-	for (struct node *next; spent; spent = next) {
-		next = spent->next_spent;
-		spent->gen = 0;
-		node_put(spent); /* for the place in the edited tree, where the copy stands */
-	}
 }
 
 void node_free_spent(struct node *spent)
