@@ -13,9 +13,9 @@
 #include "parents/mlx5/mlx5.h"
 #include "parents/mlx5/model_internal.h"
 
-#define LEN      ROUND_LEN
-#define CTRL     BIT(VIRTIO_NET_F_CTRL_VQ)
-#define FEATURES (BASE_FEATURES | BIT(VIRTIO_NET_F_MAC))
+#define LEN        ROUND_LEN
+#define CTRL_QUEUE BIT(VIRTIO_NET_F_CTRL_VQ)
+#define FEATURES   (BASE_FEATURES | BIT(VIRTIO_NET_F_MAC))
 
 /* Buffers lie where rings do: a card cannot list a hole of terabytes. */
 #define IN_LEN ROUND_ROOM

@@ -550,7 +550,7 @@ static void control_queue_sets_pairs_address_and_vlans(void **state)
 	c.max_vqp = 4;
 	rig_make_of(&rig, &mlx5_mgmt_dev, &c);
 	rig_start(&rig,
-		  FEATURES | CTRL | BIT(VIRTIO_NET_F_MQ) | BIT(VIRTIO_NET_F_CTRL_VLAN) |
+		  FEATURES | CTRL_QUEUE | BIT(VIRTIO_NET_F_MQ) | BIT(VIRTIO_NET_F_CTRL_VLAN) |
 			  BIT(VIRTIO_NET_F_CTRL_MAC_ADDR),
 		  9, 64);
 	assert_int_equal(ctrl_pairs(&rig, 8, 0), VIRTIO_NET_ERR);
@@ -589,7 +589,7 @@ static void pair_that_starts_in_its_middle_is_in_use(void **state)
 	c.max_vqp = 2;
 	rig_make_of(&rig, &mlx5_mgmt_dev, &c);
 	for (int again = 0; again < 2; again++) {
-		rig_negotiate(&rig, FEATURES | CTRL | BIT(VIRTIO_NET_F_MQ));
+		rig_negotiate(&rig, FEATURES | CTRL_QUEUE | BIT(VIRTIO_NET_F_MQ));
 		for (uint16_t i = 0; i < 5; i++) {
 			rig_vq_new(&rig, i, 64);
 			if (again && i == 3) {
@@ -657,7 +657,7 @@ static void queues_stop_and_start_by_commands_that_are_under_way_at_once(void **
 	c.max_vqp = 4;
 	c.parallel = 3;
 	rig_make_of(&rig, &mlx5_mgmt_dev, &c);
-	rig_negotiate(&rig, FEATURES | CTRL | BIT(VIRTIO_NET_F_MQ));
+	rig_negotiate(&rig, FEATURES | CTRL_QUEUE | BIT(VIRTIO_NET_F_MQ));
 	for (uint16_t i = 0; i < 9; i++) {
 		rig_vq_new(&rig, i, 64);
 		rig_vq_setup(&rig, i);

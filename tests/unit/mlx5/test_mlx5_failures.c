@@ -221,8 +221,8 @@ static bool live(struct life *l)
 	bool works = true;
 
 	l->nr_sent = l->lost = 0;
-	rig_negotiate(rig, FEATURES | CTRL | BIT(VIRTIO_NET_F_MQ) | BIT(VIRTIO_NET_F_CTRL_VLAN) |
-				   BIT(VIRTIO_NET_F_CTRL_MAC_ADDR));
+	rig_negotiate(rig, FEATURES | CTRL_QUEUE | BIT(VIRTIO_NET_F_MQ) |
+				   BIT(VIRTIO_NET_F_CTRL_VLAN) | BIT(VIRTIO_NET_F_CTRL_MAC_ADDR));
 	for (uint16_t i = 0; i <= CTRL_IDX; i++) {
 		rig_vq_new(rig, i, 64);
 		rig_vq_setup(rig, i);
