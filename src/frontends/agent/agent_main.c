@@ -55,6 +55,12 @@ const struct raw_window *raw_window(void)
 	return &window;
 }
 
+/* The supervisor has it. */
+int raw_listener(void)
+{
+	return -1;
+}
+
 /* ---- */
 
 static void settle_signals(void)

@@ -47,6 +47,11 @@ static struct raw_window window;
 static bool has_window;   /* atomic; its release pairs with the acquire in raw_window() */
 static int listener = -1; /* atomic; -1: none */
 
+int raw_listener(void)
+{
+	return __atomic_load_n(&listener, __ATOMIC_ACQUIRE);
+}
+
 const struct raw_window *raw_window(void)
 {
 	return __atomic_load_n(&has_window, __ATOMIC_ACQUIRE) ? &window : NULL;

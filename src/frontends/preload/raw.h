@@ -121,6 +121,8 @@ void raw_start(void);
 /** raw_leave_listener() - the client is about to install a listener of its own, of which a process
  * has one at most */
 void raw_leave_listener(void);
+/** raw_listener() - the descriptor that the closing of all descriptors spares; -1: none */
+int raw_listener(void);
 /** raw_window() - the numbers for devices, if raw calls are caught; NULL: any will do */
 const struct raw_window *raw_window(void);
 

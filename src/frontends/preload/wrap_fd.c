@@ -57,7 +57,13 @@ HF_EXPORT int close(int fd)
 	if (files_maybe(fd) && ASIDE_CALL(&done, SYS_close, fd))
 		return (int)done;
 	file = source(fd);
-	return file ? close_ours(file, fd) : real()->close(fd);
+	if (file)
+		return close_ours(file, fd);
+	if (fd >= 0 && fd == raw_listener()) {
+		errno = EBADF; /* the client never opened it */
+		return -1;
+	}
+	return real()->close(fd);
 }
 HF_ALIAS(__close, close);
 
@@ -93,10 +99,25 @@ HF_EXPORT int fclose(FILE *stream)
 }
 HF_ALIAS(_IO_fclose, fclose);
 
+/* All but the listener, without which the calls that it waits for would fail. */
+static int close_numbers(unsigned int first, unsigned int last, int flags)
+{
+	int fd = raw_listener(), rc = 0;
+	unsigned int ours = (unsigned int)fd;
+
+	if (fd < 0 || ours < first || ours > last)
+		return real()->close_range(first, last, flags);
+	if (first < ours)
+		rc = real()->close_range(first, ours - 1, flags);
+	if (rc == 0 && ours < last)
+		rc = real()->close_range(ours + 1, last, flags);
+	return rc;
+}
+
 HF_EXPORT int close_range(unsigned int first, unsigned int last, int flags)
 {
 	struct closed closed = {.first = first, .last = last};
-	int rc = real()->close_range(first, last, flags);
+	int rc = close_numbers(first, last, flags);
 	int saved = errno;
 
 	if (rc == 0 && !((unsigned int)flags & CLOSE_RANGE_CLOEXEC) && files_any())
@@ -110,7 +131,10 @@ HF_EXPORT void closefrom(int first)
 	struct closed closed = {.first = first < 0 ? 0 : (unsigned int)first, .last = UINT32_MAX};
 	int saved = errno;
 
-	real()->closefrom(first);
+	if (raw_listener() < 0)
+		real()->closefrom(first);
+	else
+		(void)close_numbers(closed.first, UINT32_MAX, 0);
 	if (files_any())
 		aside_run(note_closed, &closed, sizeof(closed));
 	errno = saved;

@@ -48,6 +48,24 @@ static int open_raw(void)
 	return (int)RAW3(SYS_open, NODE, O_RDWR | O_CLOEXEC, 0);
 }
 
+/* As daemons do when they start. The library's descriptors lie high: it has no device yet, and
+ * what it needs for raw calls stays. */
+static void descriptors_that_are_all_closed_leave_raw_calls_alone(void **state)
+{
+	int fd, last = (int)sysconf(_SC_OPEN_MAX);
+
+	assert_int_equal(close_range(3, UINT32_MAX, 0), 0);
+	closefrom(3);
+	assert_int_equal(RAW3(SYS_close_range, 3, UINT32_MAX, 0), 0);
+	for (fd = 3; fd < last; fd++)
+		assert_true(close(fd) < 0 && errno == EBADF);
+	fd = open_raw();
+	assert_true(fd >= 0);
+	assert_int_equal(get_status(fd), 0);
+	assert_int_equal(raw_close(fd), 0);
+	assert_closed();
+}
+
 /* A child that has lost its parent, whose thread answers as long as it lives. */
 static void raw_opens_of_a_forked_child_find_its_own_node(void **state)
 {
@@ -306,6 +324,7 @@ static void the_clients_own_handler_for_sigsys_stays_its_own(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(descriptors_that_are_all_closed_leave_raw_calls_alone),
 		cmocka_unit_test(raw_opens_of_a_forked_child_find_its_own_node),
 		cmocka_unit_test(raw_calls_that_name_a_node_find_it),
 		cmocka_unit_test(raw_listings_of_dev_have_the_node),
