@@ -76,16 +76,28 @@ static void adopt_copies(int fd, struct preload_file *file)
 		real()->closedir(folder);
 }
 
+/* Is @fd a node's that this process does not have in its table? Asked while no other thread opens
+ * or closes: in between, a number of this process's own looks like one from elsewhere. */
+static bool is_from_elsewhere(int fd)
+{
+	struct files_hold hold;
+	bool is;
+
+	files_lock(&hold);
+	is = files_is_free(fd) && files_is_marked(fd);
+	files_unlock(&hold);
+	return is;
+}
+
 static int take_over(int fd, unsigned int minor)
 {
 	char *text = read_text(fd);
-	int rc;
+	int rc = text ? node_adopt(fd, minor, text) : -ENOMEM;
 
-	if (!text && !files_is_marked(fd))
-		return -EBADF; /* another thread of the client has closed it since */
-	rc = text ? node_adopt(fd, minor, text) : -ENOMEM;
 	free(text);
-	if (rc)
+	if (rc && !is_from_elsewhere(fd))
+		rc = -EBADF; /* another thread of the client has closed it since */
+	else if (rc)
 		hf_err("preload", "descriptor %d of vhost-vdpa-%u is not taken over: %s", fd, minor,
 		       *refuse_reason() ? refuse_reason() : strerror(-rc));
 	return rc;
@@ -115,12 +127,13 @@ struct preload_file *adopt(int fd)
 	int saved = errno;
 	unsigned int minor;
 
-	if (aside_is_needed() || files_in_vfork() || !files_is_marked(fd) ||
-	    !has_name(fd, &minor)) {
+	if (aside_is_needed() || files_in_vfork() || !files_is_marked(fd)) {
 		errno = saved;
 		return NULL;
 	}
-	errno = try_adopt(fd, minor) == -EBUSY ? EBUSY : saved;
+	if (is_from_elsewhere(fd) && has_name(fd, &minor) && try_adopt(fd, minor) == -EBUSY)
+		saved = EBUSY;
+	errno = saved;
 	return files_get(fd);
 }
 
