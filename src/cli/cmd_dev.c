@@ -96,21 +96,26 @@ static int ask_here(const struct options *o, const struct dev_wanted *wanted, js
 
 	free(line);
 	free(text);
-	return reply_take(o->choice.who, reply, result);
+	return reply_take(o->choice.who, reply, result, NULL);
 }
 
-/* Several programs, and no choice: who each answer is from is said, too. */
+/* Several programs, and no choice: who each answer is from is said, too. A device that is asked for
+ * by name is in one of them, so the others' "no device" is an error only if all say so. */
 static int ask_all(const struct options *o, const struct dev_wanted *wanted, struct instances *all)
 {
+	char absent[INSTANCE_WORDS_LEN];
 	json_t *list = json_array();
+	size_t nr_absent = 0;
 	int rc = 0;
 
 	for (size_t i = 0; i < all->nr; i++) {
 		const struct instance *one = &all->list[i];
 		json_t *result = NULL;
-		int status = instance_ask(o->choice.who, one, wanted->request, &result);
+		int status = instance_ask(o->choice.who, one, wanted->request, &result, absent);
 
-		rc = rc ? rc : status;
+		nr_absent += absent[0] != '\0';
+		if (status && !absent[0])
+			rc = status;
 		if (status)
 			continue;
 		if (!o->json) {
@@ -121,8 +126,13 @@ static int ask_all(const struct options *o, const struct dev_wanted *wanted, str
 		json_object_set_new(result, "command", json_string(one->command));
 		json_array_append_new(list, result);
 	}
-	if (o->json)
+	if (nr_absent == all->nr) {
+		fprintf(stderr, "%s: %s in any of %zu processes: %s\n", o->choice.who, absent,
+			all->nr, strerror(ENODEV));
+		rc = CLI_EXIT_FAILED;
+	} else if (o->json) {
 		print_json(list, o->pretty);
+	}
 	json_decref(list);
 	return rc;
 }
@@ -144,7 +154,8 @@ static int ask(struct options *o, const struct dev_wanted *wanted)
 		if (all.nr > 1)
 			rc = ask_all(o, wanted, &all);
 		else
-			rc = instance_ask(o->choice.who, &all.list[0], wanted->request, &result);
+			rc = instance_ask(o->choice.who, &all.list[0], wanted->request, &result,
+					  NULL);
 		instances_close(&all);
 	}
 	if (result && o->json)

@@ -251,14 +251,17 @@ static int receive_line(int fd, int64_t deadline, char **text)
 	return rc;
 }
 
-int reply_take(const char *who, json_t *reply, json_t **result)
+int reply_take(const char *who, json_t *reply, json_t **result, char *absent)
 {
 	const char *message = NULL, *warning = NULL;
 	int err = 0;
 
 	if (json_unpack(reply, "{s:{s:i, s:s}}", "error", "errno", &err, "message", &message) ==
 	    0) {
-		fprintf(stderr, "%s: %s: %s\n", who, message, strerror(err));
+		if (err == ENODEV && absent)
+			snprintf(absent, INSTANCE_WORDS_LEN, "%s", message);
+		else
+			fprintf(stderr, "%s: %s: %s\n", who, message, strerror(err));
 		json_decref(reply);
 		return CLI_EXIT_FAILED;
 	}
@@ -282,13 +285,15 @@ static int exchange(int fd, const char *line, size_t len, char **text)
 }
 
 int instance_ask(const char *who, const struct instance *one, const json_t *request,
-		 json_t **result)
+		 json_t **result, char *absent)
 {
 	char *line = json_dumps(request, JSON_COMPACT);
 	char *text = NULL;
 	json_t *reply = NULL;
 	int rc = -ENOMEM;
 
+	if (absent)
+		absent[0] = '\0';
 	if (line) {
 		size_t len = strlen(line);
 
@@ -299,7 +304,7 @@ int instance_ask(const char *who, const struct instance *one, const json_t *requ
 	if (!rc) {
 		reply = json_loads(text, 0, NULL);
 		free(text);
-		return reply_take(who, reply, result);
+		return reply_take(who, reply, result, absent);
 	}
 	fprintf(stderr, "%s: process %d (%s) does not answer: %s\n", who, (int)one->pid,
 		one->command, strerror(-rc));

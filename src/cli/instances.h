@@ -40,15 +40,21 @@ struct instance_choice {
 int instances_find(const struct instance_choice *choice, struct instances *out) HF_MUST_CHECK;
 void instances_close(struct instances *all);
 
+/* Room for "no device NAME". */
+#define INSTANCE_WORDS_LEN 128
+
 /**
  * instance_ask() - one request, at most 30 s
- * @result: [out, owned] on success only. Return: 0, or exit status, and the error was printed
+ * @result: [out, owned] on success only
+ * @absent: [out] NULL, or [INSTANCE_WORDS_LEN]: if the program has no such device (ENODEV), the
+ * error is written there instead of printed; "" otherwise
+ * Return: 0, or exit status, and the error was printed
  */
 int instance_ask(const char *who, const struct instance *one, const json_t *request,
-		 json_t **result) HF_MUST_CHECK;
+		 json_t **result, char *absent) HF_MUST_CHECK;
 
-/** reply_take() - the result of a reply, or its error printed. @reply: [consumed]. Return: as
- * above */
-int reply_take(const char *who, json_t *reply, json_t **result) HF_MUST_CHECK;
+/** reply_take() - the result of a reply, or its error printed. @reply: [consumed]; @absent: as
+ * above. Return: as above */
+int reply_take(const char *who, json_t *reply, json_t **result, char *absent) HF_MUST_CHECK;
 
 #endif

@@ -138,6 +138,13 @@ class SeveralPrograms(Case):
         for pid in pids:
             self.assertIn(" %d (" % pid, refused)
 
+    def test_a_device_is_found_in_the_one_that_has_it(self):
+        pids = [self.client("-d", "name net%d" % i).pid for i in range(2)]
+        for i, pid in enumerate(pids):
+            self.assertRegex(self.ask("show", "net%d" % i), r"^process %d \(.*\)\nnet%d: .*\n$" % (pid, i))
+            self.assertEqual([one["pid"] for one in json.loads(self.ask("-j", "show", "net%d" % i))], [pid])
+        self.assertIn('no device "net7" in any of 2 processes', self.ask("show", "net7", expect=1))
+
 
 class ControlSocket(Case):
     def answer(self, *pieces):
