@@ -307,7 +307,8 @@ static void fail_at_each_command(bool full, uint16_t parallel, const char *defer
 	}
 	print_message("a failure at each of %llu commands; %llu lives did not notice\n",
 		      (unsigned long long)nr, (unsigned long long)well);
-	assert_true(nr > 100);
+	/* some more: what events and deferred deletions come to depends on time */
+	assert_true(nr > 80);
 	munmap(l.far, 8192);
 }
 
