@@ -99,13 +99,26 @@ static int ask_here(const struct options *o, const struct dev_wanted *wanted, js
 	return reply_take(o->choice.who, reply, result, NULL);
 }
 
-/* Several programs, and no choice: who each answer is from is said, too. A device that is asked for
- * by name is in one of them, so the others' "no device" is an error only if all say so. */
+/* Who it is from is said, too. @result: [consumed] */
+static void add_answer(const struct options *o, const struct dev_wanted *wanted,
+		       const struct instance *one, json_t *result, json_t *list)
+{
+	if (!o->json) {
+		printf("process %d (%s)\n", (int)one->pid, one->command);
+		print_text(result, wanted->key);
+	}
+	json_object_set_new(result, "pid", json_integer(one->pid));
+	json_object_set_new(result, "command", json_string(one->command));
+	json_array_append_new(list, result);
+}
+
+/* Several programs, and no choice. A device that is asked for by name is in one of them, so the
+ * others' "no device" is an error only if all say so. */
 static int ask_all(const struct options *o, const struct dev_wanted *wanted, struct instances *all)
 {
-	char absent[INSTANCE_WORDS_LEN];
+	char absent[INSTANCE_WORDS_LEN], words[INSTANCE_WORDS_LEN];
+	size_t nr_absent = 0, nr_ended = 0;
 	json_t *list = json_array();
-	size_t nr_absent = 0;
 	int rc = 0;
 
 	for (size_t i = 0; i < all->nr; i++) {
@@ -113,21 +126,17 @@ static int ask_all(const struct options *o, const struct dev_wanted *wanted, str
 		json_t *result = NULL;
 		int status = instance_ask(o->choice.who, one, wanted->request, &result, absent);
 
+		nr_ended += !status && !result;
 		nr_absent += absent[0] != '\0';
-		if (status && !absent[0])
+		if (absent[0])
+			memcpy(words, absent, sizeof(words));
+		else if (status)
 			rc = status;
-		if (status)
-			continue;
-		if (!o->json) {
-			printf("process %d (%s)\n", (int)one->pid, one->command);
-			print_text(result, wanted->key);
-		}
-		json_object_set_new(result, "pid", json_integer(one->pid));
-		json_object_set_new(result, "command", json_string(one->command));
-		json_array_append_new(list, result);
+		if (result)
+			add_answer(o, wanted, one, result, list);
 	}
-	if (nr_absent == all->nr) {
-		fprintf(stderr, "%s: %s in any of %zu processes: %s\n", o->choice.who, absent,
+	if (nr_absent && nr_absent + nr_ended == all->nr) {
+		fprintf(stderr, "%s: %s in any of %zu processes: %s\n", o->choice.who, words,
 			all->nr, strerror(ENODEV));
 		rc = CLI_EXIT_FAILED;
 	} else if (o->json) {

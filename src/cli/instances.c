@@ -306,6 +306,8 @@ int instance_ask(const char *who, const struct instance *one, const json_t *requ
 		free(text);
 		return reply_take(who, reply, result, absent);
 	}
+	if (absent && (rc == -EPIPE || rc == -ECONNRESET))
+		return 0;
 	fprintf(stderr, "%s: process %d (%s) does not answer: %s\n", who, (int)one->pid,
 		one->command, strerror(-rc));
 	return CLI_EXIT_FAILED;

@@ -47,7 +47,8 @@ void instances_close(struct instances *all);
  * instance_ask() - one request, at most 30 s
  * @result: [out, owned] on success only
  * @absent: [out] NULL, or [INSTANCE_WORDS_LEN]: if the program has no such device (ENODEV), the
- * error is written there instead of printed; "" otherwise
+ * error is written there instead of printed; "" otherwise. If the program has ended meanwhile, that
+ * is then no error, and there is no result
  * Return: 0, or exit status, and the error was printed
  */
 int instance_ask(const char *who, const struct instance *one, const json_t *request,

@@ -139,11 +139,12 @@ class SeveralPrograms(Case):
             self.assertIn(" %d (" % pid, refused)
 
     def test_a_device_is_found_in_the_one_that_has_it(self):
-        pids = [self.client("-d", "name net%d" % i).pid for i in range(2)]
-        for i, pid in enumerate(pids):
-            self.assertRegex(self.ask("show", "net%d" % i), r"^process %d \(.*\)\nnet%d: .*\n$" % (pid, i))
-            self.assertEqual([one["pid"] for one in json.loads(self.ask("-j", "show", "net%d" % i))], [pid])
-        self.assertIn('no device "net7" in any of 2 processes', self.ask("show", "net7", expect=1))
+        names = ["d%dx%d" % (os.getpid(), i) for i in range(2)]
+        pids = [self.client("-d", "name " + name).pid for name in names]
+        for name, pid in zip(names, pids):
+            self.assertRegex(self.ask("show", name), r"^process %d \(.*\)\n%s: .*\n$" % (pid, name))
+            self.assertEqual([one["pid"] for one in json.loads(self.ask("-j", "show", name))], [pid])
+        self.assertRegex(self.ask("show", names[0] + "x", expect=1), r'no device "%sx" in any of \d+ processes' % names[0])
 
 
 class ControlSocket(Case):
