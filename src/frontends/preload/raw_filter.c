@@ -21,6 +21,7 @@
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -29,6 +30,12 @@
 
 #ifndef SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
 #define SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (1UL << 5)
+#endif
+
+/* Linux 6.6: who calls and who answers take turns on one processor, so no other has to be woken. */
+#ifndef SECCOMP_IOCTL_NOTIF_SET_FLAGS
+#define SECCOMP_IOCTL_NOTIF_SET_FLAGS      SECCOMP_IOW(4, __u64)
+#define SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP (1UL << 0)
 #endif
 
 #define NR_INSNS_MAX 2048u
@@ -238,5 +245,8 @@ int raw_filter_install(const struct raw_filter *filter)
 	else
 		flags &= ~SECCOMP_FILTER_FLAG_TSYNC_ESRCH;
 	rc = install(&prog, flags);
+	if (rc >= 0 && !filter->trap) /* older kernels refuse */
+		(void)syscall(SYS_ioctl, rc, SECCOMP_IOCTL_NOTIF_SET_FLAGS,
+			      SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP);
 	return rc < 0 ? -errno : rc > 0 && filter->trap ? -ESRCH : (int)rc;
 }
