@@ -116,7 +116,7 @@ static void add_answer(const struct options *o, const struct dev_wanted *wanted,
  * others' "no device" is an error only if all say so. */
 static int ask_all(const struct options *o, const struct dev_wanted *wanted, struct instances *all)
 {
-	char absent[INSTANCE_WORDS_LEN], words[INSTANCE_WORDS_LEN];
+	char absent[INSTANCE_WORDS_LEN], words[INSTANCE_WORDS_LEN] = "";
 	size_t nr_absent = 0, nr_ended = 0;
 	json_t *list = json_array();
 	int rc = 0;
