@@ -27,6 +27,18 @@
 #define cpu_relax() ((void)0)
 #endif
 
+/* Is ThreadSanitizer built in? 0 or 1, also in an expression. */
+#if defined(__SANITIZE_THREAD__)
+#define HF_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define HF_TSAN 1
+#endif
+#endif
+#ifndef HF_TSAN
+#define HF_TSAN 0
+#endif
+
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 
 #define container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))

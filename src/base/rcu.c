@@ -31,6 +31,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/compiler.h"
 #include "base/mutex.h"
 
 #define OFFLINE 0u
@@ -48,17 +49,9 @@ static uint64_t epoch = 1;     /* atomic */
 static uint32_t writer_sleeps; /* atomic, a futex: 1 while a writer waits to be woken */
 static __thread struct reader self;
 
-#if defined(__SANITIZE_THREAD__)
-#define HF_TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define HF_TSAN 1
-#endif
-#endif
-
 static inline void full_fence(void)
 {
-#ifdef HF_TSAN
+#if HF_TSAN
 	static unsigned int
 		word; /* gcc refuses fences under the sanitizer; an exchange is one, too */
 

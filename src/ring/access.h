@@ -91,18 +91,10 @@ static inline void access_copy_bytes(void *dst, const void *src, unsigned int le
  */
 static inline void access_full_fence(void)
 {
-#if defined(__SANITIZE_THREAD__)
+#if HF_TSAN
 	uint32_t word = 0;
 
 	(void)__atomic_fetch_add(&word, 1, __ATOMIC_SEQ_CST);
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-	uint32_t word = 0;
-
-	(void)__atomic_fetch_add(&word, 1, __ATOMIC_SEQ_CST);
-#else
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-#endif
 #else
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 #endif

@@ -27,6 +27,7 @@
 
 #include "../base/wait.h"
 #include "base/clock.h"
+#include "base/compiler.h"
 #include "memory/hooks.h"
 #include "memory/pin.h"
 
@@ -37,8 +38,7 @@
 #define MADV_DONTNEED_LOCKED 24
 #endif
 
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer)
+#if HF_TSAN
 __attribute__((visibility("default"))) const char *__tsan_default_options(void);
 
 /* The keeper is a thread, and the children that some cases fork make one of their own. */
@@ -46,7 +46,6 @@ const char *__tsan_default_options(void)
 {
 	return "die_after_fork=0";
 }
-#endif
 #endif
 
 HF_UNUSED static struct memory_space *space;

@@ -20,6 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/compiler.h"
 #include "mgmt/server.h"
 #include "mgmt/socket.h"
 
@@ -28,13 +29,6 @@
 #define IDLE_MS      60000
 #define DEADLINE_MS  10000
 #define BIG          (8u << 20)
-
-/* It takes numbers that are used again behind its back for races, and fails in the report. */
-#if defined(__has_feature)
-#define BY_TSAN __has_feature(thread_sanitizer)
-#else
-#define BY_TSAN 0
-#endif
 
 static char folder[] = "/tmp/holdfast-test-XXXXXX";
 static char path[64];
@@ -251,7 +245,7 @@ static void forked_child_holds_nothing_of_the_servers(void **state)
 	assert_int_equal(status, 0);
 }
 
-#if !BY_TSAN
+#if !HF_TSAN /* takes numbers that are used again behind its back for races */
 /* poll(2) keeps what it looks at, the listener too, until it returns. Return: the error that
  * connecting comes to */
 static int connect_at_last(void)
@@ -336,7 +330,7 @@ int main(void)
 		TEST(who_does_not_read_delays_nobody),
 		TEST(many_connections_leave_room_for_one_more),
 		TEST(forked_child_holds_nothing_of_the_servers),
-#if !BY_TSAN
+#if !HF_TSAN
 		TEST(lost_descriptors_end_the_server_quietly),
 #endif
 		TEST(names_are_taken_only_from_the_dead),
