@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/thread.h"
+#include "memory/hooks.h"
 #include "memory/pin.h"
 
 /* Tasks were stalled for want of memory 150 ms in 2 s. The window of a program without privileges
@@ -106,6 +107,8 @@ void keeper_start(void)
 {
 	pthread_t thread;
 
+	if (memory_hooks.without_keeper)
+		return;
 	mutex_lock(&keeper_lock);
 	if (!keeper_runs && thread_start(&thread, keeper, NULL) == 0) {
 		keeper_runs = true;

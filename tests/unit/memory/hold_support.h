@@ -119,6 +119,7 @@ HF_UNUSED static struct memory_hold_counters counters(void)
 
 HF_UNUSED static int setup_with(uint64_t budget)
 {
+	memory_hooks.without_keeper = true;
 	nr_start = 0;
 	nr_start = nr_locked();
 	file = memfd_create("held", MFD_CLOEXEC);

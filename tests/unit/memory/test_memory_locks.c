@@ -178,6 +178,7 @@ static int body_keeper(void)
 	struct memory_region *a;
 	struct rlimit before;
 
+	memory_hooks.without_keeper = false;
 	nr_start = 0; /* locks are not inherited */
 	/* it runs, and sleeps: what it was made for is gone */
 	must_wait(hold, mem, NR);
