@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/size.h"
 #include "cli/cli.h"
 
 #define NR_OPTIONS_MAX 16
@@ -33,28 +34,16 @@ static int parse_count(const char *text, unsigned int max, unsigned int *out)
 	return 0;
 }
 
-/* One size; *@text is left behind it. */
-static int parse_size(const char **text, uint64_t least, uint64_t most, uint64_t *out)
-{
-	char *end;
-	unsigned long long n = strtoull(*text, &end, 10);
-	unsigned int shift = *end == 'G' ? 30 : *end == 'M' ? 20 : 0;
-
-	if (end == *text || **text == '-' || !shift || n > most >> shift || n << shift < least)
-		return -EINVAL;
-	*out = (uint64_t)n << shift;
-	*text = end + 1;
-	return 0;
-}
-
 int bench_parse_sizes(const char *text, uint64_t least, uint64_t most, struct bench_sizes *out)
 {
 	out->nr = 0;
 	while (*text) {
-		if (out->nr == BENCH_SIZES_MAX ||
-		    parse_size(&text, least, most, &out->bytes[out->nr]))
+		uint64_t bytes;
+
+		if (out->nr == BENCH_SIZES_MAX || size_parse(text, &text, &bytes) ||
+		    bytes < least || bytes > most)
 			return -EINVAL;
-		out->nr++;
+		out->bytes[out->nr++] = bytes;
 		if (*text == ',' && text[1])
 			text++;
 		else if (*text)

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/refuse.h"
+#include "base/size.h"
 #include "cli/cli.h"
 #include "cli/devices.h"
 #include "virtio_vdpa/virtio_vdpa.h"
@@ -56,29 +57,17 @@ void own_device_destroy(struct own_device *own)
 
 int cli_parse_size(const char *word, uint64_t max, uint64_t *out)
 {
-	static const char suffixes[] = "KMGT";
-	const char *suffix;
+	const char *end;
 	uint64_t value;
-	char *end;
+	int err = size_parse(word, &end, &value);
 
-	if (word[0] < '0' || word[0] > '9') /* strtoull takes signs and blanks */
-		return -EINVAL;
-	errno = 0;
-	value = strtoull(word, &end, 0);
-	if (errno)
-		return -ERANGE;
-	if (*end) {
-		suffix = strchr(suffixes, *end >= 'a' ? *end - 'a' + 'A' : *end);
-		if (!suffix || end[1])
-			return -EINVAL;
-		for (const char *p = suffixes; p <= suffix; p++)
-			if (__builtin_mul_overflow(value, (uint64_t)1024, &value))
-				return -ERANGE;
-	}
-	if (value > max)
-		return -ERANGE;
-	*out = value;
-	return 0;
+	if (!err && *end)
+		err = -EINVAL;
+	if (!err && value > max)
+		err = -ERANGE;
+	if (!err)
+		*out = value;
+	return err;
 }
 
 int cli_parse_seconds(const char *word, int64_t *ns)

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/refuse.h"
+#include "base/size.h"
 #include "memory/hold.h"
 
 static const struct spec_choice on_off[] = {{"on", true}, {"off", false}, {NULL, 0}};
@@ -177,31 +178,16 @@ static int out_of_range(const struct spec_key *key, const char *word)
 		      (unsigned long long)key->min, (unsigned long long)key->max);
 }
 
-/* Take a suffix K, M, G or T off *@end into the value. Return: false if it overflows */
-static bool scale(unsigned long long *value, char **end)
-{
-	static const char suffixes[] = "KMGT";
-	const char *found = **end ? strchr(suffixes, **end) : NULL;
-
-	if (!found)
-		return true;
-	(*end)++;
-	return !__builtin_mul_overflow(*value, 1ULL << (10 * (found - suffixes + 1)), value);
-}
-
 static int parse_number(const struct spec_key *key, const char *word,
 			struct vdpa_dev_config *config)
 {
-	unsigned long long value;
-	char *end;
+	const char *end;
+	uint64_t value;
 
-	if (word[0] < '0' || word[0] > '9')
-		return out_of_range(key, word);
-	errno = 0;
-	value = strtoull(word, &end, 0);
-	if (key->kind >= KIND_SIZE && !scale(&value, &end))
-		return out_of_range(key, word);
-	if (errno || *end != '\0' || value < key->min || value > key->max)
+	int err = key->kind >= KIND_SIZE ? size_parse(word, &end, &value)
+					 : size_parse_bare(word, &end, &value);
+
+	if (err || *end || value < key->min || value > key->max)
 		return out_of_range(key, word);
 	if (key->kind == KIND_POWER_OF_TWO && (value & (value - 1)) != 0)
 		return out_of_range(key, word);

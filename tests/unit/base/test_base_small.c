@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/* fd, log, refuse and overflow. */
+/* fd, log, refuse, size and overflow. */
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -20,6 +20,7 @@
 #include "base/overflow.h"
 #include "base/profile.h"
 #include "base/refuse.h"
+#include "base/size.h"
 #include "../between.h"
 #include "wait.h"
 
@@ -361,6 +362,49 @@ static void profile_of_a_release_is_the_newest_that_is_not_newer(void **state)
 	assert_int_equal(profile_by_name("default"), PROFILE_DEFAULT);
 }
 
+static void size_parse_takes_suffixes_and_tells_the_end(void **state)
+{
+	static const struct {
+		const char *text;
+		int err, bare_err;
+		uint64_t value, bare_value;
+		const char *rest, *bare_rest;
+	} rows[] = {
+		{"0", 0, 0, 0, 0, "", ""},
+		{"4096", 0, 0, 4096, 4096, "", ""},
+		{"0x200", 0, 0, 512, 512, "", ""},
+		{"64K", 0, 0, 65536, 64, "", "K"},
+		{"64k,1", 0, 0, 65536, 64, ",1", "k,1"},
+		{"2M", 0, 0, UINT64_C(2) << 20, 2, "", "M"},
+		{"3gB", 0, 0, UINT64_C(3) << 30, 3, "B", "gB"},
+		{"1T", 0, 0, UINT64_C(1) << 40, 1, "", "T"},
+		{"16777215T", 0, 0, UINT64_C(16777215) << 40, 16777215, "", "T"},
+		{"16777216T", -ERANGE, 0, 0, 16777216, "", "T"},
+		{"18446744073709551615", 0, 0, UINT64_MAX, UINT64_MAX, "", ""},
+		{"18446744073709551616", -ERANGE, -ERANGE, 0, 0, "", ""},
+		{"", -EINVAL, -EINVAL, 0, 0, "", ""},
+		{"K", -EINVAL, -EINVAL, 0, 0, "", ""},
+		{"-1", -EINVAL, -EINVAL, 0, 0, "", ""},
+		{" 1", -EINVAL, -EINVAL, 0, 0, "", ""},
+		{"+1", -EINVAL, -EINVAL, 0, 0, "", ""},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		uint64_t value = 0, bare_value = 0;
+		const char *end;
+
+		assert_int_equal(size_parse(rows[i].text, &end, &value), rows[i].err);
+		assert_int_equal(value, rows[i].value);
+		if (!rows[i].err)
+			assert_string_equal(end, rows[i].rest);
+		assert_int_equal(size_parse_bare(rows[i].text, &end, &bare_value),
+				 rows[i].bare_err);
+		assert_int_equal(bare_value, rows[i].bare_value);
+		if (!rows[i].bare_err)
+			assert_string_equal(end, rows[i].bare_rest);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -381,6 +425,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(refuse_with_the_last_reason_extends_it),
 		cmocka_unit_test(refuse_long_reason_is_cut),
 		cmocka_unit_test(range_last_checks_bounds),
+		cmocka_unit_test(size_parse_takes_suffixes_and_tells_the_end),
 		cmocka_unit_test(profile_of_a_release_is_the_newest_that_is_not_newer),
 	};
 

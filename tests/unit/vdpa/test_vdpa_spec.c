@@ -321,20 +321,11 @@ static void sizes_take_one_suffix(void **state)
 		const char *word;
 		uint64_t bytes;
 	} good_sizes[] = {
-		{"512", 512},        {"0x400", 1024},    {"1K", 1024},
-		{"128M", 128 << 20}, {"3G", 3ULL << 30}, {"1T", 1ULL << 40},
+		{"512", 512},       {"0x400", 1024},    {"1K", 1024}, {"128M", 128 << 20},
+		{"3G", 3ULL << 30}, {"1T", 1ULL << 40}, {"1k", 1024},
 	};
-	static const char *const bad[] = {"511",
-					  "0K",
-					  "1k",
-					  "1MB",
-					  "1KK",
-					  "K",
-					  "1 M",
-					  "1P",
-					  "-1M",
-					  "2097152T",
-					  "18446744073709551615K"};
+	static const char *const bad[] = {"511", "0K", "1MB", "1KK",      "K",
+					  "1 M", "1P", "-1M", "2097152T", "18446744073709551615K"};
 	char spec[64];
 
 	for (size_t i = 0; i < ARRAY_LEN(good_sizes); i++) {
