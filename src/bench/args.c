@@ -9,7 +9,7 @@
 #include "base/size.h"
 #include "cli/cli.h"
 
-#define NR_OPTIONS_MAX 16
+#define NR_OPTIONS_MAX 20
 #define FIRST_VALUE    256 /* getopt's value of the first row: above all letters */
 
 int bench_wrong_use(const struct bench_command *cmd, const char *what, const char *value)

@@ -33,13 +33,13 @@
 struct options {
 	const char *path, *spec;
 	bool user, json, poll, packed, in_order, indirect, event_idx, overwrite;
-	unsigned int depth, queues, requests, writes, flush, block, repeat;
+	unsigned int depth, queues, requests, writes, flush, block, repeat, idle;
 };
 
 /* One row. */
 struct result {
 	struct bench_throughput t;
-	double idle_us; /* processor time that an idle second takes; < 0: not ours */
+	double idle_us; /* of processor time in an idle second; < 0: not known */
 };
 
 /* ---- one round ---- */
@@ -164,7 +164,7 @@ static int measure(const struct options *opt, struct result *r)
 	for (unsigned int i = 0; !err && i < opt->repeat; i++)
 		err = run_round(opt, &t, nr_blocks, i, r);
 	if (!err)
-		r->idle_us = opt->user ? -1 : bench_idle_us();
+		r->idle_us = bench_idle_us(&t, opt->idle);
 	bench_target_close(&t);
 	return err;
 }
@@ -234,13 +234,15 @@ static const struct bench_command command = {
 		"  --flush N        a flush behind every N writes (default none)\n"
 		"  --requests N     in a round, of all queues (default 100000)\n"
 		"  --repeat N       rounds; the median of their rates is shown (default 5)\n"
+		"  --idle SECONDS   to measure the idle device's processor time (default 1)\n"
 		"  --poll           look at the ring instead of waiting for interrupts\n"
 		"  --packed, --in-order, --indirect, --event-idx\n"
 		"                   negotiate these features\n"
 		"  --overwrite      write to the disk of PATH\n"
 		"  --json           write JSON\n",
 	.known = "-d SPEC, --vhost-user, --block BYTES, --depth N, --queues N, --writes PERCENT, "
-		 "--flush N, --requests N, --repeat N, --poll, --packed, --in-order, --indirect, "
+		 "--flush N, --requests N, --repeat N, --idle SECONDS, --poll, --packed, "
+		 "--in-order, --indirect, "
 		 "--event-idx, --overwrite, --json, PATH",
 	.max_paths = 1,
 };
@@ -284,11 +286,16 @@ static bool parse(int argc, char **argv, struct options *opt, int *status)
 		{"flush", BENCH_COUNT, &opt->flush, REQUESTS_MAX, NULL},
 		{"requests", BENCH_COUNT, &opt->requests, REQUESTS_MAX, NULL},
 		{"repeat", BENCH_COUNT, &opt->repeat, 1000, NULL},
+		{"idle", BENCH_PARSED, &opt->idle, 0, bench_parse_idle},
 		{"d", BENCH_TEXT, &opt->spec, 0, NULL},
 	};
 
-	*opt = (struct options){
-		.block = 4096, .depth = 32, .queues = 1, .requests = 100000, .repeat = 5};
+	*opt = (struct options){.block = 4096,
+				.depth = 32,
+				.queues = 1,
+				.requests = 100000,
+				.repeat = 5,
+				.idle = 1};
 	if (!bench_parse(&command, options, ARRAY_LEN(options), argc, argv, status))
 		return false;
 	opt->path = argv[optind];

@@ -32,13 +32,13 @@
 struct options {
 	const char *path, *spec;
 	bool user, json, poll, packed, in_order, event_idx, mergeable;
-	unsigned int depth, queues, size, frames, repeat;
+	unsigned int depth, queues, size, frames, repeat, idle;
 };
 
 struct result {
 	struct bench_throughput t;
 	uint64_t lost, missed;
-	double idle_us; /* processor time that an idle second takes; < 0: not ours */
+	double idle_us; /* of processor time in an idle second; < 0: not known */
 };
 
 static uint64_t wanted_features(const struct options *opt)
@@ -180,8 +180,8 @@ static int run_card(const struct options *opt, struct bench_target *t, struct re
 		err = use_queues(opt, t);
 	if (!err)
 		err = run_rounds(opt, loads, r);
-	if (!err && !opt->user)
-		r->idle_us = bench_idle_us();
+	if (!err)
+		r->idle_us = bench_idle_us(t, opt->idle);
 	if (err)
 		fprintf(stderr, WHO ": frames: %s\n", strerror(-err));
 	return err;
@@ -278,12 +278,14 @@ static const struct bench_command command = {
 		"  --queues N       queue pairs, one thread each (default 1)\n"
 		"  --frames N       in a round, of all queue pairs (default 1000000)\n"
 		"  --repeat N       rounds; the median of their rates is shown (default 5)\n"
+		"  --idle SECONDS   to measure the idle device's processor time (default 1)\n"
 		"  --poll           look at the rings instead of waiting for interrupts\n"
 		"  --packed, --in-order, --event-idx, --mergeable\n"
 		"                   negotiate these features\n"
 		"  --json           write JSON\n",
 	.known = "-d SPEC, --vhost-user, --size BYTES, --depth N, --queues N, --frames N, "
-		 "--repeat N, --poll, --packed, --in-order, --event-idx, --mergeable, --json, PATH",
+		 "--repeat N, --idle SECONDS, --poll, --packed, --in-order, --event-idx, "
+		 "--mergeable, --json, PATH",
 	.max_paths = 1,
 };
 
@@ -319,11 +321,12 @@ static bool parse(int argc, char **argv, struct options *opt, int *status)
 		{"queues", BENCH_COUNT, &opt->queues, QUEUES_MAX, NULL},
 		{"frames", BENCH_COUNT, &opt->frames, FRAMES_MAX, NULL},
 		{"repeat", BENCH_COUNT, &opt->repeat, 1000, NULL},
+		{"idle", BENCH_PARSED, &opt->idle, 0, bench_parse_idle},
 		{"d", BENCH_TEXT, &opt->spec, 0, NULL},
 	};
 
 	*opt = (struct options){
-		.size = 60, .depth = 256, .queues = 1, .frames = 1000000, .repeat = 5};
+		.size = 60, .depth = 256, .queues = 1, .frames = 1000000, .repeat = 5, .idle = 1};
 	if (!bench_parse(&command, options, ARRAY_LEN(options), argc, argv, status))
 		return false;
 	opt->path = argv[optind];

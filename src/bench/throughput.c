@@ -9,27 +9,49 @@
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
-#include <sys/resource.h>
+#include <stdlib.h>
+#include <sys/socket.h>
 #include <time.h>
 
 #include "base/clock.h"
 
-static int64_t time_ns(struct timeval t)
+/* The clock of the process that has the device. Return: 0 or -errno */
+static int find_clock(const struct bench_target *t, clockid_t *clock)
 {
-	return t.tv_sec * NS_PER_SEC + t.tv_usec * NS_PER_US;
+	struct ucred daemon;
+	socklen_t len = sizeof(daemon);
+
+	*clock = CLOCK_PROCESS_CPUTIME_ID;
+	if (t->wire != &bench_wire_user)
+		return 0;
+	if (getsockopt(t->fd, SOL_SOCKET, SO_PEERCRED, &daemon, &len) < 0)
+		return -errno;
+	return -clock_getcpuclockid(daemon.pid, clock);
 }
 
-double bench_idle_us(void)
+double bench_idle_us(const struct bench_target *t, unsigned int seconds)
 {
-	struct timespec second = {.tv_sec = 1};
-	struct rusage before, after;
+	struct timespec wait = {.tv_sec = seconds};
+	struct timespec before, after;
+	clockid_t clock;
 
-	if (getrusage(RUSAGE_SELF, &before) < 0 || nanosleep(&second, NULL) < 0 ||
-	    getrusage(RUSAGE_SELF, &after) < 0)
+	if (seconds == 0 || find_clock(t, &clock) || clock_gettime(clock, &before) < 0 ||
+	    nanosleep(&wait, NULL) < 0 || clock_gettime(clock, &after) < 0)
 		return -1;
-	return (double)(time_ns(after.ru_utime) - time_ns(before.ru_utime) +
-			time_ns(after.ru_stime) - time_ns(before.ru_stime)) /
-	       (double)NS_PER_US;
+	return (double)((after.tv_sec - before.tv_sec) * NS_PER_SEC + after.tv_nsec -
+			before.tv_nsec) /
+	       (double)(NS_PER_US * seconds);
+}
+
+int bench_parse_idle(const char *text, void *out)
+{
+	char *end;
+	unsigned long seconds = strtoul(text, &end, 10);
+
+	if (end == text || *end || *text == '-' || seconds > BENCH_IDLE_MAX)
+		return -EINVAL;
+	*(unsigned int *)out = (unsigned int)seconds;
+	return 0;
 }
 
 int bench_run_each(void *(*run)(void *load), void *loads, size_t size, unsigned int nr)

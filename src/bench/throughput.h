@@ -12,6 +12,7 @@
 
 #include "base/compiler.h"
 #include "bench/bench.h"
+#include "bench/target.h"
 
 /* Zero-initialised is empty. */
 struct bench_throughput {
@@ -21,9 +22,17 @@ struct bench_throughput {
 	struct bench_samples rates;   /* how many a second, one a round */
 };
 
-/** bench_idle_us() - wait for a second. Return: microseconds of processor time that this process,
- * with the devices in it, took in that second; < 0 where that cannot be told */
-double bench_idle_us(void);
+/**
+ * bench_idle_us() - wait for @seconds
+ * @t: its device has processed all it was given
+ * Return: microseconds of processor time that a second took of this process with the devices in it,
+ * or of the vhost-user daemon behind @t; < 0: @seconds is 0, or that cannot be told
+ */
+double bench_idle_us(const struct bench_target *t, unsigned int seconds);
+#define BENCH_IDLE_MAX 3600u
+
+/** bench_parse_idle() - seconds from 0 on into an unsigned int, for BENCH_PARSED */
+int bench_parse_idle(const char *text, void *out) HF_MUST_CHECK;
 
 #define BENCH_THREADS_MAX 8u
 
