@@ -26,7 +26,7 @@ help:
 	@echo 'make coverage  which lines and branches of src/ the tests run'
 	@echo 'make reliability  the table of docs/reliability.md from runs of this machine'
 	@echo 'make bench     the figures of docs/performance.md'
-	@echo 'make bench-peers  against QEMU'"'"'s storage daemon and DPDK'"'"'s vhost port: the table of docs/peers.md'
+	@echo 'make bench-peers  against QEMU'"'"'s storage daemon and cards and DPDK'"'"'s vhost port: the table of docs/peers.md'
 	@echo 'make install   into PREFIX (default /usr/local), honours DESTDIR'
 	@echo 'make deb       Debian packages, in $(BUILD)/deb'
 	@echo 'make check-deb  install them in a bare root and remove them; needs root, debootstrap and the network'
@@ -85,7 +85,7 @@ bench: build
 	$(BUILD)/holdfast bench iotlb
 	$(BUILD)/holdfast bench reset
 
-# Half an hour on a machine that does nothing else.
+# 25 minutes on a machine that does nothing else.
 bench-peers: deps build
 	@scripts/bench-peers --record $(BUILD)
 
