@@ -64,9 +64,9 @@ check-kernel: deps
 	tests/kernel/check-kernel $(BUILD); suite=$$?; [ $$suite != 77 ] || exit 0; \
 	tests/kernel/check-random $(BUILD) && exit $$suite
 
-# Needs root and the network the first time, 2 GB a release; then half an hour a release on two cores.
+# Needs root and the network the first time, 2 GB a release. All releases at a time: an hour on two cores, with LONG=1 too.
 check-clients:
-	@tests/clients/check-clients $(if $(LONG),--long) $(if $(RELEASE),$(addprefix --release ,$(RELEASE)))
+	@tests/clients/check-clients $(if $(LONG),--long) $(if $(RECORD),--record) $(if $(RELEASE),$(addprefix --release ,$(RELEASE)))
 
 # What a run learns stays in build-fuzz/corpus; inputs that make a target fail in build-fuzz/findings.
 fuzz: deps
