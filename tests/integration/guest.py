@@ -10,11 +10,9 @@ import socket
 import subprocess
 import time
 
-from qmp import Qmp
+from qmp import PATIENCE, Qmp
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-# a program that may take longer than usual (lab.py) gives its guests as many times longer to answer
-PATIENCE = max(1, int(os.environ.get("HOLDFAST_DEADLINE", 240)) / 240)
 
 
 class GuestError(Exception):
@@ -93,7 +91,7 @@ class Guest:
 
     def wait_answer(self, timeout=30):
         """Wait until the guest has said something that nobody has read."""
-        if not self._buffer and not select.select([self._agent], [], [], timeout)[0]:
+        if not self._buffer and not select.select([self._agent], [], [], timeout * PATIENCE)[0]:
             raise GuestError("no answer from the guest in time")
 
     def take_unread(self):
@@ -160,7 +158,7 @@ class Guest:
     def terminate(self, timeout=20):
         """Send SIGTERM, as a service manager does, and return the exit status."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout)
+        return self.process.wait(timeout * PATIENCE)
 
     def close(self):
         """End QEMU whatever its state. May be called twice."""

@@ -21,7 +21,7 @@ import tempfile
 import time
 import traceback
 
-from guest import Guest, Image
+from guest import PATIENCE, Guest, Image
 
 ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", ".."))
 HOLDFAST = os.environ.get("HOLDFAST") or os.path.join(ROOT, "build", "holdfast")
@@ -161,13 +161,13 @@ class Lab:
 
     # -- data
 
-    def frames_to_guest(self, count=300, send=(), during=None, ifname=None, timeout=20):
+    def frames_to_guest(self, count=300, send=(), during=None, ifname=None, timeout=60):
         """Send numbered frames host -> guest; call @during meanwhile; return the Tally."""
         receive = self.start_guest_receiver(count, timeout)
         sender = self.send_frames(count, send, ifname)
         if during:
             during()
-        check(sender.wait(60) == 0, "the sender on the host failed")
+        check(sender.wait(60 * PATIENCE) == 0, "the sender on the host failed")
         return receive()
 
     def send_frames(self, count, options=(), ifname=None):
@@ -176,11 +176,11 @@ class Lab:
                    "--seed", str(self._stream)] + list(options)
         return self.spawn(command, stdout=subprocess.DEVNULL)
 
-    def start_guest_receiver(self, count, timeout=20, options=""):
+    def start_guest_receiver(self, count, timeout=60, options=""):
         """Listen in the guest; the returned function waits for the Tally."""
         self._stream += 1
         self.guest.run("rm -f /tmp/rx; mkfifo /tmp/rx; nic recv eth0 --count %d --seed %d "
-                       "--timeout %d --result /tmp/rx %s" % (count, self._stream, timeout, options))
+                       "--timeout %d --result /tmp/rx %s" % (count, self._stream, timeout * PATIENCE, options))
         return lambda: Tally(self.guest.run("cat /tmp/rx", timeout=timeout + 10))
 
     def frames_from_guest(self, count=300, send="", during=None, ifname=None):
@@ -192,8 +192,9 @@ class Lab:
             during()
         return receive()
 
-    def start_host_receiver(self, count, ifname=None, timeout=20, options=()):
+    def start_host_receiver(self, count, ifname=None, timeout=60, options=()):
         """Listen on the host; the returned function waits for the Tally."""
+        timeout = int(timeout * PATIENCE)
         self._stream += 1
         receiver = self.spawn([self.image.nic, "recv", ifname or self.ifname, "--count", str(count),
                                "--seed", str(self._stream), "--timeout", str(timeout)] + list(options),

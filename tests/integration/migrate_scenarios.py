@@ -7,7 +7,7 @@ import socket
 import statistics
 import time
 
-from guest import GuestError
+from guest import PATIENCE, GuestError
 from lab import MAC, Failure, check
 from scenarios import URL
 
@@ -67,7 +67,7 @@ def announced(lab):
     offered = lab.guest.run("cat /sys/class/net/eth0/device/features")[GUEST_ANNOUNCE] == "1"
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ARP)) as listener:
         listener.bind((lab.ifname, 0))
-        listener.settimeout(10 if offered else 2)
+        listener.settimeout(10 * PATIENCE if offered else 2)
         lab.migrate()
         told = is_announced(listener)
     check(told == offered, "guest announcement is %s, and the guest announced %s",
@@ -96,7 +96,7 @@ def held_tally(lab):
     arrived, release = lab.hold_frames(HELD, size=FULL)
 
     def during():
-        check(lab.send_frames(HELD, ["--rate", str(RATE), "--size", str(FULL)]).wait(20) == 0, "cannot send")
+        check(lab.send_frames(HELD, ["--rate", str(RATE), "--size", str(FULL)]).wait(20 * PATIENCE) == 0, "cannot send")
         arrived()
     lab.migrate(during)
     return release()
@@ -135,7 +135,7 @@ def load(lab):
     lab.send_from_guest(count, RATE)
     sender = lab.send_frames(count, ["--rate", str(RATE), "--seed", str(lab.stream - 1)])
     took = lab.migrate()
-    check(sender.wait(60) == 0, "the sender on the host failed")
+    check(sender.wait(60 * PATIENCE) == 0, "the sender on the host failed")
     for name, tally in (("to", receive_guest()), ("from", receive_host())):
         check(tally.corrupt == 0 and tally.duplicate == 0 and tally.received > count // 4,
               "%s the guest: %s", name, tally.text)
@@ -157,7 +157,7 @@ def one_of_many(lab, sums):
     lab.migrate()
     status, out = lab.guest.finish(request)
     check(status == 0 and len(out.split()) == 3, "no file by TCP: %s", out)
-    check(sender.wait(60) == 0, "the sender on the host failed")
+    check(sender.wait(60 * PATIENCE) == 0, "the sender on the host failed")
     total, _, size = out.split()
     sums["tcp"] += SMALL - int(size)
     sums["altered"] += total != lab.server.sums["/small"]
@@ -234,7 +234,7 @@ def file(lab):
     """the guest is saved to a file by exec: and goes on from it in a new QEMU"""
     path = os.path.join(lab.logs, "state")
     arrived, release = lab.hold_frames(50)
-    check(lab.send_frames(50, ["--rate", str(RATE)]).wait(20) == 0, "cannot send")
+    check(lab.send_frames(50, ["--rate", str(RATE)]).wait(20 * PATIENCE) == 0, "cannot send")
     arrived()
     lab.save_and_load(path)
     tally = release()

@@ -12,7 +12,7 @@ import re
 import tempfile
 import time
 
-from guest import Guest
+from guest import PATIENCE, Guest
 from lab import CONTROL, HOST_IP, MAC, Lab, Tally, check
 from server import FileServer
 
@@ -188,7 +188,7 @@ class MigrationLab(Lab):
 
     def wait_status(self, *wanted, timeout=60):
         """Wait until the source reports one of these; return it."""
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + timeout * PATIENCE
         info = {}
         while time.monotonic() < deadline:
             info = self.guest.qmp.command("query-migrate")
@@ -202,7 +202,7 @@ class MigrationLab(Lab):
 
     def wait_round(self, number, timeout=60):
         """Wait until memory is sent for the @number-th time."""
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + timeout * PATIENCE
         while time.monotonic() < deadline:
             info = self.guest.qmp.command("query-migrate")
             if info.get("ram", {}).get("dirty-sync-count", 0) >= number:
@@ -230,7 +230,7 @@ class MigrationLab(Lab):
     @staticmethod
     def _final_info(source):
         """What the source says of a migration that is complete: it says so before it has added up its times."""
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 10 * PATIENCE
         while True:
             info = source.qmp.command("query-migrate")
             if info.get("total-time"):
@@ -326,17 +326,17 @@ class MigrationLab(Lab):
         self.guest.run("touch /tmp/calm; while pidof dd >/dev/null; do usleep 10000; done; "
                        "rm -f /tmp/churn /tmp/calm")
 
-    def hold_frames(self, count, timeout=20, size=0):
+    def hold_frames(self, count, timeout=60, size=0):
         """Have a program in the guest listen, and not read; return a function that waits until as many frames
         have come, and one that lets it read. @size is the frames' length, 0 if each has its own."""
         self._stream += 1
         self.guest.run("rm -f /tmp/rx /tmp/hold; mkfifo /tmp/rx /tmp/hold; "
                        "nic recv eth0 --count %d --seed %d --timeout %d --result /tmp/rx "
-                       "--idle 3000 --size %d --hold /tmp/hold" % (count, self._stream, timeout, size))
+                       "--idle 3000 --size %d --hold /tmp/hold" % (count, self._stream, timeout * PATIENCE, size))
         before = self.received()
 
         def wait_arrived():
-            deadline = time.monotonic() + timeout
+            deadline = time.monotonic() + timeout * PATIENCE
             while self.received() < before + count:
                 check(time.monotonic() < deadline, "the frames did not reach the guest")
 

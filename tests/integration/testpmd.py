@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 
+from guest import PATIENCE
 from lab import CONTROL, Failure, Skip, check
 
 NO_HUGE = ("--no-huge", "-m", "512")
@@ -46,12 +47,12 @@ class Testpmd:
 
     def wait(self, ready, timeout=60):
         """Read output until @ready() or its end; return whether it was @ready()."""
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + timeout * PATIENCE
         while not ready():
             left = deadline - time.monotonic()
             if left <= 0 or not select.select([self._process.stdout], [], [], left)[0]:
                 raise Failure("testpmd did not get there in %d s; counts: %s" % (
-                    timeout, self.packets))
+                    timeout * PATIENCE, self.packets))
             chunk = self._process.stdout.read1(65536)
             if not chunk:
                 return ready()
