@@ -60,6 +60,7 @@
 	X(preadv2)                                                                                 \
 	X(preadv64)                                                                                \
 	X(preadv64v2)                                                                              \
+	X(pthread_sigmask)                                                                         \
 	X(pwrite)                                                                                  \
 	X(pwrite64)                                                                                \
 	X(pwritev)                                                                                 \

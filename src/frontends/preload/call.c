@@ -177,12 +177,12 @@ void call_block_signals(sigset_t *before)
 	sigfillset(&most);
 	for (size_t i = 0; i < ARRAY_LEN(faults); i++)
 		sigdelset(&most, faults[i]);
-	pthread_sigmask(SIG_BLOCK, &most, before);
+	real()->pthread_sigmask(SIG_BLOCK, &most, before);
 }
 
 void call_restore_signals(const sigset_t *before)
 {
-	pthread_sigmask(SIG_SETMASK, before, NULL);
+	real()->pthread_sigmask(SIG_SETMASK, before, NULL);
 }
 
 void call_enter(struct call *call, unsigned int minor)

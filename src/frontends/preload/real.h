@@ -25,17 +25,21 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <glob.h>
+#include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/select.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/compiler.h"
 
+struct epoll_event;
 struct statx;
 struct open_how;
 
@@ -176,7 +180,26 @@ struct open_how;
 	X(sighandler_t, sysv_signal, (int, sighandler_t))                                          \
 	X(sighandler_t, __sysv_signal, (int, sighandler_t))                                        \
 	X(sighandler_t, sigset, (int, sighandler_t))                                               \
-	X(int, sigignore, (int))
+	X(int, sigignore, (int))                                                                   \
+	X(int, sigprocmask, (int, const sigset_t *, sigset_t *))                                   \
+	X(int, pthread_sigmask, (int, const sigset_t *, sigset_t *))                               \
+	X(int, sigblock, (int))                                                                    \
+	X(int, sigsetmask, (int))                                                                  \
+	X(int, siggetmask, (void))                                                                 \
+	X(int, sighold, (int))                                                                     \
+	X(int, sigrelse, (int))                                                                    \
+	X(int, sigsuspend, (const sigset_t *))                                                     \
+	X(int, __sigpause, (int, int))                                                             \
+	X(int, ppoll, (struct pollfd *, nfds_t, const struct timespec *, const sigset_t *))        \
+	X(int, __ppoll_chk,                                                                        \
+	  (struct pollfd *, nfds_t, const struct timespec *, const sigset_t *, size_t))            \
+	X(int, pselect,                                                                            \
+	  (int, fd_set *, fd_set *, fd_set *, const struct timespec *, const sigset_t *))          \
+	X(int, epoll_pwait, (int, struct epoll_event *, int, int, const sigset_t *))               \
+	X(int, epoll_pwait2,                                                                       \
+	  (int, struct epoll_event *, int, const struct timespec *, const sigset_t *))             \
+	X(int, pthread_attr_setsigmask_np, (pthread_attr_t *, const sigset_t *))                   \
+	X(int, pthread_attr_getsigmask_np, (const pthread_attr_t *, sigset_t *))
 
 struct real_functions {
 #define REAL_MEMBER(result, name, params) result(*name) params;

@@ -26,7 +26,9 @@
 #include "base/thread.h"
 #include "frontends/preload/aside.h"
 #include "frontends/preload/files.h"
+#include "frontends/preload/mask.h"
 #include "frontends/preload/raw.h"
+#include "frontends/preload/raw_trap.h"
 
 static pid_t process; /* whose memory this is, as far as fork(3) makes it */
 
@@ -125,6 +127,8 @@ __attribute__((no_sanitize("address"))) HF_EXPORT long syscall(long nr, ...)
 	for (unsigned int i = 0; i < ARRAY_LEN(arg); i++)
 		arg[i] = va_arg(ap, uint64_t);
 	va_end(ap);
+	if (mask_is_translated() && raw_mask_call_find((int)nr))
+		return raw_mask_serve(raw_mask_call_find((int)nr), arg);
 	if (unlikely(is_device_call(nr, arg)))
 		return raw_call_serve(raw_call_find((int)nr), arg);
 	is_prepared = unlikely(is_filter_call(nr, arg)) && prepare(nr == SYS_seccomp ? arg[1] : 0);

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "call.h"
+#include "frontends/preload/mask.h"
 #include "memory/guard.h"
 
 static bool is_guarded(int sig)
@@ -52,12 +53,22 @@ static sighandler_t set_handler(int sig, sighandler_t handler, int flags)
 
 HF_EXPORT int sigaction(int sig, const struct sigaction *act, struct sigaction *old)
 {
+	struct sigaction copy;
+	int rc;
+
 	if (is_guarded(sig))
 		return set_next(sig, act, old);
 	/* @act may be a pointer that the kernel refuses: not looked at. */
 	if (act)
 		call_expect_handlers();
-	return real()->sigaction(sig, act, old);
+	if (mask_is_translated() && act && mask_read(&copy, act, sizeof(copy))) {
+		mask_set_to_kernel(&copy.sa_mask);
+		act = &copy;
+	}
+	rc = real()->sigaction(sig, act, old);
+	if (rc == 0 && old)
+		mask_done(SIG_BLOCK, NULL, &old->sa_mask);
+	return rc;
 }
 HF_ALIAS(__sigaction, sigaction);
 
@@ -76,11 +87,25 @@ WRAP_SIGNAL(ssignal, SA_RESTART)
 WRAP_SIGNAL(sysv_signal, SA_RESETHAND | SA_NODEFER)
 WRAP_SIGNAL(__sysv_signal, SA_RESETHAND | SA_NODEFER)
 
-/* Blocking a fault does not keep it from coming, so SIG_HOLD is left to libc. */
+/* As libc's: SIG_HOLD blocks, a handler unblocks. */
+static sighandler_t set_and_unblock(int sig, sighandler_t handler)
+{
+	struct sigaction act;
+	sigset_t set, before;
+
+	sigemptyset(&set);
+	sigaddset(&set, sig);
+	if (set_next(sig, NULL, &act) < 0 ||
+	    (handler != SIG_HOLD && set_handler(sig, handler, 0) == SIG_ERR) ||
+	    sigprocmask(handler == SIG_HOLD ? SIG_BLOCK : SIG_UNBLOCK, &set, &before) < 0)
+		return SIG_ERR;
+	return sigismember(&before, sig) ? SIG_HOLD : act.sa_handler;
+}
+
 HF_EXPORT sighandler_t sigset(int sig, sighandler_t handler)
 {
-	if (is_guarded(sig) && handler != SIG_HOLD)
-		return set_handler(sig, handler, 0);
+	if (is_guarded(sig))
+		return set_and_unblock(sig, handler);
 	expect(handler);
 	return real()->sigset(sig, handler);
 }

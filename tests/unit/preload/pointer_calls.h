@@ -200,7 +200,25 @@
 	X(sysv_signal, HANDLER, SAME, NUM(SIGSEGV), NUM(0))                                        \
 	X(__sysv_signal, HANDLER, SAME, NUM(SIGSEGV), NUM(0))                                      \
 	X(sigset, HANDLER, SAME, NUM(SIGBUS), NUM(0))                                              \
-	X(sigignore, INT, SAME, NUM(SIGUSR2))
+	X(sigignore, INT, SAME, NUM(SIGUSR2))                                                      \
+	X(sigprocmask, INT, SAME, NUM(SIG_BLOCK), IN(128), OUT(128))                               \
+	X(pthread_sigmask, INT, SAME, NUM(SIG_SETMASK), IN(128), OUT(128))                         \
+	X(sigblock, INT, SAME, NUM(1))                                                             \
+	X(sigsetmask, INT, SAME, NUM(1))                                                           \
+	X(siggetmask, INT, SAME, NUM(0))                                                           \
+	X(sighold, INT, SAME, NUM(SIGSYS))                                                         \
+	X(sigrelse, INT, SAME, NUM(SIGSYS))                                                        \
+	X(sigsuspend, INT, SAME, IN(8))                                                            \
+	X(__sigsuspend, INT, SAME, IN(8))                                                          \
+	X(sigpause, INT, SAME, NUM(0))                                                             \
+	X(__sigpause, INT, SAME, NUM(0), NUM(0))                                                   \
+	X(ppoll, INT, SAME, INOUT(8), NUM(1), IN(16), IN(8))                                       \
+	X(__ppoll_chk, INT, SAME, INOUT(8), NUM(1), IN(16), IN(8), NUM(8))                         \
+	X(pselect, INT, SAME, NUM(8), INOUT(128), INOUT(128), INOUT(128), IN(16), IN(8))           \
+	X(epoll_pwait, INT, SAME, FD, OUT(12), NUM(1), NUM(0), IN(8))                              \
+	X(epoll_pwait2, INT, SAME, FD, OUT(12), NUM(1), IN(16), IN(8))                             \
+	X(pthread_attr_setsigmask_np, INT, SAME, INOUT(56), IN(128))                               \
+	X(pthread_attr_getsigmask_np, INT, SAME, IN(56), OUT(128))
 /* clang-format on */
 
 #endif

@@ -38,6 +38,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -539,6 +540,31 @@ static long (*find_call(const char *name))(long, ...)
 	return !fn && strcmp(name, "openat2") == 0 ? openat2_by_hand : fn;
 }
 
+static void ignore(int sig)
+{
+}
+
+/* A call that waits for a signal, or for ever, finds one. */
+static void let_signal_wait(const struct call *call, const struct test *test)
+{
+	const struct itimerval every = {{0, 50000}, {0, 50000}};
+	struct sigaction act = {.sa_handler = ignore};
+	sigset_t set;
+
+	if (test->kind == NONE && call->args[test->arg].num == sizeof(struct timespec) &&
+	    (strstr(call->name, "poll") || strstr(call->name, "pselect"))) {
+		sigaction(SIGALRM, &act, NULL);
+		setitimer(ITIMER_REAL, &every, NULL);
+	}
+	if (!strstr(call->name, "sigsuspend") && !strstr(call->name, "sigpause"))
+		return;
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	sigaction(SIGUSR1, &act, NULL);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	raise(SIGUSR1);
+}
+
 static void run_test(const struct test *test, struct outcome *out)
 {
 	const struct call *call = &calls[test->call];
@@ -554,6 +580,7 @@ static void run_test(const struct test *test, struct outcome *out)
 
 	for (int i = 0; i < NR_ARGS; i++)
 		args[i] = put_arg(test, i, fd);
+	let_signal_wait(call, test);
 	record_into(&out->made);
 	errno = 0;
 	ret = fn(args[0], args[1], args[2], args[3], args[4], args[5]);
