@@ -59,6 +59,17 @@ int fd_move_up(int fd)
 	return high < 0 ? fd : high;
 }
 
+void fd_lengthen_table(void)
+{
+	int saved = errno, high = -1;
+
+	for (int fd = 0; high < 0 && fd <= STDERR_FILENO; fd++)
+		high = copy_up(fd);
+	if (high >= 0)
+		(void)close(high);
+	errno = saved;
+}
+
 int fd_open_output(const char *path, mode_t mode)
 {
 	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, mode);

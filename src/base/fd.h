@@ -23,6 +23,14 @@ int fd_dup(int fd) HF_MUST_CHECK;
  */
 int fd_move_up(int fd);
 
+/**
+ * fd_lengthen_table() - have the kernel make room for the numbers of fd_move_up()
+ * While threads share the table, the kernel waits for an RCU grace period, some 10 ms, before it
+ * makes the table longer. So this comes while there is one thread. errno is kept. Nothing happens
+ * in a process whose first three descriptors are closed.
+ */
+void fd_lengthen_table(void);
+
 /** fd_open_output() - a file that is written afresh: made, or emptied; never waits for a pipe's
  * reader
  * @mode: permission bits of a new file, before the umask

@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/fd.h"
 #include "base/refuse.h"
 #include "frontends/agent/agent.h"
 #include "frontends/agent/supervisor.h"
@@ -119,6 +120,7 @@ static int become(const struct agent_options *options, const sigset_t *mask, int
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent)
 		return EXIT_FAILED;
+	fd_lengthen_table(); /* it outlives execve(2), and COMMAND may have threads */
 	fd = install_filter();
 	if (fd < 0) {
 		fprintf(stderr, "%s: system calls cannot be caught: %s\n", options->who,

@@ -4,6 +4,8 @@
 #include <dlfcn.h>
 #include <errno.h>
 
+#include "base/fd.h"
+
 struct real_functions real_table;
 bool real_is_ready;
 
@@ -36,8 +38,10 @@ void real_init(void)
 	errno = saved;
 }
 
-/* Wrappers of other constructors may have been here before. */
-__attribute__((constructor)) static void preload_start(void)
+/* Wrappers of other constructors may have been here before. The library's own constructors come
+ * afterwards: one of them may start a thread. */
+__attribute__((constructor(101))) static void preload_start(void)
 {
 	(void)real();
+	fd_lengthen_table();
 }

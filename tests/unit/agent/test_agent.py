@@ -149,6 +149,11 @@ class Command(Client):
         self.assertEqual((done.returncode, done.stderr), (0, ''))
         self.assertGreater(int(done.stdout), 2)
 
+    def test_table_of_descriptors_is_long_before_there_are_threads(self):
+        """In a client with threads the kernel would wait before it makes the table longer."""
+        done = run('grep', 'FDSize', '/proc/self/status', options=('--attach', 'agent'))
+        self.assertGreater(int(done.stdout.split()[1]), 700)
+
     def test_children_of_a_shell(self):
         self.assert_good(run('sh', '-c', f'{CLIENT} net && {CLIENT} files; wait', options=('--attach', 'agent')),
                          'descriptors behave')
