@@ -15,9 +15,11 @@
  *    a request under way is checked anew with each piece.
  * 4. The host decides how long a flush takes, and a flush touches no client memory. So a backend
  *    that may block is flushed between two batches, with the worker's lock free and the chain back
- *    in the ring. A reset meanwhile waits for nothing; the result then belongs to no request.
+ *    in the ring. A reset meanwhile waits for nothing; the result then belongs to no request. So it
+ *    is with data that the page cache lacks (simblk_cold.c).
  */
 #include <endian.h>
+#include <errno.h>
 #include <linux/virtio_blk.h>
 #include <string.h>
 
@@ -56,15 +58,13 @@ void simblk_take_up(struct simblk_req *req, struct simblk_progress *p)
 
 void simblk_leave(struct simblk_req *req, struct simblk_progress *p)
 {
-	*p = (struct simblk_progress){.generation = req->chain.generation,
-				      .seq = req->chain.seq,
-				      .type = req->type,
-				      .sector = req->sector,
-				      .done = req->done,
-				      .wants_sync = req->wants_sync,
-				      .nr_in_flight = p->nr_in_flight,
-				      .nr_cold = p->nr_cold,
-				      .nr_alone = p->nr_alone};
+	p->generation = req->chain.generation;
+	p->seq = req->chain.seq;
+	p->type = req->type;
+	p->sector = req->sector;
+	p->done = req->done;
+	p->wants_sync = req->wants_sync;
+	p->synced = false;
 	if (req->type == VIRTIO_BLK_T_IN)
 		ring_wrote(req->vq->ring, &req->chain, 0, req->done);
 	ring_unpop(req->vq->ring, &req->chain, 1);
@@ -120,7 +120,11 @@ static uint8_t do_in(struct simblk_req *req, uint32_t *written)
 	if (start_whole(req, SIMBLK_READ, chain->in, chain->nr_in, 0, req->in_len))
 		return VIRTIO_BLK_S_OK;
 	take_piece(req, chain->in, chain->nr_in, 0, req->in_len, &p);
-	err = req->blk->backend->read(req->blk, p.off, p.data.iov, p.data.n);
+	err = simblk_cold_read(req, p.off, p.len, &p.data);
+	if (err == -EAGAIN) {
+		req->again = true;
+		return VIRTIO_BLK_S_OK;
+	}
 	if (!err) {
 		*written = (uint32_t)req->in_len;
 		simblk_piece_done(req, p.len, req->in_len);
@@ -329,18 +333,15 @@ struct times {
 };
 
 /* Tell the driver of what is done, now and then: a wake-up for each request would cost more than
- * most requests do. And note whether this one had to wait. */
+ * most requests do. And note whether another one came while this one waited. */
 static void after_request(const struct simblk_req *req, struct times *times)
 {
 	struct simblk_progress *p = &req->blk->progress[req->vq->idx];
 	int64_t now = clock_now_ns(), took = now - times->done;
 
-	if (!req->in_flight && took > SIMBLK_COLD_NS) {
-		if (req->type == VIRTIO_BLK_T_IN)
-			p->nr_cold = SIMBLK_NR_COLD;
-		if (took > SIMBLK_SLOW_NS || ring_peek(req->vq->ring))
-			p->nr_alone = SIMBLK_NR_COLD;
-	}
+	if (!req->in_flight && took > SIMBLK_COLD_NS &&
+	    (took > SIMBLK_SLOW_NS || ring_peek(req->vq->ring)))
+		p->nr_alone = SIMBLK_NR_COLD;
 	times->done = now;
 	if (now - times->told < SIMBLK_NOTIFY_NS)
 		return;
@@ -348,17 +349,24 @@ static void after_request(const struct simblk_req *req, struct times *times)
 	times->told = now;
 }
 
+/* Does its first request wait for what happens between two batches (4)? */
+static bool is_waiting(const struct simblk *blk, const struct vdpasim_vq *vq)
+{
+	return blk->progress[vq->idx].wants_sync || blk->progress[vq->idx].cold.wanted;
+}
+
 bool simblk_process(struct simblk *blk, struct vdpasim_vq *vq)
 {
 	struct simblk_req req = {.blk = blk, .vq = vq, .budget = simblk_batch_len(blk)};
-	int64_t began = clock_now_ns();
-	struct times times = {began, began};
+	struct simblk_cold *cold = &blk->progress[vq->idx].cold;
+	int64_t now = clock_now_ns(), began = cold->fetched ? cold->began : now;
+	struct times times = {now, now};
 	struct ring *ring = vq->ring;
 	uint32_t walked = ring_walked(ring);
 	unsigned int n = 0, room = batch_room(blk, vq);
 	int err = 1;
 
-	if (blk->progress[vq->idx].wants_sync)
+	if (is_waiting(blk, vq))
 		return true;
 	vdpasim_vq_busy(vq);
 	while (n < room && req.budget > 0 && ring_walked(ring) - walked < RING_WALK_MAX &&
@@ -368,6 +376,10 @@ bool simblk_process(struct simblk *blk, struct vdpasim_vq *vq)
 		n++;
 		if (blk->backend->blocks)
 			after_request(&req, &times);
+	}
+	if (cold->wanted) {
+		cold->began = began;
+		simblk_cold_look_ahead(blk, vq);
 	}
 	vdpasim_vq_flush(vq);
 	if (err > 0 || blk->progress[vq->idx].nr_in_flight > 0)
@@ -379,42 +391,57 @@ bool simblk_process(struct simblk *blk, struct vdpasim_vq *vq)
 
 /* ---- between two batches (4) ---- */
 
-struct sync {
+struct wait {
 	struct simblk *blk;
+	const struct vdpasim_worker *sw;
+	bool sync;
 	int err;
 };
 
-static void sync_backend(void *arg)
+/* Only this thread changes what it looks at here. */
+static void wait_for_host(void *arg)
 {
-	struct sync *s = arg;
+	struct wait *w = arg;
+	struct simblk *blk = w->blk;
 
-	__atomic_store_n(&s->blk->unsafe_len, 0, __ATOMIC_RELAXED);
-	s->err = s->blk->backend->flush(s->blk);
+	for (uint32_t i = 0; i < w->sw->nr_vqs; i++) {
+		struct simblk_cold *c = &blk->progress[w->sw->vqs[i]->idx].cold;
+
+		if (c->wanted)
+			simblk_cold_fetch(blk, c);
+	}
+	if (!w->sync)
+		return;
+	__atomic_store_n(&blk->unsafe_len, 0, __ATOMIC_RELAXED);
+	w->err = blk->backend->flush(blk);
 }
 
-static bool wants_sync(const struct simblk *blk, const struct vdpasim_vq *vq)
-{
-	return blk->progress[vq->idx].wants_sync;
-}
-
-void simblk_sync(struct vdpasim *sim, struct vdpasim_worker *sw) NO_TSA
+void simblk_wait(struct vdpasim *sim, struct vdpasim_worker *sw) NO_TSA
 {
 	struct simblk *blk = simblk_of(sim);
 	/* NULL while the device goes: nobody waits for the answer then */
 	struct worker *w = __atomic_load_n(&sw->worker, __ATOMIC_ACQUIRE);
-	struct sync s = {.blk = blk};
+	struct wait wait = {.blk = blk, .sw = sw};
 	bool any = false;
 
-	for (uint32_t i = 0; i < sw->nr_vqs; i++)
-		any |= wants_sync(blk, sw->vqs[i]) && vdpasim_vq_runs(sw->vqs[i]);
+	for (uint32_t i = 0; i < sw->nr_vqs; i++) {
+		if (!vdpasim_vq_runs(sw->vqs[i]) || !is_waiting(blk, sw->vqs[i]))
+			continue;
+		any = true;
+		wait.sync |= blk->progress[sw->vqs[i]->idx].wants_sync;
+	}
 	if (!any || !w)
 		return;
-	worker_relax(w, sync_backend, &s);
+	worker_relax(w, wait_for_host, &wait);
 	for (uint32_t i = 0; i < sw->nr_vqs; i++) {
 		struct simblk_progress *p = &blk->progress[sw->vqs[i]->idx];
 
+		p->cold.fetched = p->cold.wanted;
+		p->cold.wanted = false;
+		if (!wait.sync)
+			continue;
 		p->synced = p->wants_sync;
-		p->sync_err = s.err;
+		p->sync_err = wait.err;
 		p->wants_sync = false;
 	}
 }

@@ -10,6 +10,8 @@
  * process (POSIX), on a byte behind the others. A start that finds the file locked without that
  * mark waits.
  *
+ * A descriptor of its own reads ahead (simblk_cold.c, rule 3).
+ *
  * With `direct on` data goes past the page cache, on a second descriptor. The kernel says how such
  * transfers must be aligned. The disk's logical block is as large, so a driver's requests are. What
  * is not aligned all the same goes through the page cache; the kernel keeps the two ways coherent.
@@ -32,6 +34,8 @@
 
 #define ZEROS_LEN 65536u /* bytes written at once */
 #define ZEROS_IOV 64u
+#define SINK_LEN  16384u /* bytes, of the worker's stack */
+#define SINK_IOV  16u
 
 /* Of the file's bytes, no disk has this one: there is the mark of the processes that use it. */
 #define MARK      INT64_MAX
@@ -149,21 +153,30 @@ static int ask_alignment(struct simblk *blk, int fd, const char *path)
 	return 0;
 }
 
-static int open_direct(struct simblk *blk, const char *path)
+/* The same file, for @what. */
+static int open_again(struct simblk *blk, const char *path, enum simblk_fd idx, int flags,
+		      const char *what)
 {
-	int *fd = &blk->fds[SIMBLK_DIRECT], err;
+	int *fd = &blk->fds[idx];
 	struct stat st;
 
 	if (fstat(blk->fds[SIMBLK_CACHED], &st) < 0)
 		return refuse(-errno, "file '%s': %s", path, strerror(errno));
-	*fd = open_path(blk, path, O_DIRECT);
+	*fd = open_path(blk, path, flags);
 	if (*fd < 0)
-		return refuse(-errno, "file '%s': direct on: %s%s", path, strerror(errno),
+		return refuse(-errno, "file '%s': %s: %s%s", path, what, strerror(errno),
 			      errno == EINVAL ? " (its file system has no direct access)" : "");
 	/* the name may lead to another file by now */
 	if (!fd_is_file(*fd, st.st_dev, st.st_ino))
 		return refuse(-EBUSY, "file '%s' was replaced meanwhile", path);
-	err = allow_waiting(*fd, path);
+	return allow_waiting(*fd, path);
+}
+
+static int open_direct(struct simblk *blk, const char *path)
+{
+	int *fd = &blk->fds[SIMBLK_DIRECT];
+	int err = open_again(blk, path, SIMBLK_DIRECT, O_DIRECT, "direct on");
+
 	if (!err)
 		err = ask_alignment(blk, *fd, path);
 	if (!err && (blk->off_align % SIMBLK_SECTOR || blk->off_align > 65536))
@@ -199,6 +212,10 @@ static int file_open(struct simblk *blk, const char *args, const struct vdpa_dev
 		err = lock_file(blk->fds[SIMBLK_CACHED], path, blk->read_only);
 	if (!err)
 		err = allow_waiting(blk->fds[SIMBLK_CACHED], path);
+	if (!err)
+		(void)posix_fadvise(blk->fds[SIMBLK_CACHED], 0, 0, POSIX_FADV_RANDOM);
+	if (!err)
+		err = open_again(blk, path, SIMBLK_AHEAD_FD, 0, "a second time");
 	if (!err && config->direct)
 		err = open_direct(blk, path);
 	blk->quick = !err && in_memory(blk->fds[SIMBLK_CACHED]);
@@ -207,8 +224,8 @@ static int file_open(struct simblk *blk, const char *args, const struct vdpa_dev
 
 static void file_close(struct simblk *blk)
 {
-	fd_close(&blk->fds[SIMBLK_CACHED]);
-	fd_close(&blk->fds[SIMBLK_DIRECT]);
+	for (size_t i = 0; i < SIMBLK_NR_FDS; i++)
+		fd_close(&blk->fds[i]);
 }
 
 static unsigned int file_fd_index(const struct simblk *blk, uint64_t off, const struct iovec *iov,
@@ -255,6 +272,48 @@ static int transfer(struct simblk *blk, uint64_t off, struct iovec *iov, unsigne
 static int file_read(struct simblk *blk, uint64_t off, struct iovec *iov, unsigned int n)
 {
 	return transfer(blk, off, iov, n, preadv);
+}
+
+static int file_read_now(struct simblk *blk, uint64_t off, struct iovec *iov, unsigned int n)
+{
+	ssize_t done, len = 0;
+
+	for (unsigned int i = 0; i < n; i++)
+		len += (ssize_t)iov[i].iov_len;
+	done = preadv2(blk->fds[SIMBLK_CACHED], iov, (int)n, (off_t)off, RWF_NOWAIT);
+	if (done == len)
+		return 0;
+	if (done >= 0 || errno == EAGAIN)
+		return -EAGAIN;
+	/* what it does not know, and errors */
+	return file_read(blk, off, iov, n);
+}
+
+/* Reading is the one way to wait until the bytes are there. */
+static void file_fetch(struct simblk *blk, uint64_t off, uint64_t len)
+{
+	char sink[SINK_LEN];
+	struct iovec iov[SINK_IOV];
+
+	for (unsigned int i = 0; i < SINK_IOV; i++)
+		iov[i] = (struct iovec){sink, sizeof(sink)};
+	while (len > 0) {
+		uint64_t part = len < SINK_IOV * SINK_LEN ? len : SINK_IOV * SINK_LEN;
+		unsigned int n = (unsigned int)((part + SINK_LEN - 1) / SINK_LEN);
+		ssize_t done = preadv(blk->fds[SIMBLK_AHEAD_FD], iov, (int)n, (off_t)off);
+
+		if (done < 0 && errno == EINTR)
+			continue;
+		if (done <= 0)
+			return; /* the read itself finds out why */
+		off += (uint64_t)done;
+		len -= (uint64_t)done < len ? (uint64_t)done : len;
+	}
+}
+
+static void file_expect(struct simblk *blk, uint64_t off, uint64_t len)
+{
+	(void)posix_fadvise(blk->fds[SIMBLK_CACHED], (off_t)off, (off_t)len, POSIX_FADV_WILLNEED);
 }
 
 static int file_write(struct simblk *blk, uint64_t off, struct iovec *iov, unsigned int n)
@@ -322,6 +381,9 @@ const struct simblk_backend_ops simblk_file = {
 	.open = file_open,
 	.close = file_close,
 	.read = file_read,
+	.read_now = file_read_now,
+	.fetch = file_fetch,
+	.expect = file_expect,
 	.write = file_write,
 	.flush = file_flush,
 	.discard = file_discard,

@@ -8,6 +8,7 @@
  *   simblk_request.c  takes a request apart
  *   simblk_batch.c    carries requests out
  *   simblk_io.c       has those of a file in flight, by io_uring
+ *   simblk_cold.c     has the host read what its page cache lacks, between two batches
  *   simblk_strict.c   does so as the kernel's simulator does, to the letter
  *   simblk_ram.c, simblk_file.c   the backends
  *
@@ -20,7 +21,8 @@
  * A worker stays an online RCU reader during a backend's input and output, however long that
  * takes. The iovecs point into the client's memory, and a grace period that ended meanwhile would
  * give that memory back. Backends never wait for a control thread, so waiting for them cannot
- * deadlock. This holds for requests in flight, too: they end within the batch.
+ * deadlock. This holds for requests in flight, too: they end within the batch. Flushes, and fetches
+ * of what the page cache lacks, touch no client memory: they are made offline, between two batches.
  */
 #ifndef HOLDFAST_SIM_SIMBLK_INTERNAL_H
 #define HOLDFAST_SIM_SIMBLK_INTERNAL_H
@@ -53,8 +55,9 @@
 #define SIMBLK_COLD_NS      (40 * NS_PER_US) /* a plain request that takes so long has waited */
 #define SIMBLK_SLOW_NS      (2 * NS_PER_MS)  /* ... and so long that others should not */
 #define SIMBLK_NR_COLD      256              /* requests until it is looked at again */
-#define SIMBLK_STRICT_BATCH 5                /* requests, [7-13] */
-#define SIMBLK_ID_LEN       20               /* bytes */
+#define SIMBLK_AHEAD        32 /* requests that the host is told of before their turn */
+#define SIMBLK_STRICT_BATCH 5  /* requests, [7-13] */
+#define SIMBLK_ID_LEN       20 /* bytes */
 #define SIMBLK_F(name)      (1ULL << VIRTIO_BLK_F_##name)
 
 /* [7-12] */
@@ -91,6 +94,14 @@ struct simblk_backend_ops {
 	void (*close)(struct simblk *blk);
 	/** @iov: [consumed] @n pieces of client memory */
 	int (*read)(struct simblk *blk, uint64_t off, struct iovec *iov, unsigned int n);
+	/** as read, but -EAGAIN if it had to wait; @iov is left alone then. NULL, and the next two:
+	 * reads never wait */
+	int (*read_now)(struct simblk *blk, uint64_t off, struct iovec *iov, unsigned int n);
+	/** make read_now() succeed, if that can be; takes as long as the host does. Without the
+	 * worker's lock */
+	void (*fetch)(struct simblk *blk, uint64_t off, uint64_t len);
+	/** begin that, and do not wait for it */
+	void (*expect)(struct simblk *blk, uint64_t off, uint64_t len);
 	int (*write)(struct simblk *blk, uint64_t off, struct iovec *iov, unsigned int n);
 	int (*flush)(struct simblk *blk);
 	/** the contents do not matter any more */
@@ -107,6 +118,23 @@ struct simblk_stats {
 	uint64_t requests, errors, read_bytes, written_bytes;
 };
 
+struct simblk_extent {
+	uint64_t off, len; /* bytes */
+};
+
+/* Reads of a queue that the page cache lacks: simblk_cold.c. Of its worker alone. */
+struct simblk_cold {
+	bool wanted;          /* [off, off + len) is to be fetched before the next batch */
+	bool fetched;         /* it was */
+	uint64_t off, len;    /* bytes, of one piece of the queue's first request */
+	int64_t began;        /* clock_now_ns() of the batch that found it missing */
+	unsigned int nr_left; /* so many reads are fetched without being tried */
+	/* of the chains of @generation from @seq on, bit i: the host knows of chain @seq + i */
+	uint32_t generation, seq, told;
+	unsigned int nr_ahead;
+	struct simblk_extent ahead[SIMBLK_AHEAD]; /* [nr_ahead] it is to be told of */
+};
+
 /* How far a queue's first request is, where one batch was not enough. Worker lock. */
 struct simblk_progress {
 	uint32_t generation, seq; /* of its chain */
@@ -117,21 +145,22 @@ struct simblk_progress {
 	bool synced;     /* that was tried, with @sync_err */
 	int sync_err;
 	unsigned int nr_in_flight; /* other requests of the queue */
-	/* how many of the next requests are in flight: reads, for the last plain one had to wait;
-	 * those that are alone, for another came while the last plain one was waited for */
-	unsigned int nr_cold, nr_alone;
+	/* how many of the next requests that are alone are in flight: another came while the last
+	 * plain one was waited for */
+	unsigned int nr_alone;
+	struct simblk_cold cold;
 };
 
-enum simblk_fd { SIMBLK_CACHED, SIMBLK_DIRECT, SIMBLK_NR_FDS };
+enum simblk_fd { SIMBLK_CACHED, SIMBLK_AHEAD_FD, SIMBLK_DIRECT, SIMBLK_NR_FDS };
 
 struct simblk_io;
 
 struct simblk {
 	char name[VDPA_NAME_MAX + 1];
 	const struct simblk_backend_ops *backend;
-	int fds[SIMBLK_NR_FDS];        /* file: through the page cache; past it, or -1 */
-	uint32_t mem_align, off_align; /* bytes, of what goes past the page cache */
-	bool quick;                    /* nothing waits for a device: memory */
+	int fds[SIMBLK_NR_FDS]; /* file: through the page cache; reads ahead; past it, or -1 */
+	uint32_t mem_align, off_align;             /* bytes, of what goes past the page cache */
+	bool quick;                                /* nothing waits for a device: memory */
 	struct simblk_io *io[VDPASIM_WORKERS_MAX]; /* worker lock; NULL: not tried */
 	char *ram;                                 /* [@len] ram */
 	uint64_t len; /* bytes, multiple of a sector; const while the backend is open */
@@ -243,8 +272,9 @@ static inline uint64_t simblk_batch_len(const struct simblk *disk)
 	return disk->quick ? SIMBLK_BATCH_LEN : SIMBLK_BLOCKS_LEN;
 }
 
-/** simblk_sync() - vdpasim_type.batch_begin: the flush that a queue's first request waits for */
-void simblk_sync(struct vdpasim *sim, struct vdpasim_worker *sw);
+/** simblk_wait() - vdpasim_type.batch_begin: the flush or the data that a queue's first request
+ * waits for */
+void simblk_wait(struct vdpasim *sim, struct vdpasim_worker *sw);
 
 /** simblk_process() - one batch. Return: more is there */
 bool simblk_process(struct simblk *blk, struct vdpasim_vq *vq);
@@ -267,6 +297,17 @@ bool simblk_io_start(struct simblk_req *req, enum simblk_io_op op, uint64_t off,
 bool simblk_io_settle(struct vdpasim *sim, struct vdpasim_worker *sw, bool more);
 /** simblk_io_destroy() - nothing is in flight; any thread with the worker's lock */
 void simblk_io_destroy(struct simblk_io *io);
+
+/* ---- simblk_cold.c: by the worker ---- */
+/** simblk_cold_read() - read a piece of a request; worker lock held
+ * Return: as the backend; -EAGAIN: it is fetched before the next batch */
+int simblk_cold_read(struct simblk_req *req, uint64_t off, uint64_t len,
+		     struct simblk_pieces *data) HF_MUST_CHECK;
+/** simblk_cold_look_ahead() - what else will have to be read? The queue's first request waits for
+ * its data; worker lock held */
+void simblk_cold_look_ahead(struct simblk *blk, struct vdpasim_vq *vq);
+/** simblk_cold_fetch() - fetch what is wanted; without the worker's lock */
+void simblk_cold_fetch(struct simblk *blk, struct simblk_cold *c);
 
 /* ---- simblk_strict.c ---- */
 bool simblk_strict_process(struct simblk *blk, struct vdpasim_vq *vq);
