@@ -5,14 +5,19 @@
  * is at work. The figure is the longest of many such writes, in time and in processor time of this
  * process: on a machine with other work only the second one is the device's.
  *
- *   wait PATH [--repeat N] [--json]
+ *   wait PATH [--repeat N] [--json] [--evict FILE]
+ *
+ * --evict: FILE, the disk's, leaves the page cache before each kick, so reads wait for the host's
+ * disk.
  */
+#include <fcntl.h>
 #include <linux/virtio_blk.h>
 #include <linux/virtio_net.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "client/client.h"
 #include "guest.h"
@@ -22,6 +27,7 @@
 #define REPEAT    200
 #define SPREAD_NS 3000000 /* the reset comes up to so much later than the kick */
 #define MIB       0x100000u
+#define HEADERS   60u /* at different places of the disk: that of the tests has 64 MiB */
 #define INDIRECT  (1ULL << 28)
 #define DISK      (1ULL << VIRTIO_BLK_F_DISCARD | 1ULL << VIRTIO_BLK_F_WRITE_ZEROES)
 #define D         (IOVA + DATA)
@@ -87,19 +93,19 @@ static void tables_to_disk(struct guest *g)
 	fill_queue(g, 0, IOVA + TABLE, 1024 * 16, F_INDIRECT);
 }
 
-/* One request of @nr descriptors: header, data of 1 MiB each, status. Return: its first slot's
+/* One request of @nr descriptors: header, data of @len bytes each, status. Return: its first slot's
  * successor */
-static unsigned int request(struct guest *g, unsigned int slot, uint32_t header_len,
-			    unsigned int nr, bool read)
+static unsigned int request(struct guest *g, unsigned int slot, uint64_t header,
+			    uint32_t header_len, unsigned int nr, uint32_t len, bool read)
 {
 	unsigned int at = slot;
 
 	for (at++; at <= slot + nr; at++)
-		guest_desc(g, 0, at, D + 0x1000, MIB, F_NEXT | (read ? F_WRITE : 0),
+		guest_desc(g, 0, at, D + 0x1000, len, F_NEXT | (read ? F_WRITE : 0),
 			   (uint16_t)(at + 1));
 	guest_desc(g, 0, at, D + 0x800, 1, F_WRITE, (uint16_t)slot);
 	/* the head last: a packed one is there with its flags */
-	guest_desc(g, 0, slot, D, header_len, F_NEXT, (uint16_t)(slot + 1));
+	guest_desc(g, 0, slot, header, header_len, F_NEXT, (uint16_t)(slot + 1));
 	return at + 1;
 }
 
@@ -114,7 +120,8 @@ static void requests(struct guest *g, uint32_t type, const void *body, uint32_t 
 		memcpy(g->mem + DATA + sizeof(header), body, body_len);
 	while (slot + nr + 2 <= g->num[0]) {
 		guest_avail(g, 0, n++, (uint16_t)slot);
-		slot = request(g, slot, sizeof(header) + body_len, nr, type == VIRTIO_BLK_T_IN);
+		slot = request(g, slot, D, sizeof(header) + body_len, nr, MIB,
+			       type == VIRTIO_BLK_T_IN);
 	}
 	guest_publish(g, 0, (uint16_t)n);
 }
@@ -122,6 +129,33 @@ static void requests(struct guest *g, uint32_t type, const void *body, uint32_t 
 static void reads(struct guest *g)
 {
 	requests(g, VIRTIO_BLK_T_IN, NULL, 0, 63);
+}
+
+/* Each of @len bytes, at places of its own, @apart bytes from each other. */
+static void read_places(struct guest *g, uint32_t len, uint64_t apart)
+{
+	unsigned int slot = 0, n = 0;
+
+	for (; n < HEADERS && slot + 3 <= g->num[0]; n++) {
+		struct virtio_blk_outhdr header = {.type = VIRTIO_BLK_T_IN,
+						   .sector = n * apart / 512};
+		uint32_t at = n * (uint32_t)sizeof(header);
+
+		memcpy(g->mem + DATA + at, &header, sizeof(header));
+		guest_avail(g, 0, n, (uint16_t)slot);
+		slot = request(g, slot, D + at, sizeof(header), 1, len, true);
+	}
+	guest_publish(g, 0, (uint16_t)n);
+}
+
+static void long_reads(struct guest *g)
+{
+	read_places(g, MIB, MIB);
+}
+
+static void short_reads(struct guest *g)
+{
+	read_places(g, 0x10000, MIB);
 }
 
 static void writes(struct guest *g)
@@ -156,15 +190,20 @@ static const struct load loads[] = {
 	{"the same as commands", false, INDIRECT | 1ULL << VIRTIO_NET_F_CTRL_VQ, tables_to_ctrl},
 	{"tables of 1024 empty ones", true, INDIRECT, tables_to_disk},
 	{"reads of 63 MiB", true, 0, reads},
+	{"reads of 1 MiB", true, 0, long_reads},
+	{"reads of 64 KiB", true, 0, short_reads},
 	{"writes of 63 MiB", true, 0, writes},
 	{"zeroes of 64 MiB", true, DISK, zeroes},
 	{"discards of 16 x 128 MiB", true, DISK, discards},
 	{"flushes", true, 1ULL << VIRTIO_BLK_F_FLUSH, flushes},
 };
 
-/* @cpu_ns: of this process, so that other work of the machine does not count */
-static int reset_under(struct guest *g, const struct load *load, unsigned int i, int64_t *ns,
-		       int64_t *cpu_ns)
+struct sample {
+	int64_t ns, cpu_ns, late_ns; /* cpu: of this process */
+};
+
+static int reset_under(struct guest *g, const struct load *load, unsigned int i, int evict,
+		       struct sample *s)
 {
 	int64_t until, cpu;
 	int err = guest_reset(g);
@@ -176,7 +215,11 @@ static int reset_under(struct guest *g, const struct load *load, unsigned int i,
 	if (err)
 		return err;
 	/* a process with a real-time priority that never pauses would be made to, for 50 ms */
+	until = now_ns();
 	(void)guest_wait(g->config, 1);
+	s->late_ns = now_ns() - until - 1000000;
+	if (evict >= 0)
+		(void)posix_fadvise(evict, 0, 0, POSIX_FADV_DONTNEED);
 	load->fill(g);
 	until = now_ns() + (int64_t)i * 7919 % 1000 * (SPREAD_NS / 1000);
 	while (now_ns() < until)
@@ -184,46 +227,57 @@ static int reset_under(struct guest *g, const struct load *load, unsigned int i,
 	until = now_ns();
 	cpu = clock_of(CLOCK_PROCESS_CPUTIME_ID);
 	err = client_set_status(g->fd, 0);
-	*ns = now_ns() - until;
-	*cpu_ns = clock_of(CLOCK_PROCESS_CPUTIME_ID) - cpu;
+	s->ns = now_ns() - until;
+	s->cpu_ns = clock_of(CLOCK_PROCESS_CPUTIME_ID) - cpu;
 	return err;
 }
 
 static int compare(const void *a, const void *b)
 {
-	const int64_t *x = a, *y = b;
+	const struct sample *x = a, *y = b;
 
-	return (*x > *y) - (*x < *y);
+	return (x->ns > y->ns) - (x->ns < y->ns);
 }
 
-static int measure(struct guest *g, const struct load *load, unsigned int repeat, bool json)
+static void print(const struct guest *g, const struct load *load, struct sample *s, unsigned int n,
+		  bool json)
 {
-	int64_t *ns = calloc(2 * (size_t)repeat, sizeof(*ns)), *cpu = ns + repeat;
-	int err = ns ? 0 : -1;
+	int64_t cpu = 0, late = 0;
+
+	qsort(s, n, sizeof(*s), compare);
+	for (unsigned int i = 0; i < n; i++) {
+		cpu = s[i].cpu_ns > cpu ? s[i].cpu_ns : cpu;
+		late = s[i].late_ns > late ? s[i].late_ns : late;
+	}
+	printf(json ? "{\"device\":\"%s\",\"layout\":\"%s\",\"load\":\"%s\",\"median_us\":%.1f,"
+		      "\"max_us\":%.1f,\"max_cpu_us\":%.1f,\"late_us\":%.1f}\n"
+		    : "%-5s %-7s %-28s %9.1f us %9.1f us %9.1f us %9.1f us\n",
+	       load->blk ? "disk" : "card", g->packed ? "packed" : "split", load->name,
+	       (double)s[n / 2].ns / 1e3, (double)s[n - 1].ns / 1e3, (double)cpu / 1e3,
+	       (double)late / 1e3);
+	fflush(stdout);
+}
+
+static int measure(struct guest *g, const struct load *load, unsigned int repeat, int evict,
+		   bool json)
+{
+	struct sample *samples = calloc(repeat, sizeof(*samples));
+	int err = samples ? 0 : -1;
 
 	for (unsigned int i = 0; !err && i < repeat; i++)
-		err = reset_under(g, load, i, &ns[i], &cpu[i]);
-	if (!err) {
-		qsort(ns, repeat, sizeof(*ns), compare);
-		qsort(cpu, repeat, sizeof(*cpu), compare);
-		printf(json ? "{\"device\":\"%s\",\"layout\":\"%s\",\"load\":\"%s\","
-			      "\"median_us\":%.1f,\"max_us\":%.1f,\"max_cpu_us\":%.1f}\n"
-			    : "%-5s %-7s %-28s %9.1f us %9.1f us %9.1f us\n",
-		       load->blk ? "disk" : "card", g->packed ? "packed" : "split", load->name,
-		       (double)ns[repeat / 2] / 1e3, (double)ns[repeat - 1] / 1e3,
-		       (double)cpu[repeat - 1] / 1e3);
-		fflush(stdout);
-	}
-	free(ns);
+		err = reset_under(g, load, i, evict, &samples[i]);
+	if (!err)
+		print(g, load, samples, repeat, json);
+	free(samples);
 	return err;
 }
 
 int main(int argc, char **argv)
 {
 	unsigned int repeat = REPEAT;
+	int evict = -1, err;
 	bool json = false;
 	struct guest g;
-	int err;
 
 	if (argc < 2)
 		return 2;
@@ -231,19 +285,26 @@ int main(int argc, char **argv)
 		json |= strcmp(argv[i], "--json") == 0;
 		if (strcmp(argv[i], "--repeat") == 0 && i + 1 < argc)
 			repeat = (unsigned int)strtoul(argv[++i], NULL, 10);
+		else if (strcmp(argv[i], "--evict") == 0 && i + 1 < argc)
+			evict = open(argv[++i], O_RDONLY | O_CLOEXEC);
 	}
 	err = guest_open(&g, argv[1]);
 	if (!json)
-		printf("%-42s %12s %12s %12s\n", "a reset waits, while the guest sends", "median",
-		       "longest", "longest, cpu");
-	for (int packed = 0; !err && packed <= (int)(g.features >> 34 & 1); packed++) {
-		g.packed = packed;
-		for (size_t i = 0; !err && i < LEN(loads); i++)
-			if (loads[i].blk == g.blk && !(loads[i].features & ~g.features))
-				err = measure(&g, &loads[i], repeat, json);
+		printf("%-42s %12s %12s %12s %12s\n", "a reset waits, while the guest sends",
+		       "median", "longest", "longest, cpu", "woken late");
+	/* the reads of both layouts before the disk becomes a hole */
+	for (size_t i = 0; !err && i < LEN(loads); i++) {
+		if (loads[i].blk != g.blk || (loads[i].features & ~g.features))
+			continue;
+		for (int packed = 0; !err && packed <= (int)(g.features >> 34 & 1); packed++) {
+			g.packed = packed;
+			err = measure(&g, &loads[i], repeat, evict, json);
+		}
 	}
 	if (err)
 		fprintf(stderr, "wait: error %d\n", -err);
 	guest_close(&g);
+	if (evict >= 0)
+		(void)close(evict);
 	return err ? 1 : 0;
 }
