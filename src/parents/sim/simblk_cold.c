@@ -32,7 +32,7 @@ int simblk_cold_read(struct simblk_req *req, uint64_t off, uint64_t len, struct 
 {
 	struct simblk *blk = req->blk;
 	struct simblk_cold *c = &blk->progress[req->vq->idx].cold;
-	bool fetched = c->fetched && c->off == off && c->len == len;
+	bool fetched = c->fetched && c->off == off && c->len >= len;
 	int err;
 
 	c->fetched = false;
@@ -49,8 +49,11 @@ int simblk_cold_read(struct simblk_req *req, uint64_t off, uint64_t len, struct 
 	} else {
 		c->nr_left--;
 	}
+	/* the next batch begins with it, and may carry out more than what is left of this one */
 	c->off = off;
-	c->len = len;
+	c->len = req->in_len - req->done;
+	if (c->len > SIMBLK_BLOCKS_LEN)
+		c->len = SIMBLK_BLOCKS_LEN;
 	c->wanted = true;
 	return -EAGAIN;
 }

@@ -278,6 +278,27 @@ static void the_host_is_not_told_of_a_stream(void **state)
 	assert_int_equal(nr_expected, 0);
 }
 
+/* A batch carries out 256 KiB. What the second read lacks is more than the first one leaves of
+ * that; it is fetched whole all the same, in one go. */
+static void a_read_at_the_end_of_a_batch_is_fetched_once(void **state)
+{
+	const uint32_t len = 192 * 1024;
+	struct rig rig;
+	uint32_t used;
+
+	(void)state;
+	start(&rig);
+	has = EVERY_OTHER; /* asked for the second time, the page cache lacks it */
+	begin(&rig, 0, 0, len);
+	begin(&rig, 1, (uint64_t)len * 2, len);
+	rig_publish(&rig, 0);
+	assert_ptr_equal(rig_get(&rig, 0, &used), &requests[0]);
+	assert_ptr_equal(rig_get(&rig, 0, &used), &requests[1]);
+	assert_memory_equal(data + READ_LEN, content + (size_t)len * 2, len);
+	rig_destroy(&rig);
+	assert_int_equal(nr_waited, 1);
+}
+
 static void what_is_there_is_not_waited_for(void **state)
 {
 	struct rig rig;
@@ -302,6 +323,7 @@ int main(void)
 		COLD_TEST(reads_are_right_whatever_the_page_cache_has),
 		COLD_TEST(the_host_is_told_of_reads_that_follow),
 		COLD_TEST(the_host_is_not_told_of_a_stream),
+		COLD_TEST(a_read_at_the_end_of_a_batch_is_fetched_once),
 		COLD_TEST(what_is_there_is_not_waited_for),
 	};
 	struct statfs fs;
