@@ -33,7 +33,7 @@ DISK = "<disk type='vhostvdpa' device='disk'><driver name='qemu' type='raw' cach
 DOMAIN = """<domain type='qemu'><name>guest</name><memory unit='MiB'>256</memory>{limit}
 <memoryBacking><source type='memfd'/><access mode='shared'/></memoryBacking>
 <os><type arch='x86_64' machine='q35'>hvm</type><kernel>{image.kernel}</kernel><initrd>{image.initrd}</initrd>
-<cmdline>console=ttyS0 quiet loglevel=5 panic=-1</cmdline></os><features><acpi/></features><cpu mode='maximum'/>
+<cmdline>console=ttyS0 quiet loglevel=5 panic=-1 no_timer_check</cmdline></os><features><acpi/></features><cpu mode='maximum'/>
 <devices>{devices}
 <channel type='unix'><source mode='bind' path='/run/agent'/><target type='virtio' name='agent'/></channel>
 <serial type='file'><source path='{console}'/></serial><memballoon model='none'/></devices></domain>
