@@ -73,7 +73,7 @@ class Guest:
         self.boot_id = None
         self.ready = False
 
-    def wait_ready(self, timeout=60):
+    def wait_ready(self, timeout=180):
         """Wait for a boot that is not the one we know, and remember it."""
         self.ready = False
         deadline = time.monotonic() + timeout * PATIENCE

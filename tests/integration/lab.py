@@ -104,11 +104,11 @@ class Lab:
         return process
 
     @staticmethod
-    def ping(count=5, address=GUEST_IP):
-        """Ping the guest @count times, each with 2 seconds of patience; return the answers."""
+    def ping(count=5, address=GUEST_IP, patience=int(5 * PATIENCE)):
+        """Ping the guest @count times, each with @patience in seconds; return the answers."""
         answers = 0
         for _ in range(count):
-            result = subprocess.run(["busybox", "ping", "-c", "1", "-W", "2", address],
+            result = subprocess.run(["busybox", "ping", "-c", "1", "-W", str(patience), address],
                                     stdout=subprocess.DEVNULL)
             answers += result.returncode == 0
         return answers

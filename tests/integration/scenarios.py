@@ -100,7 +100,7 @@ def link(lab):
     # With vhost-vdpa the guest's carrier does not change: QEMU takes the link's state from the
     # device and stops the device instead.
     check(lab.frames_to_guest(5, timeout=2).received == 0, "frames passed a link that is down")
-    check(lab.ping(1) == 0, "a ping passed a link that is down")
+    check(lab.ping(1, patience=2) == 0, "a ping passed a link that is down")
     qmp.command("set_link", name="n0", up=True)
     lab.check_ping()
     lab.exchange_frames()

@@ -12,7 +12,7 @@ from server import FileServer
 def wait_connected(lab):
     """Wait until a ping passes, at most about 20 s: a new connection takes its time."""
     for _ in range(10):
-        if lab.ping(1):
+        if lab.ping(1, patience=2):
             return
     check(False, "no ping passed after the peer came back")
 

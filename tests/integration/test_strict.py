@@ -24,7 +24,7 @@ def private(lab):
     if lab.refused:
         lab.guest.close()
         raise Skip(LARGE_RINGS)
-    check(lab.ping(1) == 0, "private memory was mapped")
+    check(lab.ping(1, patience=2) == 0, "private memory was mapped")
     with open(os.path.join(os.path.dirname(lab.call_log), "qemu.log")) as log:
         text = log.read()
     check("is private and left out" in text and "share=on" in text, "QEMU's stderr: %s", text)
