@@ -49,6 +49,8 @@ ROWS = [
     Row("QEMU", "packed rings (`offer packed`)", "packed rings", "integration/test_packed.py"),
     Row("QEMU", "card over a stream socket, with hostile peers", "stream sockets", "integration/test_stream.py"),
     Row("QEMU", "memory and NIC hotplug", "memory and NIC hotplug", "integration/test_hotplug.py"),
+    Row("QEMU", "`savevm` and `loadvm`, running and stopped; `system_reset` under traffic", "`savevm` and `loadvm`",
+        "clients/test_snapshots.py"),
     Row("QEMU", "`-sandbox on,...`, SIGTERM", "`-sandbox on,...`", "integration/test_sandbox.py"),
     Row("QEMU", "cards whose node another program opened: `-add-fd`, QMP's `add-fd`, `vhostfd=`",
         "`add-fd` and `vhostfd=`", "integration/test_passed_fd.py"),

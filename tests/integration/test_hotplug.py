@@ -46,9 +46,12 @@ def plug_memory(lab):
 
 
 def replug_nic(lab):
-    """the NIC and its netdev are deleted and added again, twice"""
+    """the NIC and its netdev are deleted under traffic and added again, twice"""
     for _ in range(2):
+        sender = lab.send_frames(4000, ["--rate", "2000"])
+        lab.guest.run("nic send eth0 --count 4000 --seed 1 --rate 2000 >/dev/null 2>&1 &")
         unplug_nic(lab)
+        sender.kill()
         plug_nic(lab, **lab.netdev_arguments())
 
 
