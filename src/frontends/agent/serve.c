@@ -184,6 +184,16 @@ static void note_exec(struct client *c)
 	server->changed();
 }
 
+/* No agent is brought for a call that any file takes: on a device its answer is always the same. */
+static void answer_without_agent(const struct raw_call *call, const struct seccomp_notif *n,
+				 struct seccomp_notif_resp *resp)
+{
+	resp->error =
+		raw_answer_child(call, proc_number((pid_t)n->pid), (const uint64_t *)n->data.args);
+	if (!resp->error)
+		let_be(resp);
+}
+
 /* Return: true: it has been answered already */
 static bool dispatch(const struct seccomp_notif *n, struct seccomp_notif_resp *resp)
 {
@@ -207,7 +217,7 @@ static bool dispatch(const struct seccomp_notif *n, struct seccomp_notif_resp *r
 	else if (kind != AGENT_CALL_FD || notice_is_for_inherited(call, n))
 		answered = bring_agent(call, kind, n, resp);
 	else
-		let_be(resp);
+		answer_without_agent(call, n, resp);
 	client_put(c);
 	return answered;
 }

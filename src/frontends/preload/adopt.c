@@ -20,23 +20,24 @@
 #include "frontends/preload/adopt.h"
 #include "frontends/preload/aside.h"
 #include "frontends/preload/call.h"
+#include "frontends/preload/memfd.h"
 #include "frontends/preload/node.h"
 #include "frontends/preload/preload.h"
+#include "frontends/preload/raw.h"
 
-#define LINK_PREFIX "/memfd:" NODE_NAME
+#define NO_PROCESS (-1) /* opened the file: it is foreign to all */
 
 /* Return: does @fd lead to a memfd of a node's name? @minor written only if so */
 static bool has_name(int fd, unsigned int *minor)
 {
-	char path[32], target[64] = "";
-	const char *digits = target + sizeof(LINK_PREFIX) - 1;
+	char path[32];
+	int found;
 
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	if (real()->readlink(path, target, sizeof(target) - 1) < 0 ||
-	    strncmp(target, LINK_PREFIX, sizeof(LINK_PREFIX) - 1) != 0 || !isdigit(*digits))
-		return false;
-	*minor = (unsigned int)strtoul(digits, NULL, 10);
-	return *minor < PRELOAD_NR_NODES_MAX;
+	found = memfd_minor(path);
+	if (found >= 0)
+		*minor = (unsigned int)found;
+	return found >= 0;
 }
 
 /* Return: [owned] what the memfd says of its devices, or NULL */
@@ -151,4 +152,47 @@ struct preload_file *adopt_inherited(int fd, struct preload_file *file)
 		return file;
 	files_put(file);
 	return taken;
+}
+
+static void note_inherited(int fd)
+{
+	struct preload_file *file, *old = NULL;
+	struct files_hold hold;
+	unsigned int minor;
+	struct stat st;
+
+	if (!has_name(fd, &minor) || real()->fstat(fd, &st) < 0 || !(file = files_new()))
+		return;
+	file->pid = NO_PROCESS;
+	file->inherited = true;
+	file->minor = minor;
+	file->access = real()->fcntl(fd, F_GETFL) & O_ACCMODE;
+	file->st_dev = st.st_dev;
+	file->st_ino = st.st_ino;
+	file->marked = true;
+	files_lock(&hold);
+	(void)!files_install(fd, file, &old);
+	files_unlock(&hold);
+	files_put(file);
+}
+
+static void note_inherited_from(int fd)
+{
+	for (int gap = 0; gap < ADOPT_GAP; fd++) {
+		errno = 0;
+		if (files_is_marked(fd))
+			note_inherited(fd);
+		gap = errno == EBADF ? gap + 1 : 0;
+	}
+}
+
+void adopt_note_inherited(void)
+{
+	struct raw_window window;
+	int saved = errno;
+
+	raw_window_choose(&window);
+	note_inherited_from(STDERR_FILENO + 1);
+	note_inherited_from(window.first);
+	errno = saved;
 }

@@ -26,6 +26,15 @@ struct preload_file *adopt(int fd);
  */
 struct preload_file *adopt_inherited(int fd, struct preload_file *file);
 
+/**
+ * adopt_note_inherited() - when the program begins: enter what it has inherited over execve(2)
+ * As a forked child's entries: calls that any file takes are answered as a device's, and the first
+ * one that is for the driver takes the descriptor over. Looked at are the first numbers and those
+ * of raw.h's window, each up to ADOPT_GAP closed ones in a row.
+ */
+void adopt_note_inherited(void);
+#define ADOPT_GAP 16
+
 /** adopt_get() - the file of @fd, with a reference, or NULL. A forked child's may be the parent's:
  * then the child makes it its own if it can */
 static inline struct preload_file *adopt_get(int fd)

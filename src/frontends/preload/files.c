@@ -186,6 +186,7 @@ struct preload_file *files_new(void)
 	if (!file)
 		return NULL;
 	file->pid = owner_pid;
+	file->inherited = false;
 	file->session = NULL;
 	file->release = NULL;
 	__atomic_store_n(&file->refs, 1, __ATOMIC_RELEASE);

@@ -36,8 +36,9 @@ struct preload_file {
 	unsigned int life; /* of the minor's node (node.c) */
 	int access;        /* O_RDONLY, O_WRONLY or O_RDWR */
 	dev_t st_dev;
-	ino_t st_ino; /* of the memfd behind the descriptors */
-	bool marked;  /* its open file description bears the mark of files_mark() */
+	ino_t st_ino;   /* of the memfd behind the descriptors */
+	bool inherited; /* over execve(2), and not taken over yet */
+	bool marked;    /* its open file description bears the mark of files_mark() */
 	struct vhost_vdpa *session;
 	void (*release)(struct preload_file *file);
 	struct preload_file *next_free;

@@ -2,6 +2,7 @@
 #include "real.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "frontends/preload/memfd.h"
@@ -33,6 +34,20 @@ int memfd_make(unsigned int minor)
 		return err;
 	}
 	return fd;
+}
+
+int memfd_minor(const char *link)
+{
+	static const char prefix[] = "/memfd:vhost-vdpa-";
+	char target[64] = "";
+	const char *digits = target + sizeof(prefix) - 1;
+	unsigned long minor;
+
+	if (real()->readlink(link, target, sizeof(target) - 1) < 0 ||
+	    strncmp(target, prefix, sizeof(prefix) - 1) != 0 || *digits < '0' || *digits > '9')
+		return -1;
+	minor = strtoul(digits, NULL, 10);
+	return minor < PRELOAD_NR_NODES_MAX ? (int)minor : -1;
 }
 
 static struct flock lock_of(int which, short type)

@@ -26,6 +26,10 @@
 /** memfd_make() - a memfd for node @minor. Return: an fd with close-on-exec, or -errno */
 int memfd_make(unsigned int minor) HF_MUST_CHECK;
 
+/** memfd_minor() - of which node is the descriptor that the link /proc/PID/fd/N stands for?
+ * Return: the minor number; -1 of none. errno changes */
+int memfd_minor(const char *link);
+
 /** memfd_is_held() - does a description live on that memfd_open() has made, here or in another
  * process that has inherited it? @ctl_fd: the control descriptor */
 bool memfd_is_held(int ctl_fd);

@@ -24,6 +24,7 @@
 #include <sys/syscall.h>
 
 #include "frontends/preload/aside.h"
+#include "frontends/preload/memfd.h"
 #include "frontends/preload/node.h"
 #include "frontends/preload/path.h"
 #include "memory/memory.h"
@@ -195,13 +196,57 @@ static const char *skip_fd_folder(const char *name)
 		       : NULL;
 }
 
-/* A descriptor of a device, by its name. */
+/* Is @name /proc/PID/fd/N, or the same with /task/TID? */
+static bool is_fd_of_process(const char *name)
+{
+	static const char *const selves[] = {"self/", "thread-self/"};
+	size_t len;
+
+	if (strncmp(name, "/proc/", 6) != 0)
+		return false;
+	name += 6;
+	len = strspn(name, "0123456789");
+	len += len && name[len] == '/';
+	for (size_t i = 0; i < ARRAY_LEN(selves) && !len; i++)
+		if (strncmp(name, selves[i], strlen(selves[i])) == 0)
+			len = strlen(selves[i]);
+	name += len;
+	if (strncmp(name, "task/", 5) == 0) {
+		name += 5 + strspn(name + 5, "0123456789");
+		name += *name == '/';
+	}
+	return len && strncmp(name, "fd/", 3) == 0 && number_at(name + 3) >= 0;
+}
+
+struct link_question {
+	char name[PATH_NAME_LEN];
+	int minor; /* the answer */
+};
+
+static void ask_link(void *arg)
+{
+	struct link_question *q = arg;
+
+	q->minor = memfd_minor(q->name);
+}
+
+/* A descriptor of a device, by its name: one of this process's table, or any that the kernel says
+ * is a node's memfd. */
 static bool find_fd(struct path *out)
 {
+	struct link_question q = {.minor = -1};
 	const char *text = skip_fd_folder(out->name);
 	long fd = text ? number_at(text) : -1;
 	int minor = fd >= 0 && fd <= INT_MAX ? aside_minor((int)fd) : -1;
+	int saved = errno;
 
+	out->elsewhere = minor < 0;
+	if (minor < 0 && !text && is_fd_of_process(out->name)) {
+		memcpy(q.name, out->name, sizeof(q.name));
+		aside_run(ask_link, &q, sizeof(q));
+		errno = saved;
+		minor = q.minor;
+	}
 	if (minor < 0)
 		return false;
 	out->minor = (unsigned int)minor;
@@ -214,6 +259,7 @@ static enum path_kind look(int dirfd, const char *path, bool is_read, struct pat
 	bool is_bare;
 
 	out->kind = PATH_OTHER;
+	out->elsewhere = false;
 	if (!path || !copy_name(path, is_read, out->name))
 		return PATH_OTHER;
 	is_bare = out->name[0] == 'v';

@@ -14,20 +14,21 @@
 
 #include "base/compiler.h"
 
-#define PATH_NAME_LEN 32u /* room for the longest name that is answered here, NUL included */
+#define PATH_NAME_LEN 48u /* room for the longest name that is answered here, NUL included */
 
 enum path_kind {
 	PATH_OTHER,
 	PATH_NODE,
 	PATH_PROC_DEVICES,
 	PATH_DEV,
-	PATH_FD, /* /proc/self/fd/N or one of its relatives, of a device: a link to the node */
+	PATH_FD, /* /proc/PID/fd/N or one of its relatives, of a device: a link to the node */
 };
 
 /* A path that was looked at: a copy of what the client's pointer leads to. */
 struct path {
 	enum path_kind kind;
 	unsigned int minor;       /* PATH_NODE, PATH_FD: which */
+	bool elsewhere;           /* PATH_FD: perhaps another process's, whose node is open there */
 	char name[PATH_NAME_LEN]; /* valid unless PATH_OTHER; PATH_FD: where the link leads */
 };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /* The calls that are caught, a row each; the numbers that devices get; what a child is told. */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/vhost.h>
 #include <stdio.h>
 #include <string.h>
@@ -92,12 +93,58 @@ bool raw_fd_is_node(pid_t tid, int fd)
 	ssize_t len;
 
 	snprintf(path, sizeof(path), "/proc/%d/fd/%d", tid, fd);
-	len = readlink(path, target, sizeof(target));
+	/* the wrapper of readlink(2) would name the node */
+	len = syscall(SYS_readlinkat, AT_FDCWD, path, target, sizeof(target));
 	return len == (ssize_t)sizeof(target) && memcmp(target, expected, sizeof(target) - 1) == 0;
+}
+
+/* What any file's call gets on a device that was opened for it. Return: -errno; 0 the kernel's own
+ * answer */
+static int answer_any_file(int nr)
+{
+#if defined(__x86_64__)
+	switch (nr) {
+	case SYS_lseek:
+	case SYS_sync_file_range:
+		return -ESPIPE;
+	case SYS_fallocate:
+		return -ENODEV;
+	case SYS_read:
+	case SYS_pread64:
+	case SYS_readv:
+	case SYS_preadv:
+	case SYS_preadv2:
+	case SYS_fsync:
+	case SYS_fdatasync:
+	case SYS_ftruncate:
+	case SYS_readahead:
+	case SYS_sendfile:
+	case SYS_splice:
+	case SYS_copy_file_range:
+		return -EINVAL;
+	case SYS_mmap:
+		return -EPERM;
+	case SYS_writev:
+	case SYS_pwritev:
+	case SYS_pwritev2:
+		return -EFAULT;
+	}
+#endif
+	return 0;
+}
+
+static bool is_on_node(const struct raw_call *call, pid_t tid, const uint64_t args[RAW_NR_ARGS])
+{
+	return raw_fd_is_node(tid, (int)args[call->fd_arg]) ||
+	       (call->when == RAW_TWO && raw_fd_is_node(tid, (int)args[call->other_arg]));
 }
 
 int raw_answer_child(const struct raw_call *call, pid_t tid, const uint64_t args[RAW_NR_ARGS])
 {
+	if (call->when == RAW_FD || call->when == RAW_TWO)
+		return answer_any_file(call->nr) && is_on_node(call, tid, args)
+			       ? answer_any_file(call->nr)
+			       : 0;
 	if ((call->when != RAW_IOCTL && call->when != RAW_MESSAGE) ||
 	    !raw_fd_is_node(tid, (int)args[0]))
 		return 0;

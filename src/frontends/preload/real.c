@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "base/fd.h"
+#include "frontends/preload/adopt.h"
 
 struct real_functions real_table;
 bool real_is_ready;
@@ -44,4 +45,5 @@ __attribute__((constructor(101))) static void preload_start(void)
 {
 	(void)real();
 	fd_lengthen_table();
+	adopt_note_inherited();
 }

@@ -46,6 +46,8 @@ static ssize_t call_write(struct preload_file *file, uaddr_t buf, size_t len)
 		return -EBADF;
 	if (!is_user_range((const void *)(uintptr_t)buf, len))
 		return -EFAULT;
+	if (files_is_foreign(file) && len >= 40 && file->inherited)
+		return -EBUSY;
 	if (files_is_foreign(file))
 		return len < 40 ? -EINVAL : -EFAULT; /* not the owner, in the words of [2-3] */
 	return vhost_vdpa_write(file->session, node_client(), buf, len);

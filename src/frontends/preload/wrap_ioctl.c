@@ -82,7 +82,7 @@ static int call_ioctl(struct preload_file *file, unsigned int cmd, uaddr_t arg)
 	if (cmd == FIOQSIZE)
 		return -ENOTTY; /* the kernel says so of all but files and folders */
 	if (files_is_foreign(file))
-		return cmd == VHOST_SET_OWNER ? -EBUSY : -EPERM;
+		return cmd == VHOST_SET_OWNER || file->inherited ? -EBUSY : -EPERM;
 	if (cmd == VHOST_SET_OWNER || cmd == VHOST_VDPA_SET_STATUS)
 		raw_start(); /* more code may have been loaded since the open */
 	refuse_clear();

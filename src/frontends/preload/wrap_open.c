@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/syscall.h>
 
+#include "base/refuse.h"
 #include "frontends/preload/aside.h"
 #include "frontends/preload/call.h"
 #include "frontends/preload/node.h"
@@ -45,7 +46,8 @@ struct opening {
 	const char *name; /* of the call */
 	unsigned int minor;
 	int flags;
-	int given; /* what the kernel gave, closed first so that the number is the same; -1 */
+	bool elsewhere; /* another process has it open */
+	int given;      /* what the kernel gave, closed first so that the number is the same; -1 */
 	const char *mode; /* of @stream */
 	int fd;
 	FILE *stream;
@@ -72,7 +74,9 @@ static void open_aside(void *arg)
 		print_flags(call.log, o->flags);
 		fputc(')', call.log);
 	}
-	o->fd = (int)call_leave(&call, node_open(o->minor, o->flags));
+	refuse_clear();
+	o->fd = (int)call_leave(&call, o->elsewhere ? refuse(-EBUSY, "open in another process")
+						    : node_open(o->minor, o->flags));
 }
 
 static void open_devices_aside(void *arg)
@@ -106,7 +110,11 @@ static void open_like_aside(void *arg)
  * kernel has opened for it, or -1 */
 static int open_seen(const char *name, const struct path *seen, int flags, int given)
 {
-	struct opening o = {.name = name, .minor = seen->minor, .flags = flags, .given = given};
+	struct opening o = {.name = name,
+			    .minor = seen->minor,
+			    .flags = flags,
+			    .elsewhere = seen->elsewhere,
+			    .given = given};
 
 	aside_run(seen->kind == PATH_PROC_DEVICES ? open_devices_aside
 		  : flags & O_PATH                ? open_like_aside

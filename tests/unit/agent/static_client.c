@@ -305,6 +305,8 @@ static void do_fork(void)
 	if (pid == 0) {
 		must(client_ioctl(fd, VHOST_SET_OWNER, NULL) == -EBUSY, "SET_OWNER in a child");
 		must(client_get_status(fd) == -EPERM, "GET_STATUS in a child");
+		must(lseek(fd, 0, SEEK_SET) < 0 && errno == ESPIPE, "lseek in a child");
+		must(read(fd, &pid, sizeof(pid)) < 0 && errno == EINVAL, "read in a child");
 		must(open(NODE, O_RDWR) < 0 && errno == EBUSY, "open in a child");
 		must(close(fd) == 0, "close in a child");
 		_exit(0);

@@ -7,6 +7,7 @@ Holdfast's, as libvirt leaves it.
 Usage: test_preload_adopt.py HOLDFAST
 """
 import array
+import errno
 import fcntl
 import os
 import socket
@@ -64,6 +65,27 @@ def use(fd):
     wait()
 
 
+def answer(function, *arguments):
+    """Return the error's name, or what comes back."""
+    try:
+        return function(*arguments)
+    except OSError as error:
+        return errno.errorcode[error.errno]
+
+
+def make_calls_of_any_file(fd):
+    """Before the first call that is for a driver."""
+    say('lseek', answer(os.lseek, fd, 0, os.SEEK_SET))
+    say('read', answer(os.read, fd, 8))
+    say('fsync', answer(os.fsync, fd))
+    say('ftruncate', answer(os.ftruncate, fd, 8))
+    say('fallocate', answer(os.posix_fallocate, fd, 0, 8))
+    for link in (f'/proc/{os.getppid()}/fd/{fd}', f'/proc/self/task/{os.getpid()}/fd/{fd}', f'/proc/self/fd/{fd}'):
+        say('open', answer(os.open, link, os.O_RDWR))
+        say('device', stat.S_ISCHR(os.stat(link).st_mode))
+    say('capacity', sectors(fd))
+
+
 def receive(path):
     with socket.socket(socket.AF_UNIX) as peer:
         peer.connect(path)
@@ -93,8 +115,21 @@ def hand_over(way, fd, folder):
     return process
 
 
+def any_file_steps():
+    fd = os.open(NODE, os.O_RDWR)
+    for number in (fd, fcntl.fcntl(fd, fcntl.F_DUPFD, 960)):
+        process = start('any-file', str(number), (number,))
+        for expected in ('lseek ESPIPE', 'read EINVAL', 'fsync EINVAL', 'ftruncate EINVAL', 'fallocate ENODEV',
+                         *('open EBUSY', 'device True') * 3, f'capacity {SIZE // 512}'):
+            yield f'a receiver of {number}', expected, process.stdout.readline().strip()
+        process.communicate(timeout=30)
+        os.close(number)
+
+
 def steps(way, folder):
     """Yield (what, expected, got)."""
+    if way == 'inherit':
+        yield from any_file_steps()
     fd = os.open(NODE, os.O_RDWR)
     process = hand_over(way, fd, folder)
     for expected in ('device True', f'capacity {SIZE // 512}', 'owner 0', 'status 1'):
@@ -138,6 +173,8 @@ def main():
     way, argument = sys.argv[1:] if len(sys.argv) > 2 else (None, sys.argv[1])
     if way == 'inherit':
         return use(int(argument))
+    if way == 'any-file':
+        return make_calls_of_any_file(int(argument))
     if way == 'receive':
         return receive(argument)
     if way == 'open':

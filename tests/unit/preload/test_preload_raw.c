@@ -215,6 +215,11 @@ static void raw_calls_of_a_forked_child_are_not_the_owners(void **state)
 		      : raw_write(fd, &msg, sizeof(msg)) != -EFAULT                 ? 3
 		      : raw_write(other, &msg, sizeof(msg)) != sizeof(msg)          ? 4
 		      : raw_ioctl(other, VHOST_VDPA_GET_STATUS, &status) != -ENOTTY ? 5
+		      : RAW3(SYS_lseek, fd, 0, SEEK_SET) != -ESPIPE                 ? 7
+		      : RAW3(SYS_read, fd, &status, 1) != -EINVAL                   ? 8
+		      : RAW3(SYS_fsync, fd, 0, 0) != -EINVAL                        ? 9
+		      : RAW6(SYS_sendfile, other, fd, NULL, 8, 0, 0) != -EINVAL     ? 10
+		      : RAW3(SYS_lseek, other, 0, SEEK_SET) != 0                    ? 11
 		      : raw_close(fd)                                               ? 6
 										    : 0);
 	}
