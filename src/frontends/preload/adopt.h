@@ -7,6 +7,7 @@
 #define HOLDFAST_FRONTENDS_PRELOAD_ADOPT_H
 
 #include "frontends/preload/aside.h"
+#include "frontends/preload/call.h"
 #include "frontends/preload/files.h"
 
 /**
@@ -35,13 +36,22 @@ struct preload_file *adopt_inherited(int fd, struct preload_file *file);
 void adopt_note_inherited(void);
 #define ADOPT_GAP 16
 
-/** adopt_get() - the file of @fd, with a reference, or NULL. A forked child's may be the parent's:
+/** adopt_get() - the file of @fd, with a reference, or NULL. With a file handlers are put off until
+ * call_leave(), or call_unhold(). A forked child's may be the parent's:
  * then the child makes it its own if it can */
 static inline struct preload_file *adopt_get(int fd)
 {
-	struct preload_file *file = files_maybe(fd) ? aside_get(fd) : NULL;
+	struct preload_file *file;
 
-	return unlikely(file && files_is_foreign(file)) ? adopt_inherited(fd, file) : file;
+	if (!files_maybe(fd))
+		return NULL;
+	call_hold();
+	file = aside_get(fd);
+	if (unlikely(file && files_is_foreign(file)))
+		file = adopt_inherited(fd, file);
+	if (!file)
+		call_unhold();
+	return file;
 }
 
 #endif

@@ -191,10 +191,13 @@ struct question {
 static void answer(void *arg)
 {
 	struct question *q = arg;
-	struct preload_file *file = files_get(q->fd);
+	struct preload_file *file;
 
+	call_hold();
+	file = files_get(q->fd);
 	q->minor = file ? (int)file->minor : -1;
 	files_put(file);
+	call_unhold();
 }
 
 int aside_minor(int fd)

@@ -185,6 +185,25 @@ void call_restore_signals(const sigset_t *before)
 	real()->pthread_sigmask(SIG_SETMASK, before, NULL);
 }
 
+static __thread bool is_held;
+static __thread sigset_t before_hold;
+
+void call_hold(void)
+{
+	if (is_held || !__atomic_load_n(&handlers_expected, __ATOMIC_RELAXED))
+		return;
+	call_block_signals(&before_hold);
+	is_held = true;
+}
+
+void call_unhold(void)
+{
+	if (!is_held)
+		return;
+	is_held = false;
+	call_restore_signals(&before_hold);
+}
+
 void call_enter(struct call *call, unsigned int minor)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -194,9 +213,11 @@ void call_enter(struct call *call, unsigned int minor)
 	call->log = NULL;
 	call->text = NULL;
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &call->cancel_state);
-	call->held = __atomic_load_n(&handlers_expected, __ATOMIC_RELAXED);
+	call_hold();
+	call->held = is_held;
 	if (call->held)
-		call_block_signals(&call->signals);
+		call->signals = before_hold;
+	is_held = false;
 	pthread_once(&once, start_log);
 	if (minor != CALL_NO_LOG && unlikely(log_path != NULL))
 		begin_line(call, minor);

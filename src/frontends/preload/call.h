@@ -39,6 +39,12 @@ void call_expect_handlers(void);
 void call_block_signals(sigset_t *before);
 void call_restore_signals(const sigset_t *before);
 
+/** call_hold() - put handlers off before a reference to a file is taken: one that leaves by a jump
+ * would leave the reference behind. The thread's next call_enter() goes on with that; call_unhold()
+ * is for where none follows. */
+void call_hold(void);
+void call_unhold(void);
+
 /** call_on_behalf() - the calling thread's next calls are those of thread @tid, which the log
  * names */
 void call_on_behalf(pid_t tid);

@@ -152,6 +152,7 @@ static ssize_t writev_ours(const char *name, struct preload_file *file, int fd,
 	if (rc > 0)
 		return write_ours(name, file, fd, message, (size_t)rc);
 	files_put(file);
+	call_unhold();
 	return rc ? -1 : 0;
 }
 

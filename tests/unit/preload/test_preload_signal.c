@@ -169,9 +169,51 @@ static void preload_handler_may_call_on_the_device(void **state)
 }
 #endif
 
+/* As spawning libraries do between vfork and exec. */
+static void preload_handler_outlives_its_reset_in_a_vfork_child(void **state)
+{
+	int fd = open_node(), status;
+	pid_t pid;
+
+	install(SIGSEGV);
+	pid = vfork();
+	if (pid == 0) {
+		signal(SIGSEGV, SIG_DFL);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_installed(SIGSEGV);
+	close(fd);
+}
+
+/* A reference that the jump left behind would keep the node busy for good. */
+static void preload_jump_out_of_a_call_leaves_the_node_usable(void **state)
+{
+	const struct itimerval every = {{0, 300}, {0, 300}}, never = {{0, 0}, {0, 0}};
+	volatile int fd = open_node(), nr_jumps = 0;
+
+	if (BY_TSAN)
+		skip();
+	signal(SIGALRM, on_signal);
+	while (nr_jumps++ < 300) {
+		if (sigsetjmp(back, 1) != 0)
+			continue;
+		setitimer(ITIMER_REAL, &every, NULL);
+		for (;;)
+			(void)(get_status(fd) + (int)lseek(fd, 0, SEEK_SET));
+	}
+	setitimer(ITIMER_REAL, &never, NULL);
+	signal(SIGALRM, SIG_DFL);
+	close(fd);
+	fd = open_node();
+	close(fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(preload_handler_outlives_its_reset_in_a_vfork_child),
+		cmocka_unit_test(preload_jump_out_of_a_call_leaves_the_node_usable),
 		cmocka_unit_test(preload_handler_from_before_the_open_runs),
 		cmocka_unit_test(preload_handler_from_after_the_open_runs),
 		cmocka_unit_test(preload_signal_gives_back_the_old_handler),
