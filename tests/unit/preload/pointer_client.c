@@ -586,6 +586,7 @@ static void run_test(const struct test *test, struct outcome *out)
 	ret = fn(args[0], args[1], args[2], args[3], args[4], args[5]);
 	err = errno;
 	record_into(NULL);
+	setitimer(ITIMER_REAL, &(struct itimerval){{0, 0}, {0, 0}}, NULL);
 	note(out, call->result, ret, err);
 	if (other >= 0)
 		close(other);
