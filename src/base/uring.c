@@ -27,6 +27,12 @@
 #include "base/fd.h"
 
 /* Headers before Linux 6.1. */
+#ifndef IORING_SETUP_TASKRUN_FLAG
+#define IORING_SETUP_TASKRUN_FLAG (1U << 9)
+#endif
+#ifndef IORING_SQ_TASKRUN
+#define IORING_SQ_TASKRUN (1U << 2)
+#endif
 #ifndef IORING_SETUP_SINGLE_ISSUER
 #define IORING_SETUP_SINGLE_ISSUER (1U << 12)
 #endif
@@ -44,6 +50,7 @@ struct uring {
 	size_t rings_len, sqes_len;
 	struct io_uring_sqe *sqes;                 /* [entries], shared */
 	unsigned int *sq_tail, *sq_array, sq_mask; /* atomic; [entries]; const */
+	unsigned int *sq_flags;                    /* atomic */
 	unsigned int *cq_head, *cq_tail, cq_mask;  /* atomic; atomic; const */
 	struct io_uring_cqe *cqes;                 /* [2 * entries], shared */
 };
@@ -51,7 +58,8 @@ struct uring {
 static int setup(unsigned int entries, struct io_uring_params *params)
 {
 	static const unsigned int flags[] = {
-		IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN, 0};
+		IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
+		0};
 	int fd = -1;
 
 	for (size_t i = 0; fd < 0 && i < ARRAY_LEN(flags); i++) {
@@ -92,6 +100,7 @@ static int share(struct uring *ring, const struct io_uring_params *p)
 	base = ring->rings;
 	ring->sq_tail = (unsigned int *)(base + p->sq_off.tail);
 	ring->sq_array = (unsigned int *)(base + p->sq_off.array);
+	ring->sq_flags = (unsigned int *)(base + p->sq_off.flags);
 	ring->sq_mask = p->sq_entries - 1;
 	ring->cq_head = (unsigned int *)(base + p->cq_off.head);
 	ring->cq_tail = (unsigned int *)(base + p->cq_off.tail);
@@ -165,6 +174,12 @@ static bool has_ends(const struct uring *ring)
 {
 	/* Acquire pairs with the kernel's release of a completion. */
 	return __atomic_load_n(ring->cq_tail, __ATOMIC_ACQUIRE) != *ring->cq_head;
+}
+
+bool uring_has_news(const struct uring *ring)
+{
+	return has_ends(ring) ||
+	       (__atomic_load_n(ring->sq_flags, __ATOMIC_RELAXED) & IORING_SQ_TASKRUN);
 }
 
 /* Return: operations taken, or -errno */

@@ -43,6 +43,10 @@ unsigned int uring_nr_free(const struct uring *ring);
  */
 int uring_submit(struct uring *ring, int64_t wait_ns) HF_MUST_CHECK;
 
+/** uring_has_news() - has something ended that uring_submit() has not told yet? No system call.
+ * Kernels before 6.1 may tell late, in the next uring_submit() */
+bool uring_has_news(const struct uring *ring);
+
 /** uring_take_back() - the newest operation that was prepared and not submitted is none any more
  * @data: its user_data. Return: was there one? */
 bool uring_take_back(struct uring *ring, uint64_t *data);

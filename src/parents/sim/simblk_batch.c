@@ -349,12 +349,6 @@ static void after_request(const struct simblk_req *req, struct times *times)
 	times->told = now;
 }
 
-/* Does its first request wait for what happens between two batches (4)? */
-static bool is_waiting(const struct simblk *blk, const struct vdpasim_vq *vq)
-{
-	return blk->progress[vq->idx].wants_sync || blk->progress[vq->idx].cold.wanted;
-}
-
 bool simblk_process(struct simblk *blk, struct vdpasim_vq *vq)
 {
 	struct simblk_req req = {.blk = blk, .vq = vq, .budget = simblk_batch_len(blk)};
@@ -366,7 +360,7 @@ bool simblk_process(struct simblk *blk, struct vdpasim_vq *vq)
 	unsigned int n = 0, room = batch_room(blk, vq);
 	int err = 1;
 
-	if (is_waiting(blk, vq))
+	if (simblk_is_waiting(blk, vq))
 		return true;
 	vdpasim_vq_busy(vq);
 	while (n < room && req.budget > 0 && ring_walked(ring) - walked < RING_WALK_MAX &&
@@ -425,7 +419,7 @@ void simblk_wait(struct vdpasim *sim, struct vdpasim_worker *sw) NO_TSA
 	bool any = false;
 
 	for (uint32_t i = 0; i < sw->nr_vqs; i++) {
-		if (!vdpasim_vq_runs(sw->vqs[i]) || !is_waiting(blk, sw->vqs[i]))
+		if (!vdpasim_vq_runs(sw->vqs[i]) || !simblk_is_waiting(blk, sw->vqs[i]))
 			continue;
 		any = true;
 		wait.sync |= blk->progress[sw->vqs[i]->idx].wants_sync;

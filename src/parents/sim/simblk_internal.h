@@ -276,6 +276,13 @@ static inline uint64_t simblk_batch_len(const struct simblk *disk)
  * waits for */
 void simblk_wait(struct vdpasim *sim, struct vdpasim_worker *sw);
 
+/** simblk_is_waiting() - does the queue's first request wait for what happens between two
+ * batches? */
+static inline bool simblk_is_waiting(const struct simblk *disk, const struct vdpasim_vq *vq)
+{
+	return disk->progress[vq->idx].wants_sync || disk->progress[vq->idx].cold.wanted;
+}
+
 /** simblk_process() - one batch. Return: more is there */
 bool simblk_process(struct simblk *blk, struct vdpasim_vq *vq);
 
