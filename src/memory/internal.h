@@ -8,6 +8,12 @@
 
 #include "memory/memory.h"
 
+/** source_advance() - what is mapped @len bytes on in the same mapping */
+static inline void source_advance(struct memory_source *source, uint64_t len)
+{
+	source->off += source->ino ? len : 0;
+}
+
 /**
  * struct memory_maps - a reader of the process's map: what is mapped in a range
  * The kernel is asked per mapping (from 6.11), or the text of the map is read as far as needed.

@@ -236,8 +236,7 @@ struct memory_source interval_source(const struct interval *i, uaddr_t addr)
 {
 	struct memory_source source = i->source;
 
-	if (source.ino != 0)
-		source.off += addr - i->addr;
+	source_advance(&source, addr - i->addr);
 	return source;
 }
 

@@ -31,19 +31,6 @@ enum interval_lock {
 	INTERVAL_WRITABLE,
 };
 
-/* What is mapped at an address. */
-struct memory_source {
-	uint64_t dev, ino, off; /* file, and offset in it: 0 without a file */
-	bool shared_file;
-};
-
-/* What look() has seen. */
-struct memory_view {
-	struct memory_source source;
-	bool mapped, readable, writable; /* all false if the map cannot be read */
-	bool locked;                     /* by whomever */
-};
-
 /* How often one payer has mapped an interval. */
 struct payer {
 	struct payer *next;
@@ -61,7 +48,8 @@ struct interval {
 	enum interval_lock lock;     /* by us */
 	bool clients;                /* the client has it locked, too: it stays locked at the end */
 	struct memory_source source; /* of @addr, when it was locked; from READABLE on */
-	struct memory_view now;      /* of @addr, until the lock is dropped: look() */
+	struct memory_piece now;     /* at @addr: seen by look(), until the lock is dropped */
+	bool now_locked;             /* ... and so is this: by whomever */
 	struct payer *payers;        /* [owned] */
 	struct memory_hold *holder;  /* [shared] NULL: not held */
 	/* while it is held */

@@ -40,20 +40,10 @@ bool look_knows_advice(int advice)
 
 bool look_is_kept(const struct interval *i)
 {
-	if (!i->now.mapped || i->now.locked)
+	if (!i->now.mapped || i->now_locked)
 		return i->now.mapped;
 	return look_knows_advice(MADV_COLD) &&
 	       syscall(SYS_madvise, i->addr, MEMORY_PAGE_SIZE, MADV_COLD) < 0 && errno == EINVAL;
-}
-
-struct memory_source look_source(const struct memory_piece *piece)
-{
-	return (struct memory_source){
-		.dev = piece->dev,
-		.ino = piece->ino,
-		.off = piece->off,
-		.shared_file = piece->shared_file,
-	};
 }
 
 /* Without a map: pages from @addr on of which the lock is the same. Return: their end */
@@ -72,18 +62,12 @@ static struct interval *note(struct interval *i, const struct memory_piece *piec
 	REQUIRES(memory_table_lock)
 {
 	struct interval *stop = interval_cut(piece->last + 1);
-	struct memory_view view = {
-		.source = look_source(piece),
-		.mapped = piece->mapped,
-		.readable = piece->readable,
-		.writable = piece->writable,
-		.locked = look_any_locked(i->addr, i->addr + MEMORY_PAGE_SIZE),
-	};
+	bool locked = look_any_locked(i->addr, i->addr + MEMORY_PAGE_SIZE);
 
 	for (; stop && i != stop; i = interval_next(i)) {
-		i->now = view;
-		if (view.source.ino != 0)
-			i->now.source.off += i->addr - piece->first;
+		i->now = *piece;
+		source_advance(&i->now.source, i->addr - piece->first);
+		i->now_locked = locked;
 	}
 	return stop;
 }

@@ -67,12 +67,12 @@ static int query_find(int fd, uaddr_t addr, struct memory_piece *out)
 		.first = query.vma_start,
 		.last = query.vma_end - 1,
 		.mapped = true,
-		.shared_file = (query.vma_flags & QUERY_SHARED) && query.inode != 0,
 		.readable = query.vma_flags & QUERY_READABLE,
 		.writable = query.vma_flags & QUERY_WRITABLE,
-		.dev = (uint64_t)query.dev_major << 32 | query.dev_minor,
-		.ino = query.inode,
-		.off = query.vma_offset,
+		.source = {.dev = (uint64_t)query.dev_major << 32 | query.dev_minor,
+			   .ino = query.inode,
+			   .off = query.vma_offset,
+			   .shared_file = (query.vma_flags & QUERY_SHARED) && query.inode != 0},
 	};
 	return 1;
 }
@@ -155,17 +155,18 @@ static void __attribute__((constructor)) watch_forks(void)
 /* Behind "first-end" in a line: " rwxs offset major:minor inode  name" */
 static bool scan_rest(const char *line, struct memory_piece *out)
 {
+	struct memory_source *source = &out->source;
 	uint64_t dev_major, dev_minor;
 	char perm[5] = "";
 
-	if (sscanf(line, " %4s %" SCNx64 " %" SCNx64 ":%" SCNx64 " %" SCNu64, perm, &out->off,
-		   &dev_major, &dev_minor, &out->ino) != 5)
+	if (sscanf(line, " %4s %" SCNx64 " %" SCNx64 ":%" SCNx64 " %" SCNu64, perm, &source->off,
+		   &dev_major, &dev_minor, &source->ino) != 5)
 		return false;
 	out->mapped = true;
-	out->shared_file = perm[3] == 's' && out->ino != 0;
 	out->readable = perm[0] == 'r';
 	out->writable = perm[1] == 'w';
-	out->dev = dev_major << 32 | dev_minor;
+	source->shared_file = perm[3] == 's' && source->ino != 0;
+	source->dev = dev_major << 32 | dev_minor;
 	return true;
 }
 
@@ -277,7 +278,7 @@ int memory_maps_next(struct memory_maps *maps, struct memory_piece *out)
 	} else if (out->first > maps->first) {
 		*out = (struct memory_piece){.first = maps->first, .last = out->first - 1};
 	} else {
-		out->off += out->ino ? maps->first - out->first : 0;
+		source_advance(&out->source, maps->first - out->first);
 		out->first = maps->first;
 		out->last = out->last < maps->last ? out->last : maps->last;
 	}

@@ -79,14 +79,18 @@ void memory_region_get_many(struct memory_region *region, unsigned int n);
 /** memory_region_unpin() - unlock now, whatever the references (strict mode's order, [2-18]) */
 void memory_region_unpin(struct memory_region *region);
 
+/* What is mapped at an address. */
+struct memory_source {
+	uint64_t dev, ino, off; /* file, major << 32 | minor, and offset in it; 0 without a file */
+	bool shared_file;       /* MAP_SHARED, and a file (memfd and shared anonymous count) */
+};
+
 /* One piece of the client's address space: a mapping, or the hole between two. */
 struct memory_piece {
 	uaddr_t first, last; /* inclusive, cut to the range asked for */
 	bool mapped;         /* else a hole, and nothing of what follows holds */
-	bool shared_file;    /* MAP_SHARED and file-backed (memfd and shared anonymous count) */
 	bool readable, writable;
-	/* file, major << 32 | minor, and the offset of @first in it; @ino is 0 without one */
-	uint64_t dev, ino, off;
+	struct memory_source source; /* of @first */
 };
 
 /** memory_piece_fn - Return: 0 to go on, anything else ends the walk and is returned */

@@ -62,14 +62,14 @@ static bool is_usable(const struct coming *c, const struct interval *i)
 static void judge(struct coming *c, struct interval *i) REQUIRES(memory_table_lock)
 {
 	c->refused |= !is_usable(c, i);
-	if (i->lock == INTERVAL_UNTOUCHED || !i->now.locked)
-		i->clients = i->now.locked;
+	if (i->lock == INTERVAL_UNTOUCHED || !i->now_locked)
+		i->clients = i->now_locked;
 	if (i->lock < INTERVAL_READABLE ||
 	    (look_is_kept(i) && source_is_same(i->source, i->now.source)))
 		return;
 	c->stale |= i->holder != NULL;
 	if (i->now.mapped) /* without a map, the lock may still be our own */
-		i->clients = i->now.locked;
+		i->clients = i->now_locked;
 	i->lock = INTERVAL_PART;
 }
 

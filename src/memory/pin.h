@@ -27,8 +27,6 @@ void memory_unpin(uaddr_t first, uaddr_t last, struct memory_hold *hold, bool ke
  * Return: 0; -ENOMEM; no fact has changed
  */
 int look(struct interval *i, uaddr_t end) HF_MUST_CHECK REQUIRES(memory_table_lock);
-/** look_source() - what is mapped where @piece begins */
-struct memory_source look_source(const struct memory_piece *piece);
 /** look_any_locked() - is any mapping of [@first, @end) locked, by whomever? */
 bool look_any_locked(uaddr_t first, uaddr_t end);
 /** look_is_kept() - does @i, which has been looked at, bear a lock, or need none (huge pages)? */

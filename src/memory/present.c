@@ -79,7 +79,7 @@ __attribute__((constructor)) static void watch_forks(void)
 
 #define NR_MEMORY_FS 2
 
-/* Devices as in struct memory_map; 0: unknown. const after once */
+/* Devices as in struct memory_source; 0: unknown. const after once */
 static uint64_t memory_fs[NR_MEMORY_FS];
 
 static uint64_t device_of(const struct stat *st)
@@ -111,7 +111,7 @@ static bool is_memory_file(const struct memory_piece *piece)
 
 	pthread_once(&once, find_memory_fs);
 	for (int i = 0; i < NR_MEMORY_FS; i++)
-		if (memory_fs[i] != 0 && memory_fs[i] == piece->dev)
+		if (memory_fs[i] != 0 && memory_fs[i] == piece->source.dev)
 			return true;
 	return false;
 }
@@ -141,9 +141,9 @@ static int range_look(uaddr_t first, uaddr_t last, bool write, struct present *p
 	memory_maps_init(&maps);
 	memory_maps_range(&maps, first, last);
 	while ((n = err ?: memory_maps_next(&maps, &piece)) > 0) {
-		p->shared &= piece.shared_file;
-		p->anonymous &= piece.ino == 0;
-		memory_files &= piece.shared_file && is_memory_file(&piece);
+		p->shared &= piece.source.shared_file;
+		p->anonymous &= piece.source.ino == 0;
+		memory_files &= piece.source.shared_file && is_memory_file(&piece);
 		err = piece_check(&piece, write);
 	}
 	memory_maps_close(&maps);

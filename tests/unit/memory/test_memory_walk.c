@@ -45,12 +45,12 @@ static int collect(void *arg, const struct memory_piece *piece)
 	memset(&pieces->at[pieces->nr], 0, sizeof(*piece)); /* so that padding compares equal */
 	pieces->at[pieces->nr].first = piece->first;
 	pieces->at[pieces->nr].last = piece->last;
-	pieces->at[pieces->nr].shared_file = piece->shared_file;
 	pieces->at[pieces->nr].readable = piece->readable;
 	pieces->at[pieces->nr].writable = piece->writable;
-	pieces->at[pieces->nr].dev = piece->dev;
-	pieces->at[pieces->nr].ino = piece->ino;
-	pieces->at[pieces->nr].off = piece->off;
+	pieces->at[pieces->nr].source.shared_file = piece->source.shared_file;
+	pieces->at[pieces->nr].source.dev = piece->source.dev;
+	pieces->at[pieces->nr].source.ino = piece->source.ino;
+	pieces->at[pieces->nr].source.off = piece->source.off;
 	pieces->hole_before[pieces->nr] = pieces->hole;
 	pieces->hole = false;
 	return ++pieces->nr == pieces->stop_at ? 77 : 0;
@@ -76,7 +76,7 @@ static void expect(const struct pieces *pieces, int n, const char *first, const 
 
 	assert_int_equal(piece->first, (uintptr_t)first);
 	assert_int_equal(piece->last, (uintptr_t)last);
-	assert_int_equal(piece->shared_file, shared);
+	assert_int_equal(piece->source.shared_file, shared);
 	assert_int_equal(piece->readable, !!(prot & PROT_READ));
 	assert_int_equal(piece->writable, !!(prot & PROT_WRITE));
 	assert_int_equal(pieces->hole_before[n], hole);
