@@ -132,9 +132,9 @@ bool table_is_inside(void)
 	return inside;
 }
 
-bool table_is_empty(void)
+bool memory_any_registered(void)
 {
-	return __atomic_load_n(&nr_intervals, __ATOMIC_RELAXED) == 0;
+	return __atomic_load_n(&nr_intervals, __ATOMIC_RELAXED) > 0;
 }
 
 uint32_t table_process(void)

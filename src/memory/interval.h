@@ -47,9 +47,9 @@ struct interval {
 	unsigned int nr_pins;        /* registrations that cover it */
 	enum interval_lock lock;     /* by us */
 	bool clients;                /* the client has it locked, too: it stays locked at the end */
+	bool now_locked;             /* by whomever: as @now */
 	struct memory_source source; /* of @addr, when it was locked; from READABLE on */
-	struct memory_piece now;     /* at @addr: seen by look(), until the lock is dropped */
-	bool now_locked;             /* ... and so is this: by whomever */
+	struct memory_source now;    /* of @addr: seen by look(), until the lock is dropped */
 	struct payer *payers;        /* [owned] */
 	struct memory_hold *holder;  /* [shared] NULL: not held */
 	/* while it is held */
@@ -86,8 +86,6 @@ void table_lock(void) ACQUIRES(memory_table_lock);
 void table_unlock(void) RELEASES(memory_table_lock);
 /** table_is_inside() - does this thread have the lock? */
 bool table_is_inside(void);
-/** table_is_empty() - no interval at all; one load */
-bool table_is_empty(void);
 /** table_process() - a number from 1 on, another one in a forked child: the child has lost what its
  * parent had in the table */
 uint32_t table_process(void);

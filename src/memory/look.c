@@ -65,8 +65,8 @@ static struct interval *note(struct interval *i, const struct memory_piece *piec
 	bool locked = look_any_locked(i->addr, i->addr + MEMORY_PAGE_SIZE);
 
 	for (; stop && i != stop; i = interval_next(i)) {
-		i->now = *piece;
-		source_advance(&i->now.source, i->addr - piece->first);
+		i->now = piece->source;
+		source_advance(&i->now, i->addr - piece->first);
 		i->now_locked = locked;
 	}
 	return stop;

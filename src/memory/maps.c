@@ -66,13 +66,13 @@ static int query_find(int fd, uaddr_t addr, struct memory_piece *out)
 	*out = (struct memory_piece){
 		.first = query.vma_start,
 		.last = query.vma_end - 1,
-		.mapped = true,
-		.readable = query.vma_flags & QUERY_READABLE,
-		.writable = query.vma_flags & QUERY_WRITABLE,
 		.source = {.dev = (uint64_t)query.dev_major << 32 | query.dev_minor,
 			   .ino = query.inode,
 			   .off = query.vma_offset,
-			   .shared_file = (query.vma_flags & QUERY_SHARED) && query.inode != 0},
+			   .mapped = true,
+			   .shared_file = (query.vma_flags & QUERY_SHARED) && query.inode != 0,
+			   .readable = query.vma_flags & QUERY_READABLE,
+			   .writable = query.vma_flags & QUERY_WRITABLE},
 	};
 	return 1;
 }
@@ -153,20 +153,19 @@ static void __attribute__((constructor)) watch_forks(void)
 #define LINE_LEN 256 /* of a line, what is before the name is shorter */
 
 /* Behind "first-end" in a line: " rwxs offset major:minor inode  name" */
-static bool scan_rest(const char *line, struct memory_piece *out)
+static bool scan_rest(const char *line, struct memory_source *out)
 {
-	struct memory_source *source = &out->source;
 	uint64_t dev_major, dev_minor;
 	char perm[5] = "";
 
-	if (sscanf(line, " %4s %" SCNx64 " %" SCNx64 ":%" SCNx64 " %" SCNu64, perm, &source->off,
-		   &dev_major, &dev_minor, &source->ino) != 5)
+	if (sscanf(line, " %4s %" SCNx64 " %" SCNx64 ":%" SCNx64 " %" SCNu64, perm, &out->off,
+		   &dev_major, &dev_minor, &out->ino) != 5)
 		return false;
+	out->dev = dev_major << 32 | dev_minor;
 	out->mapped = true;
+	out->shared_file = perm[3] == 's' && out->ino != 0;
 	out->readable = perm[0] == 'r';
 	out->writable = perm[1] == 'w';
-	source->shared_file = perm[3] == 's' && source->ino != 0;
-	source->dev = dev_major << 32 | dev_minor;
 	return true;
 }
 
@@ -221,7 +220,7 @@ static int text_find(struct memory_maps *maps, uaddr_t addr, struct memory_piece
 		if (out->last > out->first && out->last < addr)
 			n = text_skip_line(maps);
 		else /* the line stays current: the next question may hit it again */
-			return scan_rest(line, out)
+			return scan_rest(line, &out->source)
 				       ? 1
 				       : refuse(-EFAULT, "the process's map cannot be understood");
 		if (n <= 0)

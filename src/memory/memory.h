@@ -82,14 +82,14 @@ void memory_region_unpin(struct memory_region *region);
 /* What is mapped at an address. */
 struct memory_source {
 	uint64_t dev, ino, off; /* file, major << 32 | minor, and offset in it; 0 without a file */
+	bool mapped;            /* else a hole, and nothing else holds */
 	bool shared_file;       /* MAP_SHARED, and a file (memfd and shared anonymous count) */
+	bool readable, writable;
 };
 
 /* One piece of the client's address space: a mapping, or the hole between two. */
 struct memory_piece {
-	uaddr_t first, last; /* inclusive, cut to the range asked for */
-	bool mapped;         /* else a hole, and nothing of what follows holds */
-	bool readable, writable;
+	uaddr_t first, last;         /* inclusive, cut to the range asked for */
 	struct memory_source source; /* of @first */
 };
 

@@ -64,8 +64,7 @@ static void judge(struct coming *c, struct interval *i) REQUIRES(memory_table_lo
 	c->refused |= !is_usable(c, i);
 	if (i->lock == INTERVAL_UNTOUCHED || !i->now_locked)
 		i->clients = i->now_locked;
-	if (i->lock < INTERVAL_READABLE ||
-	    (look_is_kept(i) && source_is_same(i->source, i->now.source)))
+	if (i->lock < INTERVAL_READABLE || (look_is_kept(i) && source_is_same(i->source, i->now)))
 		return;
 	c->stale |= i->holder != NULL;
 	if (i->now.mapped) /* without a map, the lock may still be our own */
@@ -144,7 +143,7 @@ static void settle(struct coming *c) REQUIRES(memory_table_lock)
 	for (; !err && i->addr < c->end; i = interval_next(i)) {
 		if (!look_is_kept(i) || !is_usable(c, i))
 			continue;
-		i->source = i->now.source;
+		i->source = i->now;
 		if (i->lock < c->want)
 			i->lock = c->want;
 	}
@@ -247,7 +246,7 @@ static void lock_again(struct interval *i) REQUIRES(memory_table_lock)
 	memory_maps_init(&maps);
 	memory_maps_range(&maps, i->addr, last);
 	while ((n = memory_maps_next(&maps, &piece)) > 0)
-		if (piece.mapped)
+		if (piece.source.mapped)
 			memory_lock_on_fault(piece.first, piece.last);
 	if (n < 0) {
 		refuse_clear();
@@ -264,7 +263,7 @@ static void client_locks(uaddr_t first, uaddr_t last, bool locked)
 	struct interval *i, *stop = NULL;
 
 	first &= ~(uaddr_t)(MEMORY_PAGE_SIZE - 1);
-	if (table_is_empty() || table_is_inside() || first >= end)
+	if (!memory_any_registered() || table_is_inside() || first >= end)
 		return;
 	table_lock();
 	i = interval_cut_range(first, end, &stop);
@@ -279,11 +278,6 @@ static void client_locks(uaddr_t first, uaddr_t last, bool locked)
 	}
 	interval_join(first, end);
 	table_unlock();
-}
-
-bool memory_any_registered(void)
-{
-	return !table_is_empty();
 }
 
 void memory_client_locked(uaddr_t first, uaddr_t last)

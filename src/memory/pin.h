@@ -80,4 +80,34 @@ void memory_lock_on_fault(uaddr_t first, uaddr_t last);
 /** memory_lock_threads() - use at most @nr threads; 0: one a processor. For tests and benches */
 void memory_lock_threads(unsigned int nr);
 
+/* ---- present.c ---- */
+
+/* What present_open() has seen of a range, so that population need not look at each page. */
+struct present {
+	int fd;         /* /proc/thread-self/pagemap; -1: nothing can be told */
+	bool shared;    /* files that are mapped shared, all along */
+	bool settles;   /* a page that is not missing needs nothing more */
+	bool anonymous; /* ... and must be no file's, nor the page of zeros */
+	bool quick;     /* by PAGEMAP_SCAN: a millisecond and a half a GiB */
+};
+
+/** present_check() - is all of [@first, @last] mapped, and permitted?
+ * Return: 0; -EFAULT; another -errno where the map cannot be read; with a reason */
+int present_check(uaddr_t first, uaddr_t last, bool write) HF_MUST_CHECK;
+
+/* Nothing can be told. */
+#define PRESENT_UNKNOWN ((struct present){.fd = -1})
+
+/** present_open() - look at the mappings of [@first, @last], page aligned; cannot fail, but may
+ * then know nothing */
+void present_open(struct present *p, uaddr_t first, uaddr_t last, bool write);
+void present_close(struct present *p);
+
+/**
+ * present_missing() - the first page of [@first, @last] that must be populated
+ * Return: its address, or @last + 1; @first where nothing can be told
+ * Context: any number of threads at once
+ */
+uaddr_t present_missing(const struct present *p, uaddr_t first, uaddr_t last);
+
 #endif

@@ -10,7 +10,7 @@
  *	range, and joined before it returns; if none can be made, the calling thread does it alone.
  *	The first slice that fails ends the work, and is tried once more by the caller, which has
  *	the reason then.
- *  (3) Pages that are in the page tables already are left alone (present.h). Shared files whose
+ *  (3) Pages that are in the page tables already are left alone (present.c). Shared files whose
  *	pages are not are read first: the kernel then maps a group of pages a fault, where a write
  *	maps one (measured: 130 against 380 ms a GiB of a memfd in memory).
  *  (4) A lock that the limit does not allow, or pages that the system does not have, make
@@ -30,7 +30,6 @@
 #include "base/thread.h"
 #include "memory/hooks.h"
 #include "memory/pin.h"
-#include "memory/present.h"
 
 #ifndef MADV_POPULATE_READ
 #define MADV_POPULATE_READ 22

@@ -30,8 +30,7 @@
 #include "base/fd.h"
 #include "base/refuse.h"
 #include "memory/hooks.h"
-#include "memory/internal.h"
-#include "memory/present.h"
+#include "memory/pin.h"
 
 /* A page's entry in the page map. */
 #define ENTRY_PRESENT (UINT64_C(1) << 63)
@@ -118,9 +117,9 @@ static bool is_memory_file(const struct memory_piece *piece)
 
 static int piece_check(const struct memory_piece *piece, bool write)
 {
-	if (!piece->mapped)
+	if (!piece->source.mapped)
 		return refuse(-EFAULT, "nothing is mapped at 0x%" PRIx64, piece->first);
-	if (!piece->readable || (write && !piece->writable))
+	if (!piece->source.readable || (write && !piece->source.writable))
 		return refuse(-EFAULT, "memory at 0x%" PRIx64 " is not %s", piece->first,
 			      write ? "writable" : "readable");
 	return 0;

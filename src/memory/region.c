@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Spaces and regions: references, and what a region names. The identity region is part of its
+ * space, so its references are the space's.
+ */
 #include "memory/memory.h"
 
 #include <errno.h>
@@ -9,6 +13,40 @@
 #include "base/refuse.h"
 #include "memory/internal.h"
 #include "memory/pin.h"
+
+/* ---- spaces ---- */
+
+int memory_space_create_own(struct memory_space **out)
+{
+	struct memory_space *space = calloc(1, sizeof(*space));
+
+	if (!space)
+		return -ENOMEM;
+	space->refs = 1;
+	space->identity.space = space;
+	*out = space;
+	return 0;
+}
+
+struct memory_space *memory_space_get(struct memory_space *space)
+{
+	__atomic_fetch_add(&space->refs, 1, __ATOMIC_RELAXED);
+	return space;
+}
+
+void memory_space_put(struct memory_space *space)
+{
+	if (!space || __atomic_fetch_sub(&space->refs, 1, __ATOMIC_ACQ_REL) > 1)
+		return;
+	free(space);
+}
+
+struct memory_region *memory_space_identity(struct memory_space *space)
+{
+	return &space->identity;
+}
+
+/* ---- regions ---- */
 
 static bool is_identity(const struct memory_region *region)
 {
@@ -98,7 +136,6 @@ struct memory_region *memory_region_get(struct memory_region *region)
 	return region;
 }
 
-/* The identity region is part of its space, so its references are the space's. */
 void memory_region_get_many(struct memory_region *region, unsigned int n)
 {
 	__atomic_fetch_add(is_identity(region) ? &region->space->refs : &region->refs, n,

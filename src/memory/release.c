@@ -66,8 +66,9 @@ static bool unlock(struct memory_maps *maps, struct interval *i) REQUIRES(memory
 		return false;
 	memory_maps_range(maps, i->addr, interval_end(i) - 1);
 	while ((n = memory_maps_next(maps, &piece)) > 0)
-		if (piece.mapped && (i->lock == INTERVAL_PART ||
-				     source_is_same(interval_source(i, piece.first), piece.source)))
+		if (piece.source.mapped &&
+		    (i->lock == INTERVAL_PART ||
+		     source_is_same(interval_source(i, piece.first), piece.source)))
 			left |= unlock_pages(piece.first, piece.last + 1);
 	if (n == 0)
 		return left;

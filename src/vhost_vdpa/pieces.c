@@ -153,13 +153,13 @@ static int add_va(struct va_walk *w, uaddr_t last, bool shared_file)
 
 static int va_piece(void *arg, const struct memory_piece *piece)
 {
-	return piece->mapped ? add_va(arg, piece->last, piece->source.shared_file) : 0;
+	return piece->source.mapped ? add_va(arg, piece->last, piece->source.shared_file) : 0;
 }
 
 static int first_piece(void *arg, const struct memory_piece *piece)
 {
 	*(bool *)arg = piece->source.shared_file;
-	return piece->mapped;
+	return piece->source.mapped;
 }
 
 static int collect_va(struct vhost_vdpa *s, const struct vhost_iotlb_msg *msg, struct pieces *out)

@@ -26,7 +26,7 @@
 #include "../between.h"
 #include "memory/hooks.h"
 #include "memory/internal.h"
-#include "memory/present.h"
+#include "memory/pin.h"
 
 #define PAGE     MEMORY_PAGE_SIZE
 #define NR_PAGES 1500 /* more than one read of the page map, less than a usual RLIMIT_MEMLOCK */

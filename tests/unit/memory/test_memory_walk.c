@@ -36,7 +36,7 @@ static int collect(void *arg, const struct memory_piece *piece)
 	assert_int_equal(piece->first, pieces->next);
 	assert_true(piece->last >= piece->first);
 	pieces->next = piece->last + 1;
-	if (!piece->mapped) {
+	if (!piece->source.mapped) {
 		assert_false(pieces->hole);
 		pieces->hole = true;
 		return 0;
@@ -45,12 +45,13 @@ static int collect(void *arg, const struct memory_piece *piece)
 	memset(&pieces->at[pieces->nr], 0, sizeof(*piece)); /* so that padding compares equal */
 	pieces->at[pieces->nr].first = piece->first;
 	pieces->at[pieces->nr].last = piece->last;
-	pieces->at[pieces->nr].readable = piece->readable;
-	pieces->at[pieces->nr].writable = piece->writable;
 	pieces->at[pieces->nr].source.shared_file = piece->source.shared_file;
 	pieces->at[pieces->nr].source.dev = piece->source.dev;
 	pieces->at[pieces->nr].source.ino = piece->source.ino;
 	pieces->at[pieces->nr].source.off = piece->source.off;
+	pieces->at[pieces->nr].source.mapped = piece->source.mapped;
+	pieces->at[pieces->nr].source.readable = piece->source.readable;
+	pieces->at[pieces->nr].source.writable = piece->source.writable;
 	pieces->hole_before[pieces->nr] = pieces->hole;
 	pieces->hole = false;
 	return ++pieces->nr == pieces->stop_at ? 77 : 0;
@@ -77,8 +78,8 @@ static void expect(const struct pieces *pieces, int n, const char *first, const 
 	assert_int_equal(piece->first, (uintptr_t)first);
 	assert_int_equal(piece->last, (uintptr_t)last);
 	assert_int_equal(piece->source.shared_file, shared);
-	assert_int_equal(piece->readable, !!(prot & PROT_READ));
-	assert_int_equal(piece->writable, !!(prot & PROT_WRITE));
+	assert_int_equal(piece->source.readable, !!(prot & PROT_READ));
+	assert_int_equal(piece->source.writable, !!(prot & PROT_WRITE));
 	assert_int_equal(pieces->hole_before[n], hole);
 }
 
@@ -219,7 +220,7 @@ static void walk_many_mappings_are_all_seen(void **state)
 	memory_maps_range(&maps, (uintptr_t)p, (uintptr_t)p + NR * PAGE - 1);
 	while (memory_maps_next(&maps, &piece) > 0) {
 		assert_int_equal(piece.first, (uintptr_t)p + (size_t)nr * PAGE);
-		assert_int_equal(piece.readable, nr % 2 == 0);
+		assert_int_equal(piece.source.readable, nr % 2 == 0);
 		nr++;
 	}
 	memory_maps_close(&maps);
