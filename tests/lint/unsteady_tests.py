@@ -5,6 +5,7 @@
 Usage: unsteady_tests.py ROOT
 Exit status: 0 if it does.
 """
+import concurrent.futures
 import os
 import subprocess
 import sys
@@ -56,8 +57,9 @@ def run(root, tests):
 
 def main(root):
     failed = 0
-    for tests, *expected in CASES:
-        found = run(root, tests)
+    with concurrent.futures.ThreadPoolExecutor() as pool:  # they wait for meson's start most of the time
+        all_found = pool.map(lambda case: run(root, case[0]), CASES)
+    for (tests, *expected), found in zip(CASES, all_found):
         if list(found) != expected:
             print(f"{tests}: expected {expected}, found {list(found)}")
             failed = 1
