@@ -67,25 +67,10 @@ static inline void start(struct rig *rig)
 /* A map of all that the tests use: the process's own memory, 1:1, in one entry a side. */
 static inline struct iotlb *own_map(struct rig *rig)
 {
-	struct iotlb *tlb;
+	struct iotlb *tlb = rig_map_of_rings(rig);
 
-	assert_int_equal(iotlb_create(64, &tlb), 0);
-	for (int i = 0; i < RIG_VQS; i++) {
-		uint64_t at = (uintptr_t)rig->vq[i].mem;
-
-		if (at)
-			assert_int_equal(iotlb_map(tlb, at, at + rig->vq[i].mem_len - 1,
-						   memory_space_identity(rig->space), at, IOTLB_RW),
-					 0);
-	}
-	for (int side = 0; side < 2; side++) {
-		uint64_t at = side ? (uintptr_t)in : (uintptr_t)out;
-		uint64_t len = side ? IN_LEN : LEN;
-
-		assert_int_equal(iotlb_map(tlb, at, at + len - 1, memory_space_identity(rig->space),
-					   at, IOTLB_RW),
-				 0);
-	}
+	rig_map_add(rig, tlb, out, LEN);
+	rig_map_add(rig, tlb, in, IN_LEN);
 	return tlb;
 }
 

@@ -175,24 +175,11 @@ static void what_is_missing_is_said_in_one_line(void **state)
 /* A map of rings and buffers. No 1:1 key can be had. */
 static struct iotlb *own_map(struct rig *rig)
 {
-	const uint64_t areas[3][2] = {
-		{(uintptr_t)out, ROUND_LEN}, {(uintptr_t)in, ROUND_ROOM}, {(uintptr_t)ctrl, 64}};
-	struct iotlb *tlb;
+	struct iotlb *tlb = rig_map_of_rings(rig);
 
-	assert_int_equal(iotlb_create(64, &tlb), 0);
-	for (int i = 0; i < RIG_VQS; i++) {
-		uint64_t at = (uintptr_t)rig->vq[i].mem;
-
-		if (at)
-			assert_int_equal(iotlb_map(tlb, at, at + rig->vq[i].mem_len - 1,
-						   memory_space_identity(rig->space), at, IOTLB_RW),
-					 0);
-	}
-	for (int i = 0; i < 3; i++)
-		assert_int_equal(iotlb_map(tlb, areas[i][0], areas[i][0] + areas[i][1] - 1,
-					   memory_space_identity(rig->space), areas[i][0],
-					   IOTLB_RW),
-				 0);
+	rig_map_add(rig, tlb, out, ROUND_LEN);
+	rig_map_add(rig, tlb, in, ROUND_ROOM);
+	rig_map_add(rig, tlb, ctrl, 64);
 	return tlb;
 }
 

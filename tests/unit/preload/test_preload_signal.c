@@ -5,15 +5,7 @@
 #include <signal.h>
 #include <sys/time.h>
 
-/* Its own locks are not safe against a handler that it does not know, and it knows none of those
- * that our wrapper takes. */
-#if defined(__has_feature)
-#define BY_TSAN __has_feature(thread_sanitizer)
-#elif defined(__SANITIZE_THREAD__)
-#define BY_TSAN 1
-#else
-#define BY_TSAN 0
-#endif
+#include "base/compiler.h"
 
 static sigjmp_buf back;
 static volatile sig_atomic_t nr_caught;
@@ -125,7 +117,9 @@ static void preload_fault_without_a_handler_kills(void **state)
 	assert_int_equal(WTERMSIG(status), SIGSEGV);
 }
 
-#if !BY_TSAN
+/* ThreadSanitizer's own locks are not safe against a handler that it does not know, and it knows
+ * none of those that our wrapper takes. */
+#if !HF_TSAN
 static int device;
 static volatile int nr_in_handler, nr_refused;
 
@@ -192,7 +186,7 @@ static void preload_jump_out_of_a_call_leaves_the_node_usable(void **state)
 	const struct itimerval every = {{0, 300}, {0, 300}}, never = {{0, 0}, {0, 0}};
 	volatile int fd = open_node(), nr_jumps = 0;
 
-	if (BY_TSAN)
+	if (HF_TSAN)
 		skip();
 	signal(SIGALRM, on_signal);
 	while (nr_jumps++ < 300) {
@@ -219,7 +213,7 @@ int main(void)
 		cmocka_unit_test(preload_signal_gives_back_the_old_handler),
 		cmocka_unit_test(preload_fault_without_a_handler_kills),
 	/* last: children of an owner cannot open */
-#if !BY_TSAN
+#if !HF_TSAN
 		cmocka_unit_test(preload_handler_may_call_on_the_device),
 #endif
 	};

@@ -168,6 +168,26 @@ uint64_t rig_iova(struct rig *rig, const void *p)
 	return rig->iova_of ? rig->iova_of(rig, p) : (uint64_t)(uintptr_t)p;
 }
 
+void rig_map_add(struct rig *rig, struct iotlb *tlb, const void *p, size_t len)
+{
+	uint64_t at = (uintptr_t)p;
+
+	assert_int_equal(
+		iotlb_map(tlb, at, at + len - 1, memory_space_identity(rig->space), at, IOTLB_RW),
+		0);
+}
+
+struct iotlb *rig_map_of_rings(struct rig *rig)
+{
+	struct iotlb *tlb;
+
+	assert_int_equal(iotlb_create(64, &tlb), 0);
+	for (int i = 0; i < RIG_VQS; i++)
+		if (rig->vq[i].mem)
+			rig_map_add(rig, tlb, rig->vq[i].mem, rig->vq[i].mem_len);
+	return tlb;
+}
+
 void rig_vq_setup(struct rig *rig, uint16_t idx)
 {
 	struct rig_vq *vq = &rig->vq[idx];

@@ -100,6 +100,10 @@ void rig_start(struct rig *rig, uint64_t features, uint16_t nr, uint16_t num);
 void rig_reset(struct rig *rig);
 
 uint64_t rig_iova(struct rig *rig, const void *p);
+/** rig_map_of_rings() - a map of the rings that there are, 1:1, for .set_map */
+struct iotlb *rig_map_of_rings(struct rig *rig);
+/** rig_map_add() - let @tlb have [@p, @p + @len), 1:1 */
+void rig_map_add(struct rig *rig, struct iotlb *tlb, const void *p, size_t len);
 /** rig_add() - one chain of plain pieces; @cookie is the first piece's address */
 void rig_add(struct rig *rig, uint16_t idx, void *p, size_t len, bool in);
 /** rig_publish() - and kick if the device wants it */
