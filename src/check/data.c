@@ -8,13 +8,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#define IOVA  0x100000UL
-#define P     CHECK_PAGE
-#define RX    CLIENT_NET_RX
-#define TX    CLIENT_NET_TX
-#define CTRL  CLIENT_NET_CTRL
-#define FRAME 60U
-#define HDR   12U
+#define IOVA     0x100000UL
+#define P        CHECK_PAGE
+#define RX       CLIENT_NET_RX
+#define TX       CLIENT_NET_TX
+#define CTRL_IDX CLIENT_NET_CTRL
+#define FRAME    60U
+#define HDR      12U
 
 static uint32_t used_len(struct check_ctx *t, struct check_kit *kit, unsigned idx)
 {
@@ -112,7 +112,7 @@ static void chained_transmit(struct check_ctx *t)
 					 {IOVA + KIT_TX_FRAME + HDR + 14, FRAME - 14, false}};
 
 	(void)check_kit_run(t, &kit, IOVA);
-	client_ring_init(&kit.ring[CTRL], CTRL, KIT_NUM, kit.page + 2 * KIT_RING,
+	client_ring_init(&kit.ring[CTRL_IDX], CTRL_IDX, KIT_NUM, kit.page + 2 * KIT_RING,
 			 IOVA + 2 * KIT_RING, 0);
 	check_kit_kick(t, &kit, TX);
 	check_kit_expect_used(t, &kit, kit.page, RX, 1);
@@ -137,10 +137,10 @@ static void ctrl_set_mac(struct check_ctx *t)
 	uint8_t mac[6] = {0};
 
 	EXPECT_RC(t, 0, client_set_config(fd, 0, mac, 6));
-	check_kit_kick(t, &kit, CTRL);
-	check_kit_expect_used(t, &kit, kit.page, CTRL, 1);
+	check_kit_kick(t, &kit, CTRL_IDX);
+	check_kit_expect_used(t, &kit, kit.page, CTRL_IDX, 1);
 	EXPECT_EQ(t, VIRTIO_NET_OK, kit.page[KIT_ACK]);
-	EXPECT_EQ(t, 1, used_len(t, &kit, CTRL));
+	EXPECT_EQ(t, 1, used_len(t, &kit, CTRL_IDX));
 	EXPECT_RC(t, 0, client_get_config(fd, 0, mac, 6));
 	EXPECT(t, memcmp(mac, kit.page + KIT_CMD + 2, 6) == 0);
 }
@@ -155,8 +155,8 @@ static void ctrl_unknown(struct check_ctx *t)
 	EXPECT_RC(t, 0, client_get_config(fd, 0, before, 6));
 	kit.page[KIT_CMD] = (uint8_t)t->check->a;
 	kit.page[KIT_CMD + 1] = (uint8_t)t->check->b;
-	check_kit_kick(t, &kit, CTRL);
-	check_kit_expect_used(t, &kit, kit.page, CTRL, 1);
+	check_kit_kick(t, &kit, CTRL_IDX);
+	check_kit_expect_used(t, &kit, kit.page, CTRL_IDX, 1);
 	EXPECT_EQ(t, VIRTIO_NET_ERR, kit.page[KIT_ACK]);
 	EXPECT_RC(t, 0, client_get_config(fd, 0, after, 6));
 	EXPECT(t, memcmp(before, after, 6) == 0);
@@ -174,8 +174,8 @@ static void ctrl_not_negotiated(struct check_ctx *t)
 	EXPECT_RC(t, 0, client_set_status(fd, CLIENT_STATUS_FEATURES));
 	check_kit_attach(t, fd, &kit);
 	EXPECT_RC(t, 0, client_set_status(fd, CLIENT_STATUS_RUNNING));
-	check_kit_kick(t, &kit, CTRL);
-	check_kit_expect_quiet(t, &kit, kit.page, CTRL, 0);
+	check_kit_kick(t, &kit, CTRL_IDX);
+	check_kit_expect_quiet(t, &kit, kit.page, CTRL_IDX, 0);
 	check_kit_kick(t, &kit, TX);
 	check_kit_expect_used(t, &kit, kit.page, TX, 1);
 }

@@ -5,9 +5,9 @@
  */
 #include "check/kit.h"
 
-#define P    CHECK_PAGE
-#define TX   CLIENT_NET_TX
-#define CTRL CLIENT_NET_CTRL
+#define P        CHECK_PAGE
+#define TX       CLIENT_NET_TX
+#define CTRL_IDX CLIENT_NET_CTRL
 
 static int open_pair(struct check_ctx *t, struct check_pair *pair, uint64_t backend)
 {
@@ -30,7 +30,7 @@ static void bind_ring(struct check_ctx *t, int fd, uint32_t idx, uint32_t asid)
 
 static void bind_ctrl(struct check_ctx *t, int fd, uint32_t asid)
 {
-	bind_ring(t, fd, CTRL, asid);
+	bind_ring(t, fd, CTRL_IDX, asid);
 }
 
 /* The pair is mapped in address space 1, which the control queue is bound to if @bind. */
@@ -55,7 +55,7 @@ static void ctrl_in_second(struct check_ctx *t)
 	struct check_pair pair;
 	int fd = open_second(t, &pair, 0, true);
 
-	EXPECT_STARTS(t, WHERE_MAPPED, fd, &pair, CTRL);
+	EXPECT_STARTS(t, WHERE_MAPPED, fd, &pair, CTRL_IDX);
 	check_kit_kick(t, &pair.kit, TX);
 	check_kit_expect_used(t, &pair.kit, pair.identity, TX, 1);
 	EXPECT_EQ(t, 0, check_kit_used(pair.mapped, TX));
@@ -66,7 +66,7 @@ static void ctrl_in_first(struct check_ctx *t)
 	struct check_pair pair;
 	int fd = open_second(t, &pair, 0, false);
 
-	EXPECT_STARTS(t, WHERE_IDENTITY, fd, &pair, CTRL);
+	EXPECT_STARTS(t, WHERE_IDENTITY, fd, &pair, CTRL_IDX);
 }
 
 static void data_in_second(struct check_ctx *t)
@@ -86,8 +86,8 @@ static void both_in_second(struct check_ctx *t)
 	bind_data(t, fd, 1);
 	bind_ctrl(t, fd, 1);
 	EXPECT_STARTS(t, WHERE_MAPPED, fd, &pair, TX);
-	check_kit_kick(t, &pair.kit, CTRL);
-	check_kit_expect_used(t, &pair.kit, pair.mapped, CTRL, 1);
+	check_kit_kick(t, &pair.kit, CTRL_IDX);
+	check_kit_expect_used(t, &pair.kit, pair.mapped, CTRL_IDX, 1);
 }
 
 /* Binding goes to an address space that does not exist yet: its default is 1:1. */
@@ -98,7 +98,7 @@ static void missing_space(struct check_ctx *t)
 
 	check_pair_map(t, fd, &pair, 0);
 	bind_ctrl(t, fd, 1);
-	EXPECT_STARTS(t, WHERE_IDENTITY, fd, &pair, CTRL);
+	EXPECT_STARTS(t, WHERE_IDENTITY, fd, &pair, CTRL_IDX);
 }
 
 static void bound_then_mapped(struct check_ctx *t)
@@ -108,7 +108,7 @@ static void bound_then_mapped(struct check_ctx *t)
 
 	bind_ctrl(t, fd, 1);
 	check_pair_map(t, fd, &pair, 1);
-	EXPECT_STARTS(t, WHERE_MAPPED, fd, &pair, CTRL);
+	EXPECT_STARTS(t, WHERE_MAPPED, fd, &pair, CTRL_IDX);
 }
 
 static void bound_back(struct check_ctx *t)
@@ -117,7 +117,7 @@ static void bound_back(struct check_ctx *t)
 	int fd = open_second(t, &pair, 0, true);
 
 	bind_ctrl(t, fd, 0);
-	EXPECT_STARTS(t, WHERE_IDENTITY, fd, &pair, CTRL);
+	EXPECT_STARTS(t, WHERE_IDENTITY, fd, &pair, CTRL_IDX);
 }
 
 static void rebound_while_running(struct check_ctx *t)
@@ -125,10 +125,10 @@ static void rebound_while_running(struct check_ctx *t)
 	struct check_pair pair;
 	int fd = open_second(t, &pair, 0, false);
 
-	EXPECT_STARTS(t, WHERE_IDENTITY, fd, &pair, CTRL);
+	EXPECT_STARTS(t, WHERE_IDENTITY, fd, &pair, CTRL_IDX);
 	bind_ctrl(t, fd, 1);
-	check_pair_refill(&pair, CTRL);
-	EXPECT_WHERE(t, WHERE_MAPPED, &pair, CTRL);
+	check_pair_refill(&pair, CTRL_IDX);
+	EXPECT_WHERE(t, WHERE_MAPPED, &pair, CTRL_IDX);
 }
 
 static void rebind_refused_no_effect(struct check_ctx *t)
@@ -136,11 +136,11 @@ static void rebind_refused_no_effect(struct check_ctx *t)
 	struct check_pair pair;
 	int fd = open_second(t, &pair, 0, false);
 
-	EXPECT_STARTS(t, WHERE_IDENTITY, fd, &pair, CTRL);
+	EXPECT_STARTS(t, WHERE_IDENTITY, fd, &pair, CTRL_IDX);
 	EXPECT_RC(t, -EBUSY,
 		  client_vring_set(fd, VHOST_VDPA_SET_GROUP_ASID, t->dev->ctrl_group, 1));
-	check_pair_refill(&pair, CTRL);
-	EXPECT_WHERE(t, WHERE_IDENTITY, &pair, CTRL);
+	check_pair_refill(&pair, CTRL_IDX);
+	EXPECT_WHERE(t, WHERE_IDENTITY, &pair, CTRL_IDX);
 }
 
 /* Row: a are further backend features to ack. */
@@ -150,7 +150,7 @@ static void binding_lost_by_reset(struct check_ctx *t)
 	int fd = open_second(t, &pair, (uint64_t)t->check->a, true);
 
 	EXPECT_RC(t, 0, client_set_status(fd, 0));
-	EXPECT_STARTS(t, WHERE_IDENTITY, fd, &pair, CTRL);
+	EXPECT_STARTS(t, WHERE_IDENTITY, fd, &pair, CTRL_IDX);
 }
 
 static void map_kept_by_reset(struct check_ctx *t)
@@ -160,7 +160,7 @@ static void map_kept_by_reset(struct check_ctx *t)
 
 	EXPECT_RC(t, 0, client_set_status(fd, 0));
 	bind_ctrl(t, fd, 1);
-	EXPECT_STARTS(t, WHERE_MAPPED, fd, &pair, CTRL);
+	EXPECT_STARTS(t, WHERE_MAPPED, fd, &pair, CTRL_IDX);
 }
 
 /* Without PERSIST a compat_reset parent clears every address space, not only the used ones. */
@@ -171,7 +171,7 @@ static void map_dropped_by_reset(struct check_ctx *t)
 
 	EXPECT_RC(t, 0, client_set_status(fd, 0));
 	bind_ctrl(t, fd, 1);
-	EXPECT_STARTS(t, WHERE_IDENTITY, fd, &pair, CTRL);
+	EXPECT_STARTS(t, WHERE_IDENTITY, fd, &pair, CTRL_IDX);
 }
 
 static void map_lost_by_close(struct check_ctx *t)
@@ -182,7 +182,7 @@ static void map_lost_by_close(struct check_ctx *t)
 	check_close(t, fd);
 	fd = check_open_owned(t);
 	bind_ctrl(t, fd, 1);
-	EXPECT_STARTS(t, WHERE_IDENTITY, fd, &pair, CTRL);
+	EXPECT_STARTS(t, WHERE_IDENTITY, fd, &pair, CTRL_IDX);
 }
 
 static void binding_lost_by_close(struct check_ctx *t)
@@ -195,7 +195,7 @@ static void binding_lost_by_close(struct check_ctx *t)
 	fd = check_open_owned(t);
 	check_ack_backend(t, fd, CLIENT_BACKEND_ASID);
 	check_pair_map(t, fd, &pair, 1);
-	EXPECT_STARTS(t, WHERE_IDENTITY, fd, &pair, CTRL);
+	EXPECT_STARTS(t, WHERE_IDENTITY, fd, &pair, CTRL_IDX);
 }
 
 /* Emptying one address space leaves the other alone. */
@@ -208,7 +208,7 @@ static void unmap_first_keeps_second(struct check_ctx *t)
 	check_pair_map(t, fd, &pair, 1);
 	bind_ctrl(t, fd, 1);
 	EXPECT_RC(t, 0, client_iotlb_unmap(fd, 0, 0, UINT64_MAX));
-	EXPECT_STARTS(t, WHERE_MAPPED, fd, &pair, CTRL);
+	EXPECT_STARTS(t, WHERE_MAPPED, fd, &pair, CTRL_IDX);
 }
 
 static void two_maps_one_iova(struct check_ctx *t)
@@ -219,7 +219,7 @@ static void two_maps_one_iova(struct check_ctx *t)
 	EXPECT_RC(t, 0, check_map(fd, 0, pair.iova, P, pair.identity));
 	check_pair_map(t, fd, &pair, 1);
 	bind_ctrl(t, fd, 1);
-	EXPECT_STARTS(t, WHERE_MAPPED, fd, &pair, CTRL);
+	EXPECT_STARTS(t, WHERE_MAPPED, fd, &pair, CTRL_IDX);
 	check_kit_kick(t, &pair.kit, TX);
 	check_kit_expect_used(t, &pair.kit, pair.identity, TX, 1);
 	EXPECT_EQ(t, 0, check_kit_used(pair.mapped, TX));

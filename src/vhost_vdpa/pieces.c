@@ -17,7 +17,7 @@
 #include "base/refuse.h"
 #include "vhost_vdpa/pieces.h"
 
-#define PAGE_MASK (MEMORY_PAGE_SIZE - 1)
+#define IN_PAGE (MEMORY_PAGE_SIZE - 1)
 
 static int add(struct pieces *out, iova_t first, iova_t last, struct memory_region *mem)
 {
@@ -69,9 +69,9 @@ void uncharge(struct vhost_vdpa *s, uaddr_t uaddr, uint64_t pages)
 static int collect_pinned(struct vhost_vdpa *s, const struct vhost_iotlb_msg *msg,
 			  struct pieces *out) REQUIRES(s->dev->lock)
 {
-	iova_t first = msg->iova & ~PAGE_MASK, last = (msg->iova + msg->size - 1) | PAGE_MASK;
+	iova_t first = msg->iova & ~IN_PAGE, last = (msg->iova + msg->size - 1) | IN_PAGE;
 	uint64_t pages = (last - first) / MEMORY_PAGE_SIZE + 1;
-	uaddr_t uaddr = msg->uaddr & ~PAGE_MASK;
+	uaddr_t uaddr = msg->uaddr & ~IN_PAGE;
 	bool write = (msg->perm & VHOST_ACCESS_WO) != 0;
 	struct memory_region *mem;
 	int ret;

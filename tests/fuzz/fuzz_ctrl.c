@@ -13,7 +13,7 @@
 #define BIT(n)   (1ULL << (n))
 #define SEGS_MAX 6
 #define NUM      32
-#define CTRL     4
+#define CTRL_IDX 4
 #define NO_ACK   0xee
 
 static const uint64_t always = BIT(VIRTIO_F_VERSION_1) | BIT(VIRTIO_F_ACCESS_PLATFORM) |
@@ -78,11 +78,11 @@ static void command(struct fuzz_device *d, struct fuzz_input *in)
 	}
 	data[len] = (char)NO_ACK;
 	segs[n] = (struct ring_driver_seg){ARENA_IOVA + ARENA_DATA + len, 1};
-	if (ring_driver_add(d->drv[CTRL], segs, nr_out, 1, data, NULL, 0))
+	if (ring_driver_add(d->drv[CTRL_IDX], segs, nr_out, 1, data, NULL, 0))
 		return;
-	(void)ring_driver_publish(d->drv[CTRL]);
-	fuzz_device_run(d, CTRL);
-	fuzz_check(ring_driver_get(d->drv[CTRL], &used, &err) == data && err == 0);
+	(void)ring_driver_publish(d->drv[CTRL_IDX]);
+	fuzz_device_run(d, CTRL_IDX);
+	fuzz_check(ring_driver_get(d->drv[CTRL_IDX], &used, &err) == data && err == 0);
 	fuzz_check(used == 1 && (data[len] == VIRTIO_NET_OK || data[len] == VIRTIO_NET_ERR));
 }
 

@@ -26,17 +26,17 @@
 #define MAX_DEPTH 2 /* an indirect key over direct ones */
 
 /* Offsets in bytes of CREATE_MKEY: the mkey context starts at 16. */
-#define AT_FLAGS    18 /* byte with lw (bit 3), lr (bit 2), access mode (bits 1..0) */
-#define AT_QPN      20
-#define AT_LOW      23
-#define AT_LENGTH64 28
-#define AT_PD       29
-#define AT_START    32
-#define AT_LEN      40
-#define AT_OCTWORDS 68
-#define AT_PAGE     74 /* two bytes; log_page_size is the middle six bits */
-#define AT_ACTUAL   96
-#define AT_LIST     272
+#define MKEY_FLAGS    18 /* byte with lw (bit 3), lr (bit 2), access mode (bits 1..0) */
+#define MKEY_QPN      20
+#define MKEY_LOW      23
+#define MKEY_LENGTH64 28
+#define MKEY_PD       29
+#define MKEY_START    32
+#define MKEY_LEN      40
+#define MKEY_OCTWORDS 68
+#define MKEY_PAGE     74 /* two bytes; log_page_size is the middle six bits */
+#define MKEY_ACTUAL   96
+#define MKEY_LIST     272
 
 static void mkey_free(struct fw_mkey *k)
 {
@@ -116,9 +116,9 @@ static bool read_list(struct mlx5_model *m, struct fw_mkey *k, const uint8_t *in
 	case MODE_PA:
 		return octwords == 0;
 	case MODE_MTT:
-		return read_mtt(k, in + AT_LIST, octwords, r);
+		return read_mtt(k, in + MKEY_LIST, octwords, r);
 	case MODE_KLM:
-		return read_klm(m, k, in + AT_LIST, octwords, r);
+		return read_klm(m, k, in + MKEY_LIST, octwords, r);
 	default:
 		return false;
 	}
@@ -127,13 +127,13 @@ static bool read_list(struct mlx5_model *m, struct fw_mkey *k, const uint8_t *in
 static struct fw_mkey *decode(struct mlx5_model *m, const uint8_t *in, size_t in_len,
 			      struct fw_reply *r)
 {
-	size_t octwords = fw_u32(in + AT_ACTUAL);
-	uint32_t pd = fw_u24(in + AT_PD);
+	size_t octwords = fw_u32(in + MKEY_ACTUAL);
+	uint32_t pd = fw_u24(in + MKEY_PD);
 	struct fw_mkey *k;
 
 	*r = (struct fw_reply){FW_BAD_PARAM, 0x20005, 0};
-	if (octwords * 16 != in_len - AT_LIST || fw_u32(in + AT_OCTWORDS) != octwords ||
-	    fw_u24(in + AT_QPN) != 0xffffff) {
+	if (octwords * 16 != in_len - MKEY_LIST || fw_u32(in + MKEY_OCTWORDS) != octwords ||
+	    fw_u24(in + MKEY_QPN) != 0xffffff) {
 		r->syndrome = 0x20006;
 		return NULL;
 	}
@@ -146,15 +146,16 @@ static struct fw_mkey *decode(struct mlx5_model *m, const uint8_t *in, size_t in
 		(void)no_room(r);
 		return NULL;
 	}
-	*k = (struct fw_mkey){.start = fw_u64(in + AT_START),
-			      .len = fw_u64(in + AT_LEN),
+	*k = (struct fw_mkey){.start = fw_u64(in + MKEY_START),
+			      .len = fw_u64(in + MKEY_LEN),
 			      .pd = pd,
-			      .low = in[AT_LOW],
-			      .mode = in[AT_FLAGS] & 3,
-			      .log_page = (uint8_t)((in[AT_PAGE] << 8 | in[AT_PAGE + 1]) & 0x3f),
-			      .all = in[AT_LENGTH64] >> 7,
-			      .write = in[AT_FLAGS] >> 3 & 1,
-			      .read = in[AT_FLAGS] >> 2 & 1};
+			      .low = in[MKEY_LOW],
+			      .mode = in[MKEY_FLAGS] & 3,
+			      .log_page =
+				      (uint8_t)((in[MKEY_PAGE] << 8 | in[MKEY_PAGE + 1]) & 0x3f),
+			      .all = in[MKEY_LENGTH64] >> 7,
+			      .write = in[MKEY_FLAGS] >> 3 & 1,
+			      .read = in[MKEY_FLAGS] >> 2 & 1};
 	if (read_list(m, k, in, octwords, r))
 		return k;
 	mkey_free(k);

@@ -9,9 +9,9 @@
 
 #include "support.h"
 
-#define PAIRS 2
-#define CTRL  (2 * PAIRS)
-#define NUM   512
+#define PAIRS    2
+#define CTRL_IDX (2 * PAIRS)
+#define NUM      512
 #define ALL                                                                                        \
 	(BASE_FEATURES | BIT(VIRTIO_NET_F_CTRL_VQ) | BIT(VIRTIO_NET_F_CTRL_RX) |                   \
 	 BIT(VIRTIO_NET_F_CTRL_RX_EXTRA) | BIT(VIRTIO_NET_F_CTRL_VLAN) |                           \
@@ -210,7 +210,7 @@ static void start(struct rig *rig, uint64_t features)
 	config.max_vqp = PAIRS;
 	config.vq_size = NUM;
 	rig_make(rig, &config);
-	rig_start(rig, features, CTRL + 1, NUM);
+	rig_start(rig, features, CTRL_IDX + 1, NUM);
 }
 
 static void every_command(struct rig *rig, uint16_t q)
@@ -255,8 +255,8 @@ static void every_command_is_answered_as_the_standard_says(void **state)
 	(void)state;
 	for (size_t r = 0; r < sizeof(rings) / sizeof(rings[0]); r++) {
 		start(&rig, ALL | rings[r] | BIT(VIRTIO_RING_F_INDIRECT_DESC));
-		every_command(&rig, CTRL);
-		every_layout_of_what_is_taken(&rig, CTRL);
+		every_command(&rig, CTRL_IDX);
+		every_layout_of_what_is_taken(&rig, CTRL_IDX);
 		assert_int_equal(rig_op(&rig, get_status), 0xf);
 		rig_destroy(&rig);
 	}
@@ -276,7 +276,7 @@ static void commands_need_their_feature(void **state)
 		uint64_t features = none ? base : (ALL | base) & ~BIT(bits[i]);
 
 		start(&rig, features);
-		every_layout_of_what_is_taken(&rig, features & BIT(VIRTIO_NET_F_MQ) ? CTRL : 2);
+		every_layout_of_what_is_taken(&rig, features & BIT(VIRTIO_NET_F_MQ) ? CTRL_IDX : 2);
 		rig_destroy(&rig);
 	}
 }
@@ -298,11 +298,11 @@ static void chains_without_a_whole_header_come_back(void **state)
 			ack[0] = 0x55;
 			segs[0] = (struct ring_driver_seg){rig_iova(&rig, cmd_buf), (uint32_t)len};
 			segs[out] = (struct ring_driver_seg){rig_iova(&rig, ack), 1};
-			assert_int_equal(ring_driver_add(rig.vq[CTRL].drv, segs, out,
+			assert_int_equal(ring_driver_add(rig.vq[CTRL_IDX].drv, segs, out,
 							 writable ? 1 : 0, cmd_buf, NULL, 0),
 					 0);
-			rig_publish(&rig, CTRL);
-			assert_ptr_equal(rig_get(&rig, CTRL, &n), cmd_buf);
+			rig_publish(&rig, CTRL_IDX);
+			assert_ptr_equal(rig_get(&rig, CTRL_IDX, &n), cmd_buf);
 			assert_int_equal(ack[0], writable ? VIRTIO_NET_ERR : 0x55);
 		}
 	rig_destroy(&rig);
@@ -328,10 +328,10 @@ static void mac_tables_of_any_size_are_taken(void **state)
 				data[multi + (size_t)b] = (uint8_t)(sizes[m] >> (8 * b));
 			}
 			for (enum layout layout = 0; layout < LAYOUTS; layout++)
-				expect(&rig, layout, CTRL, 1, 0, data, len);
+				expect(&rig, layout, CTRL_IDX, 1, 0, data, len);
 			/* one byte less, one more */
-			expect(&rig, APART, CTRL, 1, 0, data, len - 1);
-			expect(&rig, APART, CTRL, 1, 0, data, len + 1);
+			expect(&rig, APART, CTRL_IDX, 1, 0, data, len - 1);
+			expect(&rig, APART, CTRL_IDX, 1, 0, data, len + 1);
 		}
 	rig_destroy(&rig);
 }
@@ -346,7 +346,7 @@ static void vlan_ids_have_twelve_bits(void **state)
 		for (uint8_t cmd = 0; cmd < 2; cmd++) {
 			const uint8_t data[2] = {(uint8_t)id, (uint8_t)(id >> 8)};
 
-			expect(&rig, APART, CTRL, 2, cmd, data, 2);
+			expect(&rig, APART, CTRL_IDX, 2, cmd, data, 2);
 		}
 	rig_destroy(&rig);
 }

@@ -10,7 +10,7 @@
 #include "support.h"
 
 #define PAIRS    4
-#define CTRL     (2 * PAIRS)
+#define CTRL_IDX (2 * PAIRS)
 #define NUM      16
 #define FRAME    (HDR + 64)
 #define BUF_LEN  256
@@ -25,7 +25,7 @@ static void start(struct rig *rig, uint16_t workers, uint64_t more)
 	config.max_vqp = PAIRS;
 	config.workers = workers;
 	rig_make(rig, &config);
-	rig_start(rig, FEATURES | more, CTRL + 1, NUM);
+	rig_start(rig, FEATURES | more, CTRL_IDX + 1, NUM);
 }
 
 static void set_pairs(struct rig *rig, uint8_t n)
@@ -33,7 +33,7 @@ static void set_pairs(struct rig *rig, uint8_t n)
 	const uint8_t le[2] = {n, 0};
 
 	assert_int_equal(
-		rig_ctrl(rig, CTRL, VIRTIO_NET_CTRL_MQ, VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET, le, 2),
+		rig_ctrl(rig, CTRL_IDX, VIRTIO_NET_CTRL_MQ, VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET, le, 2),
 		VIRTIO_NET_OK);
 }
 
@@ -165,7 +165,7 @@ static void reset_leaves_the_first_pair_on(void **state)
 			expect_arrives(&rig, p);
 		}
 		rig_reset(&rig);
-		rig_start(&rig, FEATURES, CTRL + 1, NUM);
+		rig_start(&rig, FEATURES, CTRL_IDX + 1, NUM);
 		for (uint16_t p = 1; p < PAIRS; p++)
 			submit(&rig, p);
 		silent_pairs_leave_memory_alone(&rig, 1);
@@ -181,7 +181,7 @@ static void reset_leaves_the_first_pair_on(void **state)
  */
 static void rings_that_go_on_switch_their_pair_on(void **state)
 {
-	struct vdpa_vq_state at[CTRL + 1];
+	struct vdpa_vq_state at[CTRL_IDX + 1];
 	struct rig rig;
 
 	(void)state;
@@ -191,11 +191,11 @@ static void rings_that_go_on_switch_their_pair_on(void **state)
 		submit(&rig, p);
 		expect_arrives(&rig, p);
 	}
-	for (uint16_t q = 0; q <= CTRL; q++)
+	for (uint16_t q = 0; q <= CTRL_IDX; q++)
 		assert_int_equal(rig_op(&rig, get_vq_state, q, &at[q]), 0);
 	rig_reset(&rig);
 	rig_negotiate(&rig, FEATURES);
-	for (uint16_t q = 0; q <= CTRL; q++) {
+	for (uint16_t q = 0; q <= CTRL_IDX; q++) {
 		assert_int_equal(rig_op(&rig, set_vq_state, q, &at[q]), 0);
 		rig_vq_setup(&rig, q);
 	}
@@ -250,7 +250,7 @@ static void number_that_is_set_already_is_answered(void **state)
 	start(&rig, PAIRS, BIT(VIRTIO_NET_F_CTRL_RX));
 	for (uint8_t n = 1; n <= PAIRS; n++) {
 		set_pairs(&rig, n);
-		assert_int_equal(rig_ctrl(&rig, CTRL, VIRTIO_NET_CTRL_RX,
+		assert_int_equal(rig_ctrl(&rig, CTRL_IDX, VIRTIO_NET_CTRL_RX,
 					  VIRTIO_NET_CTRL_RX_PROMISC, &on, 1),
 				 VIRTIO_NET_OK);
 		set_pairs(&rig, n);
