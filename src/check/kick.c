@@ -52,8 +52,7 @@ static void disabled_ring(struct check_ctx *t)
 	struct check_kit kit;
 	int fd = check_kit_run(t, &kit, IOVA);
 
-	check_work_kick(t, &kit);
-	check_work_used(t, &kit, 1);
+	check_work_once(t, &kit);
 	check_kit_enable(t, fd, &kit, false);
 	check_kit_send(t, &kit);
 	check_work_quiet(t, &kit, 1);
@@ -82,8 +81,7 @@ static void count_not_consumed(struct check_ctx *t)
 	uint64_t count = 0;
 
 	(void)check_kit_run(t, &kit, IOVA);
-	check_work_kick(t, &kit);
-	check_work_used(t, &kit, 1);
+	check_work_once(t, &kit);
 	check_kit_send(t, &kit);
 	check_work_used(t, &kit, 2);
 	EXPECT_RC(t, 8, read(kit.ring[KIT_WORK].kick_fd, &count, sizeof(count)));
@@ -117,8 +115,7 @@ static void kick_replaced(struct check_ctx *t)
 				    kit.ring[KIT_WORK].kick_fd));
 	EXPECT_RC(t, 8, write(old, &one, sizeof(one)));
 	check_work_quiet(t, &kit, 0);
-	check_work_kick(t, &kit);
-	check_work_used(t, &kit, 1);
+	check_work_once(t, &kit);
 }
 
 static int child_kick(int fd, const void *arg)
@@ -149,8 +146,7 @@ static void kick_fd_closed(struct check_ctx *t)
 	EXPECT(t, copy >= 0);
 	close(kit.ring[KIT_WORK].kick_fd);
 	kit.ring[KIT_WORK].kick_fd = copy;
-	check_work_kick(t, &kit);
-	check_work_used(t, &kit, 1);
+	check_work_once(t, &kit);
 }
 
 /* ---- calls ---- */

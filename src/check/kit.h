@@ -99,6 +99,13 @@ static inline void check_work_used(struct check_ctx *t, struct check_kit *kit, u
 	check_kit_expect_used(t, kit, kit->page, KIT_WORK, want);
 }
 
+/** check_work_once() - kick it, and the first work comes back */
+static inline void check_work_once(struct check_ctx *t, struct check_kit *kit)
+{
+	check_work_kick(t, kit);
+	check_work_used(t, kit, 1);
+}
+
 static inline void check_work_quiet(struct check_ctx *t, struct check_kit *kit, uint16_t want)
 {
 	check_kit_expect_quiet(t, kit, kit->page, KIT_WORK, want);

@@ -45,8 +45,7 @@ static void second_open_harmless(struct check_ctx *t)
 
 	(void)check_kit_run(t, &kit, IOVA);
 	EXPECT_RC(t, -EBUSY, try_open(t, O_RDWR));
-	check_kit_kick(t, &kit, KIT_WORK);
-	check_kit_expect_used(t, &kit, kit.page, KIT_WORK, 1);
+	check_work_once(t, &kit);
 }
 
 static void dup_keeps_open(struct check_ctx *t)
@@ -119,8 +118,7 @@ static void child_end_harmless(struct check_ctx *t)
 	close(release);
 	check_wait_child(t, pid);
 	EXPECT_RC(t, CLIENT_STATUS_RUNNING, client_get_status(fd));
-	check_kit_kick(t, &kit, KIT_WORK);
-	check_kit_expect_used(t, &kit, kit.page, KIT_WORK, 1);
+	check_work_once(t, &kit);
 }
 
 /* ---- what release loses ---- */
@@ -183,11 +181,11 @@ static void release_stops_rings(struct check_ctx *t)
 	int fd = check_kit_run(t, &kit, IOVA);
 
 	check_close(t, fd);
-	check_kit_kick(t, &kit, KIT_WORK);
-	check_kit_expect_quiet(t, &kit, kit.page, KIT_WORK, 0);
+	check_work_kick(t, &kit);
+	check_work_quiet(t, &kit, 0);
 	fd = check_open_owned(t);
-	check_kit_kick(t, &kit, KIT_WORK);
-	check_kit_expect_quiet(t, &kit, kit.page, KIT_WORK, 0);
+	check_work_kick(t, &kit);
+	check_work_quiet(t, &kit, 0);
 }
 
 /* ---- clients that die; row's a says at which point ---- */

@@ -174,7 +174,7 @@ static int64_t latency_us(struct check_ctx *t)
 		int64_t start = clock_now_ns(), took;
 
 		check_kit_send(t, &kit);
-		check_kit_expect_used(t, &kit, kit.page, KIT_WORK, (uint16_t)(i + 1));
+		check_work_used(t, &kit, (uint16_t)(i + 1));
 		took = (clock_now_ns() - start) / NS_PER_US;
 		worst = took > worst ? took : worst;
 	}

@@ -28,8 +28,7 @@ static int running(struct check_ctx *t, struct check_kit *kit)
 	check_kit_init(t, kit, check_pages(t, 1), IOVA, 0);
 	EXPECT_RC(t, 0, check_map(fd, 0, IOVA, P, kit->page));
 	check_kit_start(t, fd, kit);
-	check_kit_kick(t, kit, KIT_WORK);
-	check_kit_expect_used(t, kit, kit->page, KIT_WORK, 1);
+	check_work_once(t, kit);
 	return fd;
 }
 
@@ -71,8 +70,7 @@ static void kick_kept(struct check_ctx *t)
 		check_skip(t, "needs mappings that survive the reset");
 	reset(t, fd);
 	restart(t, fd, &kit, true);
-	check_kit_kick(t, &kit, KIT_WORK);
-	check_kit_expect_used(t, &kit, kit.page, KIT_WORK, 1);
+	check_work_once(t, &kit);
 }
 
 /* Nothing signals until SET_VRING_CALL is repeated, although the ring is served. */
@@ -87,7 +85,7 @@ static void call_lost(struct check_ctx *t)
 	reset(t, fd);
 	(void)!read(kit.ring[KIT_WORK].call_fd, &count, sizeof(count));
 	restart(t, fd, &kit, false);
-	check_kit_kick(t, &kit, KIT_WORK);
+	check_work_kick(t, &kit);
 	check_kit_poll_used(t, &kit, kit.page, KIT_WORK, 1);
 	EXPECT(t, !check_kit_called(&kit.ring[KIT_WORK], t->dev->quiet_ms));
 }
@@ -101,7 +99,7 @@ static void rings_stop(struct check_ctx *t)
 
 	reset(t, fd);
 	check_kit_send(t, &kit);
-	check_kit_expect_quiet(t, &kit, kit.page, KIT_WORK, 1);
+	check_work_quiet(t, &kit, 1);
 }
 
 /* A client that relies on the reset gives a new ring no base. Row: with a, it reads the old one
@@ -126,10 +124,9 @@ static void starts_at_zero(struct check_ctx *t)
 	}
 	check_kit_enable(t, fd, &kit, true);
 	EXPECT_RC(t, 0, client_set_status(fd, CLIENT_STATUS_RUNNING));
-	check_kit_kick(t, &kit, KIT_WORK);
-	check_kit_expect_used(t, &kit, kit.page, KIT_WORK, 1);
+	check_work_once(t, &kit);
 	check_kit_send(t, &kit);
-	check_kit_expect_used(t, &kit, kit.page, KIT_WORK, 2);
+	check_work_used(t, &kit, 2);
 }
 
 static void ready_lost(struct check_ctx *t)
@@ -141,8 +138,8 @@ static void ready_lost(struct check_ctx *t)
 	check_kit_init(t, &kit, kit.page, IOVA, 0);
 	check_kit_ready(t, fd);
 	EXPECT_RC(t, 0, client_set_status(fd, CLIENT_STATUS_RUNNING));
-	check_kit_kick(t, &kit, KIT_WORK);
-	check_kit_expect_quiet(t, &kit, kit.page, KIT_WORK, 0);
+	check_work_kick(t, &kit);
+	check_work_quiet(t, &kit, 0);
 }
 
 static void many_cycles(struct check_ctx *t)
@@ -156,7 +153,7 @@ static void many_cycles(struct check_ctx *t)
 	for (int i = 0; i < 25; i++) {
 		check_kit_init(t, &kit, page, IOVA, (uint16_t)(i * 3000));
 		check_kit_start(t, fd, &kit);
-		check_kit_kick(t, &kit, KIT_WORK);
+		check_work_kick(t, &kit);
 		check_kit_expect_used(t, &kit, page, KIT_WORK, (uint16_t)(i * 3000 + 1));
 		reset(t, fd);
 	}
@@ -171,7 +168,7 @@ static void foreign(struct check_ctx *t)
 	EXPECT_RC(t, 0, check_child_ioctl(t, fd, VHOST_VDPA_SET_STATUS, &zero));
 	EXPECT_RC(t, 0, client_get_status(fd));
 	check_kit_send(t, &kit);
-	check_kit_expect_quiet(t, &kit, kit.page, KIT_WORK, 1);
+	check_work_quiet(t, &kit, 1);
 }
 
 static const struct check rows[] = {

@@ -18,11 +18,11 @@ static void enable_first(struct check_ctx *t)
 	check_kit_ready(t, fd);
 	check_kit_give(t, fd, &kit);
 	EXPECT_RC(t, 0, client_set_status(fd, CLIENT_STATUS_RUNNING));
-	check_kit_kick(t, &kit, KIT_WORK);
+	check_work_kick(t, &kit);
 	if (t->check->a)
 		check_work_used(t, &kit, 1);
 	else
-		check_kit_expect_quiet(t, &kit, kit.page, KIT_WORK, 0);
+		check_work_quiet(t, &kit, 0);
 }
 
 /* Enabled rings whose addresses were not given since the reset, and a kick, harm nobody. */
@@ -32,15 +32,14 @@ static void never_set_up(struct check_ctx *t)
 	int fd = check_kit_open(t, &kit, IOVA);
 
 	check_kit_start(t, fd, &kit);
-	check_kit_kick(t, &kit, KIT_WORK);
-	check_work_used(t, &kit, 1);
+	check_work_once(t, &kit);
 	EXPECT_RC(t, 0, client_set_status(fd, 0));
 	check_kit_ready(t, fd);
 	check_kit_enable(t, fd, &kit, true);
 	EXPECT_RC(t, 0, client_set_status(fd, CLIENT_STATUS_RUNNING));
 	for (int i = 0; i < 3; i++) {
-		check_kit_kick(t, &kit, KIT_WORK);
-		check_kit_expect_quiet(t, &kit, kit.page, KIT_WORK, 1);
+		check_work_kick(t, &kit);
+		check_work_quiet(t, &kit, 1);
 	}
 	EXPECT_EQ(t, CLIENT_STATUS_RUNNING, client_get_status(fd));
 }
@@ -52,8 +51,7 @@ static void size_while_running(struct check_ctx *t)
 	int fd = check_kit_open(t, &kit, IOVA);
 
 	check_kit_start(t, fd, &kit);
-	check_kit_kick(t, &kit, KIT_WORK);
-	check_work_used(t, &kit, 1);
+	check_work_once(t, &kit);
 	EXPECT_RC(t, 0,
 		  client_vring_set(fd, VHOST_SET_VRING_NUM, kit.ring[KIT_WORK].idx, KIT_NUM / 2));
 	if (t->check->a) {

@@ -51,8 +51,7 @@ static void clear_driver_ok(struct check_ctx *t)
 
 	EXPECT_RC(t, -EINVAL, client_set_status(fd, CLIENT_STATUS_FEATURES));
 	EXPECT_RC(t, CLIENT_STATUS_RUNNING, client_get_status(fd));
-	check_kit_kick(t, &kit, KIT_WORK);
-	check_kit_expect_used(t, &kit, kit.page, KIT_WORK, 1);
+	check_work_once(t, &kit);
 }
 
 static void same_value(struct check_ctx *t)

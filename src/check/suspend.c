@@ -26,8 +26,7 @@ static void stops(struct check_ctx *t)
 	struct check_kit kit;
 	int fd = check_kit_run(t, &kit, IOVA);
 
-	check_work_kick(t, &kit);
-	check_work_used(t, &kit, 1);
+	check_work_once(t, &kit);
 	suspend(t, fd);
 	check_kit_send(t, &kit);
 	check_work_quiet(t, &kit, 1);
@@ -41,8 +40,7 @@ static void before_driver_ok(struct check_ctx *t)
 	check_kit_enable(t, fd, &kit, true);
 	suspend(t, fd);
 	EXPECT_RC(t, 0, client_set_status(fd, CLIENT_STATUS_RUNNING));
-	check_work_kick(t, &kit);
-	check_work_used(t, &kit, 1);
+	check_work_once(t, &kit);
 }
 
 static void status_unchanged(struct check_ctx *t)
@@ -86,8 +84,7 @@ static void resume_without_kick(struct check_ctx *t)
 	suspend(t, fd);
 	resume(t, fd);
 	check_work_quiet(t, &kit, 0);
-	check_work_kick(t, &kit);
-	check_work_used(t, &kit, 1);
+	check_work_once(t, &kit);
 }
 
 static void cycles(struct check_ctx *t)
@@ -95,8 +92,7 @@ static void cycles(struct check_ctx *t)
 	struct check_kit kit;
 	int fd = check_kit_run(t, &kit, IOVA);
 
-	check_work_kick(t, &kit);
-	check_work_used(t, &kit, 1);
+	check_work_once(t, &kit);
 	for (uint16_t i = 2; i < 10; i++) {
 		suspend(t, fd);
 		check_kit_send(t, &kit);
@@ -112,8 +108,7 @@ static void resume_alone(struct check_ctx *t)
 
 	resume(t, fd);
 	resume(t, fd);
-	check_work_kick(t, &kit);
-	check_work_used(t, &kit, 1);
+	check_work_once(t, &kit);
 }
 
 static void reset_clears(struct check_ctx *t)
@@ -128,8 +123,7 @@ static void reset_clears(struct check_ctx *t)
 	check_kit_init(t, &kit, kit.page, IOVA, 0);
 	check_kit_start(t, fd, &kit);
 	EXPECT_RC(t, -EINVAL, client_vring_set(fd, VHOST_SET_VRING_BASE, 0, 0));
-	check_work_kick(t, &kit);
-	check_work_used(t, &kit, 1);
+	check_work_once(t, &kit);
 }
 
 static void close_clears(struct check_ctx *t)
@@ -141,8 +135,7 @@ static void close_clears(struct check_ctx *t)
 	check_close(t, fd);
 	fd = check_kit_run(t, &kit, IOVA);
 	EXPECT_RC(t, -EINVAL, client_vring_set(fd, VHOST_SET_VRING_BASE, 0, 0));
-	check_work_kick(t, &kit);
-	check_work_used(t, &kit, 1);
+	check_work_once(t, &kit);
 }
 
 static void resume_ends_setup(struct check_ctx *t)
@@ -161,8 +154,7 @@ static void base_exact(struct check_ctx *t)
 	struct check_kit kit;
 	int fd = check_kit_run(t, &kit, IOVA);
 
-	check_work_kick(t, &kit);
-	check_work_used(t, &kit, 1);
+	check_work_once(t, &kit);
 	suspend(t, fd);
 	check_kit_send(t, &kit);
 	check_work_quiet(t, &kit, 1);

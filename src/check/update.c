@@ -158,7 +158,7 @@ static void while_running(struct check_ctx *t)
 	check_kit_start(t, fd, &kit);
 	EXPECT_RC(t, 0, check_map(fd, 0, IOVA + P, P, pages + P));
 	EXPECT_RC(t, 0, client_iotlb_unmap(fd, 0, IOVA + P, P));
-	check_kit_kick(t, &kit, KIT_WORK);
+	check_work_kick(t, &kit);
 	check_kit_expect_used(t, &kit, pages, KIT_WORK, 1);
 }
 

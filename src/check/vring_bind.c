@@ -64,8 +64,7 @@ static void enable_is_boolean(struct check_ctx *t)
 		  client_vring_set(fd, VHOST_VDPA_SET_VRING_ENABLE, kit.ring[KIT_WORK].idx,
 				   0x80000000));
 	EXPECT_RC(t, 0, client_set_status(fd, CLIENT_STATUS_RUNNING));
-	check_kit_kick(t, &kit, KIT_WORK);
-	check_kit_expect_used(t, &kit, kit.page, KIT_WORK, 1);
+	check_work_once(t, &kit);
 }
 
 static void group_values(struct check_ctx *t)

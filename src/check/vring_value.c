@@ -168,8 +168,8 @@ static void traffic(struct check_ctx *t, struct check_kit *kit, unsigned nr)
 		if (i)
 			check_kit_send(t, kit);
 		else
-			check_kit_kick(t, kit, KIT_WORK);
-		check_kit_expect_used(t, kit, kit->page, KIT_WORK, (uint16_t)(i + 1));
+			check_work_kick(t, kit);
+		check_work_used(t, kit, (uint16_t)(i + 1));
 	}
 }
 
@@ -244,10 +244,10 @@ static void base_starts_there(struct check_ctx *t)
 	check_kit_init(t, &kit, check_pages(t, 1), IOVA, start);
 	EXPECT_RC(t, 0, check_map(fd, 0, IOVA, CHECK_PAGE, kit.page));
 	check_kit_start(t, fd, &kit);
-	check_kit_kick(t, &kit, KIT_WORK);
-	check_kit_expect_used(t, &kit, kit.page, KIT_WORK, (uint16_t)(start + 1));
+	check_work_kick(t, &kit);
+	check_work_used(t, &kit, (uint16_t)(start + 1));
 	check_kit_send(t, &kit);
-	check_kit_expect_used(t, &kit, kit.page, KIT_WORK, (uint16_t)(start + 2));
+	check_work_used(t, &kit, (uint16_t)(start + 2));
 }
 
 #define NUM(what_, a_, b_)                                                                         \
