@@ -57,11 +57,18 @@ static int connect_patiently(const char *path, pid_t *pid)
 	return fd;
 }
 
+/* Is the one process there that is asked for? Then the others matter no more. */
+static bool is_found(const struct instance_choice *choice, const struct instances *out)
+{
+	return choice->pid && out->nr > 0;
+}
+
 /* Return: 0, also if nobody is there any more; -errno */
 static int try_one(const char *path, const struct instance_choice *choice, struct instances *out)
 {
 	struct instance *one = &out->list[out->nr];
-	int fd = connect_patiently(path, &one->pid);
+	int fd = is_found(choice, out) ? mgmt_socket_connect(path, &one->pid)
+				       : connect_patiently(path, &one->pid);
 
 	/* ENOENT: a link to a socket that is gone. */
 	if ((fd == -ECONNREFUSED || fd == -ENOENT) && !choice->control) {
@@ -99,16 +106,41 @@ static void search_folder(const char *folder, const struct instance_choice *choi
 	char path[PATH_MAX];
 	struct dirent *entry;
 	DIR *dir = opendir(folder);
+	int rc;
 
 	while (dir && out->nr < INSTANCES_MAX && (entry = readdir(dir)) != NULL) {
 		if (!is_socket_name(entry->d_name) || snprintf(path, sizeof(path), "%s/%s", folder,
 							       entry->d_name) >= (int)sizeof(path))
 			continue;
-		if (try_one(path, choice, out) < 0)
-			fprintf(stderr, "%s: warning: %s\n", choice->who, refuse_reason());
+		rc = try_one(path, choice, out);
+		if (rc < 0 && !is_found(choice, out))
+			fprintf(stderr, "%s: warning: %s: %s\n", choice->who, refuse_reason(),
+				strerror(-rc));
 	}
 	if (dir)
 		closedir(dir);
+}
+
+/* By the name that its socket has, but in another pid namespace: other programs may hang. */
+static void try_name(const char *folder, const struct instance_choice *choice,
+		     struct instances *out)
+{
+	char path[PATH_MAX];
+
+	if (snprintf(path, sizeof(path), "%s/%d%s", folder, (int)choice->pid, MGMT_SOCKET_SUFFIX) <
+	    (int)sizeof(path))
+		(void)try_one(path, choice, out);
+}
+
+static void search(const struct instance_choice *choice, struct instances *out,
+		   void (*look)(const char *folder, const struct instance_choice *choice,
+				struct instances *out))
+{
+	char folder[PATH_MAX];
+
+	for (unsigned int i = 0; i < MGMT_SOCKET_NR_DIRS; i++)
+		if (mgmt_socket_dir(i, folder) == 0 && mgmt_socket_check_dir(folder, false) == 0)
+			look(folder, choice, out);
 }
 
 static int by_pid(const void *a, const void *b)
@@ -146,7 +178,6 @@ static int several(const struct instance_choice *choice, const struct instances 
 
 int instances_find(const struct instance_choice *choice, struct instances *out)
 {
-	char folder[PATH_MAX];
 	int rc;
 
 	out->nr = 0;
@@ -158,9 +189,10 @@ int instances_find(const struct instance_choice *choice, struct instances *out)
 			return CLI_EXIT_FAILED;
 		}
 	}
-	for (unsigned int i = 0; !choice->control && i < MGMT_SOCKET_NR_DIRS; i++)
-		if (mgmt_socket_dir(i, folder) == 0 && mgmt_socket_check_dir(folder, false) == 0)
-			search_folder(folder, choice, out);
+	if (choice->pid && !choice->control)
+		search(choice, out, try_name);
+	if (!choice->control)
+		search(choice, out, search_folder);
 	if (out->nr == 0)
 		return nobody(choice);
 	qsort(out->list, out->nr, sizeof(out->list[0]), by_pid);
