@@ -54,6 +54,21 @@ static unsigned int kernels_count(const char *path)
 	return nr;
 }
 
+/* Other programs make and remove files, so the count that holds is one between two that agree. */
+static void count_like_the_kernel(DIR *dir, const char *path, unsigned int nr_nodes)
+{
+	unsigned int before, all;
+
+	for (int i = 0; i < 1000; i++) {
+		rewinddir(dir);
+		before = kernels_count(path);
+		assert_int_equal(count(dir, &all, NULL), nr_nodes);
+		if (before == kernels_count(path) && all == before + nr_nodes)
+			return;
+	}
+	fail_msg("%s: %u entries, %u of the kernel's", path, all, before);
+}
+
 static void preload_list_shows_the_node_once(void **state)
 {
 	DIR *dir = open_dev();
@@ -64,7 +79,7 @@ static void preload_list_shows_the_node_once(void **state)
 	errno = ENOTNAM;
 	assert_int_equal(count(dir, &all, &node), 1);
 	assert_int_equal(errno, ENOTNAM);
-	assert_int_equal(all, kernels_count("/dev") + 1);
+	count_like_the_kernel(dir, "/dev", 1);
 	assert_int_equal(node.d_type, DT_CHR);
 	assert_int_equal(stat(NODE, &st), 0);
 	assert_int_equal(node.d_ino, st.st_ino);
@@ -79,12 +94,10 @@ static void preload_list_of_another_folder_is_the_kernels(void **state)
 
 	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
 		DIR *dir = opendir(paths[i]);
-		unsigned int all;
 
 		if (!dir)
 			continue;
-		assert_int_equal(count(dir, &all, NULL), 0);
-		assert_int_equal(all, kernels_count(paths[i]));
+		count_like_the_kernel(dir, paths[i], 0);
 		assert_null(readdir(dir));
 		closedir(dir);
 	}
@@ -94,13 +107,10 @@ static void preload_list_can_be_rewound_and_sought(void **state)
 {
 	DIR *dir = open_dev();
 	long start = telldir(dir), before = -1, at;
-	unsigned int all, again;
+	unsigned int again;
 	struct dirent *entry;
 
-	assert_int_equal(count(dir, &all, NULL), 1);
-	rewinddir(dir);
-	assert_int_equal(count(dir, &again, NULL), 1);
-	assert_int_equal(again, all);
+	count_like_the_kernel(dir, "/dev", 1);
 	seekdir(dir, start);
 	do {
 		at = telldir(dir);
