@@ -189,9 +189,9 @@ static int body_keeper(void)
 	before = exhaust_descriptors();
 	memory_region_unpin(a);
 	memory_region_put(a);
-	restore_descriptors(&before);
-	if (nr_locked() != NR)
+	if (!release_is_owed())
 		return 1;
+	restore_descriptors(&before);
 	/* a release is owed no more a moment before it is done */
 	for (int ms = 0; (release_is_owed() || nr_locked() > 0) && ms < KEEPER_DEADLINE_MS;
 	     ms += 10)
