@@ -13,7 +13,7 @@
 
 #define HDR_LEN     12
 #define FRAME_LEN   60
-#define DEADLINE_MS 5000
+#define DEADLINE_MS 20000
 #define PAGE        4096u
 #define RING_PACKED (1ULL << 34)
 
