@@ -31,7 +31,7 @@
 
 #define SKIP        77
 #define NR_LIVES    3 /* of which the stops are counted */
-#define PATIENCE_MS 2000
+#define PATIENCE_MS 20000
 #define LOOK_MS     2
 #define SHARE_MAIN  3 /* of 4 points are in the client's own thread, the rest in the device's */
 

@@ -38,8 +38,8 @@
 #include "world.h"
 
 #define SKIP        77
-#define ANSWER_MS   20000
-#define PATIENCE_MS 5000
+#define ANSWER_MS   60000
+#define PATIENCE_MS 20000
 #define LOOK_MS     2
 #define IDLE_MS     200 /* of which a client that has nothing to do may work a half */
 #define LINE_SIZE   512

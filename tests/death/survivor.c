@@ -23,7 +23,7 @@
 
 #include "life.h"
 
-#define SECONDS    60
+#define SECONDS    200
 #define FIRST_HIGH 160 /* the library's own descriptors have numbers from here on */
 
 static struct life life = {.fd = -1};

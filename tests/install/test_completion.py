@@ -21,12 +21,12 @@ ASK = 'compopt() { :; }; . "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _hol
 
 
 def holdfast(*args):
-    done = subprocess.run([HOLDFAST, *args], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([HOLDFAST, *args], capture_output=True, text=True, timeout=600, check=False)
     return done.stdout + done.stderr
 
 
 def complete(*words):
-    done = subprocess.run(['bash', '-c', ASK, SCRIPT, HOLDFAST, *words], capture_output=True, text=True, timeout=60,
+    done = subprocess.run(['bash', '-c', ASK, SCRIPT, HOLDFAST, *words], capture_output=True, text=True, timeout=600,
                           check=False)
     assert done.returncode == 0 and not done.stderr, done.stderr
     return done.stdout.split('\n')[:-1]

@@ -22,7 +22,7 @@ PARENT = re.compile(r'/include/holdfast/\w+\.h$')
 
 
 def run(*args, **kwargs):
-    return subprocess.run(args, capture_output=True, text=True, timeout=240, **kwargs)
+    return subprocess.run(args, capture_output=True, text=True, timeout=600, **kwargs)
 
 
 def find(root, name, below=''):

@@ -9,7 +9,7 @@
 #define IOVA     0x100000000ULL
 #define MORE     0x200000000ULL
 #define BUF_LEN  4096u
-#define PATIENCE 5000 /* ms without a completion that mean that the device stands still */
+#define PATIENCE 20000 /* ms without a completion that mean that the device stands still */
 #define LOOK_MS  5
 #define AGAIN_MS 50 /* without an answer a frame is sent again: nobody was there, perhaps */
 

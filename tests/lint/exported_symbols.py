@@ -24,7 +24,7 @@ CLIENT = 'qemu-system-x86_64'
 
 def symbols(path, kind):
     """Dynamic names, without those that are copies of the C library's data."""
-    out = subprocess.run(['nm', '-D', kind, path], text=True, capture_output=True, timeout=60, check=True)
+    out = subprocess.run(['nm', '-D', kind, path], text=True, capture_output=True, timeout=600, check=True)
     names = set()
     for line in out.stdout.splitlines():
         letter, name = line.split()[-2:]
@@ -41,7 +41,7 @@ def listed(version_script):
 
 
 def companions(library):
-    out = subprocess.run(['ldd', library], text=True, capture_output=True, timeout=60, check=True)
+    out = subprocess.run(['ldd', library], text=True, capture_output=True, timeout=600, check=True)
     paths = re.findall(r'(/\S+) \(0x', out.stdout)
     return [path for path in paths if not SYSTEM.match(os.path.basename(path))]
 
@@ -66,7 +66,7 @@ def build(folder, name, text, *args):
     source, out = os.path.join(folder, name + '.c'), os.path.join(folder, name)
     with open(source, 'w', encoding='utf-8') as f:
         f.write(text)
-    subprocess.run(['gcc', '-o', out, source, *args], check=True, timeout=60)
+    subprocess.run(['gcc', '-o', out, source, *args], check=True, timeout=600)
     return out
 
 

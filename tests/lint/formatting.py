@@ -18,7 +18,7 @@ def find_formatter():
     name = next((name for name in (f'clang-format-{VERSION}', 'clang-format') if shutil.which(name)), None)
     if not name:
         return None, 'clang-format is not installed'
-    shown = subprocess.run([name, '--version'], text=True, capture_output=True, timeout=60, check=True).stdout
+    shown = subprocess.run([name, '--version'], text=True, capture_output=True, timeout=600, check=True).stdout
     version = re.search(r'version (\d+)', shown).group(1)
     if version != VERSION:
         return None, f'clang-format is version {version}; the files are formatted by {VERSION}'
@@ -30,7 +30,7 @@ def check(root):
     paths = lint.sources(root)
     for at in range(0, len(paths), 50):
         done = subprocess.run([FORMATTER, '--dry-run', '-Werror', f'--style=file:{STYLE}',
-                               *paths[at:at + 50]], cwd=root, text=True, capture_output=True, timeout=120,
+                               *paths[at:at + 50]], cwd=root, text=True, capture_output=True, timeout=600,
                               check=False)
         complaints += [line for line in done.stderr.splitlines() if 'error:' in line]
         if done.returncode != 0 and not complaints:

@@ -14,7 +14,7 @@ COMPILER = ['gcc', '-std=gnu17', '-D_GNU_SOURCE', '-Wall', '-Wextra', '-Wno-unus
 def check_header(root, path):
     name = path.split('/', 1)[1]
     text = f'#include "{name}"\n#include "{name}"\n'
-    done = subprocess.run(COMPILER, input=text, cwd=root, text=True, capture_output=True, timeout=60,
+    done = subprocess.run(COMPILER, input=text, cwd=root, text=True, capture_output=True, timeout=600,
                           check=False)
     if done.returncode == 0:
         return []

@@ -20,7 +20,7 @@ LIBC = re.compile(r'libc\.so\.6 => (/\S+)')
 
 
 def libc_of(library):
-    out = subprocess.run(['ldd', library], text=True, capture_output=True, timeout=60, check=True)
+    out = subprocess.run(['ldd', library], text=True, capture_output=True, timeout=600, check=True)
     found = LIBC.search(out.stdout)
     return found.group(1) if found else None
 
@@ -32,7 +32,7 @@ def is_public(symbol):
 
 def functions(library):
     """{address: names} of the functions that a client can be linked with."""
-    out = subprocess.run(['readelf', '--dyn-syms', '-W', library], text=True, capture_output=True, timeout=60,
+    out = subprocess.run(['readelf', '--dyn-syms', '-W', library], text=True, capture_output=True, timeout=600,
                          check=True)
     found = {}
     for fields in map(str.split, out.stdout.splitlines()):
@@ -59,7 +59,7 @@ def self_test():
         with open(source, 'w', encoding='utf-8') as f:
             f.write('int put(void) { return 1; }\nint put2(void) __attribute__((alias("put")));\n'
                     'int other(void) { return 2; }\n')
-        subprocess.run(['gcc', '-shared', '-fPIC', '-o', libc, source], check=True, timeout=60)
+        subprocess.run(['gcc', '-shared', '-fPIC', '-o', libc, source], check=True, timeout=600)
         cases = (('both', 'put; put2;', None), ('neither', 'other;', None), ('one', 'put;', 'put2 is another name of put'))
         for name, names, expected in cases:
             script = os.path.join(folder, 'script.map')

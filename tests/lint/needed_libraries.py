@@ -18,7 +18,7 @@ ALLOWED = re.compile(r'(libc\.so\.6|ld-linux[-\w]*\.so\.\d+)$')
 
 
 def needed(library):
-    out = subprocess.run(['readelf', '-dW', library], text=True, capture_output=True, timeout=60, check=True)
+    out = subprocess.run(['readelf', '-dW', library], text=True, capture_output=True, timeout=600, check=True)
     return re.findall(r'\(NEEDED\).*\[(.+)\]', out.stdout)
 
 
@@ -38,7 +38,7 @@ def self_test():
                  ('none', ('-nodefaultlibs',), 'needs nothing'))
         for name, args, expected in cases:
             out = os.path.join(folder, f'lib{name}.so')
-            subprocess.run(['gcc', '-shared', '-fPIC', '-o', out, source, *args], check=True, timeout=60)
+            subprocess.run(['gcc', '-shared', '-fPIC', '-o', out, source, *args], check=True, timeout=600)
             found = check(out)
             if found if expected is None else not any(expected in c for c in found):
                 failed.append(f'{name}: expected {expected!r}, got {found}')

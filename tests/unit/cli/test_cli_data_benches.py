@@ -19,7 +19,7 @@ NET = ["--frames", "5000", "--repeat", "2"]
 
 
 def bench(*args):
-    return subprocess.run([HOLDFAST, "bench", *args], capture_output=True, text=True, timeout=100)
+    return subprocess.run([HOLDFAST, "bench", *args], capture_output=True, text=True, timeout=600)
 
 
 class Measured(unittest.TestCase):

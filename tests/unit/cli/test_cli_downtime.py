@@ -16,7 +16,7 @@ SIZE = 256 << 20
 
 
 def downtime(*args):
-    return subprocess.run([HOLDFAST, "bench", "downtime", *args], capture_output=True, text=True, timeout=100)
+    return subprocess.run([HOLDFAST, "bench", "downtime", *args], capture_output=True, text=True, timeout=600)
 
 
 class Measured(unittest.TestCase):

@@ -20,7 +20,7 @@ MEMLOCK = resource.getrlimit(resource.RLIMIT_MEMLOCK)[1]
 
 
 def holdfast(*args, **kwargs):
-    return subprocess.run([HOLDFAST, *args], capture_output=True, text=True, timeout=60, **kwargs)
+    return subprocess.run([HOLDFAST, *args], capture_output=True, text=True, timeout=600, **kwargs)
 
 
 def run(*args, **kwargs):
@@ -106,7 +106,7 @@ class CannotDo(Case):
         with tempfile.TemporaryDirectory() as folder:
             copy = shutil.copy(HOLDFAST, folder)
             done = subprocess.run([copy, "run", "--", "true"], capture_output=True, text=True,
-                                  timeout=60)
+                                  timeout=600)
         if done.returncode == 0:
             self.skipTest("an installed library was found")
         self.assertEqual(done.returncode, 1)
@@ -117,7 +117,7 @@ class CannotDo(Case):
             copy = shutil.copy(HOLDFAST, folder)
             shutil.copy(os.path.join(os.path.dirname(HOLDFAST), "libholdfast-preload.so"), folder)
             done = subprocess.run([copy, "run", "--", "true"], capture_output=True, text=True,
-                                  timeout=60)
+                                  timeout=600)
         self.assertEqual(done.returncode, 1)
         self.assert_one_line(done, "with blank")
 
@@ -156,7 +156,7 @@ class Command(Case):
 
     def test_closed_standard_descriptors(self):
         for closed in ("<&-", ">&-", "2>&-", "<&- >&- 2>&-"):
-            done = subprocess.run(["sh", "-c", 'exec "$0" run -- sh -c "exit 5" ' + closed, HOLDFAST], timeout=60)
+            done = subprocess.run(["sh", "-c", 'exec "$0" run -- sh -c "exit 5" ' + closed, HOLDFAST], timeout=600)
             self.assertEqual(done.returncode, 5, closed)
 
     def test_existing_preload_stays(self):
@@ -370,7 +370,7 @@ class Sockets(Case):
         code = "import os,sys,time; os.open('/dev/vhost-vdpa-0', os.O_RDWR); print('open', flush=True); sys.stdin.read()"
         process = subprocess.Popen([HOLDFAST, "run", "-d", "name a", "--", sys.executable, "-c", code], text=True,
                                    stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=self.env)
-        self.addCleanup(lambda: (process.kill(), process.communicate(timeout=60)))
+        self.addCleanup(lambda: (process.kill(), process.communicate(timeout=600)))
         self.assertEqual(process.stdout.readline(), "open\n")
         return process
 
@@ -378,7 +378,7 @@ class Sockets(Case):
         killed, living = self.client(), self.client()
         names = ["%d.sock" % p.pid for p in (killed, living)]
         killed.kill()
-        killed.wait(timeout=60)
+        killed.wait(timeout=600)
         self.assertEqual(self.sockets(), set(names))
         done = holdfast("dev", "--pid", str(living.pid), "-j", "show", env=self.env)
         self.assertEqual(done.returncode, 0, done.stderr)
@@ -387,14 +387,14 @@ class Sockets(Case):
 
     def test_orderly_end_leaves_none(self):
         process = self.client()
-        process.communicate(timeout=60)
+        process.communicate(timeout=600)
         self.assertEqual((process.returncode, self.sockets()), (0, set()))
 
     def test_link_to_a_killed_clients_own_path_goes_too(self):
         self.env["HOLDFAST_CONTROL"] = os.path.join(self.folder.name, "own")
         process = self.client()
         process.kill()
-        process.wait(timeout=60)
+        process.wait(timeout=600)
         self.assertEqual(self.sockets(), {"%d.sock" % process.pid})
         done = holdfast("dev", "--pid", str(process.pid), "show", env=self.env)
         self.assertEqual((done.returncode, self.sockets()), (1, set()), done.stderr)
@@ -477,7 +477,7 @@ class Paths(Case):
                       ["blk", "write", "-d", "mgmtdev vdpasim_blk", "-f", self.file],
                       ["check", "-d", "mgmtdev vdpasim_net", "--match", "nothing", "--junit", self.file]):
             done = subprocess.run(drop + [HOLDFAST] + words, capture_output=True, text=True, check=False,
-                                  stdin=subprocess.DEVNULL, timeout=60)
+                                  stdin=subprocess.DEVNULL, timeout=600)
             self.assertIn(done.returncode, (1, 2))
             self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
             self.assertIn(self.file, done.stderr)

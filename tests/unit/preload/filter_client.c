@@ -416,7 +416,7 @@ int main(int argc, char **argv)
 		how++;
 	if (argc != 2 || how == NR_HOWS)
 		fail("usage: filter_client kill|trap|allow|record");
-	alarm(60);
+	alarm(600);
 	check(client_mem_create(&memory, SIZE, CLIENT_MEM_MEMFD), "memory");
 	for (unsigned int i = 0; i < 2; i++)
 		rings[i].kick_fd = rings[i].call_fd = -1;

@@ -690,7 +690,7 @@ static void child(size_t first)
 	static const struct rlimit none = {0, 0};
 
 	setrlimit(RLIMIT_CORE, &none);
-	alarm(60);
+	alarm(600);
 	if (is_recording)
 		record_start();
 	for (size_t i = first; i < nr_tests && (i == first || may_share(&tests[first], &tests[i]));

@@ -154,7 +154,7 @@ def steps(way, folder):
     yield 'a new session', 0, status(fd)
     yield 'the opener owns it', 0, call(fd, SET_OWNER, 0)
     os.close(fd)
-    process.communicate('\n', timeout=30)
+    process.communicate('\n', timeout=600)
     yield 'the end of the receiver', 0, process.returncode
 
 
@@ -184,7 +184,7 @@ def main():
             disk.truncate(SIZE)
         spec = f'mgmtdev vdpasim_blk backend file,path={folder}/disk'
         return subprocess.run([argument, 'run', '-d', spec, '--', sys.executable, __file__, 'open', folder],
-                              check=False, timeout=100).returncode
+                              check=False, timeout=600).returncode
 
 
 if __name__ == '__main__':

@@ -49,7 +49,7 @@ class Client:
 
     def end(self):
         """End the process; return what it said on stderr."""
-        return self.process.communicate(timeout=30)[1]
+        return self.process.communicate(timeout=600)[1]
 
 
 def steps(holdfast, path):

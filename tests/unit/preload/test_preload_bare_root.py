@@ -20,7 +20,7 @@ LIBC = re.compile(r'(libc\.so\.6|ld-linux[-\w]*\.so\.\d+)$')
 
 def libraries(program):
     """What the loader takes along, with its paths; the loader itself among them."""
-    out = subprocess.run(['ldd', program], text=True, capture_output=True, timeout=60, check=True).stdout
+    out = subprocess.run(['ldd', program], text=True, capture_output=True, timeout=600, check=True).stdout
     return re.findall(r'(/\S+) \(0x', out)
 
 
@@ -56,7 +56,7 @@ def main():
         os.mkdir(root + '/proc')
         done = subprocess.run([holdfast, 'run', '-d', 'backend loopback', '--', *ENTER, 'sh', '-c',
                                'mount --rbind /proc "$0/proc" && exec chroot "$0" /client', root],
-                              text=True, capture_output=True, timeout=60, check=False)
+                              text=True, capture_output=True, timeout=600, check=False)
         print(f'root with {", ".join(os.path.basename(f) for f in files_of(root))}: {done.stdout.strip()}')
         if (done.returncode, done.stdout) != (0, 'a frame went out and came back\n'):
             complaints.append(f'{done.returncode}, {done.stdout!r}, {done.stderr!r}')

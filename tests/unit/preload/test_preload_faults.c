@@ -38,9 +38,9 @@
 
 #define NODE       "/dev/vhost-vdpa-0"
 #define LOOK_MS    5
-#define PATIENCE   5000 /* ms until threads of ours have closed what they had open */
+#define PATIENCE   20000 /* ms until threads of ours have closed what they had open */
 #define CASES_MAX  20000
-#define CHILD_SECS 120
+#define CHILD_SECS 300
 
 enum verdict { PASSED = 0, NOT_REACHED = 40, FAILED = 41 };
 

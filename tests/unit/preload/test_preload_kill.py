@@ -54,13 +54,13 @@ class Folder:
             else:
                 process.kill()
             said = process.stderr.read().decode()
-        return seen, process.wait(timeout=60), said
+        return seen, process.wait(timeout=600), said
 
     def left(self):
         """What is there that was not there before."""
         here = {os.path.basename(self.disk), os.path.basename(self.fifo)}
         shown = subprocess.run([self.holdfast, 'dev', 'show'], env=self.environment, text=True, capture_output=True,
-                               timeout=60, check=False)
+                               timeout=600, check=False)
         things = [f'`holdfast dev show` knows process {pid}' for pid in re.findall(r'^process (\d+)', shown.stdout, re.M)
                   if int(pid) in self.pids]
         for process in filter(str.isdigit, os.listdir('/proc')):

@@ -22,7 +22,7 @@ BEYOND = {202: 'futex'}
 
 
 def run(command, *args):
-    done = subprocess.run([*command, *args], text=True, capture_output=True, timeout=300, check=False)
+    done = subprocess.run([*command, *args], text=True, capture_output=True, timeout=3000, check=False)
     if done.returncode != 0:
         sys.exit(f'{" ".join(command)} ends with {done.returncode}:\n{done.stderr[-2000:]}')
     return done.stdout.splitlines()

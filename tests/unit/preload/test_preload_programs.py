@@ -32,7 +32,7 @@ PROGRAMS = (
 
 def run(holdfast, program):
     return subprocess.run([holdfast, 'run', '-d', 'name net0', '-d', 'name net1', '--', *program], text=True,
-                          capture_output=True, timeout=60, check=False,
+                          capture_output=True, timeout=600, check=False,
                           env=dict(os.environ, LC_ALL='C', HOLDFAST_CONTROL='none'))
 
 
