@@ -155,7 +155,7 @@ static ssize_t model_update(struct model *m, uint32_t asid, struct range r, bool
 failed:
 	if ((m->strict || (found && c->nr == MAX_ENTRIES)) && is(m, VDPA_MAPPING_SET_MAP) &&
 	    !m->in_batch)
-		tell_all(m, asid, !found && parent_fails); /* taken back, and told */
+		tell_all(m, asid, parent_fails && !*parent_asked); /* taken back, and told */
 	if (m->strict && m->opt->memory == MEMORY_VA && r.first == 0)
 		model_remove(m, asid, 0, UINT64_MAX, false);
 	return -EFAULT;
