@@ -75,6 +75,27 @@ static void make_table(struct guest *g)
 		guest_table(g, i, D, 0, i < 1023 && !g->packed ? F_NEXT : 0, (uint16_t)(i + 1));
 }
 
+/* Frames come back to buffers of so many pieces of @len bytes. */
+static void frames_to_pieces(struct guest *g, uint32_t len)
+{
+	for (unsigned int i = 0; i < 1024; i++)
+		guest_table(g, i, D + 0x10000 + 2 * i, len,
+			    F_WRITE | (i < 1023 && !g->packed ? F_NEXT : 0), (uint16_t)(i + 1));
+	fill_queue(g, 0, IOVA + TABLE, 1024 * 16, F_INDIRECT);
+	memset(g->mem + DATA + 12, 0xff, 6);
+	fill_queue(g, 1, D, 12 + 1000, 0);
+}
+
+static void frames_to_tables(struct guest *g)
+{
+	frames_to_pieces(g, 1);
+}
+
+static void frames_to_nothing(struct guest *g)
+{
+	frames_to_pieces(g, 0);
+}
+
 static void tables_to_card(struct guest *g)
 {
 	make_table(g);
@@ -187,6 +208,8 @@ static void discards(struct guest *g)
 static const struct load loads[] = {
 	{"frames of 64 KiB", false, 0, frames},
 	{"tables of 1024 empty ones", false, INDIRECT, tables_to_card},
+	{"frames to 1024 pieces", false, INDIRECT, frames_to_tables},
+	{"frames to 1024 empty pieces", false, INDIRECT, frames_to_nothing},
 	{"the same as commands", false, INDIRECT | 1ULL << VIRTIO_NET_F_CTRL_VQ, tables_to_ctrl},
 	{"tables of 1024 empty ones", true, INDIRECT, tables_to_disk},
 	{"reads of 63 MiB", true, 0, reads},

@@ -222,13 +222,14 @@ static void count(uint64_t *counter)
 
 bool mlx5_ctrl_batch(struct mlx5_vdpa *v)
 {
+	uint32_t walked = ring_walked(v->ctrl.ring);
 	uint8_t bytes[COMMAND_MAX];
 	size_t len;
 
 	if (!ring_is_started(v->ctrl.ring) ||
 	    !__atomic_exchange_n(&v->ctrl.kicked, false, __ATOMIC_ACQUIRE))
 		return false;
-	for (int i = 0; i < BATCH; i++) {
+	for (int i = 0; i < BATCH && ring_walked(v->ctrl.ring) - walked < RING_WALK_MAX; i++) {
 		int n = guarded_fetch(v->ctrl.ring, bytes, &len), err;
 
 		v->ctrl.stalled = n == -EFAULT;

@@ -240,7 +240,7 @@ bool simnet_loopback_batch(struct simnet_pair *pair)
 	for (unsigned int i = 0; i < n; i++) {
 		size_t len;
 
-		if (unlikely(bytes >= SIMNET_BATCH_LEN)) {
+		if (unlikely(bytes >= SIMNET_BATCH_LEN || simnet_rx_is_long(&rx))) {
 			ring_unpop(ring, &chains[i], n - i);
 			n = i;
 			err = 1;

@@ -274,11 +274,19 @@ struct simnet_rx {
 	/* why no more could be popped: 0, or ring_pop()'s error, or 1: enough for a batch */
 	int err;
 	unsigned int nr_unusable; /* chains that no frame can go to, completed in this batch */
+	uint32_t walked;          /* ring_walked() when the batch began */
 	struct simnet_stats stats;
 	struct ring_chain chains[SIMNET_RX_CHAINS];
 };
 
 void simnet_rx_begin(struct simnet_rx *rx, struct simnet_pair *pair);
+/** simnet_rx_is_long() - have buffers of many pieces made the batch long enough? Then no more
+ * frames are for it */
+static inline bool simnet_rx_is_long(const struct simnet_rx *rx)
+{
+	return ring_walked(rx->ring) - rx->walked >= RING_WALK_MAX;
+}
+
 /** simnet_rx_next() - one more buffer that can hold a header; it counts as unused until it is
  * committed
  * Return: false if there is none (rx->err) */

@@ -27,6 +27,7 @@ void simnet_rx_begin(struct simnet_rx *rx, struct simnet_pair *pair)
 	rx->head = rx->nr = 0;
 	rx->err = 1;
 	rx->nr_unusable = 0;
+	rx->walked = ring_walked(rx->ring);
 	memset(&rx->stats, 0, sizeof(rx->stats));
 }
 
@@ -45,7 +46,8 @@ bool simnet_rx_next(struct simnet_rx *rx)
 		rx->head = 0;
 	}
 	while (rx->nr < SIMNET_RX_CHAINS) {
-		if (unlikely(rx->nr_unusable == SIMNET_BATCH)) {
+		if (unlikely(rx->nr_unusable == SIMNET_BATCH ||
+			     (rx->nr_unusable > 0 && simnet_rx_is_long(rx)))) {
 			rx->err = 1; /* there may be more, in the next batch */
 			return false;
 		}
@@ -74,6 +76,7 @@ void simnet_rx_fill(struct simnet_rx *rx, unsigned int want)
 {
 	unsigned int n = ring_pop_many(rx->ring, rx->chains, want, &rx->err);
 
+	rx->walked = ring_walked(rx->ring); /* these are for the frames that come first */
 	for (rx->nr = 0; rx->nr < n; rx->nr++) {
 		if (likely(rx_usable(rx, &rx->chains[rx->nr])))
 			continue;
@@ -265,7 +268,7 @@ bool simnet_rx_batch(struct simnet_pair *pair)
 	}
 	simnet_rx_begin(&rx, pair);
 	for (unsigned int i = 0; i < SIMNET_BATCH && step == RX_FRAME; i++) {
-		if (rx.stats.bytes >= SIMNET_BATCH_LEN)
+		if (rx.stats.bytes >= SIMNET_BATCH_LEN || simnet_rx_is_long(&rx))
 			break;
 		step = rx_one(&rx);
 	}

@@ -122,12 +122,13 @@ static bool strict_data(struct simnet_pair *pair)
 	struct simnet *net = pair->net;
 	uint8_t frame[PAGE_LEN];
 	struct ring_chain tx;
+	uint32_t walked = ring_walked(pair->tx->ring);
 	unsigned int n = 0;
 	bool go = true;
 
 	if (!vdpasim_vq_runs(pair->rx) || !vdpasim_vq_runs(pair->tx))
 		return false;
-	while (go && n++ < SIMNET_BATCH) {
+	while (go && n++ < SIMNET_BATCH && ring_walked(pair->tx->ring) - walked < RING_WALK_MAX) {
 		int err = strict_pop(pair->tx, &tx, false);
 		int len;
 
@@ -169,9 +170,11 @@ static bool strict_ctrl(struct simnet *net, struct vdpasim_vq *vq)
 {
 	uint8_t ack = VIRTIO_NET_ERR;
 	struct ring_chain chain;
+	uint32_t walked = ring_walked(vq->ring);
 	unsigned int n = 0;
+	bool full = false;
 
-	while (n < SIMNET_BATCH && ring_pop(vq->ring, &chain) > 0) {
+	while (!full && ring_pop(vq->ring, &chain) > 0) {
 		uint8_t head[2];
 
 		simnet_count(&net->ctrl_stats.requests, 1);
@@ -190,9 +193,9 @@ static bool strict_ctrl(struct simnet *net, struct vdpasim_vq *vq)
 				 (uint32_t)strict_push(&chain, &ack, sizeof(ack)));
 		(void)ring_flush(vq->ring);
 		vdpasim_vq_call(vq); /* asked for or not */
-		n++;
+		full = ++n == SIMNET_BATCH || ring_walked(vq->ring) - walked >= RING_WALK_MAX;
 	}
-	return n == SIMNET_BATCH;
+	return full;
 }
 
 bool simnet_strict_process(struct simnet *net, struct vdpasim_vq *vq)

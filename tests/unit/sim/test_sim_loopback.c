@@ -4,10 +4,34 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "parents/sim/net.h"
 #include "support.h"
 
 #define NR_FRAMES 600 /* more than twice round a ring of 256 */
 #define BUF_LEN   2048
+
+/* How much the receive buffers of one batch cost at most: this program wraps (ld's --wrap) what
+ * begins and ends it. */
+static uint32_t walked_before, walked_most; /* of the worker; read when it has gone */
+
+void __real_simnet_rx_begin(struct simnet_rx *rx, struct simnet_pair *pair);
+void __wrap_simnet_rx_begin(struct simnet_rx *rx, struct simnet_pair *pair);
+void __wrap_simnet_rx_begin(struct simnet_rx *rx, struct simnet_pair *pair)
+{
+	walked_before = ring_walked(pair->rx->ring);
+	__real_simnet_rx_begin(rx, pair);
+}
+
+void __real_simnet_rx_end(struct simnet_rx *rx);
+void __wrap_simnet_rx_end(struct simnet_rx *rx);
+void __wrap_simnet_rx_end(struct simnet_rx *rx)
+{
+	uint32_t walked = ring_walked(rx->ring) - walked_before;
+
+	if (walked > walked_most)
+		walked_most = walked;
+	__real_simnet_rx_end(rx);
+}
 
 struct combo {
 	const char *name;
@@ -291,6 +315,42 @@ static void loopback_two_workers_each_pair_loops(void **state)
 	rig_destroy(&rig);
 }
 
+#define NR_PIECES  1024u /* of a buffer, one byte each */
+#define NR_BUFFERS 200u
+
+static void loopback_buffers_of_many_pieces_do_not_make_a_batch_long(void **state)
+{
+	static struct ring_driver_seg segs[NR_PIECES];
+	static uint64_t table[2 * NR_PIECES], byte[NR_PIECES * 2 / 8];
+	struct vdpa_dev_config config = rig_config();
+	const size_t frame_len = HDR + 900;
+	struct rig rig;
+	uint32_t len;
+
+	(void)state;
+	rig_make(&rig, &config);
+	rig_start(&rig, BASE_FEATURES | BIT(VIRTIO_RING_F_INDIRECT_DESC), 2, 256);
+	for (unsigned int i = 0; i < NR_PIECES; i++)
+		segs[i] = (struct ring_driver_seg){rig_iova(&rig, (uint8_t *)byte + 2 * i), 1};
+	for (unsigned int i = 0; i < NR_BUFFERS; i++)
+		assert_int_equal(ring_driver_add(rig.vq[0].drv, segs, 0, NR_PIECES, table, table,
+						 rig_iova(&rig, table)),
+				 0);
+	rig_publish(&rig, 0);
+	frame_make(tx_buf, frame_len, 1);
+	walked_most = 0;
+	for (unsigned int i = 0; i < NR_BUFFERS; i++)
+		rig_add(&rig, 1, tx_buf, frame_len, false);
+	rig_publish(&rig, 1);
+	for (unsigned int i = 0; i < NR_BUFFERS; i++) {
+		assert_ptr_equal(rig_get(&rig, 0, &len), table);
+		assert_int_equal(len, frame_len);
+	}
+	rig_destroy(&rig);
+	/* what is taken at once in the beginning, as much again, and the last frame's */
+	assert_true(walked_most > 0 && walked_most <= 2 * RING_WALK_MAX + 2 * NR_PIECES);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -301,6 +361,7 @@ int main(void)
 		cmocka_unit_test(loopback_no_receive_buffer_counts_overrun),
 		cmocka_unit_test(loopback_buffer_too_small_drops_and_goes_on),
 		cmocka_unit_test(loopback_runt_frame_counts_error),
+		cmocka_unit_test(loopback_buffers_of_many_pieces_do_not_make_a_batch_long),
 		cmocka_unit_test(loopback_two_workers_each_pair_loops),
 	};
 
