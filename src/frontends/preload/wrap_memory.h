@@ -8,6 +8,9 @@
 
 /** wrap_memory_forget() - the client is about to change [@addr, @addr + @len): nothing of it stays
  * held */
+#if defined(__has_attribute) && __has_attribute(access)
+__attribute__((access(none, 1))) /* the bytes are not read: mlock's may never have been written */
+#endif
 void wrap_memory_forget(const void *addr, size_t len);
 
 /** wrap_memory_give_way() - a call failed with @err: would it succeed with nothing held?
