@@ -64,7 +64,8 @@ check-kernel: deps
 	tests/kernel/check-kernel $(BUILD); suite=$$?; [ $$suite != 77 ] || exit 0; \
 	tests/kernel/check-random $(BUILD) && exit $$suite
 
-# Needs root and the network the first time, 2 GB a release. All releases at a time: an hour on two cores, with LONG=1 too.
+# Needs root and the network the first time, 2 GB a release; then half an hour a release on two cores. The releases run
+# at the same time. LONG=1: the long rows, too. RECORD=1: into results.json and the tables.
 check-clients:
 	@tests/clients/check-clients $(if $(LONG),--long) $(if $(RECORD),--record) $(if $(RELEASE),$(addprefix --release ,$(RELEASE)))
 

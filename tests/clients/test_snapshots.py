@@ -9,7 +9,7 @@ from lab import HOST_IP, check
 from scenarios import frames, transfer
 from server import FileServer
 
-RESETS = 4
+RESETS = 2
 
 
 def boot(lab):
@@ -74,7 +74,7 @@ def reset_under_traffic(lab):
 
 def reset_again(lab):
     """system_reset before the guest is up again, and the one after it is whole"""
-    for _ in range(RESETS):
+    for _ in range(2 * RESETS):
         lab.guest.qmp.command("system_reset")
         lab.guest.qmp.wait_event("RESET")
     lab.guest.wait_ready()
