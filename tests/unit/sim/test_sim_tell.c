@@ -5,6 +5,7 @@
  * for it.
  */
 #include <linux/if_tun.h>
+#include <net/if.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -23,6 +24,7 @@
 static int entered, go;       /* eventfds */
 static unsigned long held_up; /* atomic: the request that waits; 0: none */
 static bool given_up;         /* atomic: nobody said go */
+static int nr_detached;       /* queues that the tap was told to detach; atomic */
 
 int __real_ioctl(int fd, unsigned long req, void *arg);
 int __wrap_ioctl(int fd, unsigned long req, ...);
@@ -44,6 +46,8 @@ int __wrap_ioctl(int fd, unsigned long req, ...)
 		else
 			(void)!read(go, &n, sizeof(n));
 	}
+	if (req == TUNSETQUEUE && ((struct ifreq *)arg)->ifr_flags == IFF_DETACH_QUEUE)
+		__atomic_fetch_add(&nr_detached, 1, __ATOMIC_RELEASE);
 	return __real_ioctl(fd, req, arg);
 }
 
@@ -154,12 +158,32 @@ static void tell_pairs_of_before_a_reset_is_dropped(void **state)
 	rig_destroy(&rig);
 }
 
+/* A tap that is opened again has all queues attached. What comes in one without a pair is lost. */
+static void tell_pairs_to_a_tap_that_is_opened_again(void **state)
+{
+	struct rig rig;
+	struct simnet *net;
+
+	(void)state;
+	start(&rig);
+	net = simnet_of(vdpasim_of(rig.dev));
+	rig_reset(&rig);
+	simnet_mgmt_dev.dev_yield(rig.dev);
+	simnet_filter_reset(net);
+	__atomic_store_n(&nr_detached, 0, __ATOMIC_RELEASE);
+	assert_int_equal(simnet_mgmt_dev.dev_claim(rig.dev), 0);
+	assert_int_equal(net->told_pairs, 1);
+	assert_int_equal(__atomic_load_n(&nr_detached, __ATOMIC_ACQUIRE), 1);
+	rig_destroy(&rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(tell_pairs_waits_and_nobody_else_does),
 		cmocka_unit_test(tell_offloads_waits_and_nobody_else_does),
 		cmocka_unit_test(tell_pairs_of_before_a_reset_is_dropped),
+		cmocka_unit_test(tell_pairs_to_a_tap_that_is_opened_again),
 	};
 
 	const char *why = tap_enter_namespaces();
