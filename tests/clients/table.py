@@ -89,14 +89,15 @@ def works(results, client, wanted):
     for row in ROWS:
         if row.client != client:
             continue
-        tried = [r for r in releases if (result_of(results, row, r) or {"outcome": "skipped"})["outcome"] != "skipped"]
-        found = [r for r in tried if result_of(results, row, r)["outcome"] in wanted]
+        outcomes = {r: (result_of(results, row, r) or {"outcome": ""})["outcome"] for r in releases if r in row.releases}
+        found = [r for r in outcomes if outcomes[r] in wanted]
         if found:
             short = row.short
             if wanted != ("ok",):
                 short += " [%s]" % ", ".join(sorted({reason(result_of(results, row, r)) for r in found}))
             versions = ", ".join(".".join(results["versions"][r][client].split(".")[:2]) for r in found)
-            words.append(short if len(found) == len(tried) else "%s (%s)" % (short, versions))
+            everywhere = all(r in found or outcomes[r] == "skipped" for r in outcomes)
+            words.append(short if everywhere else "%s (%s)" % (short, versions))
     return "; ".join(words)
 
 
