@@ -27,7 +27,7 @@
 #define cpu_relax() ((void)0)
 #endif
 
-/* Is ThreadSanitizer built in? 0 or 1, also in an expression. */
+/* Is ThreadSanitizer built in, or AddressSanitizer? 0 or 1, also in an expression. */
 #if defined(__SANITIZE_THREAD__)
 #define HF_TSAN 1
 #elif defined(__has_feature)
@@ -37,6 +37,16 @@
 #endif
 #ifndef HF_TSAN
 #define HF_TSAN 0
+#endif
+#if defined(__SANITIZE_ADDRESS__)
+#define HF_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define HF_ASAN 1
+#endif
+#endif
+#ifndef HF_ASAN
+#define HF_ASAN 0
 #endif
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))

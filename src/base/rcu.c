@@ -168,3 +168,16 @@ void rcu_synchronize_readers(void)
 		wait_for(reader, goal);
 	mutex_unlock(&registry_lock);
 }
+
+bool rcu_readers_are_offline(void)
+{
+	bool ret = true;
+
+	if (!mutex_trylock(&registry_lock))
+		return false;
+	full_fence();
+	for (const struct reader *reader = readers; reader && ret; reader = reader->next)
+		ret = __atomic_load_n(&reader->seen, __ATOMIC_ACQUIRE) == OFFLINE;
+	mutex_unlock(&registry_lock);
+	return ret;
+}

@@ -30,6 +30,9 @@ bool rcu_reader_is_awaited(void);
  * Context: control thread, blocks. What was unpublished before the call is unreachable after it.
  */
 void rcu_synchronize_readers(void);
+/** rcu_readers_are_offline() - does what rcu_synchronize_readers() does if that needs no wait.
+ * Return: false if it may need one */
+bool rcu_readers_are_offline(void);
 
 /* Publish and read a pointer. rcu_publish()'s release pairs with rcu_load()'s acquire. */
 #define rcu_publish(pp, p) __atomic_store_n((pp), (p), __ATOMIC_RELEASE)

@@ -226,10 +226,27 @@ static void rcu_writer_does_not_wait_for_an_offline_reader(void **state)
 	rcu_synchronize_readers();
 }
 
+static void rcu_readers_are_offline_only_without_an_online_reader(void **state)
+{
+	struct guest away = {.starts_away = true, .by_offline = true}, here = {.by_offline = true};
+
+	assert_true(rcu_readers_are_offline());
+	start(&away);
+	assert_true(rcu_readers_are_offline());
+	start(&here);
+	assert_false(rcu_readers_are_offline());
+	event_give(here.leave);
+	end(&here);
+	assert_true(rcu_readers_are_offline());
+	event_give(away.leave);
+	end(&away);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(rcu_writer_does_not_wait_for_an_offline_reader),
+		cmocka_unit_test(rcu_readers_are_offline_only_without_an_online_reader),
 		cmocka_unit_test(rcu_writer_waits_for_a_quiescent_state),
 		cmocka_unit_test(rcu_writer_waits_for_a_reader_to_go_offline),
 		cmocka_unit_test(rcu_readers_and_writers_never_meet_a_freed_object),
