@@ -47,8 +47,8 @@ static void even_out(struct node *n, unsigned idx, struct tree *t)
 	else if (right_room)
 		node_move(right, 0, left, half, right_room);
 	n->key[idx + 1] = right->key[0];
-	node_shrink(&child[idx]);
-	node_shrink(&child[idx + 1]);
+	node_shrink(&child[idx], t);
+	node_shrink(&child[idx + 1], t);
 }
 
 void balance_child(struct node *n, unsigned idx, struct tree *t)

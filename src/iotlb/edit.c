@@ -12,13 +12,6 @@
 
 #include <errno.h>
 
-/* The way from the root to one leaf; index is the level. */
-struct path {
-	struct node *node[MAX_LEVELS];
-	unsigned idx[MAX_LEVELS]; /* child taken; in the leaf the position of the key */
-	unsigned top;             /* the root's level */
-};
-
 uint64_t tree_new_gen(void)
 {
 	static uint64_t last_gen;
@@ -26,27 +19,62 @@ uint64_t tree_new_gen(void)
 	return __atomic_add_fetch(&last_gen, 1, __ATOMIC_RELAXED);
 }
 
-/* Own all nodes from the root to the leaf that @key belongs to; the leaf gets @room. */
-static int path_own(struct tree *t, uint64_t key, unsigned room, struct path *p)
+void path_find(struct path *p, struct node *root, uint64_t key)
+{
+	struct node *n = root;
+
+	p->top = root ? root->level : 0;
+	p->has_next = false;
+	for (; n && n->level; n = node_children(n)[p->idx[n->level]]) {
+		unsigned idx = node_find(n, key);
+
+		/* All of it: most paths are looked for to be copied. */
+		node_prefetch(node_children(n)[idx], n->level - 1U);
+		p->node[n->level] = n;
+		p->idx[n->level] = idx;
+		if (idx + 1 < n->nr) {
+			p->has_next = true;
+			p->next = n->key[idx + 1];
+		}
+	}
+	p->node[0] = n;
+	p->idx[0] = n ? node_search(n, key) : 0;
+	p->from = p->idx[0];
+	if (p->from > 0 && node_slots(n)[p->from - 1].last >= key)
+		p->from--;
+}
+
+bool path_meets(const struct path *p, iova_t last)
+{
+	const struct node *leaf = p->node[0];
+
+	if (leaf && p->from < leaf->nr)
+		return leaf->key[p->from] <= last;
+	return p->has_next && p->next <= last;
+}
+
+/* Own all nodes of the path; the leaf gets @room. */
+static int path_own(struct tree *t, struct path *p, unsigned room)
 {
 	struct node **slot = &t->root;
 
-	p->top = t->root->level;
 	for (unsigned level = p->top;; level--) {
-		struct node *n;
 		int err = node_own(slot, t, level ? 0 : room);
 
 		if (err < 0)
 			return err;
-		n = *slot;
-		p->node[level] = n;
-		if (level == 0) {
-			p->idx[0] = node_search(n, key);
+		p->node[level] = *slot;
+		if (level == 0)
 			return 0;
-		}
-		p->idx[level] = node_find(n, key);
-		slot = &node_children(n)[p->idx[level]];
+		slot = &node_children(*slot)[p->idx[level]];
 	}
+}
+
+/* The leaf, which is not empty, may begin with another entry than before. */
+static void path_fix_keys(struct path *p)
+{
+	for (unsigned level = 1; level <= p->top; level++)
+		p->node[level]->key[p->idx[level]] = p->node[level - 1]->key[0];
 }
 
 static bool node_is_full(const struct node *n)
@@ -65,18 +93,18 @@ static unsigned split_point(const struct node *n, unsigned idx)
 }
 
 /* Split the full node of @level on the path; its parent has room. */
-static int path_split_node(struct path *p, unsigned level, uint64_t gen)
+static int path_split_node(struct tree *t, struct path *p, unsigned level)
 {
 	struct node *n = p->node[level], *parent = p->node[level + 1], *right;
 	unsigned at = split_point(n, p->idx[level]), pidx = p->idx[level + 1];
 
-	right = node_alloc(level, n->nr - at + 1, gen);
+	right = node_alloc(t, level, n->nr - at + 1);
 	if (!right)
 		return -ENOMEM;
 	node_move(right, 0, n, at, n->nr - at);
 	node_insert_child(parent, pidx + 1, right);
 	if (p->idx[level] >= at) {
-		node_shrink(&node_children(parent)[pidx]);
+		node_shrink(&node_children(parent)[pidx], t);
 		p->node[level] = right;
 		p->idx[level] -= at;
 		p->idx[level + 1]++;
@@ -96,7 +124,7 @@ static int path_split(struct tree *t, struct path *p)
 
 		if (level == MAX_LEVELS)
 			return -ENOSPC;
-		root = node_alloc(level, 1, t->gen);
+		root = node_alloc(t, level, 1);
 		if (!root)
 			return -ENOMEM;
 		node_insert_child(root, 0, t->root);
@@ -106,7 +134,7 @@ static int path_split(struct tree *t, struct path *p)
 		p->idx[level] = 0;
 	}
 	while (level-- > 0) {
-		int err = path_split_node(p, level, t->gen);
+		int err = path_split_node(t, p, level);
 
 		if (err < 0)
 			return err;
@@ -114,27 +142,25 @@ static int path_split(struct tree *t, struct path *p)
 	return 0;
 }
 
-int tree_insert(struct tree *t, const struct iotlb_entry *e)
+int tree_insert(struct tree *t, struct path *p, const struct iotlb_entry *e)
 {
-	struct path p;
 	int err;
 
 	if (!t->root) {
-		t->root = node_alloc(0, 1, t->gen);
+		t->root = node_alloc(t, 0, 1);
 		if (!t->root)
 			return -ENOMEM;
 		node_insert_entry(t->root, 0, e);
 		t->nr = 1;
 		return 0;
 	}
-	err = path_own(t, e->first, 1, &p);
-	if (err == 0 && node_is_full(p.node[0]))
-		err = path_split(t, &p);
+	err = path_own(t, p, 1);
+	if (err == 0 && node_is_full(p->node[0]))
+		err = path_split(t, p);
 	if (err < 0)
 		return err;
-	node_insert_entry(p.node[0], p.idx[0], e);
-	for (unsigned level = 1; level <= p.top; level++)
-		p.node[level]->key[p.idx[level]] = p.node[level - 1]->key[0];
+	node_insert_entry(p->node[0], p->idx[0], e);
+	path_fix_keys(p);
 	t->nr++;
 	return 0;
 }
@@ -188,7 +214,7 @@ static size_t trim(struct node **slot, const uint64_t *lo, const uint64_t *hi, s
 	to = hi ? node_search(n, *hi) : n->nr;
 	node_remove(n, from, to);
 	if (n->nr)
-		node_shrink(slot);
+		node_shrink(slot, t);
 	return to - from;
 }
 
@@ -203,6 +229,54 @@ static void cut_root(struct tree *t)
 	}
 }
 
+/*
+ * Remove entries [@from, @to) of an owned leaf. Inheritance keeps the region of one removed entry
+ * [G10]: the version that the edit began with counts on it.
+ */
+static void remove_entries(struct tree *t, struct node *leaf, unsigned from, unsigned to)
+{
+	if (t->inherits && to - from == 1 && !t->gone) {
+		t->gone = node_take_entry(leaf, from);
+		return;
+	}
+	tree_disinherit(t);
+	node_remove(leaf, from, to);
+}
+
+/* Remove entries [@p->from, @to) of the path's leaf, which keeps others. */
+static int remove_in_leaf(struct tree *t, struct path *p, unsigned to)
+{
+	int err = path_own(t, p, 0);
+
+	if (err < 0)
+		return err;
+	remove_entries(t, p->node[0], p->from, to);
+	path_fix_keys(p);
+	node_shrink(p->top ? &node_children(p->node[1])[p->idx[1]] : &t->root, t);
+	for (unsigned level = 1; level <= p->top; level++)
+		balance_child(p->node[level], p->idx[level], t);
+	return 0;
+}
+
+/* Remove the entries that start in [@lo, @hi], both starts of entries. */
+static int remove_over_leaves(struct tree *t, uint64_t lo, uint64_t hi, size_t *nr_removed)
+{
+	struct path p;
+	int err;
+
+	tree_disinherit(t);
+	path_find(&p, t->root, lo);
+	err = path_own(t, &p, 0);
+	if (err < 0)
+		return err;
+	path_find(&p, t->root, hi);
+	err = path_own(t, &p, 0);
+	if (err < 0)
+		return err;
+	*nr_removed = trim(&t->root, &lo, &hi, t);
+	return 0;
+}
+
 /* Start of the last entry that starts at or before @last; there is one. */
 static uint64_t last_start(const struct node *n, iova_t last)
 {
@@ -211,35 +285,23 @@ static uint64_t last_start(const struct node *n, iova_t last)
 	return n->key[node_find(n, last)];
 }
 
-/* Inheritance keeps the region of one removed entry, @only, and no whole nodes [G10]. */
-static void prepare_removal(struct tree *t, struct memory_region *only)
+int tree_remove(struct tree *t, struct path *p, iova_t last, size_t *nr_removed)
 {
-	if (!t->inherits)
-		return;
-	if (!only || t->gone)
-		tree_disinherit(t);
-	else
-		t->gone = memory_region_get(only);
-}
-
-int tree_remove(struct tree *t, iova_t first, iova_t last, size_t *nr_removed)
-{
-	struct iotlb_entry e;
-	struct path p;
-	uint64_t hi;
+	const struct node *leaf = p->node[0];
+	unsigned to = node_search(leaf, last);
+	bool goes_on = to == leaf->nr && p->has_next && p->next <= last;
 	int err;
 
-	*nr_removed = 0;
-	if (!node_next(t->root, first, &e) || e.first > last)
-		return 0;
-	hi = last_start(t->root, last);
-	prepare_removal(t, e.first == hi ? e.mem : NULL);
-	err = path_own(t, e.first, 0, &p);
-	if (err == 0 && hi != e.first)
-		err = path_own(t, hi, 0, &p);
+	if (!goes_on && to - p->from < leaf->nr) {
+		*nr_removed = to - p->from;
+		err = remove_in_leaf(t, p, to);
+	} else {
+		uint64_t lo = p->from < leaf->nr ? leaf->key[p->from] : p->next;
+
+		err = remove_over_leaves(t, lo, last_start(t->root, last), nr_removed);
+	}
 	if (err < 0)
 		return err;
-	*nr_removed = trim(&t->root, &e.first, &hi, t);
 	t->nr -= *nr_removed;
 	cut_root(t);
 	return 0;

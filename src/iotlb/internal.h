@@ -22,17 +22,17 @@
 
 /*
  * Node sizes, header included, stay 8 bytes (malloc's own header) short of a power of two, and
- * small enough for malloc's thread cache. Alignment to cache lines would gain nothing: a search
- * touches the same number of lines at any offset of 16. A leaf has room for 3, 7, 15 or 31 entries,
- * so that it is never less than half full by size.
+ * small: an edit copies one of each level. Alignment to cache lines would gain nothing: a search
+ * touches the same number of lines at any offset of 16. A leaf has room for 3, 7 or 15 entries, so
+ * that it is never less than half full by size.
  */
-#define LEAF_MAX   31U /* entries: 16 + 31 * 32 = 1008 bytes */
+#define LEAF_MAX   15U /* entries: 16 + 15 * 32 = 496 bytes */
 #define INNER_MAX  30U /* children: 16 + 31 * 8 + 30 * 8 = 504 bytes; node_search() reads 31 keys */
-#define LEAF_MIN   8U  /* fewer: joined with a neighbour by the next removal nearby */
+#define LEAF_MIN   4U  /* fewer: joined with a neighbour by the next removal nearby */
 #define INNER_MIN  8U
-#define LEAF_JOIN  23U /* join two leaves if the result has no more than this */
+#define LEAF_JOIN  11U /* join two leaves if the result has no more than this */
 #define INNER_JOIN 22U
-#define MAX_LEVELS 16 /* 8^15 entries at the minimum fill */
+#define MAX_LEVELS 16 /* 4 * 8^15 entries at the minimum fill */
 
 /* What a leaf keeps of an entry besides its first address. */
 struct slot {
@@ -61,27 +61,52 @@ struct node {
 	uint64_t key[];
 };
 
+#define CACHE_LINE 64
+
 /* Of the largest nodes, without malloc's header. */
 #define LEAF_BYTES  (sizeof(struct node) + LEAF_MAX * (sizeof(iova_t) + sizeof(struct slot)))
 #define INNER_BYTES (sizeof(struct node) + (2 * INNER_MAX + 1) * sizeof(uint64_t))
+
+/* What an iotlb keeps of its old versions for its next edits; zero-initialised is empty. */
+#define POOL_KINDS 4
+struct pool {
+	struct node *nodes[POOL_KINDS]; /* by size; linked by @next_spent */
+	struct iotlb_version *versions; /* linked by @next_free */
+	unsigned int nr;                /* of all these */
+};
 
 /*
  * A tree under edit. Nodes with the tree's generation belong to it alone. While it @inherits, the
  * nodes that it copied are on the list @spent [G10].
  */
 struct tree {
-	struct node *root; /* one reference; NULL if empty */
+	struct pool *pool;
+	struct node *root; /* one reference, unless it is @borrowed; NULL if empty */
 	size_t nr;         /* entries */
 	uint64_t gen;
 	bool inherits;
-	struct node *spent; /* copied; what they referred to is referred to by their copies */
+	struct node *borrowed; /* while it inherits: the root that it began with; the version's */
+	struct node *spent;    /* copied; what they referred to is referred to by their copies */
 	struct memory_region *gone; /* of an entry that was removed; one reference; or NULL */
 };
 
+/* The way from the root to the leaf where a key belongs; index is the level. */
+struct path {
+	struct node *node[MAX_LEVELS];
+	unsigned idx[MAX_LEVELS]; /* child taken; in the leaf the number of entries up to the key */
+	unsigned top;             /* the root's level; node[0] is NULL in an empty tree */
+	unsigned from;            /* first entry of the leaf that ends at the key or behind it */
+	bool has_next;            /* is there a leaf behind this one? */
+	uint64_t next;            /* its first key */
+};
+
 struct iotlb_version {
-	struct node *root;          /* one reference; NULL if empty */
+	union {
+		struct node *root; /* one reference; NULL if empty */
+		struct iotlb_version *next_free;
+	};
 	size_t nr;                  /* entries */
-	uint64_t number;            /* unique in the process, never 0 */
+	uint64_t number;            /* the last edit's generation: unique, never 0 */
 	uint32_t refs;              /* atomic */
 	struct node *spent;         /* if any, the next version inherited all but these [G10] */
 	struct memory_region *gone; /* goes with them; one reference; or NULL */
@@ -137,6 +162,18 @@ static inline unsigned node_find(const struct node *n, uint64_t x)
 	return nr ? nr - 1 : 0;
 }
 
+/*
+ * Ask for all of a node at once. Whoever reads it needs one line after another, and only the line
+ * before says which. Addresses past the end of a smaller node do no harm.
+ */
+static inline void node_prefetch(const struct node *n, unsigned level)
+{
+	size_t size = level ? INNER_BYTES : LEAF_BYTES;
+
+	for (size_t off = 0; off < size; off += CACHE_LINE)
+		__builtin_prefetch((const char *)n + off);
+}
+
 static inline void node_entry(const struct node *leaf, unsigned idx, struct iotlb_entry *e)
 {
 	const struct slot *s = &node_slots(leaf)[idx];
@@ -148,10 +185,21 @@ static inline void node_entry(const struct node *leaf, unsigned idx, struct iotl
 	e->perm = slot_perm(s);
 }
 
+/* ---- pool.c ---- */
+
+/* Nothing in them is set. Return: NULL without memory */
+struct node *pool_get_node(struct pool *pool, unsigned int level, unsigned int cap);
+struct iotlb_version *pool_get_version(struct pool *pool);
+/* Take what nobody sees any more. @pool: NULL: it goes to free() */
+void pool_put_node(struct pool *pool, struct node *n);
+void pool_put_nodes(struct pool *pool, struct node *spent); /* a list by @next_spent */
+void pool_put_version(struct pool *pool, struct iotlb_version *v);
+void pool_fini(struct pool *pool);
+
 /* ---- node.c ---- */
 
 /* Room for @want items at least (as far as the kind of node allows). Return: NULL without memory */
-struct node *node_alloc(unsigned level, unsigned want, uint64_t gen);
+struct node *node_alloc(struct tree *t, unsigned level, unsigned want);
 struct node *node_get(struct node *n);
 /* NULL is fine; the last reference frees the node and drops what it refers to */
 void node_put(struct node *n);
@@ -161,11 +209,13 @@ void node_put(struct node *n);
  */
 int node_own(struct node **slot, struct tree *t, unsigned room) HF_MUST_CHECK;
 /* Give an owned leaf a smaller size if that holds it well; stays as it is without memory */
-void node_shrink(struct node **slot);
+void node_shrink(struct node **slot, struct tree *t);
 /* Owned leaf with room: takes a reference on the region */
 void node_insert_entry(struct node *leaf, unsigned idx, const struct iotlb_entry *e);
 /* Owned node with room: takes over the caller's reference on @child */
 void node_insert_child(struct node *n, unsigned idx, struct node *child);
+/* Take an entry out of an owned leaf. Return: its region, with the reference that it had */
+struct memory_region *node_take_entry(struct node *leaf, unsigned idx) HF_MUST_CHECK;
 /* Drop items [@from, @to) of an owned node and the references they hold */
 void node_remove(struct node *n, unsigned from, unsigned to);
 /* Move @count items between two owned nodes of one level; references go along */
@@ -173,8 +223,6 @@ void node_move(struct node *dst, unsigned dst_idx, struct node *src, unsigned sr
 	       unsigned count);
 /* End inheritance [G10]: the tree and the version that it began with count for themselves */
 void tree_disinherit(struct tree *t);
-/* Free spent nodes, which no reader sees any more */
-void node_free_spent(struct node *spent);
 size_t node_count_entries(const struct node *n);
 size_t node_bytes(const struct node *n);
 
@@ -182,11 +230,15 @@ size_t node_bytes(const struct node *n);
 
 /* A generation that no node has yet */
 uint64_t tree_new_gen(void);
-/* @e overlaps nothing. Return: 0; -ENOMEM; -ENOSPC too deep. On error the contents are
- * unchanged. */
-int tree_insert(struct tree *t, const struct iotlb_entry *e) HF_MUST_CHECK;
-/* Remove what overlaps [@first, @last]. Return: 0; -ENOMEM, contents unchanged */
-int tree_remove(struct tree *t, iova_t first, iova_t last, size_t *nr_removed) HF_MUST_CHECK;
+/* @root: NULL if empty */
+void path_find(struct path *p, struct node *root, uint64_t key);
+/* Does an entry overlap [key, @last]? If @last lies below the key: does one hold both? */
+bool path_meets(const struct path *p, iova_t last);
+/* @p: to @e's start, in @t as it is; @e overlaps nothing. Return: 0; -ENOMEM; -ENOSPC too deep. On
+ * error the contents are unchanged. */
+int tree_insert(struct tree *t, struct path *p, const struct iotlb_entry *e) HF_MUST_CHECK;
+/* Remove all that path_meets() means, at least one. Return: 0; -ENOMEM, contents unchanged */
+int tree_remove(struct tree *t, struct path *p, iova_t last, size_t *nr_removed) HF_MUST_CHECK;
 /* Join or even out child @idx of the owned @n if it has too few items; left alone without memory */
 void balance_child(struct node *n, unsigned idx, struct tree *t);
 
@@ -197,12 +249,14 @@ bool node_next(const struct node *root, iova_t from, struct iotlb_entry *e);
 /* ---- version.c ---- */
 
 /* An empty shell with one reference. Return: NULL without memory */
-struct iotlb_version *version_alloc(void);
-/* Fill the shell: takes a reference on @root, gives it a number */
-void version_seal(struct iotlb_version *v, struct node *root, size_t nr);
+struct iotlb_version *version_alloc(struct pool *pool);
+/* Fill the shell: takes over a reference on @root */
+void version_seal(struct iotlb_version *v, struct node *root, size_t nr, uint64_t number);
 struct iotlb_version *version_get(struct iotlb_version *v);
 /* Is the caller's reference the only one? Then nobody else can take one but through the caller */
 bool version_has_one_user(const struct iotlb_version *v);
 void version_put(struct iotlb_version *v);
+/* The same; if it is the last reference, @pool takes the version and its spent nodes */
+void version_drop(struct iotlb_version *v, struct pool *pool);
 
 #endif

@@ -19,7 +19,8 @@
  *       The release in rcu_publish() pairs with the acquire in iotlb_load().
  *  [G2] A version stays intact from iotlb_load() to the reader's next quiescent state: an iotlb
  *       holds a reference on the version it publishes, keeps it on its retire list after
- *       unpublishing, and drops it only after a grace period that began later. Each iotlb that
+ *       unpublishing, and drops it only after a grace period that began later, or once no reader
+ *       is online. Each iotlb that
  *       publishes a version does so on its own, so putting a snapshot, at any time, never frees
  *       what a reader sees.
  *  [G3] A version, and with it each of its nodes, lives while an iotlb publishes or retires it or
@@ -60,7 +61,8 @@
 /* Bounds what a writer that never synchronizes leaves behind: some KiB of nodes each. */
 #define RETIRE_MAX 32
 
-#define CACHE_LINE 64
+/* If no reader is online after so many, they go without a wait. */
+#define RETIRE_LOOK 8
 
 struct iotlb {
 	struct iotlb_version *current; /* RCU; one reference */
@@ -69,10 +71,11 @@ struct iotlb {
 
 	/* The rest belongs to the control thread. */
 	bool in_batch;
-	bool in_edit;                /* @edit and @view are in use: a batch or a single edit */
-	bool dirty;                  /* @edit's contents differ from @view's */
-	struct tree edit;            /* one reference on its root */
-	struct iotlb_version *view;  /* last sealed version of the edit; one reference */
+	bool in_edit; /* @edit is in use: a batch or a single edit */
+	bool dirty;   /* @edit changed since it began or was sealed last */
+	struct tree edit;
+	struct pool pool;
+	struct iotlb_version *view;  /* last sealed inside the batch; one reference; or NULL */
 	struct iotlb_version *shell; /* the next version, unsealed; NULL before the first change */
 	unsigned int nr_retired;
 	struct iotlb_version *retired[RETIRE_MAX]; /* unpublished, one reference each */
@@ -88,12 +91,12 @@ int iotlb_create(size_t max_entries, struct iotlb **out)
 	if (!tlb)
 		return -ENOMEM;
 	tlb->max_entries = max_entries;
-	tlb->current = version_alloc();
+	tlb->current = version_alloc(&tlb->pool);
 	if (!tlb->current) {
 		free(tlb);
 		return -ENOMEM;
 	}
-	version_seal(tlb->current, NULL, 0);
+	version_seal(tlb->current, NULL, 0, tree_new_gen());
 	*out = tlb;
 	return 0;
 }
@@ -101,7 +104,7 @@ int iotlb_create(size_t max_entries, struct iotlb **out)
 static void drop_retired(struct iotlb *tlb)
 {
 	while (tlb->nr_retired > 0)
-		version_put(tlb->retired[--tlb->nr_retired]);
+		version_drop(tlb->retired[--tlb->nr_retired], &tlb->pool);
 }
 
 void iotlb_destroy(struct iotlb *tlb)
@@ -112,6 +115,7 @@ void iotlb_destroy(struct iotlb *tlb)
 		iotlb_abort(tlb);
 	drop_retired(tlb);
 	version_put(tlb->current);
+	pool_fini(&tlb->pool);
 	free(tlb->shell);
 	free(tlb);
 }
@@ -137,50 +141,45 @@ static void publish(struct iotlb *tlb, struct iotlb_version *v)
 	tlb->retired[tlb->nr_retired++] = tlb->current;
 	HF_TRACE3(iotlb_publish, tlb, v->number, v->nr);
 	rcu_publish(&tlb->current, v);
+	if (tlb->nr_retired % RETIRE_LOOK == 0 && rcu_readers_are_offline())
+		drop_retired(tlb);
 }
 
 /* ---- the edit in progress ---- */
 
 static void edit_start(struct iotlb *tlb)
 {
-	tlb->edit = (struct tree){.root = node_get(tlb->current->root),
+	struct node *root = tlb->current->root;
+	bool inherits = version_has_one_user(tlb->current);
+
+	tlb->edit = (struct tree){.pool = &tlb->pool,
+				  .root = inherits ? root : node_get(root),
+				  .borrowed = inherits ? root : NULL,
 				  .nr = tlb->current->nr,
 				  .gen = tree_new_gen(),
-				  .inherits = version_has_one_user(tlb->current)};
-	tlb->view = version_get(tlb->current);
+				  .inherits = inherits};
 	tlb->in_edit = true;
 	tlb->dirty = false;
 }
 
-static void edit_stop(struct iotlb *tlb)
+/* Freeze the edit's contents, which changed, as a version. It takes over a reference on the
+ * root. */
+static struct iotlb_version *edit_seal(struct iotlb *tlb)
 {
-	assert(!tlb->edit.spent && !tlb->edit.gone);
-	node_put(tlb->edit.root);
-	tlb->edit.root = NULL;
-	tlb->view = NULL;
-	tlb->in_edit = false;
-	tlb->dirty = false;
-}
+	struct iotlb_version *v = tlb->shell;
 
-/* Freeze the edit's contents as a version, if they are not one yet. */
-static void edit_seal(struct iotlb *tlb)
-{
-	if (!tlb->dirty)
-		return;
-	assert(tlb->shell);
-	version_seal(tlb->shell, tlb->edit.root, tlb->edit.nr);
-	version_put(tlb->view);
-	tlb->view = tlb->shell;
+	assert(v && tlb->dirty);
+	version_seal(v, tlb->edit.root, tlb->edit.nr, tlb->edit.gen);
 	tlb->shell = NULL;
-	tlb->edit.gen = tree_new_gen();
 	tlb->dirty = false;
+	return v;
 }
 
 /* Before each change: the version that will hold it must not fail later. */
 static int edit_prepare(struct iotlb *tlb)
 {
 	if (!tlb->shell)
-		tlb->shell = version_alloc();
+		tlb->shell = version_alloc(&tlb->pool);
 	if (!tlb->shell)
 		return -ENOMEM;
 	if (!tlb->in_batch)
@@ -188,28 +187,38 @@ static int edit_prepare(struct iotlb *tlb)
 	return 0;
 }
 
-static void edit_publish(struct iotlb *tlb)
+static void edit_stop(struct iotlb *tlb)
 {
-	struct iotlb_version *v;
-
-	if (!tlb->dirty)
-		tree_disinherit(&tlb->edit);
-	/* A sealed version would have ended inheritance, so this is the one it began with. */
-	tlb->current->spent = tlb->edit.spent;
-	tlb->current->gone = tlb->edit.gone;
-	tlb->edit.spent = NULL;
-	tlb->edit.gone = NULL;
-	edit_seal(tlb);
-	v = tlb->view;
-	edit_stop(tlb);
-	publish(tlb, v);
+	version_put(tlb->view);
+	tlb->view = NULL;
+	tlb->in_edit = false;
 }
 
 static void edit_drop(struct iotlb *tlb)
 {
 	tree_disinherit(&tlb->edit);
-	version_put(tlb->view);
+	node_put(tlb->edit.root);
 	edit_stop(tlb);
+}
+
+static void edit_publish(struct iotlb *tlb)
+{
+	struct iotlb_version *v;
+
+	if (!tlb->dirty) {
+		v = version_get(tlb->view ? tlb->view : tlb->current);
+		edit_drop(tlb);
+	} else {
+		/* Then nobody else holds the current version, and it is the one that the edit
+		 * began with: a sealed one would have ended inheritance. */
+		if (tlb->edit.inherits) {
+			tlb->current->spent = tlb->edit.spent;
+			tlb->current->gone = tlb->edit.gone;
+		}
+		v = edit_seal(tlb);
+		edit_stop(tlb);
+	}
+	publish(tlb, v);
 }
 
 /* After each change or failure: outside a batch the edit ends here. */
@@ -228,7 +237,7 @@ static int edit_done(struct iotlb *tlb, int err, bool changed)
 
 /* ---- the editing view ---- */
 
-static const struct node *view_root(const struct iotlb *tlb)
+static struct node *view_root(const struct iotlb *tlb)
 {
 	return tlb->in_edit ? tlb->edit.root : tlb->current->root;
 }
@@ -265,11 +274,13 @@ int iotlb_map(struct iotlb *tlb, iova_t first, iova_t last, struct memory_region
 {
 	struct iotlb_entry e = {
 		.first = first, .last = last, .mem = mem, .off = off, .perm = perm & IOTLB_RW};
+	struct path p;
 	int err;
 
 	if (first > last || !mem || !region_holds(mem, off, first, last))
 		return -EINVAL;
-	if (iotlb_overlaps(tlb, first, last))
+	path_find(&p, view_root(tlb), first);
+	if (path_meets(&p, last))
 		return -EEXIST;
 	if (iotlb_nr_entries(tlb) >= tlb->max_entries)
 		return -ENOSPC;
@@ -277,20 +288,22 @@ int iotlb_map(struct iotlb *tlb, iova_t first, iova_t last, struct memory_region
 	if (err < 0)
 		return err;
 	HF_TRACE4(iotlb_map, tlb, first, last, e.perm);
-	return edit_done(tlb, tree_insert(&tlb->edit, &e), true);
+	return edit_done(tlb, tree_insert(&tlb->edit, &p, &e), true);
 }
 
 int iotlb_unmap(struct iotlb *tlb, iova_t first, iova_t last, size_t *nr_removed)
 {
 	size_t removed = 0;
+	struct path p;
 	int err = 0;
 
-	if (iotlb_overlaps(tlb, first, last)) {
+	path_find(&p, view_root(tlb), first);
+	if (path_meets(&p, last)) {
 		err = edit_prepare(tlb);
 		if (err < 0)
 			return err;
 		HF_TRACE3(iotlb_unmap, tlb, first, last);
-		err = edit_done(tlb, tree_remove(&tlb->edit, first, last, &removed), true);
+		err = edit_done(tlb, tree_remove(&tlb->edit, &p, last, &removed), true);
 	}
 	if (err == 0 && nr_removed)
 		*nr_removed = removed;
@@ -327,8 +340,13 @@ const struct iotlb_version *iotlb_snapshot(struct iotlb *tlb)
 	if (!tlb->in_edit)
 		return version_get(tlb->current);
 	tree_disinherit(&tlb->edit);
-	edit_seal(tlb);
-	return version_get(tlb->view);
+	if (tlb->dirty) {
+		node_get(tlb->edit.root);
+		version_put(tlb->view);
+		tlb->view = edit_seal(tlb);
+		tlb->edit.gen = tree_new_gen();
+	}
+	return version_get(tlb->view ? tlb->view : tlb->current);
 }
 
 int iotlb_assign(struct iotlb *tlb, const struct iotlb_version *v)

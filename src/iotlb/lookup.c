@@ -17,20 +17,6 @@
 /* A tree of this many levels above its leaves (some 200,000 entries) does not fit into a core's own
  * cache. */
 #define DEEP_LEVEL 4
-#define CACHE_LINE 64
-
-/*
- * Ask for all of a child at once. A search needs one line after another, and only the line before
- * says which. In a deep tree each of them would be a wait of its own. Addresses past the end of a
- * smaller node do no harm.
- */
-static inline void prefetch_child(const struct node *child, unsigned level)
-{
-	size_t size = level ? INNER_BYTES : LEAF_BYTES;
-
-	for (size_t off = 0; off < size; off += CACHE_LINE)
-		__builtin_prefetch((const char *)child + off);
-}
 
 /* The leaf and position of the last entry that starts at or before @iova. */
 static inline const struct node *find_entry(const struct node *n, iova_t iova, unsigned *idx)
@@ -48,7 +34,7 @@ static inline const struct node *find_entry(const struct node *n, iova_t iova, u
 		if (n->level == 0)
 			break;
 		if (deep)
-			prefetch_child(node_children(n)[nr - 1], n->level - 1U);
+			node_prefetch(node_children(n)[nr - 1], n->level - 1U);
 		n = node_children(n)[nr - 1];
 	}
 	*idx = nr - 1;

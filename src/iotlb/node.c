@@ -14,7 +14,13 @@
 
 static size_t item_bytes(unsigned level)
 {
-	return level ? sizeof(struct node *) : sizeof(struct slot);
+	/*
+	 * A table, because gcc copies with `rep movsq` what it knows to be a multiple of 8 bytes.
+	 * That takes as long to begin as memcpy() takes for the copy.
+	 */
+	static const uint8_t bytes[] = {sizeof(struct slot), sizeof(struct node *)};
+
+	return bytes[level != 0];
 }
 
 static char *items(const struct node *n)
@@ -22,7 +28,7 @@ static char *items(const struct node *n)
 	return n->level ? (char *)node_children(n) : (char *)node_slots(n);
 }
 
-/* Leaf sizes are 3, 7, 15 and 31 entries: 128, 256, 512 and 1024 bytes of heap. */
+/* Leaf sizes are 3, 7 and 15 entries: 128, 256 and 512 bytes of heap. */
 static unsigned cap_for(unsigned level, unsigned want)
 {
 	unsigned cap = 3;
@@ -34,21 +40,34 @@ static unsigned cap_for(unsigned level, unsigned want)
 	return cap;
 }
 
-struct node *node_alloc(unsigned level, unsigned want, uint64_t gen)
+static size_t key_bytes(unsigned level, unsigned cap)
 {
-	unsigned cap = cap_for(level, want);
-	size_t key_bytes = (cap + (level ? 1 : 0)) * sizeof(uint64_t);
-	struct node *n = malloc(sizeof(*n) + key_bytes + cap * item_bytes(level));
+	return (cap + (level ? 1 : 0)) * sizeof(uint64_t);
+}
+
+/* With nothing behind its header yet. */
+static struct node *alloc_raw(struct tree *t, unsigned level, unsigned cap)
+{
+	struct node *n = pool_get_node(t->pool, level, cap);
 
 	if (!n)
 		return NULL;
-	memset(n->key, 0xff, key_bytes);
-	n->gen = gen;
+	n->gen = t->gen;
 	n->refs = 1;
 	n->nr = 0;
 	n->cap = (uint8_t)cap;
 	n->level = (uint8_t)level;
 	n->unused = 0;
+	return n;
+}
+
+struct node *node_alloc(struct tree *t, unsigned level, unsigned want)
+{
+	unsigned cap = cap_for(level, want);
+	struct node *n = alloc_raw(t, level, cap);
+
+	if (n)
+		memset(n->key, 0xff, key_bytes(level, cap));
 	return n;
 }
 
@@ -130,17 +149,34 @@ static void shift_items(struct node *n, unsigned from, unsigned to)
 	n->nr = (uint8_t)(n->nr + to - from);
 }
 
-/* Replace an owned leaf by one of another size. */
-static int resize(struct node **slot, unsigned want)
+/* The same items in a node with room for @want; the caller settles the references. */
+static struct node *duplicate(struct tree *t, const struct node *old, unsigned want)
 {
-	struct node *old = *slot, *n = node_alloc(old->level, want, old->gen);
+	unsigned cap = cap_for(old->level, want);
+	struct node *n = alloc_raw(t, old->level, cap);
+	size_t size = key_bytes(old->level, cap);
+
+	if (!n)
+		return NULL;
+	if (cap == old->cap) {
+		memcpy(n->key, old->key, size + old->nr * item_bytes(old->level));
+	} else {
+		memset(n->key, 0xff, size);
+		copy_items(n, 0, old, 0, old->nr);
+	}
+	n->nr = old->nr;
+	return n;
+}
+
+/* Replace an owned leaf by one of another size. */
+static int resize(struct node **slot, struct tree *t, unsigned want)
+{
+	struct node *old = *slot, *n = duplicate(t, old, want);
 
 	if (!n)
 		return -ENOMEM;
-	copy_items(n, 0, old, 0, old->nr);
-	n->nr = old->nr;
 	*slot = n;
-	free(old);
+	pool_put_node(t->pool, old);
 	return 0;
 }
 
@@ -158,6 +194,9 @@ static void restore(struct node *spent)
 
 void tree_disinherit(struct tree *t)
 {
+	if (!t->inherits)
+		return;
+	node_get(t->borrowed); /* for its place in the tree, as all others have */
 	restore(t->spent);
 	memory_region_put(t->gone);
 	t->spent = NULL;
@@ -165,13 +204,9 @@ void tree_disinherit(struct tree *t)
 	t->inherits = false;
 }
 
-/*
- * Does the place in @t hold the only reference to @n, which @t has not copied? The first node that
- * an edit copies is the root, on which the version that the edit began with has a reference too.
- */
-static bool is_sole_user(const struct tree *t, const struct node *n)
+static bool has_one_user(const struct node *n)
 {
-	return __atomic_load_n(&n->refs, __ATOMIC_ACQUIRE) == (t->spent ? 1 : 2);
+	return __atomic_load_n(&n->refs, __ATOMIC_ACQUIRE) == 1;
 }
 
 int node_own(struct node **slot, struct tree *t, unsigned room)
@@ -180,13 +215,11 @@ int node_own(struct node **slot, struct tree *t, unsigned room)
 	unsigned want = old->nr + room;
 
 	if (old->gen == t->gen)
-		return cap_for(old->level, want) > old->cap ? resize(slot, want) : 0;
-	n = node_alloc(old->level, want, t->gen);
+		return cap_for(old->level, want) > old->cap ? resize(slot, t, want) : 0;
+	n = duplicate(t, old, want);
 	if (!n)
 		return -ENOMEM;
-	copy_items(n, 0, old, 0, old->nr);
-	n->nr = old->nr;
-	if (t->inherits && !is_sole_user(t, old))
+	if (t->inherits && !has_one_user(old))
 		tree_disinherit(t);
 	*slot = n;
 	if (t->inherits) {
@@ -199,19 +232,11 @@ int node_own(struct node **slot, struct tree *t, unsigned room)
 	return 0;
 }
 
-void node_free_spent(struct node *spent)
+/* With room for one more, lest a range that comes and goes resizes its leaf each time. */
+void node_shrink(struct node **slot, struct tree *t)
 {
-	for (struct node *next; spent; spent = next) {
-		next = spent->next_spent;
-		free(spent);
-	}
-}
-
-/* With room for two more, lest a range that comes and goes resizes its leaf each time. */
-void node_shrink(struct node **slot)
-{
-	if (cap_for((*slot)->level, (*slot)->nr + 2U) < (*slot)->cap)
-		(void)!resize(slot, (*slot)->nr);
+	if (cap_for((*slot)->level, (*slot)->nr + 1U) < (*slot)->cap)
+		(void)!resize(slot, t, (*slot)->nr);
 }
 
 void node_insert_entry(struct node *leaf, unsigned idx, const struct iotlb_entry *e)
@@ -230,6 +255,14 @@ void node_insert_child(struct node *n, unsigned idx, struct node *child)
 	shift_items(n, idx, idx + 1);
 	n->key[idx] = child->key[0];
 	node_children(n)[idx] = child;
+}
+
+struct memory_region *node_take_entry(struct node *leaf, unsigned idx)
+{
+	struct memory_region *mem = slot_mem(&node_slots(leaf)[idx]);
+
+	shift_items(leaf, idx + 1, idx);
+	return mem;
 }
 
 void node_remove(struct node *n, unsigned from, unsigned to)

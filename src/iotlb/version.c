@@ -8,22 +8,20 @@
 
 #include <stdlib.h>
 
-struct iotlb_version *version_alloc(void)
+struct iotlb_version *version_alloc(struct pool *pool)
 {
-	struct iotlb_version *v = calloc(1, sizeof(*v));
+	struct iotlb_version *v = pool_get_version(pool);
 
 	if (v)
-		v->refs = 1;
+		*v = (struct iotlb_version){.refs = 1};
 	return v;
 }
 
-void version_seal(struct iotlb_version *v, struct node *root, size_t nr)
+void version_seal(struct iotlb_version *v, struct node *root, size_t nr, uint64_t number)
 {
-	static uint64_t last_number;
-
-	v->root = node_get(root);
+	v->root = root;
 	v->nr = nr;
-	v->number = __atomic_add_fetch(&last_number, 1, __ATOMIC_RELAXED);
+	v->number = number;
 }
 
 bool version_has_one_user(const struct iotlb_version *v)
@@ -37,17 +35,22 @@ struct iotlb_version *version_get(struct iotlb_version *v)
 	return v;
 }
 
-void version_put(struct iotlb_version *v)
+void version_drop(struct iotlb_version *v, struct pool *pool)
 {
 	/* Release: our reads come before the free. Acquire pairs with the others' releases. */
 	if (!v || __atomic_fetch_sub(&v->refs, 1, __ATOMIC_ACQ_REL) != 1)
 		return;
 	if (v->spent)
-		node_free_spent(v->spent);
+		pool_put_nodes(pool, v->spent);
 	else
 		node_put(v->root);
 	memory_region_put(v->gone);
-	free(v);
+	pool_put_version(pool, v);
+}
+
+void version_put(struct iotlb_version *v)
+{
+	version_drop(v, NULL);
 }
 
 const struct iotlb_version *iotlb_version_get(const struct iotlb_version *v)

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "base/rcu.h"
 #include "iotlb/iotlb.h"
 #include "model.h"
 
@@ -400,6 +401,33 @@ static void iotlb_edits_without_synchronize_stay_bounded(void **state)
 	}
 }
 
+/* [G2] [G8] Each round leaves two old versions, one of them with an entry of its own. */
+static void iotlb_edits_keep_old_versions_while_a_reader_is_online(void **state)
+{
+	struct fixture *f = *state;
+	const struct iotlb_version *v;
+	struct iotlb_entry e;
+
+	assert_int_equal(map(f, 0, 9), 0);
+	iotlb_synchronize(f->tlb);
+	rcu_reader_register();
+	v = iotlb_load(f->tlb);
+	for (int i = 0; i < 14; i++) {
+		unmap(f, 0, 9, 1);
+		assert_int_equal(map(f, 0, 9), 0);
+	}
+	assert_true(iotlb_lookup(v, 5, &e));
+	assert_ptr_equal(e.mem, f->mem);
+	assert_true(f->mem->refs >= 1 + 14);
+	rcu_reader_offline();
+	for (int i = 0; i < 16; i++) {
+		unmap(f, 0, 9, 1);
+		assert_int_equal(map(f, 0, 9), 0);
+	}
+	assert_true(f->mem->refs <= 1 + 5);
+	rcu_reader_unregister();
+}
+
 #define CASE(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void)
@@ -424,6 +452,7 @@ int main(void)
 		CASE(iotlb_unmap_releases_region_at_synchronize),
 		CASE(iotlb_destroy_leaves_snapshot),
 		CASE(iotlb_edits_without_synchronize_stay_bounded),
+		CASE(iotlb_edits_keep_old_versions_while_a_reader_is_online),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
