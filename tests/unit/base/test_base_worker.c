@@ -414,10 +414,12 @@ static void worker_wake_in_survives_a_stopped_process(void **state)
 	for (int i = 0; i < 5; i++) {
 		pid_t self = getpid();
 		struct pollfd nothing = {.fd = -1};
+		uint64_t nr;
 		int status;
 
 		worker_wake_in(w, 200 * NS_PER_MS);
-		assert_true(wait_event(done) > 0); /* it looks at the time */
+		nr = wait_event(done); /* it looks at the time, and the time may be over */
+		assert_true(nr > 0);
 		helper = fork();
 		assert_true(helper >= 0);
 		if (helper == 0) {
@@ -427,7 +429,7 @@ static void worker_wake_in_survives_a_stopped_process(void **state)
 			_exit(0);
 		}
 		assert_int_equal(waitpid(helper, &status, 0), helper);
-		assert_true(wait_event(done) > 0);
+		assert_true(nr > 1 || wait_event(done) > 0);
 	}
 	worker_destroy(w);
 	close(done);
