@@ -21,7 +21,7 @@ import unittest
 HOLDFAST = sys.argv[1]
 CLIENTS = dict(argument.split('=', 1) for argument in sys.argv[2:] if '=' in argument)
 CLIENT = CLIENTS['static']
-DEADLINE = 60
+DEADLINE = 600
 PR_SET_CHILD_SUBREAPER = 36
 DISK = 'mgmtdev vdpasim_blk'
 

@@ -19,7 +19,7 @@
 
 #define NUM         16u
 #define CHAINS      20000u
-#define DEADLINE_MS 10000
+#define DEADLINE_MS 20000
 
 struct duo {
 	struct world w;

@@ -29,7 +29,7 @@
 #define BIT(n)        (1ULL << (n))
 #define BASE_FEATURES (BIT(VIRTIO_F_ACCESS_PLATFORM) | BIT(VIRTIO_F_VERSION_1))
 #define RIG_VQS       9
-#define DEADLINE_MS   5000
+#define DEADLINE_MS   20000
 #define HDR           12 /* bytes of the virtio-net header with VERSION_1 */
 
 /* One queue as its driver has it. */

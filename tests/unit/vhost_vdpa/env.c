@@ -152,7 +152,7 @@ bool fd_wait(int fd)
 {
 	struct pollfd pfd = {.fd = fd, .events = POLLIN};
 
-	return poll(&pfd, 1, 5000) == 1 && (pfd.revents & POLLIN);
+	return poll(&pfd, 1, 20000) == 1 && (pfd.revents & POLLIN);
 }
 
 uint64_t fd_take(int fd)

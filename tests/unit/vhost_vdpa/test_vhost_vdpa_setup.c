@@ -41,7 +41,7 @@
 #define FRESH       0x8000u
 #define HDR         12
 #define FRAME       (HDR + 64)
-#define DEADLINE_MS 5000
+#define DEADLINE_MS 20000
 
 #define PACKED   BIT(VIRTIO_F_RING_PACKED)
 #define ALWAYS   (BIT(VIRTIO_F_ACCESS_PLATFORM) | BIT(VIRTIO_F_VERSION_1))

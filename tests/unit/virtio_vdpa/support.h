@@ -15,7 +15,7 @@
 #include "vhost_vdpa/vhost_vdpa.h"
 #include "virtio_vdpa/virtio_vdpa.h"
 
-#define TIMEOUT_MS 10000
+#define TIMEOUT_MS 20000
 
 struct bench {
 	struct memory_space *space;
