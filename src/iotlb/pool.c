@@ -13,8 +13,7 @@
 
 #include "base/compiler.h"
 
-/* Versions and nodes in a pool at most. AddressSanitizer is to see each of them freed. */
-#define POOL_MAX (HF_ASAN ? 0U : 64U)
+#define POOL_MAX 64u /* versions and nodes in a pool at most */
 
 /* Leaves of 3, 7 and 15 entries, inner nodes. */
 static unsigned int kind(unsigned int level, unsigned int cap)
@@ -51,9 +50,10 @@ struct iotlb_version *pool_get_version(struct pool *pool)
 	return v;
 }
 
+/* AddressSanitizer is to see each of them freed. */
 static bool has_room(struct pool *pool)
 {
-	if (!pool || pool->nr >= POOL_MAX)
+	if (!pool || HF_ASAN || pool->nr >= POOL_MAX)
 		return false;
 	pool->nr++;
 	return true;

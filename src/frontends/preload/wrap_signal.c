@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "call.h"
+#include "frontends/preload/aside.h"
 #include "frontends/preload/files.h"
 #include "frontends/preload/mask.h"
 #include "memory/guard.h"
@@ -28,13 +29,14 @@ static void expect(sighandler_t handler)
 		call_expect_handlers();
 }
 
-/* A vfork child has handlers of its own in its parent's memory, where the next one is kept. */
+/* A vfork child has handlers of its own in its parent's memory, where the next one is kept. A
+ * client's filter may forbid to ask whose memory it is; there the child is taken for its parent. */
 static int set_next(int sig, const struct sigaction *act, struct sigaction *old)
 {
 	int saved = errno;
 	int rc;
 
-	if (act && files_in_vfork())
+	if (act && !aside_is_needed() && files_in_vfork())
 		return real()->sigaction(sig, act, old);
 	rc = memory_guard_set_next(sig, act, old);
 	if (rc < 0) {

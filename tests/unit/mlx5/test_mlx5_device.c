@@ -477,7 +477,7 @@ struct storm {
 	struct iotlb *tlb;
 	bool stop;            /* atomic */
 	unsigned int allowed; /* atomic */
-	unsigned int changes;
+	unsigned int changes; /* atomic */
 };
 
 static void *change_maps(void *arg)
@@ -497,7 +497,7 @@ static void *change_maps(void *arg)
 		if (set_map(s->rig, 0, s->tlb))
 			abort();
 		iotlb_synchronize(s->tlb);
-		s->changes++;
+		__atomic_store_n(&s->changes, s->changes + 1, __ATOMIC_RELAXED);
 	}
 	return NULL;
 }
@@ -518,15 +518,14 @@ static void maps_change_on_one_thread_while_queues_run_on_others(void **state)
 	s.tlb = own_map(&rig);
 	assert_int_equal(set_map(&rig, 0, s.tlb), 0);
 	assert_int_equal(pthread_create(&thread, NULL, change_maps, &s), 0);
-	while (i < 300 && goes_round(&rig, i)) {
+	while ((i < 300 || !__atomic_load_n(&s.changes, __ATOMIC_RELAXED)) && goes_round(&rig, i)) {
 		__atomic_store_n(&s.allowed, s.allowed + CHANGES, __ATOMIC_RELEASE);
 		i++;
 	}
 	__atomic_store_n(&s.stop, true, __ATOMIC_RELEASE);
 	assert_int_equal(pthread_join(thread, NULL), 0);
 	print_message("%u frames while the map changed %u times\n", i, s.changes);
-	assert_int_equal(i, 300);
-	assert_true(s.changes > 0);
+	assert_true(i >= 300 && s.changes > 0);
 	iotlb_destroy(s.tlb);
 	rig_destroy(&rig);
 }

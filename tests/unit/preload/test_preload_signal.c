@@ -184,10 +184,11 @@ static void preload_handler_outlives_its_reset_in_a_vfork_child(void **state)
 static void preload_jump_out_of_a_call_leaves_the_node_usable(void **state)
 {
 	const struct itimerval every = {{0, 300}, {0, 300}}, never = {{0, 0}, {0, 0}};
-	volatile int fd = open_node(), nr_jumps = 0;
+	volatile int fd, nr_jumps = 0;
 
 	if (HF_TSAN)
 		skip();
+	fd = open_node();
 	signal(SIGALRM, on_signal);
 	while (nr_jumps++ < 300) {
 		if (sigsetjmp(back, 1) != 0)

@@ -12,7 +12,8 @@
 
 /* How much the receive buffers of one batch cost at most: this program wraps (ld's --wrap) what
  * begins and ends it. */
-static uint32_t walked_before, walked_most; /* of the worker; read when it has gone */
+static __thread uint32_t walked_before; /* of each worker */
+static uint32_t walked_most;            /* atomic; read when the worker has gone */
 
 void __real_simnet_rx_begin(struct simnet_rx *rx, struct simnet_pair *pair);
 void __wrap_simnet_rx_begin(struct simnet_rx *rx, struct simnet_pair *pair);
@@ -28,8 +29,8 @@ void __wrap_simnet_rx_end(struct simnet_rx *rx)
 {
 	uint32_t walked = ring_walked(rx->ring) - walked_before;
 
-	if (walked > walked_most)
-		walked_most = walked;
+	if (walked > __atomic_load_n(&walked_most, __ATOMIC_RELAXED))
+		__atomic_store_n(&walked_most, walked, __ATOMIC_RELAXED);
 	__real_simnet_rx_end(rx);
 }
 
