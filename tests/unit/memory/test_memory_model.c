@@ -3,7 +3,7 @@
  * Registrations against a model of the address space. A client maps, unmaps, moves, protects,
  * discards, truncates, locks and forks in random order, while three devices register what is there,
  * and let go of it: one strict, two with a hold. Half of the client's calls pass by the preload
- * library, which tells what it sees; half are raw. After each step:
+ * library, which tells what it sees; half are raw. After each step, (1) and (3) within four:
  *
  *  (1) A page that is registered is locked, as long as it is the mapping that was registered.
  *  (2) A page that nobody has registered, that is not held, and that the client has not locked, is
@@ -313,23 +313,50 @@ static void device_pays(struct paid *c)
 
 /* ---- what must hold ---- */
 
+/* What a page's lock must be by now. */
+enum lock { LOCK_ANY, LOCK_NONE, LOCK_HELD };
+
+static enum lock lock_of(int p) REQUIRES(memory_table_lock)
+{
+	struct interval *i = interval_over(addr_of(p));
+	bool registered = is_registered(p), owed = i && interval_is_owed(i);
+
+	CHECK(!owed || exhausted); /* (2) */
+	if (pages[p].client)
+		return LOCK_HELD; /* (3) */
+	if (registered && pages[p].mapped && pages[p].registered_id == pages[p].id)
+		return LOCK_HELD;                                             /* (1) */
+	return registered || owed || (i && i->holder) ? LOCK_ANY : LOCK_NONE; /* (2) */
+}
+
+/*
+ * One call says that none of many pages is locked, but not that all are. So pages that must be
+ * locked have their turn every fourth step: nothing but their next registration gives back a lock
+ * that is lost.
+ */
+static int end_of_run(const enum lock *want, int first)
+{
+	int p = first + 1;
+
+	while (want[first] == LOCK_NONE && p < PAGES && want[p] == LOCK_NONE)
+		p++;
+	return p;
+}
+
 static void check_pages(void)
 {
-	for (int p = 0; p < PAGES; p++) {
-		bool locked = is_locked(addr_of(p)), held, owed;
-		bool registered = is_registered(p);
-		struct interval *i;
+	enum lock want[PAGES];
 
-		table_lock();
-		i = interval_over(addr_of(p));
-		held = i && i->holder;
-		owed = i && interval_is_owed(i);
-		table_unlock();
-		CHECK(!registered || !pages[p].mapped || pages[p].registered_id != pages[p].id ||
-		      locked);                                                   /* (1) */
-		CHECK(registered || held || owed || pages[p].client || !locked); /* (2) */
-		CHECK(!owed || exhausted);                                       /* (2) */
-		CHECK(!pages[p].client || locked);                               /* (3) */
+	table_lock();
+	for (int p = 0; p < PAGES; p++)
+		want[p] = lock_of(p);
+	table_unlock();
+	for (int p = 0, end; p < PAGES; p = end) {
+		end = end_of_run(want, p);
+		if (want[p] == LOCK_NONE)
+			CHECK(!look_any_locked(addr_of(p), addr_of(end))); /* (2) */
+		else if (want[p] == LOCK_HELD && (unsigned int)p % 4 == step % 4)
+			CHECK(is_locked(addr_of(p))); /* (1), (3) */
 	}
 }
 
@@ -412,6 +439,8 @@ static void let_go_of_all(void)
 	if (exhausted)
 		restore_descriptors(&nofile);
 	exhausted = false;
+	for (int last = 0; last < 4; last++, step++)
+		check_pages();
 	for (int r = 0; r < REGIONS; r++)
 		if (regs[r].region)
 			device_lets_go(&regs[r]);
