@@ -155,14 +155,31 @@ static void present_random_agrees_with_what_was_touched(void **state)
 	both_ways(check_random);
 }
 
+/* A page that nobody else has is no page of zeros that all share. Some kernels give one at once. */
+static bool is_own_page(const char *page)
+{
+	const uint64_t exclusive = UINT64_C(1) << 56;
+	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	uint64_t entry;
+
+	assert_true(fd >= 0);
+	assert_int_equal(
+		pread(fd, &entry, sizeof(entry), (off_t)((uintptr_t)page / PAGE * sizeof(entry))),
+		sizeof(entry));
+	close(fd);
+	return entry & exclusive;
+}
+
 static void present_page_of_zeros_is_missing_for_writing(void **state)
 {
 	char *p = anonymous();
+	bool own;
 
 	memset(p, 1, NR_PAGES * PAGE);
 	assert_int_equal(madvise(p + 20 * PAGE, PAGE, MADV_DONTNEED), 0);
 	assert_int_equal(((volatile char *)p)[20 * PAGE], 0);
-	assert_int_equal(missing(p, 0, NR_PAGES, true, true), 20);
+	own = is_own_page(p + 20 * PAGE);
+	assert_int_equal(missing(p, 0, NR_PAGES, true, true), own ? NR_PAGES : 20);
 	munmap(p, NR_PAGES * PAGE);
 }
 
