@@ -2,6 +2,7 @@
 # A thin front for meson and ninja; `make help` lists what there is.
 #   BUILD=DIR   build folder (default build)         PREFIX=DIR  where install puts things
 #   TIME=SECONDS ENGINE=libfuzzer|afl TARGETS="NAME..."  for fuzz
+#   TIME=SECONDS POINTS=N ONLY=NAME,... RECORD=1         for reliability
 #   KERNEL=6.12 or newest: what check-kernel compares with (default 6.12)
 BUILD  ?= build
 ENGINE ?= libfuzzer
@@ -24,9 +25,10 @@ help:
 	@echo 'make check-clients  unmodified clients of Debian 12, 13 and unstable, each in a root of its release'
 	@echo 'make fuzz      TIME=60 seconds for each fuzz target; ENGINE=libfuzzer or afl, TARGETS="ring blk"'
 	@echo 'make coverage  which lines and branches of src/ the tests run'
-	@echo 'make reliability  the table of docs/reliability.md from runs of this machine'
+	@echo 'make reliability  the table of docs/reliability.md from runs of this machine: TIME=60 seconds for each fuzz target,'
+	@echo '    POINTS=1000 at which clients are killed; ONLY=hostile,late: some rows; RECORD=1: into the page'
 	@echo 'make bench     the figures of docs/performance.md'
-	@echo 'make bench-peers  against QEMU'"'"'s storage daemon and cards and DPDK'"'"'s vhost port: the table of docs/peers.md'
+	@echo 'make bench-peers  against QEMU'"'"'s storage daemon and cards and DPDK'"'"'s vhost port: the table of docs/peers.md; QUICK=1: to see that all of it runs'
 	@echo 'make install   into PREFIX (default /usr/local), honours DESTDIR'
 	@echo 'make deb       Debian packages, in $(BUILD)/deb'
 	@echo 'make check-deb  install them in a bare root and remove them; needs root, debootstrap and the network'
@@ -75,20 +77,23 @@ fuzz: deps
 	@ENGINE=$(ENGINE) scripts/fuzz $(TIME) $(TARGETS)
 
 coverage: deps
-	@scripts/install-deps gcovr
+	@scripts/install-deps llvm
 	@scripts/coverage
 
-reliability: build
-	@scripts/install-deps gcovr jq
-	@scripts/reliability $(TIME)
+reliability: deps
+	@scripts/install-deps llvm afl++
+	@$(MAKE) --no-print-directory build
+	@scripts/reliability --seconds $(TIME) $(if $(POINTS),--points $(POINTS)) $(if $(ONLY),--only $(ONLY)) \
+		$(if $(RECORD),--record) $(BUILD)
 
 bench: build
 	$(BUILD)/holdfast bench iotlb
 	$(BUILD)/holdfast bench reset
 
-# 25 minutes on a machine that does nothing else.
-bench-peers: deps build
-	@scripts/bench-peers --record $(BUILD)
+# 25 minutes on a machine that does nothing else; a few with QUICK=1, which records nothing.
+bench-peers: deps
+	@$(MAKE) --no-print-directory build
+	@scripts/bench-peers $(if $(QUICK),--quick,--record) $(BUILD)
 
 # A PREFIX given here also moves a build folder that was set up for another.
 install: $(BUILD)/build.ninja

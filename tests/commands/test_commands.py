@@ -223,7 +223,7 @@ def testpmd(lab, command):
 RULES = [
     (r"make (demo|check)|make && sudo make install",
      not_run("it builds, or runs this test; tests/install installs")),
-    (r"make (reliability|bench-peers)", not_run("it takes minutes to measure what the page shows")),
+    (r"make (reliability( .*)?|bench-peers)", not_run("it takes minutes to measure what the page shows")),
     (r"sudo holdfast check .* /dev/vhost-vdpa-0", not_run("it is for a device of this machine's kernel")),
     (r"holdfast run .* unshare .* chroot ROOT .*", not_run("tests/unit/preload/test_preload_bare_root.py does, with a ROOT")),
     (r"bpftrace .*", not_run("bpftrace needs root")),
