@@ -8,6 +8,7 @@
 
 #include <dirent.h>
 #include <dlfcn.h>
+#include <linux/openat2.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/time.h>
@@ -108,6 +109,53 @@ static void raw_calls_that_name_a_node_find_it(void **state)
 	assert_int_equal(raw_close(fd), 0);
 	close(dev);
 	assert_closed();
+}
+
+static void raw_opens_of_each_kind_find_a_node(void **state)
+{
+	struct open_how how = {.flags = O_RDWR | O_CLOEXEC};
+	const int opened[] = {
+		(int)RAW6(SYS_openat2, AT_FDCWD, NODE, &how, sizeof(how), 0, 0),
+		(int)RAW3(SYS_creat, NODE, 0600, 0),
+	};
+	struct statx named, own;
+
+	/* one client at a time */
+	assert_true(opened[0] >= 0);
+	assert_int_equal(opened[1], -EBUSY);
+	assert_int_equal(get_status(opened[0]), 0);
+	assert_int_equal(RAW6(SYS_statx, AT_FDCWD, NODE, 0, STATX_BASIC_STATS, &named, 0), 0);
+	assert_int_equal(RAW6(SYS_statx, opened[0], "", AT_EMPTY_PATH, STATX_BASIC_STATS, &own, 0),
+			 0);
+	assert_true(S_ISCHR(named.stx_mode));
+	assert_int_equal(named.stx_rdev_minor, own.stx_rdev_minor);
+	assert_int_equal(named.stx_rdev_major, own.stx_rdev_major);
+	assert_int_equal(raw_close(opened[0]), 0);
+	assert_closed();
+}
+
+static void raw_calls_of_each_kind_find_a_name(void **state)
+{
+	char text[4096] = "";
+	struct stat st;
+	int fd = open_raw();
+
+	assert_int_equal(RAW3(SYS_lstat, NODE, &st, 0), 0);
+	assert_true(S_ISCHR(st.st_mode));
+	assert_int_equal(RAW3(SYS_faccessat, AT_FDCWD, NODE, R_OK | W_OK), 0);
+	assert_int_equal(RAW6(SYS_faccessat2, AT_FDCWD, NODE, R_OK | W_OK, AT_EACCESS, 0, 0), 0);
+	assert_int_equal(RAW3(SYS_readlink, NODE, text, sizeof(text)), -EINVAL);
+	assert_int_equal(RAW6(SYS_readlinkat, AT_FDCWD, NODE, text, sizeof(text), 0, 0), -EINVAL);
+	assert_int_equal(RAW3(SYS_truncate, NODE, 0, 0), -EINVAL);
+	assert_int_equal(raw_close(fd), 0);
+	fd = (int)RAW3(SYS_openat, AT_FDCWD, "/proc/devices", O_RDONLY);
+	assert_true(fd >= 0 && read(fd, text, sizeof(text) - 1) > 0);
+	assert_non_null(strstr(text, " vhost-vdpa\n"));
+	close(fd);
+	/* for writing it is the kernel's, as its neighbour */
+	fd = (int)RAW3(SYS_openat, AT_FDCWD, "/proc/devices", O_WRONLY);
+	assert_int_equal(fd >= 0, access("/proc/version", W_OK) == 0);
+	close(fd);
 }
 
 /* Return: how often a raw listing of /dev has the name; the rest of it is the kernel's */
@@ -332,6 +380,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(descriptors_that_are_all_closed_leave_raw_calls_alone),
 		cmocka_unit_test(raw_opens_of_a_forked_child_find_its_own_node),
 		cmocka_unit_test(raw_calls_that_name_a_node_find_it),
+		cmocka_unit_test(raw_opens_of_each_kind_find_a_node),
+		cmocka_unit_test(raw_calls_of_each_kind_find_a_name),
 		cmocka_unit_test(raw_listings_of_dev_have_the_node),
 		cmocka_unit_test(raw_calls_on_a_device_are_answered_as_the_wrappers_do),
 		cmocka_unit_test(raw_calls_on_other_files_are_the_kernels),
