@@ -436,8 +436,10 @@ static void device_steps(void)
 static void let_go_of_all(void)
 {
 	doing = "the end";
-	if (exhausted)
+	if (exhausted) {
 		restore_descriptors(&nofile);
+		release_owed();
+	}
 	exhausted = false;
 	for (int last = 0; last < 4; last++, step++)
 		check_pages();
