@@ -2,7 +2,7 @@
 # A thin front for meson and ninja; `make help` lists what there is.
 #   BUILD=DIR   build folder (default build)         PREFIX=DIR  where install puts things
 #   TIME=SECONDS ENGINE=libfuzzer|afl TARGETS="NAME..."  for fuzz
-#   TIME=SECONDS POINTS=N ONLY=NAME,... RECORD=1         for reliability
+#   TIME=SECONDS POINTS=N STEPS=N ONLY=NAME,... RECORD=1  for reliability
 #   KERNEL=6.12 or newest: what check-kernel compares with (default 6.12)
 BUILD  ?= build
 ENGINE ?= libfuzzer
@@ -26,7 +26,7 @@ help:
 	@echo 'make fuzz      TIME=60 seconds for each fuzz target; ENGINE=libfuzzer or afl, TARGETS="ring blk"'
 	@echo 'make coverage  which lines and branches of src/ the tests run'
 	@echo 'make reliability  the table of docs/reliability.md from runs of this machine: TIME=60 seconds for each fuzz target,'
-	@echo '    POINTS=1000 at which clients are killed; ONLY=hostile,late: some rows; RECORD=1: into the page'
+	@echo '    POINTS=1000 at which clients are killed, STEPS=10000000 of a model; ONLY=hostile,late: some rows; RECORD=1: into the page'
 	@echo 'make bench     the figures of docs/performance.md'
 	@echo 'make bench-peers  against QEMU'"'"'s storage daemon and cards and DPDK'"'"'s vhost port: the table of docs/peers.md; QUICK=1: to see that all of it runs'
 	@echo 'make install   into PREFIX (default /usr/local), honours DESTDIR'
@@ -83,7 +83,7 @@ coverage: deps
 reliability: deps
 	@scripts/install-deps llvm afl++
 	@$(MAKE) --no-print-directory build
-	@scripts/reliability --seconds $(TIME) $(if $(POINTS),--points $(POINTS)) $(if $(ONLY),--only $(ONLY)) \
+	@scripts/reliability --seconds $(TIME) $(if $(POINTS),--points $(POINTS)) $(if $(STEPS),--steps $(STEPS)) $(if $(ONLY),--only $(ONLY)) \
 		$(if $(RECORD),--record) $(BUILD)
 
 bench: build
