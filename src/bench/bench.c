@@ -12,17 +12,30 @@
 #include "base/clock.h"
 #include "bench/commit.h" /* made by the build */
 
+static int grow(struct bench_samples *s, size_t room)
+{
+	double *grown = reallocarray(s->ns, room, sizeof(*grown));
+
+	if (!grown)
+		return -ENOMEM;
+	s->ns = grown;
+	s->room = room;
+	return 0;
+}
+
+int bench_samples_reserve(struct bench_samples *s, size_t n)
+{
+	if (n > s->room && grow(s, n))
+		return -ENOMEM;
+	for (size_t i = s->nr; i < s->room; i++)
+		s->ns[i] = 1; /* a page of zeroes may be shared until it is written */
+	return 0;
+}
+
 int bench_samples_add(struct bench_samples *s, double ns)
 {
-	if (s->nr == s->room) {
-		size_t room = s->room ? 2 * s->room : 256;
-		double *grown = reallocarray(s->ns, room, sizeof(*grown));
-
-		if (!grown)
-			return -ENOMEM;
-		s->ns = grown;
-		s->room = room;
-	}
+	if (s->nr == s->room && grow(s, s->room ? 2 * s->room : 256))
+		return -ENOMEM;
 	s->ns[s->nr++] = ns;
 	s->sorted = false;
 	return 0;

@@ -25,6 +25,10 @@ struct bench_samples {
 	bool sorted; /* by bench_percentile() */
 };
 
+/** bench_samples_reserve() - have room for @n samples in all, in pages that are there already: an
+ * array that grows while a device of this process is measured holds that device up. Return: 0;
+ * -ENOMEM */
+int bench_samples_reserve(struct bench_samples *s, size_t n) HF_MUST_CHECK;
 /** bench_samples_add() - Return: 0; -ENOMEM */
 int bench_samples_add(struct bench_samples *s, double ns) HF_MUST_CHECK;
 /** bench_samples_clear() - forget the samples, keep the memory */

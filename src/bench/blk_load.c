@@ -148,8 +148,8 @@ static int wait(struct run *run)
 int blk_load_run(struct blk_load *load)
 {
 	struct run run = {.load = load, .random = load->seed};
+	int err = bench_samples_reserve(&load->samples, load->requests);
 	int64_t start = clock_now_ns();
-	int err = 0;
 
 	ring_driver_cb_disable(load->vq->drv);
 	for (unsigned int i = 0; !err && i < load->depth && run.made < load->requests; i++)

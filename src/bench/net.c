@@ -32,7 +32,7 @@
 struct options {
 	const char *path, *spec;
 	bool user, json, poll, packed, in_order, event_idx, mergeable;
-	unsigned int depth, queues, size, frames, repeat, idle;
+	unsigned int depth, burst, queues, size, frames, repeat, idle;
 };
 
 struct result {
@@ -169,6 +169,7 @@ static int run_card(const struct options *opt, struct bench_target *t, struct re
 					     .mac = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff},
 					     .size = opt->size,
 					     .depth = opt->depth,
+					     .burst = opt->burst,
 					     .poll = opt->poll,
 					     .frames = opt->frames / opt->queues};
 		if (!err)
@@ -275,6 +276,7 @@ static const struct bench_command command = {
 		"  --vhost-user     PATH is the socket of a vhost-user daemon\n"
 		"  --size BYTES     of a frame, 60 to 1514 (default 60)\n"
 		"  --depth N        frames under way in each queue pair (default 256)\n"
+		"  --burst N        frames taken from a ring before others are sent (default 32)\n"
 		"  --queues N       queue pairs, one thread each (default 1)\n"
 		"  --frames N       in a round, of all queue pairs (default 1000000)\n"
 		"  --repeat N       rounds; the median of their rates is shown (default 5)\n"
@@ -283,7 +285,8 @@ static const struct bench_command command = {
 		"  --packed, --in-order, --event-idx, --mergeable\n"
 		"                   negotiate these features\n"
 		"  --json           write JSON\n",
-	.known = "-d SPEC, --vhost-user, --size BYTES, --depth N, --queues N, --frames N, "
+	.known = "-d SPEC, --vhost-user, --size BYTES, --depth N, --burst N, --queues N, "
+		 "--frames N, "
 		 "--repeat N, --idle SECONDS, --poll, --packed, --in-order, --event-idx, "
 		 "--mergeable, --json, PATH",
 	.max_paths = 1,
@@ -318,6 +321,7 @@ static bool parse(int argc, char **argv, struct options *opt, int *status)
 		{"mergeable", BENCH_FLAG, &opt->mergeable, 0, NULL},
 		{"size", BENCH_COUNT, &opt->size, NET_SIZE_MAX, NULL},
 		{"depth", BENCH_COUNT, &opt->depth, RING_NUM / 2, NULL},
+		{"burst", BENCH_COUNT, &opt->burst, RING_NUM, NULL},
 		{"queues", BENCH_COUNT, &opt->queues, QUEUES_MAX, NULL},
 		{"frames", BENCH_COUNT, &opt->frames, FRAMES_MAX, NULL},
 		{"repeat", BENCH_COUNT, &opt->repeat, 1000, NULL},
@@ -325,8 +329,13 @@ static bool parse(int argc, char **argv, struct options *opt, int *status)
 		{"d", BENCH_TEXT, &opt->spec, 0, NULL},
 	};
 
-	*opt = (struct options){
-		.size = 60, .depth = 256, .queues = 1, .frames = 1000000, .repeat = 5, .idle = 1};
+	*opt = (struct options){.size = 60,
+				.depth = 256,
+				.burst = 32,
+				.queues = 1,
+				.frames = 1000000,
+				.repeat = 5,
+				.idle = 1};
 	if (!bench_parse(&command, options, ARRAY_LEN(options), argc, argv, status))
 		return false;
 	opt->path = argv[optind];

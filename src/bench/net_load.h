@@ -22,6 +22,7 @@ struct net_load {
 	uint8_t mac[6];               /* the card's */
 	uint32_t size;                /* bytes of a frame, NET_SIZE_MIN to NET_SIZE_MAX */
 	unsigned int depth;           /* frames under way, 1 to NET_DEPTH_MAX and half a ring */
+	unsigned int burst;           /* frames taken before others are sent, at least 1 */
 	bool poll;                    /* look at the rings instead of waiting for an interrupt */
 	uint64_t frames;              /* to receive */
 	struct bench_samples samples; /* [out] from sending to receiving, a sample each frame */

@@ -24,8 +24,7 @@
 #include "base/refuse.h"
 #include "parents/module/soft.h"
 
-#define IDLE_POLLS 64 /* empty passes before kicks are asked for: a few microseconds */
-#define NVQS_MAX   1024
+#define NVQS_MAX 1024
 
 static struct hf_soft *soft_of(struct vdpasim *sim)
 {
@@ -69,17 +68,16 @@ static void finish_queue(struct hf_soft *soft, uint16_t idx)
 
 static bool again(struct vdpasim_vq *vq, struct soft_queue *q)
 {
+	bool looks = vdpasim_vq_looks(vq, q->nr_popped > 0);
+
 	if (q->nr_popped == SOFT_BATCH || q->err == -ENOBUFS)
 		return q->nr_popped > 0;
-	if (q->nr_popped)
-		q->idle_polls = 0;
 	if (q->err > 0) /* it has stopped on its own: there may be more */
 		return true;
 	if (q->err == SOFT_NOT_ASKED)
 		return false;
-	if (q->err == 0 && q->idle_polls++ < IDLE_POLLS)
+	if (q->err == 0 && looks)
 		return true;
-	q->idle_polls = IDLE_POLLS;
 	return vdpasim_vq_idle(vq, q->err);
 }
 

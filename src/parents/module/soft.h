@@ -28,7 +28,6 @@ struct soft_queue {
 	unsigned int nr_popped;  /* in this pass */
 	unsigned int nr_out;     /* popped, and neither pushed nor given back */
 	unsigned int nr_slots;   /* of @slots, those in use or used in this pass, oldest first */
-	unsigned int idle_polls; /* empty passes in a row */
 	int err;                 /* what the last ring_pop() said, SOFT_NOT_ASKED without one */
 	bool pushed;             /* something is to be published */
 };

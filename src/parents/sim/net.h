@@ -30,19 +30,18 @@
 #include "base/mutex.h"
 #include "sim.h"
 
-#define SIMNET_PAIRS_MAX  64         /* queue pairs */
-#define SIMNET_BATCH      64         /* chains a batch */
-#define SIMNET_BATCH_LEN  (1u << 20) /* bytes a batch, and the frame that goes beyond */
-#define SIMNET_IDLE_POLLS 64   /* empty polls before kicks are asked for: a few microseconds */
-#define SIMNET_RX_CHAINS  128  /* receive buffers held at once */
-#define SIMNET_IOV_MAX    1024 /* what readv(2) takes */
-#define SIMNET_HDR_MAX    12   /* bytes; 10 for a driver of old */
-#define SIMNET_ETH_LEN    14   /* bytes */
-#define SIMNET_VLAN_LEN   4    /* bytes */
-#define SIMNET_FRAME_MAX  (65535 + SIMNET_ETH_LEN + SIMNET_VLAN_LEN)
-#define SIMNET_MACS_MAX   64 /* in each list; more means all are received */
-#define SIMNET_NO_CVQ     UINT16_MAX
-#define SIMNET_HELD_LEN   (SIMNET_HDR_MAX + SIMNET_FRAME_MAX + 16)
+#define SIMNET_PAIRS_MAX 64         /* queue pairs */
+#define SIMNET_BATCH     64         /* chains a batch */
+#define SIMNET_BATCH_LEN (1u << 20) /* bytes a batch, and the frame that goes beyond */
+#define SIMNET_RX_CHAINS 128        /* receive buffers held at once */
+#define SIMNET_IOV_MAX   1024       /* what readv(2) takes */
+#define SIMNET_HDR_MAX   12         /* bytes; 10 for a driver of old */
+#define SIMNET_ETH_LEN   14         /* bytes */
+#define SIMNET_VLAN_LEN  4          /* bytes */
+#define SIMNET_FRAME_MAX (65535 + SIMNET_ETH_LEN + SIMNET_VLAN_LEN)
+#define SIMNET_MACS_MAX  64 /* in each list; more means all are received */
+#define SIMNET_NO_CVQ    UINT16_MAX
+#define SIMNET_HELD_LEN  (SIMNET_HDR_MAX + SIMNET_FRAME_MAX + 16)
 
 #define F(name)               (1ULL << VIRTIO_NET_F_##name)
 #define SIMNET_GUEST_OFFLOADS (F(GUEST_CSUM) | F(GUEST_TSO4) | F(GUEST_TSO6) | F(GUEST_ECN))
@@ -105,10 +104,9 @@ struct simnet_pair {
 
 	/* backends with an fd */
 	struct worker_fd *wfd;
-	int fd;                 /* tap: this pair's queue; else -1 */
-	bool readable;          /* the fd may have a frame */
-	bool tx_blocked;        /* the fd takes no more; cleared when it is writable */
-	uint16_t tx_idle_polls; /* polls in a row that found nothing to send */
+	int fd;          /* tap: this pair's queue; else -1 */
+	bool readable;   /* the fd may have a frame */
+	bool tx_blocked; /* the fd takes no more; cleared when it is writable */
 	bool tx_waits;   /* loopback: there were frames while the receive queue did not run */
 	char *held;      /* [SIMNET_HELD_LEN] room behind the guest's buffers, or one whole frame */
 	size_t held_len; /* bytes of the frame that waits for buffers, header included; 0: none */

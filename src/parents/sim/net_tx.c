@@ -13,13 +13,12 @@
  * kick for each handful: a kick costs it a system call and us a wake-up. */
 bool simnet_tx_again(struct simnet_pair *pair, unsigned int n, int err)
 {
+	bool looks = vdpasim_vq_looks(pair->tx, n > 0);
+
 	if (err > 0 || err == -ENOBUFS)
 		return n > 0;
-	if (n > 0)
-		pair->tx_idle_polls = 0;
-	if (err == 0 && !pair->net->sim->strict && pair->tx_idle_polls++ < SIMNET_IDLE_POLLS)
+	if (err == 0 && looks && !pair->net->sim->strict)
 		return true;
-	pair->tx_idle_polls = SIMNET_IDLE_POLLS;
 	return vdpasim_vq_idle(pair->tx, err);
 }
 

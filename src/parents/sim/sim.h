@@ -77,6 +77,9 @@ struct vdpasim_vq {
 	int64_t looked_at;    /* the last look of a lingering worker */
 	int64_t linger_from;  /* no lingering before that time: others want the processor */
 	bool slept;           /* kicks were asked for since @worked_at */
+	uint16_t nr_looks;    /* empty ones since a chain was taken; vdpasim_vq_looks() */
+	uint16_t more_looks;  /* besides the least number, that are worth it */
+	int64_t gave_up_at;   /* clock_now_ns(): looking on was in vain; 0: it was not, so far */
 	bool kicks_known; /* this ring's notification setting was written since it was started */
 	bool stalled;     /* an area was not mapped: try again when the map changes */
 
@@ -305,6 +308,11 @@ void vdpasim_vq_busy(struct vdpasim_vq *vq);
  * @began: clock_now_ns() at the begin of this batch. @worked: chains were taken in it
  */
 bool vdpasim_vq_lingers(struct vdpasim_vq *vq, int64_t began, bool worked);
+/**
+ * vdpasim_vq_looks() - the same for chains that cost less than reading a clock: the look is counted
+ * To be called after each batch. @worked: chains were taken in it. Return: look on
+ */
+bool vdpasim_vq_looks(struct vdpasim_vq *vq, bool worked);
 /**
  * vdpasim_vq_idle() - nothing is left to take: ask for kicks
  * @err: what ring_pop() last said, 0 or negative
