@@ -83,6 +83,11 @@ bool ring_peek(struct ring *ring)
 	return ring->reader->peek(ring);
 }
 
+bool ring_is_newest(const struct ring *ring, const struct ring_chain *chain)
+{
+	return ring_is_current(ring, chain) && chain->seq + 1 == ring->pop_seq;
+}
+
 void ring_unpop(struct ring *ring, const struct ring_chain *chains, unsigned int n)
 {
 	for (unsigned int i = n; i-- > 0;) {

@@ -196,6 +196,9 @@ bool ring_peek(struct ring *ring);
  * chain is not the newest that is out, the ring breaks. */
 void ring_unpop(struct ring *ring, const struct ring_chain *chains, unsigned int n);
 
+/** ring_is_newest() - could ring_unpop() give back this chain alone? @chain: not pushed */
+bool ring_is_newest(const struct ring *ring, const struct ring_chain *chain);
+
 /**
  * ring_push() - complete a chain, in any order; with in_order it is published when those before it
  * are

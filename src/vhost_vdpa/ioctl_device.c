@@ -102,9 +102,14 @@ int do_get_status(struct vhost_vdpa *s, struct ioctl_call *c)
 
 static int status_zero(struct vhost_vdpa *s) REQUIRES(s->dev->lock)
 {
+	int ret;
+
+	__atomic_store_n(&s->dev->resetting, true, __ATOMIC_RELAXED);
 	if (vdpa_deviates(s->dev, VDPA_D1_BASE_SURVIVES_RESET))
 		vrings_save_bases(s);
-	return session_reset(s, VDPA_RESET_STATUS_ZERO);
+	ret = session_reset(s, VDPA_RESET_STATUS_ZERO);
+	__atomic_store_n(&s->dev->resetting, false, __ATOMIC_RELAXED);
+	return ret;
 }
 
 int do_set_status(struct vhost_vdpa *s, struct ioctl_call *c)

@@ -76,6 +76,8 @@ static void linger(struct vdpasim *sim)
 
 void vdpasim_reset(struct vdpasim *sim)
 {
+	bool said = __atomic_exchange_n(&sim->dev.resetting, true, __ATOMIC_RELAXED);
+
 	linger(sim);
 	vdpasim_lock_all(sim);
 	for (uint32_t i = 0; i < sim->dev.nvqs; i++)
@@ -93,6 +95,7 @@ void vdpasim_reset(struct vdpasim *sim)
 	HF_TRACE3(status, sim->dev.name, vdpasim_status_load(sim), 0);
 	__atomic_store_n(&sim->status, 0, __ATOMIC_RELEASE);
 	sim->generation++;
+	__atomic_store_n(&sim->dev.resetting, said, __ATOMIC_RELAXED);
 	vdpasim_unlock_all(sim);
 }
 

@@ -127,6 +127,8 @@ struct vdpasim_type {
 	int (*worker_started)(struct vdpasim *sim, struct vdpasim_worker *sw);
 	/** (w) the worker goes away: unwatch */
 	void (*worker_stopping)(struct vdpasim *sim, struct vdpasim_worker *sw);
+	/** the worker's thread has ended. NULL: nothing */
+	void (*worker_stopped)(struct vdpasim *sim, struct vdpasim_worker *sw);
 	/** (w) before the queues of a batch are processed, outside the memory guard. It may let
 	 * go of the lock for a while. NULL: nothing */
 	void (*batch_begin)(struct vdpasim *sim, struct vdpasim_worker *sw);
@@ -329,6 +331,13 @@ static inline void vdpasim_vq_call(const struct vdpasim_vq *vq)
 {
 	if (vq->cb.fn)
 		vq->cb.fn(vq->cb.arg);
+}
+
+/** vdpasim_is_resetting() - is a reset about to be made? Then nothing new begins, and what is under
+ * way need not end */
+static inline bool vdpasim_is_resetting(const struct vdpasim *sim)
+{
+	return __atomic_load_n(&sim->dev.resetting, __ATOMIC_RELAXED);
 }
 
 /** vdpasim_vq_runs() - may a batch work on it? worker lock held */

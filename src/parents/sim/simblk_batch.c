@@ -8,7 +8,7 @@
  * 2. Header and ranges are copied before they are looked at. Data goes between backend and client
  *    memory without a copy of ours.
  * 3. A batch is bounded in requests, in descriptors and in bytes, because control threads wait for
- *    its end. Requests may be in flight meanwhile (simblk_io.c), and the batch waits for them. A
+ *    its end. Requests may be in flight meanwhile (simblk_settle.c), and the batch waits for them. A
  *    longer request is done in pieces: after a piece its chain is given back to the ring, and the
  *    next batch takes it up again behind what is done. A ring that is stopped meanwhile starts with
  *    that request, from its beginning; no type minds being done twice. What the driver changes in
@@ -89,16 +89,13 @@ static bool check_data(const struct simblk_req *req, const struct iovec *iov, ui
 	       req->done <= total;
 }
 
-/* Have all of it in flight, if that is possible and pays. */
-static bool start_whole(struct simblk_req *req, enum simblk_io_op op, const struct iovec *iov,
-			uint32_t nr, uint64_t head, uint64_t total)
+/* Have all of it in flight, if that is possible and pays. Return: false: that is not the way */
+static bool start(struct simblk_req *req, enum simblk_io_op op, uint64_t len)
 {
-	struct simblk_pieces data;
+	enum simblk_io_begun begun = simblk_io_start(req, op, req->sector * SIMBLK_SECTOR, len);
 
-	if (total == 0 || total > SIMBLK_FLIGHT_LEN || simblk_io_room(req->blk, req->vq->sw) == 0)
-		return false;
-	(void)simblk_slice(iov, nr, head, total, &data);
-	return simblk_io_start(req, op, req->sector * SIMBLK_SECTOR, total, &data);
+	req->again = begun == SIMBLK_IO_LATER;
+	return begun != SIMBLK_IO_NOT;
 }
 
 static void take_piece(const struct simblk_req *req, const struct iovec *iov, uint32_t nr,
@@ -117,7 +114,7 @@ static uint8_t do_in(struct simblk_req *req, uint32_t *written)
 
 	if (!check_data(req, chain->in, chain->nr_in, 0, req->in_len))
 		return VIRTIO_BLK_S_IOERR;
-	if (start_whole(req, SIMBLK_READ, chain->in, chain->nr_in, 0, req->in_len))
+	if (req->in_len > 0 && start(req, SIMBLK_READ, req->in_len))
 		return VIRTIO_BLK_S_OK;
 	take_piece(req, chain->in, chain->nr_in, 0, req->in_len, &p);
 	err = simblk_cold_read(req, p.off, p.len, &p.data);
@@ -158,8 +155,7 @@ static uint8_t do_out(struct simblk_req *req, uint32_t *written)
 	(void)written;
 	if (!check_data(req, chain->out, chain->nr_out, SIMBLK_HEADER_LEN, req->out_len))
 		return VIRTIO_BLK_S_IOERR;
-	if (start_whole(req, SIMBLK_WRITE, chain->out, chain->nr_out, SIMBLK_HEADER_LEN,
-			req->out_len))
+	if (req->out_len > 0 && start(req, SIMBLK_WRITE, req->out_len))
 		return VIRTIO_BLK_S_OK;
 	take_piece(req, chain->out, chain->nr_out, SIMBLK_HEADER_LEN, req->out_len, &p);
 	err = req->blk->backend->write(req->blk, p.off, p.data.iov, p.data.n);
@@ -175,8 +171,9 @@ static uint8_t do_flush(struct simblk_req *req, uint32_t *written)
 	(void)written;
 	/* the batch waits for a flush in flight, so that must be a short one */
 	if (__atomic_load_n(unsafe_len, __ATOMIC_RELAXED) < SIMBLK_FLIGHT_LEN &&
-	    simblk_io_start(req, SIMBLK_FLUSH, 0, 0, NULL)) {
-		__atomic_store_n(unsafe_len, 0, __ATOMIC_RELAXED);
+	    start(req, SIMBLK_FLUSH, 0)) {
+		if (req->in_flight)
+			__atomic_store_n(unsafe_len, 0, __ATOMIC_RELAXED);
 		return VIRTIO_BLK_S_OK;
 	}
 	return simblk_req_status(req, flush(req));
@@ -360,11 +357,12 @@ bool simblk_process(struct simblk *blk, struct vdpasim_vq *vq)
 	unsigned int n = 0, room = batch_room(blk, vq);
 	int err = 1;
 
-	if (simblk_is_waiting(blk, vq))
+	if (simblk_is_waiting(blk, vq) || vdpasim_is_resetting(vq->sim) ||
+	    __atomic_load_n(&blk->nr_orphans, __ATOMIC_ACQUIRE) > 0)
 		return true;
 	vdpasim_vq_busy(vq);
 	while (n < room && req.budget > 0 && ring_walked(ring) - walked < RING_WALK_MAX &&
-	       (err = ring_pop(ring, &req.chain)) > 0) {
+	       !vdpasim_is_resetting(vq->sim) && (err = ring_pop(ring, &req.chain)) > 0) {
 		if (!serve(&req))
 			break;
 		n++;
@@ -388,7 +386,7 @@ bool simblk_process(struct simblk *blk, struct vdpasim_vq *vq)
 struct wait {
 	struct simblk *blk;
 	const struct vdpasim_worker *sw;
-	bool sync;
+	bool drain, sync;
 	int err;
 };
 
@@ -398,6 +396,8 @@ static void wait_for_host(void *arg)
 	struct wait *w = arg;
 	struct simblk *blk = w->blk;
 
+	if (w->drain)
+		simblk_io_drain(blk, w->sw);
 	for (uint32_t i = 0; i < w->sw->nr_vqs; i++) {
 		struct simblk_cold *c = &blk->progress[w->sw->vqs[i]->idx].cold;
 
@@ -424,7 +424,8 @@ void simblk_wait(struct vdpasim *sim, struct vdpasim_worker *sw) NO_TSA
 		any = true;
 		wait.sync |= blk->progress[sw->vqs[i]->idx].wants_sync;
 	}
-	if (!any || !w)
+	wait.drain = __atomic_load_n(&blk->nr_orphans, __ATOMIC_RELAXED) > 0;
+	if ((!any && !wait.drain) || !w)
 		return;
 	worker_relax(w, wait_for_host, &wait);
 	for (uint32_t i = 0; i < sw->nr_vqs; i++) {

@@ -37,7 +37,7 @@ int simblk_cold_read(struct simblk_req *req, uint64_t off, uint64_t len, struct 
 
 	c->fetched = false;
 	if (blk->quick || !blk->backend->read_now ||
-	    blk->backend->fd_index(blk, off, data->iov, data->n) != SIMBLK_CACHED)
+	    blk->backend->fd_index(blk, off, len) != SIMBLK_CACHED)
 		return blk->backend->read(blk, off, data->iov, data->n);
 	if (c->nr_left == 0 || fetched || is_told(c, &req->chain)) {
 		err = blk->backend->read_now(blk, off, data->iov, data->n);

@@ -118,11 +118,11 @@ static void blk_reset(struct vdpasim *sim)
 }
 
 /* The next worker of this number makes it anew: io_uring belongs to a thread, and has the file. */
-static void blk_worker_stopping(struct vdpasim *sim, struct vdpasim_worker *sw)
+static void blk_worker_stopped(struct vdpasim *sim, struct vdpasim_worker *sw)
 {
 	struct simblk *blk = simblk_of(sim);
 
-	simblk_io_destroy(blk->io[sw->idx]);
+	simblk_io_destroy(blk, blk->io[sw->idx]);
 	blk->io[sw->idx] = NULL;
 }
 
@@ -168,7 +168,7 @@ const struct vdpasim_type simblk_type = {
 	.vq_worker = blk_vq_worker,
 	.features_changed = blk_features_changed,
 	.reset = blk_reset,
-	.worker_stopping = blk_worker_stopping,
+	.worker_stopped = blk_worker_stopped,
 	.batch_begin = simblk_wait,
 	.process = blk_process,
 	.settle = simblk_io_settle,
@@ -257,7 +257,7 @@ void simblk_destroy(struct simblk *blk)
 	if (blk->backend && !blk->idle)
 		blk->backend->close(blk);
 	for (size_t i = 0; i < VDPASIM_WORKERS_MAX; i++)
-		simblk_io_destroy(blk->io[i]);
+		simblk_io_destroy(blk, blk->io[i]);
 	free(blk->stats);
 	free(blk->progress);
 	free(blk);

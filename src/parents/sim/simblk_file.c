@@ -228,19 +228,28 @@ static void file_close(struct simblk *blk)
 		fd_close(&blk->fds[i]);
 }
 
-static unsigned int file_fd_index(const struct simblk *blk, uint64_t off, const struct iovec *iov,
-				  unsigned int n)
+static unsigned int file_fd_index(const struct simblk *blk, uint64_t off, uint64_t len)
+{
+	return blk->fds[SIMBLK_DIRECT] < 0 || blk->mem_align > SIMBLK_ALIGN ||
+			       (off | len) % blk->off_align
+		       ? SIMBLK_CACHED
+		       : SIMBLK_DIRECT;
+}
+
+/* The same for memory of any kind. */
+static unsigned int fd_index_of(const struct simblk *blk, uint64_t off, const struct iovec *iov,
+				unsigned int n)
 {
 	uint64_t len = 0;
 
-	if (blk->fds[SIMBLK_DIRECT] < 0 || off % blk->off_align)
+	if (blk->fds[SIMBLK_DIRECT] < 0)
 		return SIMBLK_CACHED;
 	for (unsigned int i = 0; i < n; i++) {
 		if (((uintptr_t)iov[i].iov_base | iov[i].iov_len) % blk->mem_align)
 			return SIMBLK_CACHED;
 		len += iov[i].iov_len;
 	}
-	return len % blk->off_align ? SIMBLK_CACHED : SIMBLK_DIRECT;
+	return file_fd_index(blk, off, len);
 }
 
 /* All of it; a file that has become too short is an error. */
@@ -249,7 +258,7 @@ static int transfer(struct simblk *blk, uint64_t off, struct iovec *iov, unsigne
 {
 	while (n > 0) {
 		/* what is left of a direct transfer that came short may not be aligned any more */
-		int fd = blk->fds[file_fd_index(blk, off, iov, n)];
+		int fd = blk->fds[fd_index_of(blk, off, iov, n)];
 		ssize_t done = fn(fd, iov, (int)n, (off_t)off);
 
 		if (done < 0 && errno == EINTR)

@@ -8,6 +8,8 @@
  *   simblk_request.c  takes a request apart
  *   simblk_batch.c    carries requests out
  *   simblk_io.c       has those of a file in flight, by io_uring
+ *   simblk_settle.c   is the batch that waits for them
+ *   simblk_bounce.c   is the memory that they use
  *   simblk_cold.c     has the host read what its page cache lacks, between two batches
  *   simblk_strict.c   does so as the kernel's simulator does, to the letter
  *   simblk_ram.c, simblk_file.c   the backends
@@ -51,6 +53,7 @@
 #define SIMBLK_BLOCKS_LEN   (1u << 18) /* the same if the backend may block */
 #define SIMBLK_DEPTH        64         /* requests in flight of one worker */
 #define SIMBLK_FLIGHT_LEN   (4u << 20) /* bytes of them */
+#define SIMBLK_ALIGN        4096u      /* bytes, of memory of our own for a transfer */
 #define SIMBLK_NOTIFY_NS    (20 * NS_PER_US) /* that a completion may wait for others */
 #define SIMBLK_COLD_NS      (40 * NS_PER_US) /* a plain request that takes so long has waited */
 #define SIMBLK_SLOW_NS      (2 * NS_PER_MS)  /* ... and so long that others should not */
@@ -108,9 +111,9 @@ struct simblk_backend_ops {
 	int (*discard)(struct simblk *blk, uint64_t off, uint64_t len);
 	/** @unmap: the storage may be given back */
 	int (*zero)(struct simblk *blk, uint64_t off, uint64_t len, bool unmap);
-	/** which of blk->fds takes such a transfer; NULL: there are no descriptors */
-	unsigned int (*fd_index)(const struct simblk *blk, uint64_t off, const struct iovec *iov,
-				 unsigned int n);
+	/** which of blk->fds takes a transfer between memory that is aligned to pages and @len
+	 * bytes from @off on; NULL: there are no descriptors */
+	unsigned int (*fd_index)(const struct simblk *blk, uint64_t off, uint64_t len);
 };
 
 /* 64-bit counters of one queue; written by its worker, atomic. */
@@ -173,6 +176,9 @@ struct simblk {
 	struct simblk_progress *progress; /* [nr_queues] */
 	bool write_through;  /* the driver does not flush; set under all worker locks */
 	uint64_t unsafe_len; /* bytes written since the last flush, about; atomic */
+	/* requests in flight that a reset has given up, of all workers: nothing new begins until
+	 * they have ended; atomic */
+	unsigned int nr_orphans;
 };
 
 static inline struct simblk *simblk_of(const struct vdpasim *sim)
@@ -286,24 +292,26 @@ static inline bool simblk_is_waiting(const struct simblk *disk, const struct vdp
 /** simblk_process() - one batch. Return: more is there */
 bool simblk_process(struct simblk *blk, struct vdpasim_vq *vq);
 
-/* ---- simblk_io.c: worker lock held, by the worker ---- */
+/* ---- simblk_io.c, simblk_settle.c: worker lock held, by the worker ---- */
 enum simblk_io_op { SIMBLK_READ, SIMBLK_WRITE, SIMBLK_FLUSH };
 /** simblk_io_room() - Return: how many requests this worker may have in flight besides those that
  * are; 0 also if it can have none at all */
 unsigned int simblk_io_room(struct simblk *blk, const struct vdpasim_worker *sw);
 /** simblk_io_can() - does this worker have requests in flight, ever? */
 bool simblk_io_can(struct simblk *blk, const struct vdpasim_worker *sw);
-/**
- * simblk_io_start() - have a request in flight, if there is room and if it pays
- * @data: of the whole request; nothing for a flush. @off: on the disk
- * Return: true: req->in_flight is set
- */
-bool simblk_io_start(struct simblk_req *req, enum simblk_io_op op, uint64_t off, uint64_t len,
-		     const struct simblk_pieces *data);
+/* LATER: it would pay, but has to wait for the end of others, or for a reset */
+enum simblk_io_begun { SIMBLK_IO_NOT, SIMBLK_IO_LATER, SIMBLK_IO_BEGUN };
+/** simblk_io_start() - have a request in flight, if it pays, and set req->in_flight
+ * @off: of its @len bytes on the disk; a flush has none */
+enum simblk_io_begun simblk_io_start(struct simblk_req *req, enum simblk_io_op op, uint64_t off,
+				     uint64_t len);
 /** simblk_io_settle() - vdpasim_type.settle */
 bool simblk_io_settle(struct vdpasim *sim, struct vdpasim_worker *sw, bool more);
-/** simblk_io_destroy() - nothing is in flight; any thread with the worker's lock */
-void simblk_io_destroy(struct simblk_io *io);
+/** simblk_io_drain() - wait until what a reset has given up has ended, of any worker; without the
+ * lock, outside of an RCU read section */
+void simblk_io_drain(struct simblk *blk, const struct vdpasim_worker *sw);
+/** simblk_io_destroy() - its worker has ended, or never was */
+void simblk_io_destroy(struct simblk *blk, struct simblk_io *io);
 
 /* ---- simblk_cold.c: by the worker ---- */
 /** simblk_cold_read() - read a piece of a request; worker lock held

@@ -220,5 +220,7 @@ void vdpasim_stop_workers(struct vdpasim *sim)
 		}
 		__atomic_store_n(&sw->worker, NULL, __ATOMIC_RELEASE);
 		worker_destroy(w);
+		if (sim->type->worker_stopped)
+			sim->type->worker_stopped(sim, sw);
 	}
 }

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Inside of simblk_io.c, simblk_settle.c and simblk_bounce.c: what a worker has in flight. Of that
+ * worker's thread alone, until the thread has ended.
+ */
+#ifndef HOLDFAST_SIM_SIMBLK_IO_H
+#define HOLDFAST_SIM_SIMBLK_IO_H
+
+#include "base/uring.h"
+#include "simblk_internal.h"
+
+/* ---- simblk_bounce.c ---- */
+
+#define BOUNCE_NR  64u /* blocks; one bit each */
+#define BOUNCE_LEN (SIMBLK_FLIGHT_LEN / BOUNCE_NR)
+
+struct bounce {
+	char *base;    /* BOUNCE_NR blocks, each aligned to SIMBLK_ALIGN; NULL: not made */
+	uint64_t free; /* bit i: block i */
+};
+
+/** bounce_init() - all blocks are free. Return: 0 or -ENOMEM */
+int bounce_init(struct bounce *b) HF_MUST_CHECK;
+void bounce_fini(struct bounce *b);
+/** bounce_choose() - free blocks for @len bytes; they stay free. Return: their bits; 0: too few */
+uint64_t bounce_choose(const struct bounce *b, uint64_t len);
+static inline unsigned int bounce_nr_of(uint64_t len)
+{
+	return (unsigned int)((len + BOUNCE_LEN - 1) / BOUNCE_LEN);
+}
+/** bounce_iov() - the @len bytes behind @off of what lies in @blocks
+ * @iov: [BOUNCE_NR] Return: pieces */
+unsigned int bounce_iov(const struct bounce *b, uint64_t blocks, uint64_t off, uint64_t len,
+			struct iovec *iov);
+
+/* ---- simblk_io.c ---- */
+
+struct flight {
+	struct simblk_req req;
+	uint64_t off, len; /* on the disk; bytes */
+	uint64_t blocks;   /* that its data lie in */
+	enum simblk_io_op op;
+	bool out;    /* this slot is in use */
+	bool ended;  /* the kernel has done with it; it is out because a reset came in between */
+	bool orphan; /* a reset has given it up: it belongs to no request any more */
+};
+
+struct simblk_io {
+	struct uring *ring;    /* NULL: cannot be had */
+	unsigned int patience; /* how often looking on may yet be in vain */
+	int64_t linger_from;   /* no looking on before that */
+	unsigned int nr_free, nr_pieces;
+	unsigned int nr_kept;        /* prepared since the last hand-over */
+	unsigned int nr_orphans;     /* of flights[] */
+	unsigned int nr_wanted;      /* blocks that the last request lacked, which begins later */
+	uint16_t free[SIMBLK_DEPTH]; /* [nr_free] indices of flights[] */
+	struct flight flights[SIMBLK_DEPTH];
+	struct bounce bounce;
+	struct iovec pieces[BOUNCE_NR]; /* [nr_pieces], of what was not submitted yet */
+};
+
+/** simblk_io_nr_live() - requests in flight */
+static inline unsigned int simblk_io_nr_live(const struct simblk_io *io)
+{
+	return uring_nr_busy(io->ring) - io->nr_orphans;
+}
+
+/** simblk_io_land_all() - take the ends that there are; stops where a reset is about to be made */
+void simblk_io_land_all(struct simblk *blk, const struct vdpasim_worker *sw);
+/** simblk_io_land_unsubmitted() - the kernel does not take what was prepared */
+void simblk_io_land_unsubmitted(struct simblk_io *io);
+/** simblk_io_abandon() - give up all requests in flight, for a reset */
+void simblk_io_abandon(struct simblk *blk, struct vdpasim_worker *sw);
+/** simblk_io_give_up() - the ring has stopped working with requests in it */
+void simblk_io_give_up(struct simblk *blk, struct vdpasim_worker *sw, int err) HF_COLD;
+
+#endif
