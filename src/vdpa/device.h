@@ -57,8 +57,9 @@ struct vdpa_device {
 	unsigned int refs;     /* atomic; the last put calls ops->free */
 	bool removed;          /* unregistered; @lock */
 	bool features_valid;   /* set_driver_features was called since the last reset; @lock */
-	/* A reset is about to be made. A parent that is asked to suspend, or for a position, need not
-	 * wait for what is under way: it may fail that or do it again. Atomic; written under @lock */
+	/* A reset is about to be made. A parent that is asked to suspend, or for a position, need
+	 * not wait for what is under way: it may fail that or do it again. Atomic; written under
+	 * @lock */
 	bool resetting;
 
 	/* Translation of a parent without set_map and dma_map: the platform IOMMU. 1:1 until a bus

@@ -189,6 +189,25 @@ static void flushes(struct guest *g)
 	requests(g, VIRTIO_BLK_T_FLUSH, NULL, 0, 0);
 }
 
+/* Of 4 KiB, a flush behind each third one. */
+static void safe_writes(struct guest *g)
+{
+	struct virtio_blk_outhdr header = {.type = VIRTIO_BLK_T_OUT};
+	unsigned int slot = 0, n = 0;
+
+	memcpy(g->mem + DATA, &header, sizeof(header));
+	header.type = VIRTIO_BLK_T_FLUSH;
+	memcpy(g->mem + DATA + sizeof(header), &header, sizeof(header));
+	for (; slot + 3 <= g->num[0]; n++) {
+		bool flush = n % 4 == 3;
+
+		guest_avail(g, 0, n, (uint16_t)slot);
+		slot = request(g, slot, D + flush * sizeof(header), sizeof(header), !flush, 0x1000,
+			       false);
+	}
+	guest_publish(g, 0, (uint16_t)n);
+}
+
 static void zeroes(struct guest *g)
 {
 	struct virtio_blk_discard_write_zeroes r = {.num_sectors = 131072};
@@ -216,6 +235,7 @@ static const struct load loads[] = {
 	{"reads of 1 MiB", true, 0, long_reads},
 	{"reads of 64 KiB", true, 0, short_reads},
 	{"writes of 63 MiB", true, 0, writes},
+	{"writes of 4 KiB and flushes", true, 1ULL << VIRTIO_BLK_F_FLUSH, safe_writes},
 	{"zeroes of 64 MiB", true, DISK, zeroes},
 	{"discards of 16 x 128 MiB", true, DISK, discards},
 	{"flushes", true, 1ULL << VIRTIO_BLK_F_FLUSH, flushes},

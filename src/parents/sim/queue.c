@@ -283,6 +283,8 @@ void vdpasim_vq_stop(struct vdpasim_vq *vq)
 
 	if (!ring_is_started(vq->ring))
 		return;
+	if (vq->sim->type->vq_stopping)
+		vq->sim->type->vq_stopping(vq);
 	__atomic_store_n(&vq->live, false, __ATOMIC_RELEASE);
 	kicked = __atomic_exchange_n(&vq->kicked, false, __ATOMIC_ACQUIRE);
 	if (ring_broken_reason(vq->ring)) {

@@ -146,6 +146,9 @@ struct vdpasim_type {
 	/** (w) behind the queues of a batch, outside of the guard; the worker may give up its lock
 	 * here. NULL: nothing */
 	void (*batch_end)(struct vdpasim *sim, struct vdpasim_worker *sw);
+	/** (w) a control thread is about to stop a ring that runs: what the type does for it with
+	 * the lock free ends, or is given up for a reset. NULL: nothing */
+	void (*vq_stopping)(struct vdpasim_vq *vq);
 	/** (w) a ring has started; may set pending flags */
 	void (*vq_started)(struct vdpasim_vq *vq);
 	/** everything is there but the bus does not know the device yet */

@@ -8,15 +8,15 @@
  * 2. Header and ranges are copied before they are looked at. Data goes between backend and client
  *    memory without a copy of ours.
  * 3. A batch is bounded in requests, in descriptors and in bytes, because control threads wait for
- *    its end. Requests may be in flight meanwhile (simblk_settle.c), and the batch waits for them. A
- *    longer request is done in pieces: after a piece its chain is given back to the ring, and the
- *    next batch takes it up again behind what is done. A ring that is stopped meanwhile starts with
- *    that request, from its beginning; no type minds being done twice. What the driver changes in
- *    a request under way is checked anew with each piece.
- * 4. The host decides how long a flush takes, and a flush touches no client memory. So a backend
- *    that may block is flushed between two batches, with the worker's lock free and the chain back
- *    in the ring. A reset meanwhile waits for nothing; the result then belongs to no request. So it
- *    is with data that the page cache lacks (simblk_cold.c).
+ *    its end. Requests may be in flight meanwhile (simblk_settle.c), and the batch waits for
+ *    them. A longer request is done in pieces: after a piece its chain is given back to the
+ *    ring, and the next batch takes it up again behind what is done. A ring that is stopped
+ *    meanwhile starts with that request, from its beginning; no type minds being done twice. What
+ *    the driver changes in a request under way is checked anew with each piece.
+ * 4. If a disk waits for a device of the host, only what needs no waiting is done here: the rest
+ *    are requests in flight (simblk_io.c), reads of what the page cache lacks (simblk_cold.c), and
+ *    jobs between two batches (simblk_job.c). Behind a request that has a job, a batch takes only
+ *    others that have one, for all of them go back to the ring.
  */
 #include <endian.h>
 #include <errno.h>
@@ -46,14 +46,12 @@ void simblk_piece_done(struct simblk_req *req, uint64_t len, uint64_t total)
 
 void simblk_take_up(struct simblk_req *req, struct simblk_progress *p)
 {
-	bool same = (p->done || p->synced) && p->generation == req->chain.generation &&
-		    p->seq == req->chain.seq && p->type == req->type && p->sector == req->sector;
+	bool same = p->done && p->generation == req->chain.generation && p->seq == req->chain.seq &&
+		    p->type == req->type && p->sector == req->sector;
 
 	req->done = same ? p->done : 0;
-	req->synced = same && p->synced;
-	req->again = req->wants_sync = false;
+	req->again = false;
 	p->done = 0;
-	p->synced = false;
 }
 
 void simblk_leave(struct simblk_req *req, struct simblk_progress *p)
@@ -63,8 +61,6 @@ void simblk_leave(struct simblk_req *req, struct simblk_progress *p)
 	p->type = req->type;
 	p->sector = req->sector;
 	p->done = req->done;
-	p->wants_sync = req->wants_sync;
-	p->synced = false;
 	if (req->type == VIRTIO_BLK_T_IN)
 		ring_wrote(req->vq->ring, &req->chain, 0, req->done);
 	ring_unpop(req->vq->ring, &req->chain, 1);
@@ -106,16 +102,36 @@ static void take_piece(const struct simblk_req *req, const struct iovec *iov, ui
 	(void)simblk_slice(iov, nr, head + req->done, piece->len, &piece->data);
 }
 
-static uint8_t do_in(struct simblk_req *req, uint32_t *written)
+/* How much of the next piece a job can do; 0: none can be noted. */
+static uint64_t job_len(const struct simblk_req *req, uint64_t total)
+{
+	uint64_t room = simblk_job_room(req->blk, req->vq), left = total - req->done;
+
+	return left < room ? left : room;
+}
+
+static uint8_t note(struct simblk_req *req, enum simblk_job_op op, uint64_t off, uint64_t len,
+		    uint64_t total)
+{
+	bool last = req->done + len == total;
+
+	simblk_job_note(req, op, off, len,
+			op == SIMBLK_JOB_FLUSH ||
+				(last && op != SIMBLK_JOB_READ && req->blk->write_through));
+	req->again = !last || op > SIMBLK_JOB_WRITE;
+	return VIRTIO_BLK_S_OK;
+}
+
+/* Through the page cache, what is there is read at once. */
+static uint8_t read_piece(struct simblk_req *req, uint32_t *written)
 {
 	const struct ring_chain *chain = &req->chain;
+	uint64_t len = job_len(req, req->in_len), off = req->sector * SIMBLK_SECTOR + req->done;
 	struct data_piece p;
 	int err;
 
-	if (!check_data(req, chain->in, chain->nr_in, 0, req->in_len))
-		return VIRTIO_BLK_S_IOERR;
-	if (req->in_len > 0 && start(req, SIMBLK_READ, req->in_len))
-		return VIRTIO_BLK_S_OK;
+	if (len > 0 && req->blk->backend->fd_index(req->blk, off, len) != SIMBLK_CACHED)
+		return note(req, SIMBLK_JOB_READ, off, len, req->in_len);
 	take_piece(req, chain->in, chain->nr_in, 0, req->in_len, &p);
 	err = simblk_cold_read(req, p.off, p.len, &p.data);
 	if (err == -EAGAIN) {
@@ -129,39 +145,56 @@ static uint8_t do_in(struct simblk_req *req, uint32_t *written)
 	return simblk_req_status(req, err);
 }
 
-/* At once, or before the next batch (4). */
-static int flush(struct simblk_req *req)
+static uint8_t do_in(struct simblk_req *req, uint32_t *written)
 {
-	if (req->blk->quick)
-		return req->blk->backend->flush(req->blk);
-	req->again = req->wants_sync = true;
-	return 0;
+	const struct ring_chain *chain = &req->chain;
+
+	if (!check_data(req, chain->in, chain->nr_in, 0, req->in_len))
+		return VIRTIO_BLK_S_IOERR;
+	if (req->has_job)
+		(void)ring_chain_write(chain, req->job.from, req->job.buf, req->job.len);
+	if (req->has_job && req->done == req->in_len) {
+		*written = (uint32_t)req->in_len;
+		return VIRTIO_BLK_S_OK;
+	}
+	if (req->in_len > 0 && start(req, SIMBLK_READ, req->in_len))
+		return VIRTIO_BLK_S_OK;
+	return read_piece(req, written);
 }
 
-/* What has changed is safe before the request is completed, if the driver never flushes. */
-static uint8_t settle(struct simblk_req *req, int err)
+/* A job would begin when what is in flight has ended. While that is a flush, the write is made at
+ * once: else writes with flushes between them would take twice as long. */
+static uint8_t write_piece(struct simblk_req *req)
 {
+	const struct ring_chain *chain = &req->chain;
+	uint64_t len = job_len(req, req->out_len);
+	struct data_piece p;
+	int err;
+
+	if (len > 0 && !simblk_io_flushes(req->blk, req->vq->sw))
+		return note(req, SIMBLK_JOB_WRITE, req->sector * SIMBLK_SECTOR + req->done, len,
+			    req->out_len);
+	take_piece(req, chain->out, chain->nr_out, SIMBLK_HEADER_LEN, req->out_len, &p);
+	err = req->blk->backend->write(req->blk, p.off, p.data.iov, p.data.n);
+	if (!err)
+		simblk_piece_done(req, p.len, req->out_len);
 	if (!err && !req->again && req->blk->write_through)
-		err = flush(req);
+		err = req->blk->backend->flush(req->blk);
 	return simblk_req_status(req, err);
 }
 
 static uint8_t do_out(struct simblk_req *req, uint32_t *written)
 {
 	const struct ring_chain *chain = &req->chain;
-	struct data_piece p;
-	int err;
 
 	(void)written;
 	if (!check_data(req, chain->out, chain->nr_out, SIMBLK_HEADER_LEN, req->out_len))
 		return VIRTIO_BLK_S_IOERR;
+	if (req->has_job && req->done == req->out_len)
+		return VIRTIO_BLK_S_OK;
 	if (req->out_len > 0 && start(req, SIMBLK_WRITE, req->out_len))
 		return VIRTIO_BLK_S_OK;
-	take_piece(req, chain->out, chain->nr_out, SIMBLK_HEADER_LEN, req->out_len, &p);
-	err = req->blk->backend->write(req->blk, p.off, p.data.iov, p.data.n);
-	if (!err)
-		simblk_piece_done(req, p.len, req->out_len);
-	return settle(req, err);
+	return write_piece(req);
 }
 
 static uint8_t do_flush(struct simblk_req *req, uint32_t *written)
@@ -169,14 +202,18 @@ static uint8_t do_flush(struct simblk_req *req, uint32_t *written)
 	uint64_t *unsafe_len = &req->blk->unsafe_len;
 
 	(void)written;
-	/* the batch waits for a flush in flight, so that must be a short one */
+	if (req->has_job)
+		return VIRTIO_BLK_S_OK;
+	/* a stop waits for a flush in flight, so that must be a short one */
 	if (__atomic_load_n(unsafe_len, __ATOMIC_RELAXED) < SIMBLK_FLIGHT_LEN &&
 	    start(req, SIMBLK_FLUSH, 0)) {
 		if (req->in_flight)
 			__atomic_store_n(unsafe_len, 0, __ATOMIC_RELAXED);
 		return VIRTIO_BLK_S_OK;
 	}
-	return simblk_req_status(req, flush(req));
+	if (!req->blk->quick)
+		return note(req, SIMBLK_JOB_FLUSH, 0, 0, 0);
+	return simblk_req_status(req, req->blk->backend->flush(req->blk));
 }
 
 static uint8_t do_get_id(struct simblk_req *req, uint32_t *written)
@@ -239,13 +276,36 @@ static int do_ranges_piece(struct simblk_req *req, const struct virtio_blk_disca
 	return err;
 }
 
+/* The same by the host: the next piece of one range, as large as one call of it may be. */
+static uint8_t note_ranges_piece(struct simblk_req *req,
+				 const struct virtio_blk_discard_write_zeroes *r, uint64_t n,
+				 uint64_t total)
+{
+	uint64_t before = 0, range_len = 0, len, i = 0;
+	enum simblk_job_op op = SIMBLK_JOB_DISCARD;
+
+	if (req->done == total)
+		return VIRTIO_BLK_S_OK;
+	for (; i < n; i++, before += range_len) {
+		range_len = (uint64_t)le32toh(r[i].num_sectors) * SIMBLK_SECTOR;
+		if (req->done < before + range_len)
+			break;
+	}
+	if (req->type != VIRTIO_BLK_T_DISCARD)
+		op = le32toh(r[i].flags) & VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP ? SIMBLK_JOB_UNMAP
+									      : SIMBLK_JOB_ZERO;
+	len = before + range_len - req->done;
+	if (len > SIMBLK_FLIGHT_LEN)
+		len = SIMBLK_FLIGHT_LEN;
+	return note(req, op, le64toh(r[i].sector) * SIMBLK_SECTOR + req->done - before, len, total);
+}
+
 /* DISCARD and WRITE_ZEROES: all ranges are checked before the first one is touched. */
 static uint8_t do_ranges(struct simblk_req *req, uint32_t *written)
 {
 	struct virtio_blk_discard_write_zeroes r[SIMBLK_RANGES_MAX];
 	bool discard = req->type == VIRTIO_BLK_T_DISCARD;
 	uint64_t n = req->out_len / sizeof(r[0]), total = 0;
-	int err;
 
 	(void)written;
 	if (n < 1 || n > (discard ? SIMBLK_RANGES_MAX : 1) || req->out_len % sizeof(r[0]) ||
@@ -258,8 +318,11 @@ static uint8_t do_ranges(struct simblk_req *req, uint32_t *written)
 			return status;
 		total += (uint64_t)le32toh(r[i].num_sectors) * SIMBLK_SECTOR;
 	}
-	err = do_ranges_piece(req, r, n, total);
-	return settle(req, err);
+	if (req->done > total)
+		return VIRTIO_BLK_S_IOERR;
+	if (!req->blk->quick)
+		return note_ranges_piece(req, r, n, total);
+	return simblk_req_status(req, do_ranges_piece(req, r, n, total));
 }
 
 static const struct {
@@ -280,8 +343,8 @@ static uint8_t execute(struct simblk_req *req, uint32_t *written)
 {
 	if (!req->has_header)
 		return VIRTIO_BLK_S_IOERR;
-	if (req->synced)
-		return simblk_req_status(req, req->blk->progress[req->vq->idx].sync_err);
+	if (req->has_job && req->job.err)
+		return simblk_req_status(req, req->job.err);
 	for (size_t i = 0; i < ARRAY_LEN(types); i++) {
 		if (types[i].type != req->type)
 			continue;
@@ -295,27 +358,50 @@ static uint8_t execute(struct simblk_req *req, uint32_t *written)
 	return VIRTIO_BLK_S_UNSUPP;
 }
 
+/* Behind a job of the same batch: can this one be a job, too? Nothing else can be done with it
+ * while the chain before it goes back to the ring. Where it can be in flight, it will. */
+static bool may_follow(const struct simblk_req *req)
+{
+	const struct ring_chain *chain = &req->chain;
+	struct simblk *blk = req->blk;
+
+	return req->has_header && req->has_status && req->type == VIRTIO_BLK_T_OUT &&
+	       !blk->read_only && req->done == 0 && req->out_len > 0 &&
+	       req->out_len <= simblk_job_room(blk, req->vq) && !blk->write_through &&
+	       check_data(req, chain->out, chain->nr_out, SIMBLK_HEADER_LEN, req->out_len) &&
+	       (!simblk_io_can(blk, req->vq->sw) ||
+		blk->backend->fd_index(blk, req->sector * SIMBLK_SECTOR, req->out_len) ==
+			SIMBLK_CACHED);
+}
+
+static void execute_all(struct simblk_req *req, struct simblk_progress *p)
+{
+	uint8_t status = VIRTIO_BLK_S_IOERR;
+	uint32_t written = 0;
+
+	if (simblk_has_jobs(p) && !may_follow(req))
+		req->again = true;
+	else if (req->has_status)
+		status = execute(req, &written);
+	if (req->in_flight || req->noted || req->again)
+		return;
+	simblk_complete(req, status, written);
+}
+
 /* A request that cannot be answered is not carried out: nobody would know. Return: false: the batch
  * is full, and the request goes on in the next one */
 static bool serve(struct simblk_req *req)
 {
 	struct simblk_progress *p = &req->blk->progress[req->vq->idx];
-	uint8_t status = VIRTIO_BLK_S_IOERR;
-	uint32_t written = 0;
 
 	req->in_flight = false;
 	simblk_req_parse(req);
 	simblk_take_up(req, p);
-	if (req->has_status)
-		status = execute(req, &written);
-	if (req->in_flight)
-		return true;
-	if (status == VIRTIO_BLK_S_OK && req->again) {
+	simblk_job_take(req);
+	execute_all(req, p);
+	if (req->again && !req->noted)
 		simblk_leave(req, p);
-		return false;
-	}
-	simblk_complete(req, status, written);
-	return true;
+	return !req->again;
 }
 
 /* How many requests a batch takes: where they are in flight, as many as can be. */
@@ -336,7 +422,7 @@ static void after_request(const struct simblk_req *req, struct times *times)
 	struct simblk_progress *p = &req->blk->progress[req->vq->idx];
 	int64_t now = clock_now_ns(), took = now - times->done;
 
-	if (!req->in_flight && took > SIMBLK_COLD_NS &&
+	if (!req->in_flight && !req->noted && took > SIMBLK_COLD_NS &&
 	    (took > SIMBLK_SLOW_NS || ring_peek(req->vq->ring)))
 		p->nr_alone = SIMBLK_NR_COLD;
 	times->done = now;
@@ -350,7 +436,12 @@ bool simblk_process(struct simblk *blk, struct vdpasim_vq *vq)
 {
 	struct simblk_req req = {.blk = blk, .vq = vq, .budget = simblk_batch_len(blk)};
 	struct simblk_cold *cold = &blk->progress[vq->idx].cold;
-	int64_t now = clock_now_ns(), began = cold->fetched ? cold->began : now;
+	struct simblk_jobs *jobs = &blk->progress[vq->idx].jobs;
+	struct ring_chain noted[SIMBLK_BATCH]; /* [jobs->nr] */
+	int64_t now = clock_now_ns(), began = cold->fetched ? cold->began
+					      : jobs->ended ? jobs->began
+							    : now;
+	bool goes_on = true;
 	struct times times = {now, now};
 	struct ring *ring = vq->ring;
 	uint32_t walked = ring_walked(ring);
@@ -361,82 +452,26 @@ bool simblk_process(struct simblk *blk, struct vdpasim_vq *vq)
 	    __atomic_load_n(&blk->nr_orphans, __ATOMIC_ACQUIRE) > 0)
 		return true;
 	vdpasim_vq_busy(vq);
-	while (n < room && req.budget > 0 && ring_walked(ring) - walked < RING_WALK_MAX &&
-	       !vdpasim_is_resetting(vq->sim) && (err = ring_pop(ring, &req.chain)) > 0) {
-		if (!serve(&req))
-			break;
-		n++;
-		if (blk->backend->blocks)
+	while (goes_on && n < room && req.budget > 0 &&
+	       ring_walked(ring) - walked < RING_WALK_MAX && !vdpasim_is_resetting(vq->sim) &&
+	       (err = ring_pop(ring, &req.chain)) > 0) {
+		goes_on = serve(&req);
+		if (req.noted)
+			noted[jobs->nr - 1] = req.chain;
+		n += goes_on;
+		if (goes_on && blk->backend->blocks)
 			after_request(&req, &times);
 	}
+	if (simblk_has_jobs(&blk->progress[vq->idx]))
+		ring_unpop(ring, noted, jobs->nr);
 	if (cold->wanted) {
 		cold->began = began;
 		simblk_cold_look_ahead(blk, vq);
 	}
 	vdpasim_vq_flush(vq);
-	if (err > 0 || blk->progress[vq->idx].nr_in_flight > 0)
+	if (err > 0 || blk->progress[vq->idx].nr_in_flight > 0 || simblk_is_waiting(blk, vq))
 		return true;
 	if (err == 0 && vdpasim_vq_lingers(vq, began, n > 0))
 		return true;
 	return vdpasim_vq_idle(vq, err);
-}
-
-/* ---- between two batches (4) ---- */
-
-struct wait {
-	struct simblk *blk;
-	const struct vdpasim_worker *sw;
-	bool drain, sync;
-	int err;
-};
-
-/* Only this thread changes what it looks at here. */
-static void wait_for_host(void *arg)
-{
-	struct wait *w = arg;
-	struct simblk *blk = w->blk;
-
-	if (w->drain)
-		simblk_io_drain(blk, w->sw);
-	for (uint32_t i = 0; i < w->sw->nr_vqs; i++) {
-		struct simblk_cold *c = &blk->progress[w->sw->vqs[i]->idx].cold;
-
-		if (c->wanted)
-			simblk_cold_fetch(blk, c);
-	}
-	if (!w->sync)
-		return;
-	__atomic_store_n(&blk->unsafe_len, 0, __ATOMIC_RELAXED);
-	w->err = blk->backend->flush(blk);
-}
-
-void simblk_wait(struct vdpasim *sim, struct vdpasim_worker *sw) NO_TSA
-{
-	struct simblk *blk = simblk_of(sim);
-	/* NULL while the device goes: nobody waits for the answer then */
-	struct worker *w = __atomic_load_n(&sw->worker, __ATOMIC_ACQUIRE);
-	struct wait wait = {.blk = blk, .sw = sw};
-	bool any = false;
-
-	for (uint32_t i = 0; i < sw->nr_vqs; i++) {
-		if (!vdpasim_vq_runs(sw->vqs[i]) || !simblk_is_waiting(blk, sw->vqs[i]))
-			continue;
-		any = true;
-		wait.sync |= blk->progress[sw->vqs[i]->idx].wants_sync;
-	}
-	wait.drain = __atomic_load_n(&blk->nr_orphans, __ATOMIC_RELAXED) > 0;
-	if ((!any && !wait.drain) || !w)
-		return;
-	worker_relax(w, wait_for_host, &wait);
-	for (uint32_t i = 0; i < sw->nr_vqs; i++) {
-		struct simblk_progress *p = &blk->progress[sw->vqs[i]->idx];
-
-		p->cold.fetched = p->cold.wanted;
-		p->cold.wanted = false;
-		if (!wait.sync)
-			continue;
-		p->synced = p->wants_sync;
-		p->sync_err = wait.err;
-		p->wants_sync = false;
-	}
 }

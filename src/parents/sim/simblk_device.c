@@ -169,6 +169,7 @@ const struct vdpasim_type simblk_type = {
 	.features_changed = blk_features_changed,
 	.reset = blk_reset,
 	.worker_stopped = blk_worker_stopped,
+	.vq_stopping = simblk_vq_stopping,
 	.batch_begin = simblk_wait,
 	.process = blk_process,
 	.settle = simblk_io_settle,
@@ -258,6 +259,8 @@ void simblk_destroy(struct simblk *blk)
 		blk->backend->close(blk);
 	for (size_t i = 0; i < VDPASIM_WORKERS_MAX; i++)
 		simblk_io_destroy(blk, blk->io[i]);
+	for (uint16_t i = 0; blk->progress && i < blk->nr_queues; i++)
+		simblk_jobs_fini(&blk->progress[i].jobs);
 	free(blk->stats);
 	free(blk->progress);
 	free(blk);

@@ -10,6 +10,7 @@
  *   simblk_io.c       has those of a file in flight, by io_uring
  *   simblk_settle.c   is the batch that waits for them
  *   simblk_bounce.c   is the memory that they use
+ *   simblk_job.c      has the host do the rest between two batches
  *   simblk_cold.c     has the host read what its page cache lacks, between two batches
  *   simblk_strict.c   does so as the kernel's simulator does, to the letter
  *   simblk_ram.c, simblk_file.c   the backends
@@ -138,20 +139,53 @@ struct simblk_cold {
 	struct simblk_extent ahead[SIMBLK_AHEAD]; /* [nr_ahead] it is to be told of */
 };
 
+enum simblk_job_op {
+	SIMBLK_JOB_READ,
+	SIMBLK_JOB_WRITE, /* the next ones are the last of a batch */
+	SIMBLK_JOB_DISCARD,
+	SIMBLK_JOB_ZERO,
+	SIMBLK_JOB_UNMAP,
+	SIMBLK_JOB_FLUSH
+};
+
+/* What the host does for a request, or for a piece of it: simblk_job.c. */
+struct simblk_job {
+	uint32_t generation, seq, type; /* of its chain; of the request */
+	uint64_t sector;                /* of the request */
+	uint64_t from;                  /* bytes of the request that were done before */
+	uint64_t off, len;              /* bytes on the disk */
+	char *buf;                      /* [@len], of READ and WRITE */
+	enum simblk_job_op op;
+	bool sync; /* a flush comes behind it; its error counts here */
+	int err;   /* once it has ended */
+};
+
+/* The jobs of a queue's first requests. Worker lock, but for @host; what lies behind @outside is
+ * the worker's alone while that is set. */
+struct simblk_jobs {
+	unsigned int nr, next; /* noted; the first of them whose result was not taken */
+	bool ended;            /* they have results */
+	bool forgotten;        /* the ring has stopped: they belong to no request */
+	int host;              /* what it does with them; atomic */
+	bool outside;          /* the worker has let go of its lock for them */
+	uint32_t used;         /* bytes of @buf */
+	char *buf;             /* [SIMBLK_BLOCKS_LEN]; NULL: not made */
+	int64_t began, took;   /* clock_now_ns() when the first was noted; ns */
+	struct simblk_job job[SIMBLK_BATCH];
+};
+
 /* How far a queue's first request is, where one batch was not enough. Worker lock. */
 struct simblk_progress {
 	uint32_t generation, seq; /* of its chain */
 	uint32_t type;
 	uint64_t sector;
-	uint64_t done;   /* bytes; 0, and not @synced: no request is under way */
-	bool wants_sync; /* all of it is done, and is to be made safe; or it is a flush */
-	bool synced;     /* that was tried, with @sync_err */
-	int sync_err;
+	uint64_t done;             /* bytes; 0: no request is under way */
 	unsigned int nr_in_flight; /* other requests of the queue */
 	/* how many of the next requests that are alone are in flight: another came while the last
 	 * plain one was waited for */
 	unsigned int nr_alone;
 	struct simblk_cold cold;
+	struct simblk_jobs jobs;
 };
 
 enum simblk_fd { SIMBLK_CACHED, SIMBLK_AHEAD_FD, SIMBLK_DIRECT, SIMBLK_NR_FDS };
@@ -222,9 +256,10 @@ struct simblk_req {
 	uint64_t done;    /* bytes carried out in earlier batches and in this one */
 	uint64_t budget;  /* bytes that this batch may still carry out, multiple of a sector */
 	bool again;       /* the request is not at its end, and goes on in another batch */
-	bool wants_sync;  /* ... behind a flush of the backend */
-	bool synced;      /* which is done */
-	bool in_flight;   /* simblk_io_settle() completes it */
+	bool noted;       /* a job does it, or its next piece */
+	bool has_job;     /* @job is the result of one */
+	struct simblk_job job;
+	bool in_flight; /* simblk_io_settle() completes it */
 };
 
 /* Pieces of client memory. */
@@ -278,19 +313,41 @@ static inline uint64_t simblk_batch_len(const struct simblk *disk)
 	return disk->quick ? SIMBLK_BATCH_LEN : SIMBLK_BLOCKS_LEN;
 }
 
-/** simblk_wait() - vdpasim_type.batch_begin: the flush or the data that a queue's first request
- * waits for */
-void simblk_wait(struct vdpasim *sim, struct vdpasim_worker *sw);
+/** simblk_process() - one batch. Return: more is there */
+bool simblk_process(struct simblk *blk, struct vdpasim_vq *vq);
 
+/* ---- simblk_job.c ---- */
+/** simblk_job_take() - does @req have the result of a job? Sets has_job and done; clears noted */
+void simblk_job_take(struct simblk_req *req);
+/** simblk_job_room() - Return: bytes that one more job of the queue may have; 0: there can be
+ * none */
+uint64_t simblk_job_room(struct simblk *blk, const struct vdpasim_vq *vq);
+/**
+ * simblk_job_note() - have the host do the @len bytes behind req->done; the caller gives the chain
+ * back to the ring. There is room
+ * @off: on the disk. @sync: and a flush behind it
+ */
+void simblk_job_note(struct simblk_req *req, enum simblk_job_op op, uint64_t off, uint64_t len,
+		     bool sync);
+/** simblk_has_jobs() - were jobs noted that the host has not done? */
+static inline bool simblk_has_jobs(const struct simblk_progress *p)
+{
+	return p->jobs.nr > 0 && !p->jobs.ended;
+}
 /** simblk_is_waiting() - does the queue's first request wait for what happens between two
  * batches? */
 static inline bool simblk_is_waiting(const struct simblk *disk, const struct vdpasim_vq *vq)
 {
-	return disk->progress[vq->idx].wants_sync || disk->progress[vq->idx].cold.wanted;
-}
+	const struct simblk_progress *p = &disk->progress[vq->idx];
 
-/** simblk_process() - one batch. Return: more is there */
-bool simblk_process(struct simblk *blk, struct vdpasim_vq *vq);
+	return simblk_has_jobs(p) || p->cold.wanted;
+}
+/** simblk_wait() - vdpasim_type.batch_begin: what the queues' first requests wait for */
+void simblk_wait(struct vdpasim *sim, struct vdpasim_worker *sw);
+/** simblk_vq_stopping() - vdpasim_type.vq_stopping */
+void simblk_vq_stopping(struct vdpasim_vq *vq);
+/** simblk_jobs_fini() - its worker has ended */
+void simblk_jobs_fini(struct simblk_jobs *jobs);
 
 /* ---- simblk_io.c, simblk_settle.c: worker lock held, by the worker ---- */
 enum simblk_io_op { SIMBLK_READ, SIMBLK_WRITE, SIMBLK_FLUSH };
@@ -305,6 +362,8 @@ enum simblk_io_begun { SIMBLK_IO_NOT, SIMBLK_IO_LATER, SIMBLK_IO_BEGUN };
  * @off: of its @len bytes on the disk; a flush has none */
 enum simblk_io_begun simblk_io_start(struct simblk_req *req, enum simblk_io_op op, uint64_t off,
 				     uint64_t len);
+/** simblk_io_flushes() - has this worker a flush in flight? */
+bool simblk_io_flushes(const struct simblk *blk, const struct vdpasim_worker *sw);
 /** simblk_io_settle() - vdpasim_type.settle */
 bool simblk_io_settle(struct vdpasim *sim, struct vdpasim_worker *sw, bool more);
 /** simblk_io_drain() - wait until what a reset has given up has ended, of any worker; without the

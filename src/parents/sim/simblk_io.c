@@ -85,6 +85,13 @@ unsigned int simblk_io_room(struct simblk *blk, const struct vdpasim_worker *sw)
 	return nr_blocks > 0 && nr_blocks >= io->nr_wanted ? io->nr_free : 0;
 }
 
+bool simblk_io_flushes(const struct simblk *blk, const struct vdpasim_worker *sw)
+{
+	const struct simblk_io *io = blk->io[sw->idx];
+
+	return io && io->ring && io->nr_flushes > 0;
+}
+
 /* ---- a request begins ---- */
 
 /* Rule 4. */
@@ -164,6 +171,7 @@ static void begin(struct simblk_io *io, const struct flight *what, unsigned int 
 	f->out = f->req.in_flight = true;
 	io->nr_pieces += n;
 	io->bounce.free &= ~f->blocks;
+	io->nr_flushes += f->op == SIMBLK_FLUSH;
 	if (f->op == SIMBLK_FLUSH) {
 		sqe->opcode = IORING_OP_FSYNC;
 		sqe->fsync_flags = IORING_FSYNC_DATASYNC;
@@ -211,6 +219,7 @@ enum simblk_io_begun simblk_io_start(struct simblk_req *req, enum simblk_io_op o
 static void release(struct simblk_io *io, struct flight *f)
 {
 	f->out = false;
+	io->nr_flushes -= f->op == SIMBLK_FLUSH;
 	io->free[io->nr_free++] = (uint16_t)(f - io->flights);
 	io->bounce.free |= f->blocks;
 }

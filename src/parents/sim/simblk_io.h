@@ -52,6 +52,7 @@ struct simblk_io {
 	unsigned int nr_free, nr_pieces;
 	unsigned int nr_kept;        /* prepared since the last hand-over */
 	unsigned int nr_orphans;     /* of flights[] */
+	unsigned int nr_flushes;     /* of flights[], orphans included */
 	unsigned int nr_wanted;      /* blocks that the last request lacked, which begins later */
 	uint16_t free[SIMBLK_DEPTH]; /* [nr_free] indices of flights[] */
 	struct flight flights[SIMBLK_DEPTH];

@@ -9,13 +9,13 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/vfs.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -81,7 +81,7 @@ static void wait_until(const unsigned int *counter, unsigned int n)
 
 	while (__atomic_load_n(counter, __ATOMIC_ACQUIRE) < n) {
 		assert_true(clock_now_ns() < until);
-		(void)nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);
+		(void)sched_yield();
 	}
 }
 
