@@ -162,8 +162,6 @@ static uint8_t do_in(struct simblk_req *req, uint32_t *written)
 	return read_piece(req, written);
 }
 
-/* A job would begin when what is in flight has ended. While that is a flush, the write is made at
- * once: else writes with flushes between them would take twice as long. */
 static uint8_t write_piece(struct simblk_req *req)
 {
 	const struct ring_chain *chain = &req->chain;
@@ -171,7 +169,7 @@ static uint8_t write_piece(struct simblk_req *req)
 	struct data_piece p;
 	int err;
 
-	if (len > 0 && !simblk_io_flushes(req->blk, req->vq->sw))
+	if (len > 0)
 		return note(req, SIMBLK_JOB_WRITE, req->sector * SIMBLK_SECTOR + req->done, len,
 			    req->out_len);
 	take_piece(req, chain->out, chain->nr_out, SIMBLK_HEADER_LEN, req->out_len, &p);

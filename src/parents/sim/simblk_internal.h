@@ -362,8 +362,6 @@ enum simblk_io_begun { SIMBLK_IO_NOT, SIMBLK_IO_LATER, SIMBLK_IO_BEGUN };
  * @off: of its @len bytes on the disk; a flush has none */
 enum simblk_io_begun simblk_io_start(struct simblk_req *req, enum simblk_io_op op, uint64_t off,
 				     uint64_t len);
-/** simblk_io_flushes() - has this worker a flush in flight? */
-bool simblk_io_flushes(const struct simblk *blk, const struct vdpasim_worker *sw);
 /** simblk_io_settle() - vdpasim_type.settle */
 bool simblk_io_settle(struct vdpasim *sim, struct vdpasim_worker *sw, bool more);
 /** simblk_io_drain() - wait until what a reset has given up has ended, of any worker; without the

@@ -66,8 +66,9 @@ static inline unsigned int simblk_io_nr_live(const struct simblk_io *io)
 	return uring_nr_busy(io->ring) - io->nr_orphans;
 }
 
-/** simblk_io_land_all() - take the ends that there are; stops where a reset is about to be made */
-void simblk_io_land_all(struct simblk *blk, const struct vdpasim_worker *sw);
+/** simblk_io_land_some() - take the ends that there are, but not more than may be copied in one
+ * turn; stops where a reset is about to be made */
+void simblk_io_land_some(struct simblk *blk, const struct vdpasim_worker *sw);
 /** simblk_io_land_unsubmitted() - the kernel does not take what was prepared */
 void simblk_io_land_unsubmitted(struct simblk_io *io);
 /** simblk_io_abandon() - give up all requests in flight, for a reset */

@@ -163,7 +163,7 @@ bool simblk_io_settle(struct vdpasim *sim, struct vdpasim_worker *sw, bool more)
 			simblk_io_give_up(blk, sw, err);
 			return true;
 		}
-		simblk_io_land_all(blk, sw);
+		simblk_io_land_some(blk, sw);
 		moved = simblk_io_nr_live(io) < before;
 		if (vdpasim_is_resetting(sim)) {
 			let_go(blk, sw);
