@@ -185,13 +185,16 @@ static void dispatch(struct worker *w, const struct epoll_event *events, int nr)
 void worker_settle(struct worker *w)
 {
 	struct epoll_event events[NR_EVENTS];
-	int nr;
+	/* epoll reports each fd once, the one that has waited longest first. More rounds would be
+	 * for new events, of which there may be no end. */
+	uint32_t rounds = w->nr_slots / NR_EVENTS + 1;
+	int nr = NR_EVENTS;
 
 	__atomic_fetch_add(&w->nr_settled, 1, __ATOMIC_RELEASE);
-	do {
+	for (uint32_t i = 0; i < rounds && nr == NR_EVENTS; i++) {
 		nr = epoll_wait(w->epoll_fd, events, NR_EVENTS, 0);
 		dispatch(w, events, nr);
-	} while (nr == NR_EVENTS);
+	}
 	worker_wake(w);
 }
 

@@ -139,6 +139,8 @@ struct iotlb_cache {
 	iova_t first, last;
 	char *host; /* address of byte @first */
 	uint8_t perm;
+	uint32_t
+		nr_looked; /* entries that translations beside a hit have looked at; free-running */
 };
 
 #define IOTLB_MISS (-EFAULT)

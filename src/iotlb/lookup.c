@@ -136,6 +136,7 @@ static int translate_walk(const struct iotlb_version *v, struct iotlb_cache *cac
 		if (!leaf)
 			return IOTLB_MISS;
 		cache_fill(cache, v, leaf, idx);
+		cache->nr_looked++;
 		if (cache->last < iova || (cache->perm & perm) != perm)
 			return IOTLB_MISS;
 		end = cache->last < last ? cache->last : last;
@@ -152,7 +153,7 @@ int iotlb_translate(const struct iotlb_version *v, struct iotlb_cache *cache, io
 		    uint64_t len, uint8_t perm, struct iovec *iov, int max_iov)
 {
 	struct pieces p = {.iov = iov, .nr = 0, .max = max_iov};
-	struct iotlb_cache local;
+	struct iotlb_cache local = {.nr_looked = 0};
 	iova_t last;
 	char *host;
 

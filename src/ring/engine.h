@@ -76,7 +76,8 @@ struct ring {
 	uint32_t pop_seq;     /* chains popped; free-running */
 	uint32_t push_seq;    /* chains pushed */
 	uint32_t flush_seq;   /* chains published */
-	uint32_t nr_walked;   /* descriptors of other than plain chains; free-running */
+	uint32_t nr_walked;   /* descriptors of other than plain chains, and entries of the map that
+				were looked up for them; free-running */
 
 	struct ring_pending *pending; /* [pending_mask + 1], power of two >= num */
 	struct scratch scratch;

@@ -39,7 +39,7 @@
 #include "iotlb/iotlb.h"
 
 #define RING_NUM_MAX       32768
-#define RING_WALK_MAX      4096 /* descriptors that a batch walks before it ends */
+#define RING_WALK_MAX      4096 /* descriptors and entries of the map: then a batch ends */
 #define RING_CHAIN_IOV_MAX 1024 /* host pieces of one chain, both directions */
 
 struct ring;
@@ -179,9 +179,10 @@ int ring_pop(struct ring *ring, struct ring_chain *chain) HF_MUST_CHECK;
 unsigned int ring_pop_many(struct ring *ring, struct ring_chain *chains, unsigned int max,
 			   int *err);
 
-/** ring_walked() - how many descriptors of chains with more than one were read; free-running. A
- * user of ring_pop() ends its batch at RING_WALK_MAX more: a driver can make one chain cost as much
- * as a thousand. */
+/** ring_walked() - how many descriptors of chains with more than one were read, and how many
+ * entries of the map their buffers and those of others have needed; free-running. A user of
+ * ring_pop() ends its batch at RING_WALK_MAX more: a driver can make one chain cost as much as a
+ * thousand. */
 uint32_t ring_walked(const struct ring *ring);
 
 /**

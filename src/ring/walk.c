@@ -18,10 +18,13 @@ static int translate_into(struct build *b, iova_t iova, uint32_t len, uint8_t pe
 	int n;
 
 	for (;;) {
+		uint32_t looked = cache->nr_looked;
+
 		n = -E2BIG;
 		if (b->nr < b->block.room)
 			n = iotlb_translate(b->buf_view.v, cache, iova, len, perm,
 					    b->block.iov + b->nr, (int)(b->block.room - b->nr));
+		ring->nr_walked += cache->nr_looked - looked;
 		if (n != -E2BIG)
 			return n;
 		n = scratch_grow(&ring->scratch, &b->block, b->nr);

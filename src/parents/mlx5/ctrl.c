@@ -220,6 +220,13 @@ static void count(uint64_t *counter)
 	__atomic_store_n(counter, *counter + 1, __ATOMIC_RELAXED);
 }
 
+static bool is_asked(const struct mlx5_vdpa *v)
+{
+	const struct worker *w = __atomic_load_n(&v->worker, __ATOMIC_ACQUIRE);
+
+	return w && worker_is_asked(w);
+}
+
 bool mlx5_ctrl_batch(struct mlx5_vdpa *v)
 {
 	uint32_t walked = ring_walked(v->ctrl.ring);
@@ -230,8 +237,11 @@ bool mlx5_ctrl_batch(struct mlx5_vdpa *v)
 	    !__atomic_exchange_n(&v->ctrl.kicked, false, __ATOMIC_ACQUIRE))
 		return false;
 	for (int i = 0; i < BATCH && ring_walked(v->ctrl.ring) - walked < RING_WALK_MAX; i++) {
-		int n = guarded_fetch(v->ctrl.ring, bytes, &len), err;
+		int n, err;
 
+		if (i > 0 && is_asked(v)) /* a command may cost the device milliseconds */
+			break;
+		n = guarded_fetch(v->ctrl.ring, bytes, &len);
 		v->ctrl.stalled = n == -EFAULT;
 		if (n <= 0)
 			return false;

@@ -4,8 +4,8 @@
  * workers and every rule of reset and suspend. What is added here makes a module short and keeps
  * its mistakes its own:
  *
- * 1. A pass of process() takes at most SOFT_BATCH chains of each queue and then goes on later,
- *    however long its loop.
+ * 1. A pass of process() takes at most SOFT_BATCH chains of each queue, or as many as have
+ *    RING_WALK_MAX descriptors, and then goes on later, however long its loop.
  * 2. What was pushed is published when process() returns, and the driver is told.
  * 3. Kicks are suppressed while there is work, and asked for when process() has seen its queue
  *    empty. If process() returns with the queue not seen empty, it is called again. A queue that
@@ -70,7 +70,7 @@ static bool again(struct vdpasim_vq *vq, struct soft_queue *q)
 {
 	bool looks = vdpasim_vq_looks(vq, q->nr_popped > 0);
 
-	if (q->nr_popped == SOFT_BATCH || q->err == -ENOBUFS)
+	if (q->full || q->nr_popped == SOFT_BATCH || q->err == -ENOBUFS)
 		return q->nr_popped > 0;
 	if (q->err > 0) /* it has stopped on its own: there may be more */
 		return true;
@@ -88,6 +88,8 @@ static bool soft_process(struct vdpasim_vq *vq)
 	for (uint32_t i = 0; i < soft->desc.nvqs; i++) {
 		soft->queues[i].nr_popped = soft->queues[i].nr_out = 0;
 		soft->queues[i].nr_slots = 0;
+		soft->queues[i].full = false;
+		soft->queues[i].walked = ring_walked(soft->sim->vqs[i].ring);
 		soft->queues[i].err = SOFT_NOT_ASKED;
 	}
 	soft->run_self = false;

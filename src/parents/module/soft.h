@@ -28,6 +28,8 @@ struct soft_queue {
 	unsigned int nr_popped;  /* in this pass */
 	unsigned int nr_out;     /* popped, and neither pushed nor given back */
 	unsigned int nr_slots;   /* of @slots, those in use or used in this pass, oldest first */
+	uint32_t walked;         /* ring_walked() before this pass */
+	bool full;               /* enough for one pass */
 	int err;                 /* what the last ring_pop() said, SOFT_NOT_ASKED without one */
 	bool pushed;             /* something is to be published */
 };

@@ -76,7 +76,9 @@ bool module_soft_pop(struct hf_soft *soft, uint16_t idx, struct hf_chain *chain)
 		return false;
 	q = &soft->queues[idx];
 	vq = &soft->sim->vqs[idx];
-	if (q->nr_popped == SOFT_BATCH || !vdpasim_vq_runs(vq))
+	q->full |= q->nr_popped == SOFT_BATCH ||
+		   (q->nr_popped > 0 && ring_walked(vq->ring) - q->walked >= RING_WALK_MAX);
+	if (q->full || !vdpasim_vq_runs(vq))
 		return false;
 	q->err = ring_pop(vq->ring, &popped);
 	if (q->err <= 0)

@@ -272,7 +272,8 @@ struct simnet_rx {
 	/* why no more could be popped: 0, or ring_pop()'s error, or 1: enough for a batch */
 	int err;
 	unsigned int nr_unusable; /* chains that no frame can go to, completed in this batch */
-	uint32_t walked;          /* ring_walked() when the batch began */
+	size_t taken;    /* bytes of frames from the backend, whatever became of the frames */
+	uint32_t walked; /* ring_walked() when the batch began */
 	struct simnet_stats stats;
 	struct ring_chain chains[SIMNET_RX_CHAINS];
 };

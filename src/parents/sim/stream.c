@@ -180,30 +180,36 @@ static ssize_t take_frame(struct simnet_stream *s, const struct iovec *iov, unsi
 	return (ssize_t)(hdr_len + len);
 }
 
+/* Is a whole frame at the buffer's head? @len: its bytes. A length that is none cuts the
+ * connection. */
+static bool has_frame(struct simnet_stream *s, size_t *len)
+{
+	const uint8_t *p = s->rx + s->rx_head;
+
+	if (s->rx_len < SIMNET_STREAM_LEN_BYTES)
+		return false;
+	*len = (size_t)p[0] << 24 | (size_t)p[1] << 16 | (size_t)p[2] << 8 | p[3];
+	if (*len > SIMNET_FRAME_MAX) {
+		hf_warn(s->net->name, "stream '%s': a frame of %zu bytes", s->addr.sun_path, *len);
+		simnet_stream_cut(s, "the peer does not speak this protocol");
+		return false;
+	}
+	return s->rx_len >= SIMNET_STREAM_LEN_BYTES + *len;
+}
+
+/* One look at the socket at most: a peer that sends byte for byte would hold the worker. */
 static ssize_t stream_recv(struct simnet_pair *pair, const struct iovec *iov, unsigned int n)
 {
 	struct simnet_stream *s = pair->net->backend_priv;
+	size_t len;
 
-	for (;;) {
-		const uint8_t *p = s->rx + s->rx_head;
-		size_t len;
-
-		if (s->rx_len >= SIMNET_STREAM_LEN_BYTES) {
-			len = (size_t)p[0] << 24 | (size_t)p[1] << 16 | (size_t)p[2] << 8 | p[3];
-			if (len > SIMNET_FRAME_MAX) {
-				hf_warn(s->net->name, "stream '%s': a frame of %zu bytes",
-					s->addr.sun_path, len);
-				simnet_stream_cut(s, "the peer does not speak this protocol");
-				return 0;
-			}
-			if (s->rx_len >= SIMNET_STREAM_LEN_BYTES + len)
-				return take_frame(s, iov, n, len);
-		}
-		if (!fill(s)) {
-			pair->readable = false;
-			return 0;
-		}
+	if (has_frame(s, &len))
+		return take_frame(s, iov, n, len);
+	if (!fill(s)) {
+		pair->readable = false;
+		return 0;
 	}
+	return has_frame(s, &len) ? take_frame(s, iov, n, len) : 0;
 }
 
 const struct simnet_backend_ops simnet_stream = {

@@ -17,6 +17,7 @@
 
 #define RETRY_MIN_MS 50
 #define RETRY_MAX_MS 1000
+#define NR_ACCEPTS   16 /* in one go: who connects again and again must not hold the worker */
 
 static struct simnet_pair *pair_of(struct simnet_stream *s)
 {
@@ -126,14 +127,16 @@ static void timer_ready(void *arg, uint32_t events)
 		try_connect(s);
 }
 
-static void listen_ready(void *arg, uint32_t events)
+static void NO_TSA listen_ready(void *arg, uint32_t events)
 {
 	struct simnet_stream *s = arg;
-	int fd;
-
 	(void)events;
-	while ((fd = fd_move_up(accept4(s->listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC))) >=
-	       0) {
+	for (int i = 0; i < NR_ACCEPTS; i++) {
+		int fd =
+			fd_move_up(accept4(s->listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC));
+
+		if (fd < 0)
+			return;
 		if (s->fd >= 0 && s->hung_up)
 			simnet_stream_cut(s, "another peer has come");
 		if (s->fd >= 0) {
@@ -144,6 +147,9 @@ static void listen_ready(void *arg, uint32_t events)
 		}
 		connected(s, fd);
 	}
+	/* There may be more, which are no edge: have epoll look anew. */
+	if (worker_rewatch(s->worker, s->listen_wfd, EPOLLIN | EPOLLET))
+		hf_err(s->net->name, "stream '%s': peers that wait are not seen", s->addr.sun_path);
 }
 
 static int start_listening(struct simnet_stream *s)

@@ -148,6 +148,52 @@ static void worker_settle_tells_old_events_from_new(void **state) NO_TSA
 	close(s.done);
 }
 
+/* Each call is the next event of the same fd: a settling that waits for silence never ends. */
+enum { NR_RESTLESS = 130, NR_CALLS_MAX = 50000 };
+
+struct restless {
+	unsigned int nr, *nr_all;
+	int fd;
+};
+
+static void restless_call(void *arg, uint32_t events)
+{
+	struct restless *r = arg;
+
+	r->nr++;
+	if (++*r->nr_all < NR_CALLS_MAX)
+		event_give(r->fd);
+}
+
+static void worker_settle_ends_though_new_events_never_do(void **state) NO_TSA
+{
+	struct restless r[NR_RESTLESS];
+	struct worker_fd *wfd[NR_RESTLESS];
+	unsigned int nr_all = 0;
+	struct worker *w;
+
+	assert_int_equal(worker_create("restless", NULL, NULL, &w), 0);
+	lock(w);
+	for (int i = 0; i < NR_RESTLESS; i++) {
+		r[i] = (struct restless){.nr_all = &nr_all, .fd = event_new()};
+		assert_int_equal(
+			worker_watch(w, r[i].fd, EPOLLIN | EPOLLET, restless_call, &r[i], &wfd[i]),
+			0);
+		event_give(r[i].fd);
+	}
+	worker_settle(w);
+	assert_true(nr_all < 10 * NR_RESTLESS);
+	for (int i = 0; i < NR_RESTLESS; i++)
+		assert_true(r[i].nr > 0); /* all that were there before */
+	nr_all = NR_CALLS_MAX;
+	for (int i = 0; i < NR_RESTLESS; i++)
+		unwatch(w, wfd[i]);
+	unlock(w);
+	worker_destroy(w);
+	for (int i = 0; i < NR_RESTLESS; i++)
+		close(r[i].fd);
+}
+
 static void worker_watch_bad_fd_reports_errno(void **state)
 {
 	int done = event_new(), file = open("/proc/self/exe", O_RDONLY);
@@ -597,6 +643,7 @@ int main(void)
 		cmocka_unit_test(worker_wake_idle_runs_poll),
 		cmocka_unit_test(worker_watch_edge_event_unread_calls_each_write),
 		cmocka_unit_test(worker_settle_tells_old_events_from_new),
+		cmocka_unit_test(worker_settle_ends_though_new_events_never_do),
 		cmocka_unit_test(worker_watch_bad_fd_reports_errno),
 		cmocka_unit_test(worker_unwatch_collected_event_is_dropped),
 		cmocka_unit_test(worker_lock_busy_is_handed_over),

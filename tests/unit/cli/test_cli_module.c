@@ -19,6 +19,7 @@
 
 #include "cli/devices.h"
 #include "parents/module/module.h"
+#include "parents/sim/sim.h"
 #include "cli/parents.h"
 
 #define FRAME_LEN 200
@@ -261,6 +262,49 @@ static void example_full_ring_one_kick_is_completed(void **state)
 	rig_destroy(&rig);
 }
 
+/* The buffers have 1024 pieces each, as has each frame: a pass takes a few. */
+static void example_pass_is_bounded_by_pieces(void **state) NO_TSA
+{
+	enum { NR = 60, PIECES = 1024 };
+	struct vdpa_dev_config config = rig_config();
+	static struct ring_driver_seg segs[PIECES];
+	static uint64_t tables[2][2 * PIECES];
+	static uint8_t bytes[2][2 * PIECES];
+	struct vdpasim_vq *vqs;
+	unsigned int nr_passes = 0, nr = 0;
+	struct rig rig;
+	uint32_t len;
+	bool more = true;
+
+	rig_make_of(&rig, load("loopnic", "loopnic"), &config);
+	rig_start(&rig, BASE_FEATURES | BIT(VIRTIO_RING_F_INDIRECT_DESC), 2, 64);
+	vqs = vdpasim_of(rig.dev)->vqs;
+	worker_lock(vqs[1].sw->worker);
+	for (unsigned int q = 0; q < 2; q++) {
+		for (unsigned int i = 0; i < PIECES; i++)
+			segs[i] = (struct ring_driver_seg){rig_iova(&rig, bytes[q] + 2 * i), 1};
+		for (unsigned int i = 0; i < NR; i++)
+			assert_int_equal(ring_driver_add(rig.vq[q].drv, segs, q ? PIECES : 0,
+							 q ? 0 : PIECES, tables[q], tables[q],
+							 rig_iova(&rig, tables[q])),
+					 0);
+		(void)ring_driver_publish(rig.vq[q].drv);
+	}
+	for (; more && nr < NR; nr_passes++) {
+		uint32_t walked = ring_walked(vqs[0].ring) + ring_walked(vqs[1].ring);
+
+		more = vdpasim_of(rig.dev)->type->process(&vqs[1]);
+		walked = ring_walked(vqs[0].ring) + ring_walked(vqs[1].ring) - walked;
+		assert_true(walked <= 2 * (RING_WALK_MAX + 2 * PIECES));
+		while (rig_poll(&rig, 1, &len))
+			nr++;
+	}
+	worker_unlock(vqs[1].sw->worker);
+	assert_int_equal(nr, NR);
+	assert_true(nr_passes >= NR * PIECES / (RING_WALK_MAX + PIECES));
+	rig_destroy(&rig);
+}
+
 /* 1:1, until the bytes are gone: the fault is put down to the queue that was at work. */
 static void example_memory_that_vanishes_breaks_the_queue_alone(void **state)
 {
@@ -465,6 +509,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(module_that_takes_one_chain_a_call_is_called_again),
 		cmocka_unit_test(example_frames_come_back),
 		cmocka_unit_test(example_full_ring_one_kick_is_completed),
+		cmocka_unit_test(example_pass_is_bounded_by_pieces),
 		cmocka_unit_test(example_memory_that_vanishes_breaks_the_queue_alone),
 		cmocka_unit_test(module_that_keeps_a_chain_breaks_its_ring),
 		cmocka_unit_test(own_operations_see_maps_and_their_changes),

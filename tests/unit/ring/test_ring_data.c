@@ -3,6 +3,7 @@
  * Data through a ring, in each layout: positions that wrap, indirect tables, order, unpop, what is
  * mapped and what is not, the dirty hook, and a stop and start at any point.
  */
+#include "../between.h"
 #include "support.h"
 
 #include <errno.h>
@@ -401,6 +402,42 @@ static void expect_fault(struct fixture *f, unsigned int nr_out, struct ring_dri
 	assert_ptr_equal(ring_driver_get(f->l.drv, &len, NULL), f);
 	assert_int_equal(len, 0);
 	lane_roundtrip(&f->l);
+}
+
+/* A batch ends after RING_WALK_MAX: a buffer in many entries costs as much as many buffers.
+ * @apart: bytes between their places */
+static void pop_buffer_in_entries(const struct lane_opts *opts, uint32_t apart)
+{
+	enum { NR = 100, PLACE = 16 };
+	struct ring_driver_seg seg;
+	struct ring_chain chain;
+	struct fixture f;
+	uint32_t walked;
+
+	setup(&f, opts);
+	world_unmap(&f.w, 0, 1);
+	world_map(&f.w, 0, LANE_BUFFERS, IOTLB_RW);
+	for (uint32_t i = 0; i < NR; i++)
+		assert_int_equal(iotlb_map(f.w.tlb, lane_iova(&f.l, LANE_BUFFERS + i * PLACE),
+					   lane_iova(&f.l, LANE_BUFFERS + (i + 1) * PLACE - 1),
+					   f.w.region, LANE_BUFFERS + i * (PLACE + apart),
+					   IOTLB_RW),
+				 0);
+	seg = lane_seg(&f.l, 0, NR * PLACE);
+	assert_int_equal(ring_driver_add(f.l.drv, &seg, 0, 1, &f, NULL, 0), 0);
+	ring_driver_publish(f.l.drv);
+	walked = ring_walked(f.l.ring);
+	assert_int_equal(ring_pop(f.l.ring, &chain), 1);
+	assert_int_equal(chain.nr_in, apart ? NR : 1);
+	assert_between(ring_walked(f.l.ring) - walked, NR, 2 * NR);
+	ring_unpop(f.l.ring, &chain, 1);
+	teardown(&f);
+}
+
+static void ring_pop_buffer_in_many_entries_counts_as_many(void **state)
+{
+	pop_buffer_in_entries(*state, 8);
+	pop_buffer_in_entries(*state, 0);
 }
 
 static void ring_pop_buffer_unmapped_or_not_permitted_faults(void **state)
@@ -880,6 +917,7 @@ int main(void)
 		ALL(ring_peek_tells_whether_a_pop_gives_a_chain),
 		ALL(ring_pop_empty_buffers_are_accepted),
 		ALL(ring_pop_buffer_over_entries_becomes_pieces),
+		ALL(ring_pop_buffer_in_many_entries_counts_as_many),
 		ALL(ring_pop_buffer_unmapped_or_not_permitted_faults),
 		ALL(ring_pop_holes_keep_the_mapped_buffers),
 		ALL(ring_pop_indirect_table_unmapped_faults),
