@@ -14,7 +14,7 @@
  *   the log     the dirty log is empty at the reply, and must be empty later
  *
  *   late PATH [ROUNDS] [--peer tap:NAME|stream:SOCKET] [--strict] [--remap] [--no-unmap]
- *        [--early] [--json]
+ *        [--ring split|packed|in_order|packed,in_order] [--early] [--json]
  *
  * --no-unmap leaves INVALIDATE out, for a device whose queues break where nothing is mapped.
  * --remap maps all anew after each reset, for a device whose resets drop mappings.
@@ -55,6 +55,7 @@ struct shared {
 static struct shared *shared;
 static struct traffic t;
 static bool early, strict, remap, no_unmap;
+static uint64_t ring;
 static unsigned long nr_seen; /* of this round: status or log */
 static bool judged;           /* this round's promise held until memory was back */
 
@@ -141,9 +142,7 @@ static int enable(void)
 
 static int features(uint64_t log)
 {
-	return client_set_u64(
-		t.fd, VHOST_SET_FEATURES,
-		t.offered & (CLIENT_FEATURE_VERSION_1 | CLIENT_FEATURE_ACCESS_PLATFORM | log));
+	return client_set_u64(t.fd, VHOST_SET_FEATURES, t.offered & (traffic_features(&t) | log));
 }
 
 static int log_off(void)
@@ -326,7 +325,7 @@ static int rounds(unsigned long nr)
 
 static int client(const char *path, unsigned long nr, const char *peer)
 {
-	int err = traffic_open(&t, path, peer), ret;
+	int err = traffic_open(&t, path, peer, ring), ret;
 
 	if (!err) {
 		shared->first = (uintptr_t)t.mem;
@@ -460,6 +459,8 @@ int main(int argc, char **argv)
 		json |= strcmp(argv[i], "--json") == 0;
 		if (strcmp(argv[i], "--peer") == 0 && i + 1 < argc)
 			peer = argv[++i];
+		else if (strcmp(argv[i], "--ring") == 0 && i + 1 < argc)
+			ring = traffic_ring(argv[++i]);
 		else if (argv[i][0] >= '0' && argv[i][0] <= '9')
 			nr = strtoul(argv[i], NULL, 10);
 	}

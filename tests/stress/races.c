@@ -6,7 +6,9 @@
  * refused. What must hold, besides ThreadSanitizer's word: nothing hangs, the device works after a
  * last reset, each thread got somewhere, and no descriptor is left.
  *
- *   races PATH SECONDS [--peer tap:NAME|stream:SOCKET]     HOLDFAST_CONTROL is the socket
+ *   races PATH SECONDS [--peer tap:NAME|stream:SOCKET] [--ring RING]
+ *
+ * RING as late's. HOLDFAST_CONTROL is the socket
  */
 #include <dirent.h>
 #include <errno.h>
@@ -109,7 +111,7 @@ static void log_step(unsigned int *seed)
 
 	(void)client_ioctl(t.fd, VHOST_SET_LOG_BASE, &log);
 	(void)client_ioctl(t.fd, VHOST_SET_LOG_FD, rand_r(seed) % 2 ? &fd : &unbind);
-	features = CLIENT_FEATURE_VERSION_1 | CLIENT_FEATURE_ACCESS_PLATFORM;
+	features = traffic_features(&t);
 	(void)client_set_u64(t.fd, VHOST_SET_FEATURES, (features | TRAFFIC_LOG_ALL) & t.offered);
 	(void)client_set_u64(t.fd, VHOST_SET_FEATURES, features & t.offered);
 	if (rand_r(seed) % 4 == 0)
@@ -330,19 +332,26 @@ static int last_reset(void)
 
 int main(int argc, char **argv)
 {
-	const char *peer = argc > 4 && strcmp(argv[3], "--peer") == 0 ? argv[4] : NULL;
+	const char *peer = NULL;
+	uint64_t ring = 0;
 	unsigned int before, after;
 	int ret;
 
 	if (argc < 3)
 		return 2;
+	for (int i = 3; i + 1 < argc; i += 2) {
+		if (strcmp(argv[i], "--peer") == 0)
+			peer = argv[i + 1];
+		else
+			ring = traffic_ring(argv[i + 1]);
+	}
 	/* what a process keeps once it has used a device is not counted: workers, the map */
-	if (traffic_open(&t, argv[1], peer) || traffic_start(&t, TRAFFIC_NO_LOG) ||
+	if (traffic_open(&t, argv[1], peer, ring) || traffic_start(&t, TRAFFIC_NO_LOG) ||
 	    traffic_unmap(&t, 0, TRAFFIC_LEN))
 		return fail("the device does not start");
 	traffic_close(&t);
 	before = count_fds(false);
-	if (traffic_open(&t, argv[1], peer) || traffic_start(&t, TRAFFIC_NO_LOG))
+	if (traffic_open(&t, argv[1], peer, ring) || traffic_start(&t, TRAFFIC_NO_LOG))
 		return fail("the device does not start");
 	ret = run(strtoll(argv[2], NULL, 10) * 1000000000LL);
 	if (!ret)

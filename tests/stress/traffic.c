@@ -23,7 +23,7 @@
 
 #define HDR_LEN   12
 #define FRAME_LEN 1400
-#define SLOTS     64 /* chains of a queue */
+#define SLOTS     TRAFFIC_SLOTS
 #define NUM_NET   64 /* entries of a queue */
 #define NUM_BLK   256
 #define QUEUE_LEN 0x4000u /* bytes of a queue's areas */
@@ -32,6 +32,8 @@
 #define BUF_LEN   0x1000u
 #define DATA_LEN  2048u /* of a request */
 #define ETHERTYPE 0x88b5
+
+#define FRESH_PACKED 0x80008000u /* position of a packed ring: 0, both counters 1 */
 
 int64_t traffic_now_ns(void)
 {
@@ -58,21 +60,28 @@ static struct vring_used *used(const struct traffic *t, unsigned int q)
 	return (struct vring_used *)(void *)(t->alias + q * QUEUE_LEN + USED);
 }
 
+static struct vring_packed_desc *packed(const struct traffic *t, unsigned int q)
+{
+	return (struct vring_packed_desc *)(void *)(t->alias + q * QUEUE_LEN);
+}
+
 static size_t buffer(unsigned int q, unsigned int slot)
 {
 	return TRAFFIC_DATA + (q * SLOTS + slot) * BUF_LEN;
 }
 
-static void put(const struct traffic *t, unsigned int q, unsigned int at, size_t off, uint32_t len,
+static void put(struct traffic *t, unsigned int q, unsigned int at, size_t off, uint32_t len,
 		unsigned int flags)
 {
-	descs(t, q)[at] = (struct vring_desc){.addr = TRAFFIC_IOVA + off,
-					      .len = len,
-					      .flags = (uint16_t)flags,
-					      .next = (uint16_t)(at + 1)};
+	struct vring_desc *to = traffic_is_packed(t) ? t->chain[q] : descs(t, q);
+
+	to[at] = (struct vring_desc){.addr = TRAFFIC_IOVA + off,
+				     .len = len,
+				     .flags = (uint16_t)flags,
+				     .next = (uint16_t)(at + 1)};
 }
 
-static void fill_net(const struct traffic *t, unsigned int q, unsigned int slot)
+static void fill_net(struct traffic *t, unsigned int q, unsigned int slot)
 {
 	uint8_t *frame = t->alias + buffer(q, slot) + HDR_LEN;
 
@@ -88,18 +97,21 @@ static void fill_net(const struct traffic *t, unsigned int q, unsigned int slot)
 	put(t, q, slot, buffer(q, slot), HDR_LEN + FRAME_LEN, 0);
 }
 
-/* Requests read and write by turns. */
-static void fill_blk(const struct traffic *t, unsigned int q, unsigned int slot)
+/* Requests read and write by turns. In a packed ring their data are in two pieces: then they fill
+ * it, and each lap is the same. */
+static void fill_blk(struct traffic *t, unsigned int q, unsigned int slot)
 {
 	struct virtio_blk_outhdr header = {.type = slot % 2 ? VIRTIO_BLK_T_OUT : VIRTIO_BLK_T_IN,
 					   .sector = slot * 8};
+	unsigned int nr = traffic_is_packed(t) ? 2 : 1, d = slot * (nr + 2);
 	size_t at = buffer(q, slot);
 
 	memcpy(t->alias + at, &header, sizeof(header));
-	put(t, q, 3 * slot, at, sizeof(header), VRING_DESC_F_NEXT);
-	put(t, q, 3 * slot + 1, at + 512, DATA_LEN,
-	    VRING_DESC_F_NEXT | (slot % 2 ? 0 : VRING_DESC_F_WRITE));
-	put(t, q, 3 * slot + 2, at + 3072, 1, VRING_DESC_F_WRITE);
+	put(t, q, d++, at, sizeof(header), VRING_DESC_F_NEXT);
+	for (unsigned int i = 0; i < nr; i++)
+		put(t, q, d++, at + 512 + i * DATA_LEN / nr, DATA_LEN / nr,
+		    VRING_DESC_F_NEXT | (slot % 2 ? 0 : VRING_DESC_F_WRITE));
+	put(t, q, d, at + 3072, 1, VRING_DESC_F_WRITE);
 }
 
 static unsigned int num_of(const struct traffic *t)
@@ -112,6 +124,10 @@ static void fill_queue(struct traffic *t, unsigned int q)
 	memset(t->alias + q * QUEUE_LEN, 0, QUEUE_LEN);
 	for (unsigned int slot = 0; slot < SLOTS; slot++)
 		t->blk ? fill_blk(t, q, slot) : fill_net(t, q, slot);
+	if (traffic_is_packed(t)) {
+		traffic_packed_fill(t, q, packed(t, q));
+		return;
+	}
 	for (unsigned int i = 0; i < num_of(t); i++)
 		avail(t, q)->ring[i] = (uint16_t)((t->blk ? 3 : 1) * (i % SLOTS));
 	t->used[q] = 0;
@@ -119,17 +135,20 @@ static void fill_queue(struct traffic *t, unsigned int q)
 }
 
 /* Make available again what was used. The device completes in order: the same chains are next. */
-static bool feed(struct traffic *t, unsigned int q)
+static void feed(struct traffic *t, unsigned int q)
 {
-	uint16_t now = __atomic_load_n(&used(t, q)->idx, __ATOMIC_ACQUIRE);
-	uint16_t n = (uint16_t)(now - t->used[q]);
+	unsigned int n;
+	uint16_t now;
 
-	if (n == 0)
-		return false;
-	t->used[q] = now;
-	__atomic_store_n(&avail(t, q)->idx, (uint16_t)(now + SLOTS), __ATOMIC_RELEASE);
+	if (traffic_is_packed(t)) {
+		n = traffic_packed_feed(t, q, packed(t, q));
+	} else {
+		now = __atomic_load_n(&used(t, q)->idx, __ATOMIC_ACQUIRE);
+		n = (uint16_t)(now - t->used[q]);
+		t->used[q] = now;
+		__atomic_store_n(&avail(t, q)->idx, (uint16_t)(now + SLOTS), __ATOMIC_RELEASE);
+	}
 	__atomic_add_fetch(&t->nr_done, n, __ATOMIC_RELAXED);
-	return true;
 }
 
 static void *feeder_main(void *arg)
@@ -139,7 +158,7 @@ static void *feeder_main(void *arg)
 	while (!__atomic_load_n(&t->stop, __ATOMIC_ACQUIRE)) {
 		pthread_mutex_lock(&t->lock);
 		for (unsigned int q = 0; q < t->nr_queues; q++) {
-			(void)feed(t, q);
+			feed(t, q);
 			if (!__atomic_load_n(&t->quiet, __ATOMIC_RELAXED))
 				eventfd_write(t->kick[q], 1);
 		}
@@ -275,14 +294,25 @@ static int open_device(struct traffic *t, const char *path)
 		err = client_ioctl(t->fd, VHOST_VDPA_GET_DEVICE_ID, &id);
 	t->blk = id == VIRTIO_ID_BLOCK;
 	t->nr_queues = t->blk ? 1 : 2;
-	return err;
+	return err ? err : t->ring & ~t->offered ? -EOPNOTSUPP : 0;
 }
 
-int traffic_open(struct traffic *t, const char *path, const char *peer)
+uint64_t traffic_ring(const char *words)
+{
+	return (strstr(words, "packed") ? 1ULL << VIRTIO_F_RING_PACKED : 0) |
+	       (strstr(words, "in_order") ? 1ULL << VIRTIO_F_IN_ORDER : 0);
+}
+
+uint64_t traffic_features(const struct traffic *t)
+{
+	return CLIENT_FEATURE_VERSION_1 | CLIENT_FEATURE_ACCESS_PLATFORM | t->ring;
+}
+
+int traffic_open(struct traffic *t, const char *path, const char *peer, uint64_t ring)
 {
 	int err;
 
-	*t = (struct traffic){.fd = -1, .memfd = -1, .config = -1, .peer_fd = -1};
+	*t = (struct traffic){.ring = ring, .fd = -1, .memfd = -1, .config = -1, .peer_fd = -1};
 	pthread_mutex_init(&t->lock, NULL);
 	err = open_device(t, path);
 	if (!err)
@@ -313,7 +343,8 @@ static int start_queue(struct traffic *t, unsigned int q, bool log)
 	int err = client_vring_set(t->fd, VHOST_SET_VRING_NUM, q, num_of(t));
 
 	if (!err)
-		err = client_vring_set(t->fd, VHOST_SET_VRING_BASE, q, 0);
+		err = client_vring_set(t->fd, VHOST_SET_VRING_BASE, q,
+				       traffic_is_packed(t) ? FRESH_PACKED : 0);
 	if (!err)
 		err = client_ioctl(t->fd, VHOST_SET_VRING_ADDR, &addr);
 	if (!err)
@@ -329,7 +360,7 @@ int traffic_start(struct traffic *t, uint64_t features)
 	bool logged = features & t->offered & TRAFFIC_LOG_ALL;
 	int err = client_set_status(t->fd, CLIENT_STATUS_DRIVER);
 
-	features |= CLIENT_FEATURE_VERSION_1 | CLIENT_FEATURE_ACCESS_PLATFORM;
+	features |= traffic_features(t);
 	if (!err && logged)
 		err = client_ioctl(t->fd, VHOST_SET_LOG_BASE, &log);
 	if (!err)
