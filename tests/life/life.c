@@ -275,11 +275,12 @@ static int find_logged(struct life *w)
 	return log_bits[page / 8] >> page % 8 & 1 ? 0 : -EPROTO;
 }
 
-int life_live(const char *node)
+int life_live(const char *node, bool outside)
 {
 	struct life w;
 	int err = life_begin(&w, node);
 
+	w.outside = outside;
 	if (!err)
 		err = life_start(&w, 0);
 	if (!err)
@@ -300,6 +301,10 @@ int life_live(const char *node)
 		err = life_use(&w);
 	if (!err)
 		err = find_logged(&w);
+	if (!err)
+		err = life_migrate(&w);
+	if (!err)
+		err = life_use(&w);
 	life_end(&w);
 	return err;
 }

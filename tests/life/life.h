@@ -47,7 +47,7 @@ int life_migrate(struct life *w);
 /** life_end() - close everything; also of a life that did not begin */
 void life_end(struct life *w);
 
-/** life_live() - all of these but the migration, and a reset between */
-int life_live(const char *node);
+/** life_live() - all of these, and a reset between. @outside: as in struct life */
+int life_live(const char *node, bool outside);
 
 #endif

@@ -61,12 +61,12 @@ static int stream_open(struct simnet *net, const char *args)
 	int err;
 
 	if (!s)
-		return -ENOMEM;
+		return refuse(-ENOMEM, "stream: no memory");
 	s->net = net;
 	s->listen_fd = s->timer_fd = s->fd = -1;
 	s->rx = malloc(SIMNET_STREAM_RX_LEN);
 	s->tx = malloc(SIMNET_STREAM_LEN_BYTES + SIMNET_FRAME_MAX);
-	err = s->rx && s->tx ? parse_args(s, args) : -ENOMEM;
+	err = s->rx && s->tx ? parse_args(s, args) : refuse(-ENOMEM, "stream: no memory");
 	if (!err)
 		err = simnet_stream_prepare(s);
 	if (err) {

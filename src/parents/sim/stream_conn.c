@@ -24,13 +24,12 @@ static struct simnet_pair *pair_of(struct simnet_stream *s)
 	return &s->net->pairs[0];
 }
 
+/* Connect again, or take who waits. */
 static void retry_later(struct simnet_stream *s)
 {
 	struct itimerspec at = {
 		.it_value = {s->retry_ms / 1000, (long)(s->retry_ms % 1000) * 1000000L}};
 
-	if (s->listens)
-		return;
 	(void)timerfd_settime(s->timer_fd, 0, &at, NULL);
 	s->retry_ms = s->retry_ms * 2 < RETRY_MAX_MS ? s->retry_ms * 2 : RETRY_MAX_MS;
 }
@@ -50,7 +49,8 @@ void NO_TSA simnet_stream_cut(struct simnet_stream *s, const char *why)
 	pair->readable = false;
 	pair->tx->pending |= pair->tx_blocked;
 	pair->tx_blocked = false;
-	retry_later(s);
+	if (!s->listens)
+		retry_later(s);
 }
 
 /* Return: false if the socket is full */
@@ -99,7 +99,8 @@ static void connected(struct simnet_stream *s, int fd)
 	if (err) {
 		hf_err(s->net->name, "stream '%s': %s", s->addr.sun_path, strerror(-err));
 		fd_close(&fd);
-		retry_later(s);
+		if (!s->listens)
+			retry_later(s);
 		return;
 	}
 	s->fd = fd;
@@ -117,14 +118,14 @@ static void try_connect(struct simnet_stream *s)
 		retry_later(s);
 }
 
-static void timer_ready(void *arg, uint32_t events)
+/* For a lack, who waits is no new event when it is over. */
+static void accept_failed(struct simnet_stream *s, int err)
 {
-	struct simnet_stream *s = arg;
-	uint64_t ticks;
-
-	(void)events;
-	if (read(s->timer_fd, &ticks, sizeof(ticks)) == sizeof(ticks) && s->fd < 0)
-		try_connect(s);
+	if (err == EAGAIN)
+		return;
+	hf_warn(s->net->name, "stream '%s': a peer cannot be taken now: %s", s->addr.sun_path,
+		strerror(err));
+	retry_later(s);
 }
 
 static void NO_TSA listen_ready(void *arg, uint32_t events)
@@ -135,8 +136,10 @@ static void NO_TSA listen_ready(void *arg, uint32_t events)
 		int fd =
 			fd_move_up(accept4(s->listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC));
 
-		if (fd < 0)
+		if (fd < 0) {
+			accept_failed(s, errno);
 			return;
+		}
 		if (s->fd >= 0 && s->hung_up)
 			simnet_stream_cut(s, "another peer has come");
 		if (s->fd >= 0) {
@@ -152,12 +155,27 @@ static void NO_TSA listen_ready(void *arg, uint32_t events)
 		hf_err(s->net->name, "stream '%s': peers that wait are not seen", s->addr.sun_path);
 }
 
+static void timer_ready(void *arg, uint32_t events)
+{
+	struct simnet_stream *s = arg;
+	uint64_t ticks;
+
+	(void)events;
+	if (read(s->timer_fd, &ticks, sizeof(ticks)) != sizeof(ticks))
+		return;
+	if (s->listens)
+		listen_ready(s, EPOLLIN);
+	else if (s->fd < 0)
+		try_connect(s);
+}
+
 static int start_listening(struct simnet_stream *s)
 {
 	int fd = socket_name_listen(&s->name, s->addr.sun_path, 0, 4);
+	const char *why = refuse_reason();
 
 	if (fd < 0)
-		return refuse(fd, "stream '%s': %s: %s", s->addr.sun_path, refuse_reason(),
+		return refuse(fd, "stream '%s': %s%s%s", s->addr.sun_path, why, *why ? ": " : "",
 			      strerror(-fd));
 	s->listen_fd = fd;
 	return 0;
@@ -166,12 +184,10 @@ static int start_listening(struct simnet_stream *s)
 int simnet_stream_prepare(struct simnet_stream *s)
 {
 	s->retry_ms = RETRY_MIN_MS;
-	if (s->listens)
-		return start_listening(s);
 	s->timer_fd = fd_move_up(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC));
 	if (s->timer_fd < 0)
 		return refuse(-errno, "stream: no timer: %s", strerror(errno));
-	return 0;
+	return s->listens ? start_listening(s) : 0;
 }
 
 int simnet_stream_worker_started(struct simnet *net, struct vdpasim_worker *sw)
@@ -182,12 +198,12 @@ int simnet_stream_worker_started(struct simnet *net, struct vdpasim_worker *sw)
 	if (sw->idx != 0)
 		return 0;
 	s->worker = sw->worker;
-	if (s->listens)
-		return worker_watch(sw->worker, s->listen_fd, EPOLLIN | EPOLLET, listen_ready, s,
-				    &s->listen_wfd);
 	err = worker_watch(sw->worker, s->timer_fd, EPOLLIN | EPOLLET, timer_ready, s,
 			   &s->timer_wfd);
-	if (!err)
+	if (!err && s->listens)
+		err = worker_watch(sw->worker, s->listen_fd, EPOLLIN | EPOLLET, listen_ready, s,
+				   &s->listen_wfd);
+	else if (!err)
 		try_connect(s);
 	return err;
 }

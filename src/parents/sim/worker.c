@@ -167,6 +167,21 @@ static bool worker_poll(void *arg)
 	return more;
 }
 
+/* A worker that does not hear of its backend would stand still without a word: there is none. */
+static int watch_backend(struct vdpasim_worker *sw)
+{
+	struct vdpasim *sim = sw->sim;
+	int err = 0;
+
+	vdpasim_lock(sw);
+	if (sim->type->worker_started)
+		err = sim->type->worker_started(sim, sw);
+	if (err && sim->type->worker_stopping)
+		sim->type->worker_stopping(sim, sw);
+	vdpasim_unlock(sw);
+	return err;
+}
+
 struct worker *vdpasim_worker_get(struct vdpasim_worker *sw)
 {
 	struct vdpasim *sim = sw->sim;
@@ -185,13 +200,13 @@ struct worker *vdpasim_worker_get(struct vdpasim_worker *sw)
 		return NULL;
 	}
 	__atomic_store_n(&sw->worker, w, __ATOMIC_RELEASE);
-	if (sim->type->worker_started) {
-		vdpasim_lock(sw);
-		err = sim->type->worker_started(sim, sw);
-		vdpasim_unlock(sw);
-		if (err)
-			hf_err(sim->dev.name, "worker %u cannot watch its backend: %s", sw->idx,
-			       strerror(-err));
+	err = watch_backend(sw);
+	if (err) {
+		hf_err(sim->dev.name, "worker %u cannot watch its backend: %s", sw->idx,
+		       strerror(-err));
+		__atomic_store_n(&sw->worker, NULL, __ATOMIC_RELEASE);
+		worker_destroy(w);
+		return NULL;
 	}
 	return w;
 }

@@ -14,8 +14,12 @@
  *     nothing failed. Fewer are right where a thing is left out that a device can do without, such
  *     as the socket of the management.
  *
- * usage: test_preload_faults once|always
- * HOLDFAST_DEVICES has the device, a card or a disk.
+ * usage: test_preload_faults once|always [outside]
+ *        test_preload_faults pairs SECONDS [outside]
+ * HOLDFAST_DEVICES has the device, a card or a disk; outside: a peer sends the frames back.
+ *
+ * "pairs" has two calls fail, the nth and the mth behind it, at random until the time is over. Some
+ * lacks show only while another is being told.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -29,9 +33,11 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "life.h"
@@ -46,8 +52,9 @@ enum verdict { PASSED = 0, NOT_REACHED = 40, FAILED = 41 };
 
 /* ---- what fails ---- */
 
-static atomic_int left; /* calls until one fails; 0: none fails */
-static bool always;
+static atomic_int left;   /* calls until one fails; 0: none fails */
+static atomic_int second; /* and from there on until another one does; 0: no other */
+static bool always, outside;
 static _Atomic(const char *) failed_call; /* the first that did */
 
 static bool fails(const char *name, int error)
@@ -59,7 +66,7 @@ static bool fails(const char *name, int error)
 		;
 	if (n != 1)
 		return false;
-	if (!always && !atomic_compare_exchange_strong(&left, &n, 0))
+	if (!always && !atomic_compare_exchange_strong(&left, &n, atomic_exchange(&second, 0)))
 		return false;
 	(void)atomic_compare_exchange_strong(&failed_call, &none, name);
 	errno = error;
@@ -92,6 +99,8 @@ WRAP(int, epoll_ctl, ENOMEM, -1, (int epfd, int op, int fd, struct epoll_event *
 WRAP(int, timerfd_create, EMFILE, -1, (int clock, int flags), (clock, flags))
 WRAP(int, memfd_create, EMFILE, -1, (const char *name, unsigned int flags), (name, flags))
 WRAP(int, socket, EMFILE, -1, (int domain, int type, int protocol), (domain, type, protocol))
+WRAP(int, accept4, EMFILE, -1, (int fd, struct sockaddr *addr, socklen_t *len, int flags),
+     (fd, addr, len, flags))
 WRAP(int, pthread_create, EAGAIN, EAGAIN,
      (pthread_t * out, const pthread_attr_t *attr, void *(*fn)(void *), void *arg),
      (out, attr, fn, arg))
@@ -144,6 +153,8 @@ long __wrap_syscall(long nr, long a, long b, long c, long d, long e, long f)
 		return -1;
 	if (nr == SYS_io_uring_setup && fails("io_uring_setup", EMFILE))
 		return -1;
+	if (nr == SYS_io_uring_register && fails("io_uring_register", ENOMEM))
+		return -1;
 	if (nr == SYS_io_uring_enter && fails("io_uring_enter", EAGAIN))
 		return -1;
 	return __real_syscall(nr, a, b, c, d, e, f);
@@ -193,6 +204,12 @@ static bool is_lack(int err)
 	       err == -ENFILE || err == -ENODEV || err == -EFAULT || err == LIFE_TOLD;
 }
 
+/* A card that cannot take its peer for ever works, and nothing comes back. The log has said so. */
+static bool is_alone(int err)
+{
+	return err == LIFE_SILENT && outside && always;
+}
+
 /* @usual: what is there when nothing fails, or zero. Threads of ours may have something open for a
  * moment. */
 static enum verdict child(int n, const struct rest *usual, struct rest *rest)
@@ -202,18 +219,19 @@ static enum verdict child(int n, const struct rest *usual, struct rest *rest)
 
 	alarm(CHILD_SECS);
 	atomic_store(&left, n);
-	err = life_live(NODE);
+	err = life_live(NODE, outside);
 	atomic_store(&left, 0);
+	atomic_store(&second, 0);
 	call = atomic_load(&failed_call);
-	if (err == LIFE_SILENT)
+	if (err == LIFE_SILENT && !is_alone(err))
 		fprintf(stderr, "case %d, %s failed: no call failed, and the device stands still\n",
 			n, call ? call : "nothing");
-	else if (err && !is_lack(err))
+	else if (err && !is_lack(err) && !is_alone(err))
 		fprintf(stderr, "case %d, %s failed: the client gets %s\n", n,
 			call ? call : "nothing", strerror(-err));
-	if (err && (!is_lack(err) || !call))
+	if (err && ((!is_lack(err) && !is_alone(err)) || !call))
 		return FAILED;
-	err = life_live(NODE);
+	err = life_live(NODE, outside);
 	if (err) {
 		fprintf(stderr, "case %d, %s failed: the next life ends with %s\n", n,
 			call ? call : "nothing", strerror(-err));
@@ -311,33 +329,78 @@ static bool learn(struct rest *usual)
 	return true;
 }
 
-int main(int argc, char **argv)
+/* One case. Return: is it bad? */
+static bool try(int n, struct rest *usual, enum verdict *v)
+{
+	struct rest rest = {0};
+
+	*v = run(n, usual, &rest);
+	if (*v == FAILED || !is_more(&rest, usual) || (learn(usual) && !is_more(&rest, usual)))
+		return *v == FAILED;
+	fprintf(stderr,
+		"case %d: %u descriptors and %lu KiB locked at the end, %u and %lu without the "
+		"fault\n",
+		n, rest.nr_fds, rest.locked_kb, usual->nr_fds, usual->locked_kb);
+	return true;
+}
+
+static int each(struct rest *usual)
 {
 	enum verdict v = PASSED;
-	struct rest usual = {0}, rest = {0};
 	int n, bad = 0;
 
-	if (argc != 2 || (strcmp(argv[1], "once") != 0 && strcmp(argv[1], "always") != 0)) {
-		fprintf(stderr, "usage: %s once|always\n", argv[0]);
+	for (n = 1; n < CASES_MAX && v != NOT_REACHED; n++)
+		bad += try(n, usual, &v);
+	printf("%d calls that can fail (%s), %d bad\n", n - 2, always ? "always" : "once", bad);
+	return bad > 0 || n == CASES_MAX;
+}
+
+static int64_t now_s(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec;
+}
+
+/* The first call is anywhere in the life; the second one is mostly near. */
+static int pairs(struct rest *usual, long seconds)
+{
+	int64_t until = now_s() + seconds;
+	int last = 256, nr = 0, bad = 0;
+	enum verdict v;
+
+	srand((unsigned int)getpid());
+	while (now_s() < until) {
+		int n = 1 + rand() % last, m = 1 + rand() % (rand() % 2 ? 8 : last);
+
+		atomic_store(&second, m);
+		if (try(n, usual, &v)) {
+			fprintf(stderr, "pair %d, %d\n", n, m);
+			bad++;
+		}
+		atomic_store(&second, 0);
+		if (v == NOT_REACHED)
+			last = n > 1 ? n - 1 : 1;
+		nr++;
+	}
+	printf("%d pairs of calls that fail, %d bad\n", nr, bad);
+	return bad > 0;
+}
+
+int main(int argc, char **argv)
+{
+	bool is_pairs = argc > 2 && strcmp(argv[1], "pairs") == 0;
+	struct rest usual = {0};
+
+	if (argc < 2 ||
+	    (!is_pairs && strcmp(argv[1], "once") != 0 && strcmp(argv[1], "always") != 0)) {
+		fprintf(stderr, "usage: %s once|always|pairs SECONDS [outside]\n", argv[0]);
 		return 2;
 	}
 	always = strcmp(argv[1], "always") == 0;
+	outside = strcmp(argv[argc - 1], "outside") == 0;
 	if (!learn(&usual))
 		return 1;
-	for (n = 1; n < CASES_MAX && v != NOT_REACHED; n++) {
-		v = run(n, &usual, &rest);
-		if (v != FAILED && is_more(&rest, &usual) && !learn(&usual))
-			return 1;
-		if (v == FAILED) {
-			bad++;
-		} else if (is_more(&rest, &usual)) {
-			fprintf(stderr,
-				"case %d: %u descriptors and %lu KiB locked at the end, %u and %lu "
-				"without the fault\n",
-				n, rest.nr_fds, rest.locked_kb, usual.nr_fds, usual.locked_kb);
-			bad++;
-		}
-	}
-	printf("%d calls that can fail (%s), %d bad\n", n - 2, argv[1], bad);
-	return bad > 0 || n == CASES_MAX;
+	return is_pairs ? pairs(&usual, strtol(argv[2], NULL, 10)) : each(&usual);
 }
