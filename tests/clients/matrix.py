@@ -48,6 +48,8 @@ ROWS = [
     Row("QEMU", "two queue pairs and a control queue", "multiqueue", "integration/test_multiqueue.py"),
     Row("QEMU", "packed rings (`offer packed`)", "packed rings", "integration/test_packed.py"),
     Row("QEMU", "card over a stream socket, with hostile peers", "stream sockets", "integration/test_stream.py"),
+    Row("QEMU", "a hostile driver in the guest: card, disk, split and packed rings", "a hostile driver in the guest",
+        "integration/test_hostile_guest.py"),
     Row("QEMU", "memory and NIC hotplug", "memory and NIC hotplug", "integration/test_hotplug.py"),
     Row("QEMU", "`savevm` and `loadvm`, running and stopped; `system_reset` under traffic", "`savevm` and `loadvm`",
         "clients/test_snapshots.py"),

@@ -17,8 +17,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define IOVA      0x100000000ULL
-#define IOVA_RO   0x200000000ULL
+#define IOVA 0x100000000ULL
+#ifndef IOVA_RO /* a virtual machine has one of its own */
+#define IOVA_RO 0x200000000ULL
+#endif
 #define IOVA_WO   0x300000000ULL
 #define IOVA_TWO  0x400000000ULL
 #define IOVA_NONE 0x500000000ULL
@@ -68,6 +70,8 @@ void guest_table(struct guest *g, unsigned int slot, uint64_t addr, uint32_t len
 		 uint16_t other);
 /** guest_avail() - split: entry @pos of the available ring; packed: nothing */
 void guest_avail(struct guest *g, unsigned int q, unsigned int pos, uint16_t head);
+/** guest_kick() - ring the queue's doorbell */
+void guest_kick(struct guest *g, unsigned int q);
 /** guest_publish() - split: the available index; kick */
 void guest_publish(struct guest *g, unsigned int q, uint16_t idx);
 
