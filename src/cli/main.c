@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /* The `holdfast` command: one table of subcommands, and one of benches. */
+#include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 
@@ -90,8 +93,22 @@ static int cmd_bench(int argc, char **argv)
 	return dispatch("holdfast bench", "bench", benches, ARRAY_LEN(benches), argc - 1, argv + 1);
 }
 
+/* A file of ours with one of these numbers would have in it what we print. What takes them fails
+ * as a closed one does, and is closed again for the program that `run` executes. */
+static void occupy_standard_descriptors(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+		int mode = fd == STDIN_FILENO ? O_WRONLY : O_RDONLY;
+
+		if (fcntl(fd, F_GETFD) < 0 && errno == EBADF &&
+		    open("/dev/null", mode | O_CLOEXEC) != fd)
+			return;
+	}
+}
+
 int main(int argc, char **argv)
 {
+	occupy_standard_descriptors();
 	cli_set_main_args(argv);
 	if (argc > 1 && is_help(argv[1]))
 		return cmd_help(argc, argv);

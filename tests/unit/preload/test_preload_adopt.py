@@ -184,7 +184,7 @@ def main():
             disk.truncate(SIZE)
         spec = f'mgmtdev vdpasim_blk backend file,path={folder}/disk'
         return subprocess.run([argument, 'run', '-d', spec, '--', sys.executable, __file__, 'open', folder],
-                              check=False, timeout=600).returncode
+                              check=False, timeout=600, stdin=subprocess.DEVNULL).returncode
 
 
 if __name__ == '__main__':

@@ -26,7 +26,7 @@ def session(*options, args=()):
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "log")
         subprocess.run([HOLDFAST, "run", *options, "--log", path, "--", CLIENT, *args],
-                       check=True, timeout=600)
+                       check=True, timeout=600, stdin=subprocess.DEVNULL)  # closed, the device would have its number
         with open(path) as f:
             return [Call(line) for line in f.read().splitlines()]
 
