@@ -99,6 +99,7 @@ struct mlx5_vdpa {
 	struct mlx5_virtio_caps caps;
 	struct mlx5_keys keys;
 	int64_t defer_ns;  /* of keys, once there is a worker to bury them */
+	int64_t park_ns;   /* how long a queue is parked at most; const */
 	uint32_t td, tisn; /* MLX5_NO_OBJ: none */
 
 	struct mlx5_mr *slot[MLX5_NAS];            /* keys in force, or NULL */

@@ -69,7 +69,9 @@ static void object_changed(struct mlx5_vdpa *v, uint32_t id)
 
 static void poll_events(struct mlx5_vdpa *v)
 {
-	for (int i = 0; v->eq && i < EVENTS; i++) {
+	int n = 0;
+
+	for (; v->eq && n < EVENTS; n++) {
 		const uint8_t *eqe =
 			v->eq + MLX5_EQE_LEN * (size_t)(v->eq_consumer & ((1u << LOG_EQ) - 1));
 		unsigned int owner = __atomic_load_n(eqe + MLX5_EQE_LEN - 1, __ATOMIC_ACQUIRE) & 1;
@@ -80,7 +82,8 @@ static void poll_events(struct mlx5_vdpa *v)
 		if (mlx5_get(eqe, MLX5_EQE_TYPE) == MLX5_EVENT_OBJECT_CHANGE)
 			object_changed(v, (uint32_t)mlx5_get(eqe, MLX5_EQE_OBJ_ID));
 	}
-	worker_wake(v->worker); /* there may be more */
+	if (n == EVENTS)
+		worker_wake(v->worker); /* there may be more */
 }
 
 /* D1: a parked queue goes on at a kick, which has cleared the time, or when its time is over. */

@@ -140,6 +140,10 @@ static int check(const struct vdpa_dev_config *config)
 
 /* ---- making one ---- */
 
+/* QEMU's stop takes below a millisecond from the first position read to the reset; a loaded machine
+ * may hold it up. */
+#define PARK_NS (50 * NS_PER_MS)
+
 /* Also of a half-made device. */
 static void mlx5_free(struct mlx5_vdpa *v)
 {
@@ -243,6 +247,7 @@ static int open_device(struct mlx5_vdpa *v, const struct vdpa_dev_config *config
 	if (err)
 		v->keys.dev = NULL;
 	v->keys.parallel = config->parallel;
+	v->park_ns = PARK_NS;
 	if (!err)
 		err = parse_defer(config, &v->defer_ns);
 	if (!err)

@@ -28,10 +28,6 @@
 #include "base/refuse.h"
 #include "driver.h"
 
-/* QEMU's stop takes below a millisecond from the first position read to the reset; a loaded machine
- * may hold it up. */
-#define PARK_NS (50 * NS_PER_MS)
-
 int mlx5_vq_init(struct mlx5_vdpa *v, uint16_t idx)
 {
 	static const struct vdpa_callback none;
@@ -258,9 +254,9 @@ static int park(struct mlx5_vdpa *v, struct mlx5_vq *vq)
 		return err;
 	}
 	/* A kick that finds it parked clears the time, so the time comes first. */
-	__atomic_store_n(&vq->parked_until, clock_now_ns() + PARK_NS, __ATOMIC_RELAXED);
+	__atomic_store_n(&vq->parked_until, clock_now_ns() + v->park_ns, __ATOMIC_RELAXED);
 	__atomic_store_n(&vq->parked, true, __ATOMIC_RELEASE);
-	worker_wake_in(v->worker, PARK_NS);
+	worker_wake_in(v->worker, v->park_ns);
 	return 0;
 }
 

@@ -5,6 +5,7 @@
  */
 #include "card.h"
 
+#include <pthread.h>
 #include <sched.h>
 
 #include "../between.h"
@@ -15,7 +16,8 @@
 #define ROOM      (1u << 20)
 #define FRAME_LEN (HDR + SIMNET_FRAME_MAX)
 
-/* Of the longest batch; written by one worker, read when it is idle. */
+/* Of the longest batch; under @lock: there are two workers. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static uint32_t walked_most;
 static uint64_t bytes_most;
 static unsigned int nr_batches;
@@ -23,9 +25,11 @@ static uint8_t *room;
 
 static void note(uint32_t walked, uint64_t bytes)
 {
+	pthread_mutex_lock(&lock);
 	walked_most = walked > walked_most ? walked : walked_most;
 	bytes_most = bytes > bytes_most ? bytes : bytes_most;
 	nr_batches++;
+	pthread_mutex_unlock(&lock);
 }
 
 bool __real_mlx5_ctrl_batch(struct mlx5_vdpa *v);
@@ -92,8 +96,10 @@ static void make_card(struct rig *rig)
 
 	rig_make_of(rig, &mlx5_mgmt_dev, &c);
 	rig_start(rig, FEATURES | CTRL_QUEUE, 3, NUM);
+	pthread_mutex_lock(&lock);
 	walked_most = nr_batches = 0;
 	bytes_most = 0;
+	pthread_mutex_unlock(&lock);
 }
 
 static void commands_of_many_pieces_are_bounded_a_batch(void **state)

@@ -29,12 +29,16 @@ static struct sockaddr_un address;
 
 enum peer { QUIET, FRAMES, BYTES };
 
-/* Of the worker, or of who has its lock. */
-static enum peer peer;
-static uint64_t nr_taken, bytes_taken; /* atomic: read under way */
-static bool callers;                   /* connect without end */
+static enum peer peer; /* atomic, as all here but @spare */
+static uint64_t nr_taken, bytes_taken;
+static bool callers; /* connect without end */
 static uint64_t nr_accepted;
 static int spare[2];
+
+static void set_peer(enum peer now)
+{
+	__atomic_store_n(&peer, now, __ATOMIC_RELAXED);
+}
 
 static void count(uint64_t *counter, uint64_t n)
 {
@@ -75,14 +79,16 @@ ssize_t __real_recv(int fd, void *buf, size_t len, int flags);
 ssize_t __wrap_recv(int fd, void *buf, size_t len, int flags);
 ssize_t __wrap_recv(int fd, void *buf, size_t len, int flags)
 {
-	if (peer == QUIET || counted(&nr_taken) > NR_ENOUGH)
+	enum peer now = __atomic_load_n(&peer, __ATOMIC_RELAXED);
+
+	if (now == QUIET || counted(&nr_taken) > NR_ENOUGH)
 		return __real_recv(fd, buf, len, flags);
-	if (peer == BYTES) {
+	if (now == BYTES) {
 		for (int64_t until = clock_now_ns() + 50 * NS_PER_US; clock_now_ns() < until;)
 			; /* as a call takes its time */
 		len = 1;
 	}
-	flood(buf, len, bytes_taken);
+	flood(buf, len, counted(&bytes_taken));
 	count(&nr_taken, 1);
 	count(&bytes_taken, len);
 	return (ssize_t)len;
@@ -166,7 +172,7 @@ static void frames_that_are_dropped_count_to_a_batch(void **state)
 		mutex_unlock(&net_of(&rig)->lock);
 		vq->sim->type->batch_begin(vq->sim, vq->sw);
 		net_of(&rig)->pairs[0].readable = true;
-		peer = FRAMES;
+		set_peer(FRAMES);
 		for (int n = 0; n < 3; n++) {
 			before = bytes_taken;
 			assert_true(vq->sim->type->process(vq));
@@ -175,7 +181,7 @@ static void frames_that_are_dropped_count_to_a_batch(void **state)
 				       SIMNET_BATCH_LEN + SIMNET_FRAME_MAX + SIMNET_STREAM_RX_LEN);
 		}
 		vdpasim_unlock(vq->sw);
-		peer = QUIET;
+		set_peer(QUIET);
 		assert_true(rig_counter(&rig, 0, f->counter) > 3);
 		rig_destroy(&rig);
 		close(fd);
@@ -194,14 +200,14 @@ static void reset_under_bytes_that_never_end_waits_for_a_batch(void **state)
 	make(&rig, 65535, bufs, BIG);
 	fd = connect_to_card();
 	rig_quiet(&rig);
-	peer = BYTES;
+	set_peer(BYTES);
 	assert_int_equal(send(fd, "", 1, MSG_NOSIGNAL), 1); /* an edge */
 	while (counted(&nr_taken) < 10)
 		(void)sched_yield();
 	before = counted(&nr_taken);
 	rig_reset(&rig);
 	during = counted(&nr_taken) - before;
-	peer = QUIET;
+	set_peer(QUIET);
 	assert_true(during <= NR_LOOKS);
 	rig_destroy(&rig);
 	close(fd);
