@@ -65,8 +65,9 @@ static int write_to(const struct injection *j, uint64_t at, const void *bytes, s
 	struct iovec own = {.iov_base = (void *)(uintptr_t)bytes, .iov_len = len};
 	struct iovec theirs = {.iov_base = (void *)at, .iov_len = len};
 
-	return process_vm_writev(j->remote.tid, &own, 1, &theirs, 1, 0) == (ssize_t)len ? 0
-											: -EFAULT;
+	ssize_t n = process_vm_writev(j->remote.tid, &own, 1, &theirs, 1, 0);
+
+	return n < 0 ? -errno : (size_t)n == len ? 0 : -EFAULT;
 }
 
 /* As the kernel maps a program: the file's pages, zeros behind the file's last byte. */
@@ -241,8 +242,11 @@ static int put_into(struct injection *j, int listener, const struct seccomp_noti
 {
 	int rc = add_fds(j, listener, n), err = answer(listener, n, -RESTART_ALWAYS);
 
-	if (!err || err == -ENOENT)
-		err = remote_wait(&j->remote, n->data.instruction_pointer);
+	if (err && err != -ENOENT) {
+		remote_leave(&j->remote);
+		return err;
+	}
+	err = remote_wait(&j->remote, n->data.instruction_pointer);
 	if (err)
 		return err;
 	if (!rc)

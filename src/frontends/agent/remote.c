@@ -9,6 +9,8 @@
  *    instruction is written and no breakpoint: the thread stops in the exit of each call.
  * 3. Meanwhile all its signals wait. A stop of the whole process takes effect afterwards.
  * 4. If the supervisor dies, the kernel kills the client: it would be left in the middle.
+ * 5. A thread that cannot be let go has been killed, with its whole process perhaps. Who traces it
+ *    waits for its end, or its process stays a zombie that nobody can take.
  */
 #include <errno.h>
 #include <signal.h>
@@ -19,14 +21,6 @@
 
 #define SYSCALL_STOP (SIGTRAP | 0x80)
 #define INSN_LEN     2u
-
-int remote_seize(struct remote *remote, pid_t tid)
-{
-	*remote = (struct remote){.tid = tid};
-	if (ptrace(PTRACE_SEIZE, tid, 0, PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL) < 0)
-		return -errno;
-	return ptrace(PTRACE_INTERRUPT, tid, 0, 0) < 0 ? -errno : 0;
-}
 
 /* Return: the signal that it has stopped with, the event above; -ESRCH it has ended */
 static int wait_stop(const struct remote *remote)
@@ -47,25 +41,54 @@ static bool is_event(int stop)
 	return stop >> 8 == PTRACE_EVENT_STOP;
 }
 
+static int signal_of(int stop)
+{
+	return is_event(stop) || stop == SYSCALL_STOP ? 0 : stop & 0x7f;
+}
+
+/* Rule 5. */
+static void leave(const struct remote *remote)
+{
+	int stop = SYSCALL_STOP;
+
+	while (ptrace(PTRACE_DETACH, remote->tid, 0, signal_of(stop)) < 0)
+		if ((stop = wait_stop(remote)) < 0)
+			return;
+}
+
+static int lost(const struct remote *remote)
+{
+	leave(remote);
+	return -ESRCH;
+}
+
+int remote_seize(struct remote *remote, pid_t tid)
+{
+	*remote = (struct remote){.tid = tid};
+	if (ptrace(PTRACE_SEIZE, tid, 0, PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL) < 0)
+		return -errno;
+	return ptrace(PTRACE_INTERRUPT, tid, 0, 0) < 0 ? lost(remote) : 0;
+}
+
 int remote_wait(struct remote *remote, uint64_t ip)
 {
 	const uint64_t all = ~0ULL;
 	int stop;
 
 	while ((stop = wait_stop(remote)) >= 0 && !is_event(stop))
-		if (ptrace(PTRACE_CONT, remote->tid, 0, stop & 0x7f) < 0)
-			return -ESRCH;
+		if (ptrace(PTRACE_CONT, remote->tid, 0, signal_of(stop)) < 0)
+			return lost(remote);
 	if (stop < 0)
 		return stop;
 	if (ptrace(PTRACE_GETREGS, remote->tid, 0, &remote->regs) < 0 ||
 	    ptrace(PTRACE_GETSIGMASK, remote->tid, sizeof(remote->mask), &remote->mask) < 0 ||
 	    ptrace(PTRACE_SETSIGMASK, remote->tid, sizeof(all), &all) < 0)
-		return -ESRCH;
+		return lost(remote);
 	remote->insn = ip - INSN_LEN;
 	if (remote->regs.rip == ip)
 		return 0;
 	(void)ptrace(PTRACE_SETSIGMASK, remote->tid, sizeof(remote->mask), &remote->mask);
-	(void)ptrace(PTRACE_DETACH, remote->tid, 0, 0);
+	leave(remote);
 	return -EAGAIN;
 }
 
@@ -78,7 +101,7 @@ static int go_on(const struct remote *remote)
 		if (ptrace(PTRACE_SYSCALL, remote->tid, 0, sig) < 0)
 			return -ESRCH;
 		stop = wait_stop(remote);
-		sig = is_event(stop) ? 0 : stop & 0x7f;
+		sig = signal_of(stop);
 	} while (stop >= 0 && stop != SYSCALL_STOP);
 	return stop < 0 ? stop : 0;
 }
@@ -113,5 +136,10 @@ void remote_let_go(struct remote *remote, int nr, int error)
 		regs.rip -= INSN_LEN;
 	(void)ptrace(PTRACE_SETREGS, remote->tid, 0, &regs);
 	(void)ptrace(PTRACE_SETSIGMASK, remote->tid, sizeof(remote->mask), &remote->mask);
-	(void)ptrace(PTRACE_DETACH, remote->tid, 0, 0);
+	leave(remote);
+}
+
+void remote_leave(struct remote *remote)
+{
+	leave(remote);
 }

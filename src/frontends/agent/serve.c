@@ -146,10 +146,12 @@ static bool bring_agent(const struct raw_call *call, enum agent_kind kind,
 	stale = client_channel_of((pid_t)n->pid, &channel) != 0;
 	done = stale && answer_child(call, kind, n, &channel, resp);
 	if (!done) {
-		if (inject(server->image, server->listener, n, stale, optional)) {
+		int rc = inject(server->image, server->listener, n, stale, optional);
+
+		if (rc) {
 			if (optional)
 				note_without((pid_t)n->pid);
-			else
+			else if (rc != -ESRCH) /* nobody is left who would want to know */
 				fprintf(stderr, "%s: %s\n", server->who, refuse_reason());
 		}
 		server->changed();

@@ -284,6 +284,28 @@ static void do_threads(void)
 	puts("threads share the device");
 }
 
+static void *keep_opening(void *arg)
+{
+	(void)arg;
+	for (;;)
+		(void)close(open(NODE, O_RDWR));
+	return NULL;
+}
+
+/* The process ends while the first calls of its threads bring the agent in. */
+static void do_leave(void)
+{
+	pthread_t thread;
+
+	for (int i = 0; i < 4; i++)
+		must(pthread_create(&thread, NULL, keep_opening, NULL) == 0, "thread");
+	for (int i = getpid() % 31 * 300; i > 0; i--)
+		(void)sched_yield();
+	puts("leaves in the middle");
+	(void)fflush(stdout);
+	_exit(0);
+}
+
 /* ---- processes ---- */
 
 static void must_end_well(pid_t pid)
@@ -523,14 +545,23 @@ static const struct {
 	const char *name;
 	void (*run)(void);
 } parts[] = {
-	{"net", do_net},       {"blk", do_blk},
-	{"files", do_files},   {"threads", do_threads},
-	{"fork", do_fork},     {"children", do_children},
-	{"timer", do_timer},   {"close_all", do_close_all},
-	{"limits", do_limits}, {"daemon", do_daemon},
-	{"hide", do_hide},     {"wait", do_wait},
-	{"list", do_list},     {"send", do_send},
-	{"filter", do_filter}, {"no_device", do_no_device},
+	{"net", do_net},
+	{"blk", do_blk},
+	{"files", do_files},
+	{"threads", do_threads},
+	{"leave", do_leave},
+	{"fork", do_fork},
+	{"children", do_children},
+	{"timer", do_timer},
+	{"close_all", do_close_all},
+	{"limits", do_limits},
+	{"daemon", do_daemon},
+	{"hide", do_hide},
+	{"wait", do_wait},
+	{"list", do_list},
+	{"send", do_send},
+	{"filter", do_filter},
+	{"no_device", do_no_device},
 };
 
 int main(int argc, char **argv)

@@ -102,6 +102,10 @@ class EachLibc(Client):
     def test_threads(self):
         self.each('threads share the device', 'threads')
 
+    def test_end_in_the_middle(self):
+        for _ in range(20):
+            self.each('leaves in the middle', 'leave')
+
     def test_fork(self):
         self.each('a child has what a kernel gives it', 'fork')
 
