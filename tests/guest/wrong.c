@@ -151,6 +151,7 @@ int guest_reset(struct guest *g)
 		if (now_ms() > until)
 			return -ETIMEDOUT;
 	memset(g->mem, 0, GUEST_LEN);
+	memset(g->first_held, 0, sizeof(g->first_held));
 	for (unsigned int q = 0; q < g->nr_queues; q++) {
 		g->num[q] = NUM;
 		for (unsigned int a = 0; a < LEN(at); a++)

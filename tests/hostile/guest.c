@@ -95,6 +95,7 @@ int guest_reset(struct guest *g)
 	int err = client_set_status(g->fd, 0);
 
 	memset(g->mem, 0, GUEST_LEN);
+	memset(g->first_held, 0, sizeof(g->first_held));
 	(void)guest_wait(g->config, 0);
 	for (unsigned int q = 0; q < NQUEUES; q++) {
 		(void)guest_wait(g->call[q], 0);

@@ -49,6 +49,9 @@ struct guest {
 	unsigned int nr_queues;
 	uint64_t area[NQUEUES][3]; /* IOVA; what the next guest_start() tells the device */
 	uint16_t num[NQUEUES];
+	/* packed: what the first descriptor's flags will be once it is published */
+	uint16_t first_flags[NQUEUES];
+	bool first_held[NQUEUES];
 };
 
 /** guest_open() - open @path and map memory. Return: 0 or -errno */

@@ -31,6 +31,11 @@ void guest_desc(struct guest *g, unsigned int q, unsigned int slot, uint64_t add
 
 	if (g->packed && !(flags & F_RAW))
 		d.a |= 1u << 7;
+	if (g->packed && slot == 0) { /* the device may be looking: see guest_publish() */
+		g->first_flags[q] = d.a;
+		g->first_held[q] = true;
+		d.a = 0;
+	}
 	write_desc(g, g->mem + q * QUEUE_LEN + AREA_DESC + slot * sizeof(d), &d);
 }
 
@@ -55,8 +60,13 @@ void guest_avail(struct guest *g, unsigned int q, unsigned int pos, uint16_t hea
 
 void guest_publish(struct guest *g, unsigned int q, uint16_t idx)
 {
+	struct desc *first = (void *)(g->mem + q * QUEUE_LEN + AREA_DESC);
+
 	if (!g->packed)
 		__atomic_store_n(&avail_of(g, q)[1], idx, __ATOMIC_RELEASE);
+	if (g->packed && g->first_held[q])
+		__atomic_store_n(&first->b, g->first_flags[q], __ATOMIC_RELEASE);
+	g->first_held[q] = false;
 	guest_kick(g, q);
 }
 
