@@ -47,7 +47,7 @@ static int signal_of(int stop)
 }
 
 /* Rule 5. */
-static void leave(const struct remote *remote)
+void remote_leave(const struct remote *remote)
 {
 	int stop = SYSCALL_STOP;
 
@@ -58,7 +58,7 @@ static void leave(const struct remote *remote)
 
 static int lost(const struct remote *remote)
 {
-	leave(remote);
+	remote_leave(remote);
 	return -ESRCH;
 }
 
@@ -88,7 +88,7 @@ int remote_wait(struct remote *remote, uint64_t ip)
 	if (remote->regs.rip == ip)
 		return 0;
 	(void)ptrace(PTRACE_SETSIGMASK, remote->tid, sizeof(remote->mask), &remote->mask);
-	leave(remote);
+	remote_leave(remote);
 	return -EAGAIN;
 }
 
@@ -136,10 +136,5 @@ void remote_let_go(struct remote *remote, int nr, int error)
 		regs.rip -= INSN_LEN;
 	(void)ptrace(PTRACE_SETREGS, remote->tid, 0, &regs);
 	(void)ptrace(PTRACE_SETSIGMASK, remote->tid, sizeof(remote->mask), &remote->mask);
-	leave(remote);
-}
-
-void remote_leave(struct remote *remote)
-{
-	leave(remote);
+	remote_leave(remote);
 }

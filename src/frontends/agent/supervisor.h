@@ -99,9 +99,9 @@ int remote_wait(struct remote *remote, uint64_t ip) HF_MUST_CHECK;
 /** remote_call() - Return: as the system call; -ESRCH the thread has ended */
 long remote_call(struct remote *remote, long nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d,
 		 uint64_t e, uint64_t f);
-/** remote_leave() - before remote_wait(): the thread goes on as if nothing had been, or has
- * ended */
-void remote_leave(struct remote *remote);
+/** remote_leave() - trace the thread no longer: it goes on from where it is, or its end is waited
+ * for */
+void remote_leave(const struct remote *remote);
 /** remote_let_go() - @error: what its system call gave; with 0 the thread makes the call again */
 void remote_let_go(struct remote *remote, int nr, int error);
 
