@@ -5,7 +5,9 @@
  * its mistakes its own:
  *
  * 1. A pass of process() takes at most SOFT_BATCH chains of each queue, or as many as have
- *    RING_WALK_MAX descriptors, and then goes on later, however long its loop.
+ *    RING_WALK_MAX descriptors, and then goes on later, however long its loop. If a control thread
+ *    waits for the lock, it takes no more chains of the queue that it was called for. Of others it
+ *    does: they may be what the last chain of that queue is to go to.
  * 2. What was pushed is published when process() returns, and the driver is told.
  * 3. Kicks are suppressed while there is work, and asked for when process() has seen its queue
  *    empty. If process() returns with the queue not seen empty, it is called again. A queue that
@@ -94,6 +96,7 @@ static bool soft_process(struct vdpasim_vq *vq)
 	}
 	soft->run_self = false;
 	soft->in_process = true;
+	soft->current = vq->idx;
 	soft_current = soft;
 	vdpasim_vq_busy(vq);
 	soft->desc.process(soft->priv, soft, vq->idx);

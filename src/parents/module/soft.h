@@ -41,6 +41,7 @@ struct hf_soft {
 	struct vdpasim *sim;
 	struct worker_fd *fd;      /* worker lock */
 	bool in_process, run_self; /* worker lock */
+	uint16_t current;          /* the queue that process() was called for; worker lock */
 	uint64_t nr_pops;          /* serial of the newest chain; worker lock */
 	struct soft_slot *slots;   /* [owned] [nvqs * SOFT_BATCH] */
 	struct soft_queue queues[];

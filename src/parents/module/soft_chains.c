@@ -66,6 +66,17 @@ static void slot_take(struct hf_soft *soft, uint16_t idx, const struct ring_chai
 	memcpy(chain->own, &t, sizeof(t));
 }
 
+/* Rule 1 of soft.c. */
+static bool is_full(const struct hf_soft *soft, uint16_t idx)
+{
+	const struct soft_queue *q = &soft->queues[idx];
+	const struct vdpasim_vq *vq = &soft->sim->vqs[idx];
+
+	return q->full || q->nr_popped == SOFT_BATCH ||
+	       (q->nr_popped > 0 && (ring_walked(vq->ring) - q->walked >= RING_WALK_MAX ||
+				     (idx == soft->current && vdpasim_is_asked(vq->sw))));
+}
+
 bool module_soft_pop(struct hf_soft *soft, uint16_t idx, struct hf_chain *chain)
 {
 	struct ring_chain popped;
@@ -76,8 +87,7 @@ bool module_soft_pop(struct hf_soft *soft, uint16_t idx, struct hf_chain *chain)
 		return false;
 	q = &soft->queues[idx];
 	vq = &soft->sim->vqs[idx];
-	q->full |= q->nr_popped == SOFT_BATCH ||
-		   (q->nr_popped > 0 && ring_walked(vq->ring) - q->walked >= RING_WALK_MAX);
+	q->full = is_full(soft, idx);
 	if (q->full || !vdpasim_vq_runs(vq))
 		return false;
 	q->err = ring_pop(vq->ring, &popped);

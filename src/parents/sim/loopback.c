@@ -27,6 +27,9 @@
 #define CACHE_LINE_LEN 64 /* bytes */
 /* chains: enough to cover the latency, few enough to be in flight at once */
 #define FETCH_AHEAD 16
+/* a frame of more bytes, or in more pieces, is a heavy one */
+#define MUCH_LEN   4096
+#define FEW_PIECES 4
 
 static uint16_t le16_at(const uint8_t *p)
 {
@@ -213,6 +216,14 @@ static inline void fetch(const struct simnet_rx *rx, const struct ring_chain *tx
 	}
 }
 
+/* Does the next frame touch so much memory that it pays to look whether somebody waits? Each page
+ * may cost more than all other frames of the batch. */
+static inline bool is_heavy(const struct simnet_rx *rx, const struct ring_chain *tx)
+{
+	return unlikely(tx->out_len > MUCH_LEN || tx->nr_out > FEW_PIECES ||
+			(rx->head < rx->nr && rx->chains[rx->head].nr_in > FEW_PIECES));
+}
+
 bool simnet_loopback_batch(struct simnet_pair *pair)
 {
 	struct ring *ring = pair->tx->ring;
@@ -240,7 +251,8 @@ bool simnet_loopback_batch(struct simnet_pair *pair)
 	for (unsigned int i = 0; i < n; i++) {
 		size_t len;
 
-		if (unlikely(bytes >= SIMNET_BATCH_LEN || simnet_rx_is_long(&rx))) {
+		if (unlikely(bytes >= SIMNET_BATCH_LEN || simnet_rx_is_long(&rx)) ||
+		    (i > 0 && is_heavy(&rx, &chains[i]) && vdpasim_is_asked(pair->tx->sw))) {
 			ring_unpop(ring, &chains[i], n - i);
 			n = i;
 			err = 1;

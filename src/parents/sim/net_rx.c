@@ -279,7 +279,8 @@ bool simnet_rx_batch(struct simnet_pair *pair)
 	}
 	simnet_rx_begin(&rx, pair);
 	for (unsigned int i = 0; i < SIMNET_BATCH && step == RX_FRAME; i++) {
-		if (rx.taken >= SIMNET_BATCH_LEN || simnet_rx_is_long(&rx))
+		if (rx.taken >= SIMNET_BATCH_LEN || simnet_rx_is_long(&rx) ||
+		    (i > 0 && vdpasim_is_asked(pair->rx->sw)))
 			break;
 		step = rx_one(&rx);
 	}

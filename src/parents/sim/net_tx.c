@@ -61,6 +61,8 @@ bool simnet_tx_batch(struct simnet_pair *pair)
 	vdpasim_vq_busy(pair->tx);
 	n = ring_pop_many(ring, chains, SIMNET_BATCH, &err);
 	for (i = 0; i < n && !sent && bytes < SIMNET_BATCH_LEN; i++) {
+		if (i > 0 && vdpasim_is_asked(pair->tx->sw))
+			break;
 		bytes += chains[i].out_len;
 		sent = send_one(pair, &chains[i]);
 		if (!sent)

@@ -343,6 +343,16 @@ static inline bool vdpasim_is_resetting(const struct vdpasim *sim)
 	return __atomic_load_n(&sim->dev.resetting, __ATOMIC_RELAXED);
 }
 
+/** vdpasim_is_asked() - does a control thread wait for the worker's lock? Then a batch ends as soon
+ * as it can; worker lock held */
+static inline bool vdpasim_is_asked(const struct vdpasim_worker *sw)
+{
+	/* NULL while the device goes */
+	const struct worker *w = __atomic_load_n(&sw->worker, __ATOMIC_ACQUIRE);
+
+	return vdpasim_is_resetting(sw->sim) || (w && worker_is_asked(w));
+}
+
 /** vdpasim_vq_runs() - may a batch work on it? worker lock held */
 static inline bool vdpasim_vq_runs(const struct vdpasim_vq *vq)
 {

@@ -8,9 +8,10 @@
  * 2. Header and ranges are copied before they are looked at. Data goes between backend and client
  *    memory without a copy of ours.
  * 3. A batch is bounded in requests, in descriptors and in bytes, because control threads wait for
- *    its end. Requests may be in flight meanwhile (simblk_settle.c), and the batch waits for
- *    them. A longer request is done in pieces: after a piece its chain is given back to the
- *    ring, and the next batch takes it up again behind what is done. A ring that is stopped
+ *    its end, and ends earlier if one does (simblk_piece.c). Requests may be in flight meanwhile
+ *    (simblk_settle.c), and the batch waits for them. A longer request is done in pieces: after a
+ *    piece its chain is given back to the ring, and the next batch takes it up again behind what
+ *    is done. A ring that is stopped
  *    meanwhile starts with that request, from its beginning; no type minds being done twice. What
  *    the driver changes in a request under way is checked anew with each piece.
  * 4. If a disk waits for a device of the host, only what needs no waiting is done here: the rest
@@ -27,44 +28,6 @@
 #include "simblk_internal.h"
 
 #define NO_FEATURE 0xff
-
-/* ---- a request in pieces ---- */
-
-uint64_t simblk_piece_len(const struct simblk_req *req, uint64_t total)
-{
-	uint64_t left = total - req->done;
-
-	return left < req->budget ? left : req->budget;
-}
-
-void simblk_piece_done(struct simblk_req *req, uint64_t len, uint64_t total)
-{
-	req->done += len;
-	req->budget -= len;
-	req->again = req->done < total;
-}
-
-void simblk_take_up(struct simblk_req *req, struct simblk_progress *p)
-{
-	bool same = p->done && p->generation == req->chain.generation && p->seq == req->chain.seq &&
-		    p->type == req->type && p->sector == req->sector;
-
-	req->done = same ? p->done : 0;
-	req->again = false;
-	p->done = 0;
-}
-
-void simblk_leave(struct simblk_req *req, struct simblk_progress *p)
-{
-	p->generation = req->chain.generation;
-	p->seq = req->chain.seq;
-	p->type = req->type;
-	p->sector = req->sector;
-	p->done = req->done;
-	if (req->type == VIRTIO_BLK_T_IN)
-		ring_wrote(req->vq->ring, &req->chain, 0, req->done);
-	ring_unpop(req->vq->ring, &req->chain, 1);
-}
 
 /* ---- the types of requests ---- */
 
@@ -98,7 +61,7 @@ static void take_piece(const struct simblk_req *req, const struct iovec *iov, ui
 		       uint64_t head, uint64_t total, struct data_piece *piece)
 {
 	piece->off = req->sector * SIMBLK_SECTOR + req->done;
-	piece->len = simblk_piece_len(req, total);
+	piece->len = simblk_step_len(req, total);
 	(void)simblk_slice(iov, nr, head + req->done, piece->len, &piece->data);
 }
 
@@ -110,18 +73,6 @@ static uint64_t job_len(const struct simblk_req *req, uint64_t total)
 	return left < room ? left : room;
 }
 
-static uint8_t note(struct simblk_req *req, enum simblk_job_op op, uint64_t off, uint64_t len,
-		    uint64_t total)
-{
-	bool last = req->done + len == total;
-
-	simblk_job_note(req, op, off, len,
-			op == SIMBLK_JOB_FLUSH ||
-				(last && op != SIMBLK_JOB_READ && req->blk->write_through));
-	req->again = !last || op > SIMBLK_JOB_WRITE;
-	return VIRTIO_BLK_S_OK;
-}
-
 /* Through the page cache, what is there is read at once. */
 static uint8_t read_piece(struct simblk_req *req, uint32_t *written)
 {
@@ -131,17 +82,19 @@ static uint8_t read_piece(struct simblk_req *req, uint32_t *written)
 	int err;
 
 	if (len > 0 && req->blk->backend->fd_index(req->blk, off, len) != SIMBLK_CACHED)
-		return note(req, SIMBLK_JOB_READ, off, len, req->in_len);
-	take_piece(req, chain->in, chain->nr_in, 0, req->in_len, &p);
-	err = simblk_cold_read(req, p.off, p.len, &p.data);
+		return simblk_piece_note(req, SIMBLK_JOB_READ, off, len, req->in_len);
+	do {
+		take_piece(req, chain->in, chain->nr_in, 0, req->in_len, &p);
+		err = simblk_cold_read(req, p.off, p.len, &p.data);
+		if (!err)
+			simblk_piece_done(req, p.len, req->in_len);
+	} while (!err && simblk_goes_on(req));
 	if (err == -EAGAIN) {
 		req->again = true;
 		return VIRTIO_BLK_S_OK;
 	}
-	if (!err) {
+	if (!err)
 		*written = (uint32_t)req->in_len;
-		simblk_piece_done(req, p.len, req->in_len);
-	}
 	return simblk_req_status(req, err);
 }
 
@@ -170,12 +123,15 @@ static uint8_t write_piece(struct simblk_req *req)
 	int err;
 
 	if (len > 0)
-		return note(req, SIMBLK_JOB_WRITE, req->sector * SIMBLK_SECTOR + req->done, len,
-			    req->out_len);
-	take_piece(req, chain->out, chain->nr_out, SIMBLK_HEADER_LEN, req->out_len, &p);
-	err = req->blk->backend->write(req->blk, p.off, p.data.iov, p.data.n);
-	if (!err)
-		simblk_piece_done(req, p.len, req->out_len);
+		return simblk_piece_note(req, SIMBLK_JOB_WRITE,
+					 req->sector * SIMBLK_SECTOR + req->done, len,
+					 req->out_len);
+	do {
+		take_piece(req, chain->out, chain->nr_out, SIMBLK_HEADER_LEN, req->out_len, &p);
+		err = req->blk->backend->write(req->blk, p.off, p.data.iov, p.data.n);
+		if (!err)
+			simblk_piece_done(req, p.len, req->out_len);
+	} while (!err && simblk_goes_on(req));
 	if (!err && !req->again && req->blk->write_through)
 		err = req->blk->backend->flush(req->blk);
 	return simblk_req_status(req, err);
@@ -210,7 +166,7 @@ static uint8_t do_flush(struct simblk_req *req, uint32_t *written)
 		return VIRTIO_BLK_S_OK;
 	}
 	if (!req->blk->quick)
-		return note(req, SIMBLK_JOB_FLUSH, 0, 0, 0);
+		return simblk_piece_note(req, SIMBLK_JOB_FLUSH, 0, 0, 0);
 	return simblk_req_status(req, req->blk->backend->flush(req->blk));
 }
 
@@ -226,103 +182,6 @@ static uint8_t do_get_id(struct simblk_req *req, uint32_t *written)
 	return VIRTIO_BLK_S_OK;
 }
 
-/* Return: status of a range that could be carried out */
-static uint8_t check_range(const struct simblk *blk,
-			   const struct virtio_blk_discard_write_zeroes *r, bool discard)
-{
-	uint32_t allowed = discard ? 0 : VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP;
-
-	if (le32toh(r->flags) & ~allowed)
-		return VIRTIO_BLK_S_UNSUPP;
-	return simblk_in_range(blk, le64toh(r->sector), le32toh(r->num_sectors),
-			       discard ? SIMBLK_DISCARD_MAX : SIMBLK_ZEROES_MAX)
-		       ? VIRTIO_BLK_S_OK
-		       : VIRTIO_BLK_S_IOERR;
-}
-
-/* Do @len bytes of a range, from its byte @done on. */
-static int do_range(struct simblk *blk, const struct virtio_blk_discard_write_zeroes *r,
-		    bool discard, uint64_t done, uint64_t len)
-{
-	uint64_t off = le64toh(r->sector) * SIMBLK_SECTOR + done;
-
-	if (discard)
-		return blk->backend->discard(blk, off, len);
-	return blk->backend->zero(blk, off, len,
-				  le32toh(r->flags) & VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP);
-}
-
-/* The next piece of @n ranges, which count as one behind another. */
-static int do_ranges_piece(struct simblk_req *req, const struct virtio_blk_discard_write_zeroes *r,
-			   uint64_t n, uint64_t total)
-{
-	bool discard = req->type == VIRTIO_BLK_T_DISCARD;
-	uint64_t before = 0; /* bytes of the ranges before r[i] */
-	int err = 0;
-
-	for (uint64_t i = 0; !err && i < n && req->budget > 0; i++) {
-		uint64_t range_len = (uint64_t)le32toh(r[i].num_sectors) * SIMBLK_SECTOR;
-
-		if (req->done < before + range_len) {
-			uint64_t len = simblk_piece_len(req, before + range_len);
-
-			err = do_range(req->blk, &r[i], discard, req->done - before, len);
-			simblk_piece_done(req, len, total);
-		}
-		before += range_len;
-	}
-	return err;
-}
-
-/* The same by the host: the next piece of one range, as large as one call of it may be. */
-static uint8_t note_ranges_piece(struct simblk_req *req,
-				 const struct virtio_blk_discard_write_zeroes *r, uint64_t n,
-				 uint64_t total)
-{
-	uint64_t before = 0, range_len = 0, len, i = 0;
-	enum simblk_job_op op = SIMBLK_JOB_DISCARD;
-
-	if (req->done == total)
-		return VIRTIO_BLK_S_OK;
-	for (; i < n; i++, before += range_len) {
-		range_len = (uint64_t)le32toh(r[i].num_sectors) * SIMBLK_SECTOR;
-		if (req->done < before + range_len)
-			break;
-	}
-	if (req->type != VIRTIO_BLK_T_DISCARD)
-		op = le32toh(r[i].flags) & VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP ? SIMBLK_JOB_UNMAP
-									      : SIMBLK_JOB_ZERO;
-	len = before + range_len - req->done;
-	if (len > SIMBLK_FLIGHT_LEN)
-		len = SIMBLK_FLIGHT_LEN;
-	return note(req, op, le64toh(r[i].sector) * SIMBLK_SECTOR + req->done - before, len, total);
-}
-
-/* DISCARD and WRITE_ZEROES: all ranges are checked before the first one is touched. */
-static uint8_t do_ranges(struct simblk_req *req, uint32_t *written)
-{
-	struct virtio_blk_discard_write_zeroes r[SIMBLK_RANGES_MAX];
-	bool discard = req->type == VIRTIO_BLK_T_DISCARD;
-	uint64_t n = req->out_len / sizeof(r[0]), total = 0;
-
-	(void)written;
-	if (n < 1 || n > (discard ? SIMBLK_RANGES_MAX : 1) || req->out_len % sizeof(r[0]) ||
-	    !simblk_req_read(req, r, req->out_len))
-		return VIRTIO_BLK_S_IOERR;
-	for (uint64_t i = 0; i < n; i++) {
-		uint8_t status = check_range(req->blk, &r[i], discard);
-
-		if (status != VIRTIO_BLK_S_OK)
-			return status;
-		total += (uint64_t)le32toh(r[i].num_sectors) * SIMBLK_SECTOR;
-	}
-	if (req->done > total)
-		return VIRTIO_BLK_S_IOERR;
-	if (!req->blk->quick)
-		return note_ranges_piece(req, r, n, total);
-	return simblk_req_status(req, do_ranges_piece(req, r, n, total));
-}
-
 static const struct {
 	uint32_t type;
 	uint8_t feature; /* bit that must be negotiated, or NO_FEATURE */
@@ -333,8 +192,8 @@ static const struct {
 	{VIRTIO_BLK_T_OUT, NO_FEATURE, true, do_out},
 	{VIRTIO_BLK_T_FLUSH, NO_FEATURE, false, do_flush},
 	{VIRTIO_BLK_T_GET_ID, NO_FEATURE, false, do_get_id},
-	{VIRTIO_BLK_T_DISCARD, VIRTIO_BLK_F_DISCARD, true, do_ranges},
-	{VIRTIO_BLK_T_WRITE_ZEROES, VIRTIO_BLK_F_WRITE_ZEROES, true, do_ranges},
+	{VIRTIO_BLK_T_DISCARD, VIRTIO_BLK_F_DISCARD, true, simblk_do_ranges},
+	{VIRTIO_BLK_T_WRITE_ZEROES, VIRTIO_BLK_F_WRITE_ZEROES, true, simblk_do_ranges},
 };
 
 static uint8_t execute(struct simblk_req *req, uint32_t *written)

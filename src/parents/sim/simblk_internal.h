@@ -7,6 +7,8 @@
  *   simblk_device.c   answers the core's hooks
  *   simblk_request.c  takes a request apart
  *   simblk_batch.c    carries requests out
+ *   simblk_piece.c    piece by piece
+ *   simblk_range.c    does so for discards and zeroes
  *   simblk_io.c       has those of a file in flight, by io_uring
  *   simblk_settle.c   is the batch that waits for them
  *   simblk_bounce.c   is the memory that they use
@@ -52,6 +54,7 @@
 #define SIMBLK_BATCH        16         /* requests */
 #define SIMBLK_BATCH_LEN    (1u << 20) /* bytes; a longer request goes on in the next batch */
 #define SIMBLK_BLOCKS_LEN   (1u << 18) /* the same if the backend may block */
+#define SIMBLK_STEP_LEN     (1u << 16) /* bytes between two looks whether somebody waits */
 #define SIMBLK_DEPTH        64         /* requests in flight of one worker */
 #define SIMBLK_FLIGHT_LEN   (4u << 20) /* bytes of them */
 #define SIMBLK_ALIGN        4096u      /* bytes, of memory of our own for a transfer */
@@ -295,18 +298,30 @@ bool simblk_in_range(const struct simblk *blk, uint64_t sector, uint64_t nr, uin
  * gone */
 uint8_t simblk_req_status(const struct simblk_req *req, int err);
 
-/* ---- simblk_batch.c ---- */
-/* A request that is longer than a batch: simblk_batch.c. */
+/* ---- simblk_piece.c: a request that is longer than a batch, or than a step of one ---- */
 /** simblk_take_up() - is this the request that the last batch has left in the middle? Fills
  * req->done */
 void simblk_take_up(struct simblk_req *req, struct simblk_progress *p);
-/** simblk_piece_len() - bytes of the next piece, of @total */
+/** simblk_piece_len() - bytes of the next piece, if it ends at @total at the latest */
 uint64_t simblk_piece_len(const struct simblk_req *req, uint64_t total);
+/** simblk_step_len() - the same for a piece whose pages are touched under the worker's lock */
+uint64_t simblk_step_len(const struct simblk_req *req, uint64_t total);
 /** simblk_piece_done() - @len bytes of @total are carried out */
 void simblk_piece_done(struct simblk_req *req, uint64_t len, uint64_t total);
+/** simblk_goes_on() - may this batch do the next piece? No if there is none */
+bool simblk_goes_on(const struct simblk_req *req);
+/** simblk_piece_note() - have a job do @len bytes from @off on the disk on, of @total. Return:
+ * VIRTIO_BLK_S_OK */
+uint8_t simblk_piece_note(struct simblk_req *req, enum simblk_job_op op, uint64_t off, uint64_t len,
+			  uint64_t total);
 /** simblk_leave() - give it back to the ring, which is its place while the worker's lock is free */
 void simblk_leave(struct simblk_req *req, struct simblk_progress *p);
 
+/* ---- simblk_range.c ---- */
+/** simblk_do_ranges() - DISCARD and WRITE_ZEROES. Return: status */
+uint8_t simblk_do_ranges(struct simblk_req *req, uint32_t *written);
+
+/* ---- simblk_batch.c ---- */
 /** simblk_batch_len() - bytes that a batch may carry out one by one */
 static inline uint64_t simblk_batch_len(const struct simblk *disk)
 {

@@ -129,9 +129,14 @@ void simblk_job_note(struct simblk_req *req, enum simblk_job_op op, uint64_t off
 void simblk_vq_stopping(struct vdpasim_vq *vq)
 {
 	struct simblk *blk = simblk_of(vq->sim);
-	struct simblk_jobs *jobs = &blk->progress[vq->idx].jobs;
+	struct simblk_progress *p = &blk->progress[vq->idx];
+	struct simblk_jobs *jobs = &p->jobs;
 	int at_work = AT_WORK;
 
+	/* Where strict mode does not look again by itself: the kernel would have ended the
+	 * request. */
+	vq->owed |= blk->strict && p->done > 0;
+	p->done = 0;
 	jobs->forgotten = true;
 	if (!vdpasim_is_resetting(vq->sim)) {
 		/* Acquire pairs with the exchange in run_queue(). */

@@ -33,28 +33,36 @@ static uint64_t pieces_len(const struct simblk_pieces *pieces)
 	return len;
 }
 
-/* The next piece of what is mapped. Return: 0 or the backend's error */
-static int strict_piece(struct simblk_req *req, uint64_t mapped)
+/* A piece of what is mapped: @len bytes. Return: 0 or the backend's error */
+static int strict_piece(struct simblk_req *req, uint64_t len)
 {
-	bool in = req->type == VIRTIO_BLK_T_IN;
 	const struct ring_chain *chain = &req->chain;
-	uint64_t len, off = req->sector * SIMBLK_SECTOR + req->done;
+	uint64_t off = req->sector * SIMBLK_SECTOR + req->done;
 	struct simblk *blk = req->blk;
 	struct simblk_pieces data;
+
+	if (req->type == VIRTIO_BLK_T_IN) {
+		(void)simblk_slice(chain->in, chain->nr_in, req->done, len, &data);
+		return blk->backend->read(blk, off, data.iov, data.n);
+	}
+	(void)simblk_slice(chain->out, chain->nr_out, SIMBLK_HEADER_LEN + req->done, len, &data);
+	return blk->backend->write(blk, off, data.iov, data.n);
+}
+
+/* The next pieces of what is mapped. Return: 0 or the backend's error */
+static int strict_pieces(struct simblk_req *req, uint64_t mapped)
+{
 	int err;
 
 	if (req->done > mapped)
 		return 0; /* it was longer before */
-	len = simblk_piece_len(req, mapped);
-	if (in)
-		(void)simblk_slice(chain->in, chain->nr_in, req->done, len, &data);
-	else
-		(void)simblk_slice(chain->out, chain->nr_out,
-				   sizeof(struct virtio_blk_outhdr) + req->done, len, &data);
-	err = in ? blk->backend->read(blk, off, data.iov, data.n)
-		 : blk->backend->write(blk, off, data.iov, data.n);
-	if (!err)
-		simblk_piece_done(req, len, mapped);
+	do {
+		uint64_t len = simblk_step_len(req, mapped);
+
+		err = strict_piece(req, len);
+		if (!err)
+			simblk_piece_done(req, len, mapped);
+	} while (!err && simblk_goes_on(req));
 	return err;
 }
 
@@ -67,7 +75,7 @@ static uint8_t strict_in(struct simblk_req *req, uint32_t *written)
 	if (!strict_in_range(req, req->in_len))
 		return VIRTIO_BLK_S_IOERR;
 	whole = simblk_req_in(req, req->in_len, &data);
-	status = simblk_req_status(req, strict_piece(req, pieces_len(&data)));
+	status = simblk_req_status(req, strict_pieces(req, pieces_len(&data)));
 	if (req->again)
 		return status;
 	if (!whole) {
@@ -88,7 +96,7 @@ static uint8_t strict_out(struct simblk_req *req)
 	if (!strict_in_range(req, req->out_len))
 		return VIRTIO_BLK_S_IOERR;
 	whole = simblk_req_out(req, &data);
-	status = simblk_req_status(req, strict_piece(req, pieces_len(&data)));
+	status = simblk_req_status(req, strict_pieces(req, pieces_len(&data)));
 	return whole || req->again ? status : VIRTIO_BLK_S_IOERR;
 }
 
@@ -118,7 +126,7 @@ static uint8_t strict_range(struct simblk_req *req)
 	bool discard = req->type == VIRTIO_BLK_T_DISCARD;
 	struct simblk *blk = req->blk;
 	struct virtio_blk_discard_write_zeroes r;
-	uint64_t sector, nr, len;
+	uint64_t sector, nr;
 	int err;
 
 	if (req->out_len != sizeof(r) || !simblk_req_read(req, &r, sizeof(r)))
@@ -131,10 +139,13 @@ static uint8_t strict_range(struct simblk_req *req)
 		return VIRTIO_BLK_S_IOERR;
 	if (discard || req->done > nr * SIMBLK_SECTOR)
 		return VIRTIO_BLK_S_OK;
-	len = simblk_piece_len(req, nr * SIMBLK_SECTOR);
-	err = blk->backend->zero(blk, sector * SIMBLK_SECTOR + req->done, len, false);
-	if (!err)
-		simblk_piece_done(req, len, nr * SIMBLK_SECTOR);
+	do {
+		uint64_t len = simblk_step_len(req, nr * SIMBLK_SECTOR);
+
+		err = blk->backend->zero(blk, sector * SIMBLK_SECTOR + req->done, len, false);
+		if (!err)
+			simblk_piece_done(req, len, nr * SIMBLK_SECTOR);
+	} while (!err && simblk_goes_on(req));
 	return simblk_req_status(req, err);
 }
 

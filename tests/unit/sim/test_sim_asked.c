@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * A batch ends soon once somebody asks for the worker's lock, however slow the memory is that it
+ * touches: here each page is there only when this program says so (userfaultfd), and pages that are
+ * touched after the question are counted.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "../between.h"
+#include "base/clock.h"
+#include "blk_support.h"
+#include "parents/sim/simblk_internal.h"
+
+#define LEN      (1u << 20) /* bytes of a batch */
+#define PAGE     4096u
+#define PAGES    (2 * (64u * 1024 / PAGE + 1)) /* that may be touched after the question */
+#define FRAME    (64u * 1024)
+#define NR       (LEN / FRAME)
+#define BUF      (FRAME + 256)
+#define ASKED_NS (20000 * NS_PER_MS)
+
+struct slow {
+	int fd;
+	pthread_t thread;
+	const struct vdpasim_worker *sw;
+	bool begun, ended;     /* atomic */
+	unsigned int nr_after; /* pages */
+	char *mem;             /* [LEN] */
+};
+
+static void wait_until_asked(const struct slow *slow)
+{
+	for (int64_t until = clock_now_ns() + ASKED_NS; clock_now_ns() < until;) {
+		if (vdpasim_is_asked(slow->sw))
+			return;
+		(void)sched_yield();
+	}
+}
+
+static void *bring_pages(void *arg)
+{
+	struct slow *slow = arg;
+	struct pollfd p = {.fd = slow->fd, .events = POLLIN};
+	struct uffd_msg msg;
+
+	while (!__atomic_load_n(&slow->ended, __ATOMIC_RELAXED)) {
+		struct uffdio_zeropage zero = {.range.len = PAGE};
+
+		if (poll(&p, 1, 10) <= 0 || read(slow->fd, &msg, sizeof(msg)) != sizeof(msg))
+			continue;
+		if (!__atomic_exchange_n(&slow->begun, true, __ATOMIC_RELEASE))
+			wait_until_asked(slow);
+		slow->nr_after++;
+		zero.range.start = msg.arg.pagefault.address & ~(uint64_t)(PAGE - 1);
+		(void)ioctl(slow->fd, UFFDIO_ZEROPAGE, &zero);
+	}
+	return NULL;
+}
+
+/* Return: false: there is none for us here */
+static bool slow_open(struct slow *slow)
+{
+	struct uffdio_api api = {.api = UFFD_API};
+
+	slow->fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY);
+	if (slow->fd < 0 || ioctl(slow->fd, UFFDIO_API, &api) != 0) {
+		print_message("no userfaultfd\n");
+		return false;
+	}
+	slow->mem = mmap(NULL, LEN, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	assert_ptr_not_equal(slow->mem, MAP_FAILED);
+	return true;
+}
+
+static void slow_begin(struct slow *slow, struct rig *rig, void *mem)
+{
+	struct uffdio_register reg = {.range = {(uintptr_t)mem, LEN},
+				      .mode = UFFDIO_REGISTER_MODE_MISSING};
+
+	slow->sw = vdpasim_of(rig->dev)->vqs[0].sw;
+	assert_int_equal(ioctl(slow->fd, UFFDIO_REGISTER, &reg), 0);
+	assert_int_equal(pthread_create(&slow->thread, NULL, bring_pages, slow), 0);
+}
+
+static void slow_end(struct slow *slow)
+{
+	__atomic_store_n(&slow->ended, true, __ATOMIC_RELAXED);
+	(void)pthread_join(slow->thread, NULL);
+	(void)close(slow->fd);
+	(void)munmap(slow->mem, LEN);
+}
+
+/* ---- loads: each touches LEN bytes of slow memory ---- */
+
+static void add_request(struct rig *rig, uint32_t type, void *data, size_t len)
+{
+	bool in = type == VIRTIO_BLK_T_IN;
+	struct ring_driver_seg segs[] = {blk_seg(rig, blk.header, 16), blk_seg(rig, data, len),
+					 blk_seg(rig, blk.status, 1)};
+
+	blk_header(type, 0);
+	assert_int_equal(
+		ring_driver_add(rig->vq[0].drv, segs, in ? 1 : 2, in ? 2 : 1, blk.header, NULL, 0),
+		0);
+}
+
+static void read_slowly(struct rig *rig, char *mem)
+{
+	add_request(rig, VIRTIO_BLK_T_IN, mem, LEN);
+}
+
+static void write_slowly(struct rig *rig, char *mem)
+{
+	add_request(rig, VIRTIO_BLK_T_OUT, mem, LEN);
+}
+
+static void zero_slowly(struct rig *rig, char *mem)
+{
+	struct virtio_blk_discard_write_zeroes r = {.num_sectors = LEN / SECTOR};
+
+	(void)mem; /* the disk's own is slow */
+	memcpy(blk.data, &r, sizeof(r));
+	add_request(rig, VIRTIO_BLK_T_WRITE_ZEROES, blk.data, sizeof(r));
+}
+
+static void send_slowly(struct rig *rig, char *mem)
+{
+	static uint8_t bufs[NR][BUF];
+
+	for (unsigned int i = 0; i < NR; i++)
+		rig_add(rig, 0, bufs[i], BUF, true);
+	rig_publish(rig, 0);
+	for (unsigned int i = 0; i < NR; i++)
+		rig_add(rig, 1, mem + (size_t)i * FRAME, FRAME, false);
+}
+
+static const struct load {
+	const char *name;
+	void (*add)(struct rig *rig, char *mem);
+	bool disk, of_disk, strict; /* of_disk: its own memory is slow */
+	uint16_t vq, nr;            /* of the device; chains */
+} loads[] = {
+	{"read", read_slowly, .disk = true, .nr = 1},
+	{"write", write_slowly, .disk = true, .nr = 1},
+	{"zeroes", zero_slowly, .disk = true, .of_disk = true, .nr = 1},
+	{"strict read", read_slowly, .disk = true, .strict = true, .nr = 1},
+	{"strict write", write_slowly, .disk = true, .strict = true, .nr = 1},
+	{"strict zeroes", zero_slowly, .disk = true, .of_disk = true, .strict = true, .nr = 1},
+	{"frames", send_slowly, .vq = 1, .nr = NR},
+	{"strict frames", send_slowly, .vq = 1, .nr = 5, .strict = true}, /* a pass */
+};
+
+static void make(struct rig *rig, const struct load *load)
+{
+	struct vdpa_dev_config c = load->disk ? blk_config() : rig_config();
+
+	if (load->strict)
+		c.profile = PROFILE_LINUX_6_12;
+	rig_make(rig, &c);
+	rig_start(rig, load->disk && !load->strict ? BLK_FEATURES : BASE_FEATURES,
+		  load->disk ? 1 : 2, 64);
+}
+
+static void begin(const struct load *load, struct slow *slow, struct rig *rig)
+{
+	void *own;
+
+	make(rig, load);
+	own = load->of_disk ? simblk_of(vdpasim_of(rig->dev))->ram : slow->mem;
+	slow_begin(slow, rig, own);
+	load->add(rig, slow->mem);
+	rig_publish(rig, load->vq);
+	for (int64_t until = clock_now_ns() + ASKED_NS;
+	     !__atomic_load_n(&slow->begun, __ATOMIC_ACQUIRE) && clock_now_ns() < until;)
+		(void)sched_yield();
+	assert_true(slow->begun);
+}
+
+static void a_suspend_does_not_wait_for_all_of_a_batch(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(loads); i++) {
+		const struct load *load = &loads[i];
+		struct slow slow = {0};
+		struct rig rig;
+		uint32_t len;
+
+		if (!slow_open(&slow))
+			skip();
+		begin(load, &slow, &rig);
+		assert_int_equal(rig_op(&rig, suspend), 0);
+		print_message("%s: %u pages\n", load->name, slow.nr_after);
+		assert_between(slow.nr_after, 1, PAGES);
+		/* and nothing is lost */
+		assert_int_equal(rig_op(&rig, resume), 0);
+		for (unsigned int n = 0; n < load->nr; n++)
+			assert_non_null(rig_get(&rig, load->vq, &len));
+		if (load->disk)
+			assert_int_equal(*blk.status, VIRTIO_BLK_S_OK);
+		slow_end(&slow);
+		rig_destroy(&rig);
+	}
+}
+
+static void a_reset_does_not_wait_for_all_of_a_batch(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(loads); i++) {
+		struct slow slow = {0};
+		struct rig rig;
+
+		if (!slow_open(&slow))
+			skip();
+		begin(&loads[i], &slow, &rig);
+		rig_reset(&rig);
+		print_message("%s: %u pages\n", loads[i].name, slow.nr_after);
+		assert_between(slow.nr_after, 1, PAGES);
+		slow_end(&slow);
+		rig_destroy(&rig);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_suspend_does_not_wait_for_all_of_a_batch),
+		cmocka_unit_test(a_reset_does_not_wait_for_all_of_a_batch),
+	};
+
+	return cmocka_run_group_tests(tests, blk_setup, NULL);
+}
