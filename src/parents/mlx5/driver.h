@@ -73,6 +73,8 @@ struct mlx5_vq {
 
 	uint32_t obj;              /* or MLX5_NO_OBJ */
 	uint8_t fw_state;          /* MLX5_VQ_* */
+	uint8_t nr_asks;           /* how often to ask what an event of the device was about */
+	int64_t ask_at;            /* not before */
 	uint64_t changed;          /* MLX5_VQ_* bits that the object does not have yet */
 	uint16_t features;         /* that the object was made with */
 	uint32_t num;              /* ... and entries */

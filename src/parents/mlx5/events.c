@@ -19,6 +19,8 @@
 
 #define LOG_EQ 6  /* entries: more than there can be queues that break at once */
 #define EVENTS 16 /* a batch: each costs a command */
+#define ASKS   5  /* of one queue */
+#define ASK_NS (10 * NS_PER_MS)
 
 static void wake_worker(void *arg)
 {
@@ -53,18 +55,11 @@ void mlx5_events_fini(struct mlx5_vdpa *v)
 
 static void object_changed(struct mlx5_vdpa *v, uint32_t id)
 {
-	for (uint16_t i = 0; i < mlx5_nr_data(v); i++) {
-		struct mlx5_vq *vq = &v->vqs[i];
-
-		if (vq->obj != id)
-			continue;
-		(void)mlx5_vq_look(v, vq);
-		if (vq->fw_state == MLX5_VQ_ERR) {
-			hf_warn(v->dev.name, "queue %u stopped with an error at position %u", i,
-				vq->state.last_avail);
-			mlx5_needs_reset(v);
+	for (uint16_t i = 0; i < mlx5_nr_data(v); i++)
+		if (v->vqs[i].obj == id) {
+			v->vqs[i].nr_asks = ASKS;
+			v->vqs[i].ask_at = 0;
 		}
-	}
 }
 
 static void poll_events(struct mlx5_vdpa *v)
@@ -84,6 +79,40 @@ static void poll_events(struct mlx5_vdpa *v)
 	}
 	if (n == EVENTS)
 		worker_wake(v->worker); /* there may be more */
+}
+
+/* The event does not come again, so a queue is asked until the device answers. One of which nobody
+ * can tell may stand still, and needs a reset like one that does. */
+static void ask(struct mlx5_vdpa *v, struct mlx5_vq *vq)
+{
+	int err = mlx5_vq_look(v, vq);
+
+	vq->nr_asks = err ? vq->nr_asks - 1 : 0;
+	vq->ask_at = clock_now_ns() + ASK_NS;
+	if (vq->nr_asks || (!err && vq->fw_state != MLX5_VQ_ERR))
+		return;
+	if (err)
+		hf_warn(v->dev.name, "queue %u has changed, and the device does not tell how: %s",
+			vq->idx, refuse_reason());
+	else
+		hf_warn(v->dev.name, "queue %u stopped with an error at position %u", vq->idx,
+			vq->state.last_avail);
+	mlx5_needs_reset(v);
+}
+
+static void poll_changed(struct mlx5_vdpa *v)
+{
+	int64_t now = clock_now_ns();
+	int n = 0;
+
+	for (uint16_t i = 0; i < mlx5_nr_data(v); i++) {
+		struct mlx5_vq *vq = &v->vqs[i];
+
+		if (vq->nr_asks && vq->ask_at <= now && n++ < EVENTS)
+			ask(v, vq);
+		if (vq->nr_asks)
+			worker_wake_in(v->worker, vq->ask_at - now);
+	}
 }
 
 /* D1: a parked queue goes on at a kick, which has cleared the time, or when its time is over. */
@@ -130,6 +159,7 @@ static bool worker_poll(void *arg)
 	rcu_reader_offline();
 	poll_health(v);
 	poll_events(v);
+	poll_changed(v);
 	poll_parked(v);
 	poll_keys(v);
 	rcu_reader_online();

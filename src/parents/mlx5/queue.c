@@ -182,6 +182,7 @@ void mlx5_vq_destroy(struct mlx5_vdpa *v, struct mlx5_vq *vq)
 		return;
 	}
 	vq->obj = MLX5_NO_OBJ;
+	vq->nr_asks = 0;
 	mlx5_vq_release_keys(vq);
 	__atomic_store_n(&vq->parked, false, __ATOMIC_RELEASE);
 	counters_destroy(v, vq);
@@ -218,6 +219,7 @@ void mlx5_vq_reset(struct mlx5_vq *vq)
 	vq->state = (struct vdpa_vq_state){0, 0};
 	vq->cb = (struct vdpa_callback){NULL, NULL};
 	vq->ready = vq->unknown = false;
+	vq->nr_asks = 0;
 	__atomic_store_n(&vq->parked, false, __ATOMIC_RELEASE);
 	__atomic_store_n(&vq->kicked, false, __ATOMIC_RELAXED);
 }
