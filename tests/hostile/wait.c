@@ -5,8 +5,9 @@
  * is at work. The figure is the longest of many such writes, in time and in processor time of this
  * process: on a machine with other work only the second one is the device's.
  *
- *   wait PATH [--repeat N] [--json] [--evict FILE]
+ *   wait PATH [--repeat N] [--limit MS] [--json] [--evict FILE]
  *
+ * --limit: a reset that waits longer is a fault (default 20): the exit status is 1 then.
  * --evict: FILE, the disk's, leaves the page cache before each kick, so reads wait for the host's
  * disk.
  */
@@ -25,6 +26,7 @@
 #define LEN(a)    (sizeof(a) / sizeof((a)[0]))
 #define ENTRIES   256 /* of a ring, if the device has so many */
 #define REPEAT    200
+#define LIMIT_MS  20
 #define SPREAD_NS 3000000 /* the reset comes up to so much later than the kick */
 #define MIB       0x100000u
 #define HEADERS   60u /* at different places of the disk: that of the tests has 64 MiB */
@@ -282,6 +284,23 @@ static int compare(const void *a, const void *b)
 	return (x->ns > y->ns) - (x->ns < y->ns);
 }
 
+struct options {
+	unsigned int repeat;
+	int64_t limit_ns;
+	int evict; /* fd, or -1 */
+	bool json;
+	bool too_long; /* [out] a reset waited longer than the limit */
+};
+
+static void judge(const struct load *load, bool packed, int64_t longest, struct options *opt)
+{
+	if (longest <= opt->limit_ns)
+		return;
+	opt->too_long = true;
+	fprintf(stderr, "wait: %s, %s: a reset waited %.1f ms, longer than %.1f ms\n", load->name,
+		packed ? "packed" : "split", (double)longest / 1e6, (double)opt->limit_ns / 1e6);
+}
+
 static void print(const struct guest *g, const struct load *load, struct sample *s, unsigned int n,
 		  bool json)
 {
@@ -301,53 +320,81 @@ static void print(const struct guest *g, const struct load *load, struct sample 
 	fflush(stdout);
 }
 
-static int measure(struct guest *g, const struct load *load, unsigned int repeat, int evict,
-		   bool json)
+static int measure(struct guest *g, const struct load *load, struct options *opt)
 {
-	struct sample *samples = calloc(repeat, sizeof(*samples));
+	struct sample *samples = calloc(opt->repeat, sizeof(*samples));
 	int err = samples ? 0 : -1;
 
-	for (unsigned int i = 0; !err && i < repeat; i++)
-		err = reset_under(g, load, i, evict, &samples[i]);
-	if (!err)
-		print(g, load, samples, repeat, json);
+	for (unsigned int i = 0; !err && i < opt->repeat; i++)
+		err = reset_under(g, load, i, opt->evict, &samples[i]);
+	if (!err) {
+		print(g, load, samples, opt->repeat, opt->json);
+		judge(load, g->packed, samples[opt->repeat - 1].ns, opt);
+	}
 	free(samples);
+	return err;
+}
+
+static bool parse(int argc, char **argv, struct options *opt)
+{
+	bool ok = argc > 1;
+
+	*opt = (struct options){REPEAT, LIMIT_MS * 1000000LL, -1, false, false};
+	for (int i = 2; i < argc; i++) {
+		opt->json |= strcmp(argv[i], "--json") == 0;
+		if (strcmp(argv[i], "--repeat") == 0 && i + 1 < argc)
+			opt->repeat = (unsigned int)strtoul(argv[++i], NULL, 10);
+		else if (strcmp(argv[i], "--limit") == 0 && i + 1 < argc)
+			opt->limit_ns = (int64_t)(strtod(argv[++i], NULL) * 1e6);
+		else if (strcmp(argv[i], "--evict") == 0 && i + 1 < argc)
+			ok &= (opt->evict = open(argv[++i], O_RDONLY | O_CLOEXEC)) >= 0;
+	}
+	return ok && opt->repeat > 0;
+}
+
+/* Return: 0 or an error. @nr: [out] loads that were measured */
+static int measure_all(struct guest *g, struct options *opt, unsigned int *nr)
+{
+	int err = 0;
+
+	/* the reads of both layouts before the disk becomes a hole */
+	for (size_t i = 0; !err && i < LEN(loads); i++) {
+		if (loads[i].blk != g->blk || (loads[i].features & ~g->features))
+			continue;
+		for (int packed = 0; !err && packed <= (int)(g->features >> 34 & 1); packed++) {
+			g->packed = packed;
+			err = measure(g, &loads[i], opt);
+			++*nr;
+		}
+	}
 	return err;
 }
 
 int main(int argc, char **argv)
 {
-	unsigned int repeat = REPEAT;
-	int evict = -1, err;
-	bool json = false;
+	struct options opt;
+	unsigned int nr = 0;
 	struct guest g;
+	int err;
 
-	if (argc < 2)
+	if (!parse(argc, argv, &opt)) {
+		fprintf(stderr,
+			"usage: wait PATH [--repeat N] [--limit MS] [--json] [--evict FILE], "
+			"a FILE that can be read\n");
 		return 2;
-	for (int i = 2; i < argc; i++) {
-		json |= strcmp(argv[i], "--json") == 0;
-		if (strcmp(argv[i], "--repeat") == 0 && i + 1 < argc)
-			repeat = (unsigned int)strtoul(argv[++i], NULL, 10);
-		else if (strcmp(argv[i], "--evict") == 0 && i + 1 < argc)
-			evict = open(argv[++i], O_RDONLY | O_CLOEXEC);
 	}
 	err = guest_open(&g, argv[1]);
-	if (!json)
+	if (!opt.json)
 		printf("%-42s %12s %12s %12s %12s\n", "a reset waits, while the guest sends",
 		       "median", "longest", "longest, cpu", "woken late");
-	/* the reads of both layouts before the disk becomes a hole */
-	for (size_t i = 0; !err && i < LEN(loads); i++) {
-		if (loads[i].blk != g.blk || (loads[i].features & ~g.features))
-			continue;
-		for (int packed = 0; !err && packed <= (int)(g.features >> 34 & 1); packed++) {
-			g.packed = packed;
-			err = measure(&g, &loads[i], repeat, evict, json);
-		}
-	}
+	if (!err)
+		err = measure_all(&g, &opt, &nr);
 	if (err)
 		fprintf(stderr, "wait: error %d\n", -err);
+	else if (nr == 0)
+		fprintf(stderr, "wait: nothing to measure on this device\n");
 	guest_close(&g);
-	if (evict >= 0)
-		(void)close(evict);
-	return err ? 1 : 0;
+	if (opt.evict >= 0)
+		(void)close(opt.evict);
+	return err || nr == 0 || opt.too_long ? 1 : 0;
 }

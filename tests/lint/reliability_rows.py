@@ -13,6 +13,7 @@ import io
 import os
 import sys
 import tempfile
+import types
 import unittest
 
 ROOT = os.path.abspath(sys.argv.pop()) if len(sys.argv) > 1 else "."
@@ -117,6 +118,125 @@ class Parts(unittest.TestCase):
         merged = reliability.merge(inside, {}, "")
         for line in recorded:
             self.assertIn(line, merged)
+
+
+class Programs:
+    """The programs of a build: each says the same and ends with the same status."""
+
+    def __init__(self, folder, out="", status=0, said=None):
+        self.folder = self.build = folder
+        self.holdfast = "holdfast"
+        self.options = types.SimpleNamespace(steps=20, points=5, seconds=1)
+        self.done = reliability.Done(status, out, out if said is None else said)
+        self.commands = []
+
+    def path(self, *names):
+        return os.path.join(self.build, *names)
+
+    def run(self, *command, **_env):
+        self.commands.append(command)
+        return self.done
+
+
+WAIT = '{"load":"frames","layout":"split","max_us":%d,"late_us":5}\n'
+
+
+class Figures(unittest.TestCase):
+    """A part counts what misbehaved, and then fails: by the status of a program, or by what it says."""
+
+    def setUp(self):
+        # pylint: disable-next=consider-using-with
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = folder.name
+        need, reliability.need = reliability.need, lambda _program: None
+        self.addCleanup(setattr, reliability, "need", need)
+        fill, reliability.fill = reliability.fill, lambda path: open(path, "wb").close()
+        self.addCleanup(setattr, reliability, "fill", fill)
+
+    def good(self, part, out, **more):
+        return part(Programs(self.folder, out, **more))
+
+    def bad(self, part, out, status=1, **more):
+        """Return the rows of a part that must fail."""
+        with self.assertRaises(reliability.Failed) as failed:
+            part(Programs(self.folder, out, status, **more))
+        return failed.exception.rows
+
+    def test_hostile(self):
+        self.assertEqual(self.good(reliability.hostile, "1..2\nok 1\nok 2\n")[0][1:], (20, 0))
+        for status in 0, 1:
+            self.assertEqual(self.bad(reliability.hostile, "1..2\nok 1\nnot ok 2\n", status)[0][1:], (20, 10))
+        self.assertEqual(self.bad(reliability.hostile, "1..2\nok 1\n", 139)[0][1:], (10, 10))
+
+    def test_late(self):
+        self.assertEqual(self.good(reliability.late, '{"rounds":3,"late":0}\n')[0][1:], (24, 0))
+        for status in 0, 1:
+            self.assertEqual(self.bad(reliability.late, '{"rounds":3,"late":1}\n', status)[0][1:], (24, 8))
+        self.bad(reliability.late, "", 0)
+
+    def test_states(self):
+        self.assertEqual(self.good(reliability.states, "7 calls, card: no divergence\n")[0][1:], (7, 0))
+        for status in 0, 1:
+            self.assertEqual(self.bad(reliability.states, "7 calls, card: no divergence\nstep 3, disk: x\n", status)[0][1:], (7, 1))
+        self.bad(reliability.states, "", 0)
+
+    def memory(self, out, status):
+        program = os.path.join(self.folder, "tests/unit/memory/test_memory_model")
+        os.makedirs(os.path.dirname(program), exist_ok=True)
+        with open(program, "w", encoding="utf-8") as file:
+            file.write("#!/bin/sh\nprintf '%s'\nexit %d\n" % (out.replace("\n", "\\n"), status))
+        os.chmod(program, 0o755)
+        return Programs(self.folder)
+
+    def test_memory(self):
+        self.assertEqual(reliability.memory(self.memory("HOLDFAST_TEST_SEED=1, 10 steps\n", 0))[0][1:], (20, 0))
+        for out, status, figures in [
+                ("HOLDFAST_TEST_SEED=1, 10 steps\nstep 3, map: page 1: x\n", 1, (20, 2)),
+                ("HOLDFAST_TEST_SEED=1, 10 steps\nstep 3, map: page 1: x\n", 0, (20, 2)),
+                ("another text", 0, (0, 0))]:
+            with self.assertRaises(reliability.Failed) as failed:
+                reliability.memory(self.memory(out, status))
+            self.assertEqual(failed.exception.rows[0][1:], figures)
+
+    def test_spin(self):
+        well = "ok      reset      errors, states: 0 100\nok      reset -DBROKEN_A errors, states: 1 9\n"
+        self.assertEqual(self.good(reliability.spin, well)[0][1:], ("100", 0))
+        self.assertEqual(self.bad(reliability.spin, well.replace("ok      reset -D", "FAILED  reset -D"))[0][1:], ("100", 1))
+        self.bad(reliability.spin, well.replace("ok      reset  ", "FAILED  reset  "))
+        self.bad(reliability.spin, "", 0)
+
+    def test_wait(self):
+        programs = Programs(self.folder, WAIT % 1500)
+        self.assertEqual([row.figure for row in reliability.wait(programs)], ["1.5 ms"] * len(reliability.WAITS))
+        for command, device in zip(programs.commands, reliability.WAITS):
+            self.assertEqual(command[command.index("--limit") + 1], device[3])
+            self.assertLess(device[3], 100)
+        rows = self.bad(reliability.wait, WAIT % 5000000, said=WAIT % 5000000 + "wait: frames, split: a reset waited 5000.0 ms\n")
+        self.assertEqual([row.figure for row in rows], ["5000 ms"] * len(reliability.WAITS))
+        self.assertEqual(list(self.bad(reliability.wait, "", 0)), [])
+
+    def test_death(self):
+        text = "card: killed at 5 of 9 points in 3 and 4 stops, %d left something\n"
+        self.assertEqual(self.good(reliability.death, text % 0)[0][1:], (50, 0))
+        for status in 0, 1:
+            self.assertEqual(self.bad(reliability.death, text % 1, status)[0][1:], (50, 10))
+        self.bad(reliability.death, "", 0)
+
+    def test_fuzz(self):
+        fuzz = reliability.fuzz_with("afl", "afl-fuzz")
+        for runs, failures, status in (9, 0, 1), (9, 2, 0), (9, 2, 1), (0, 0, 0):
+            with open(os.path.join(self.folder, "fuzz-afl.json"), "w", encoding="utf-8") as out:
+                out.write('{"targets":[{"name":"ring","executions":%d,"failures":%d}]}' % (runs, failures))
+            self.assertEqual(self.bad(fuzz, "", status)[0][1:], (runs, failures))
+
+    def test_what_was_counted_is_shown_and_not_recorded(self):
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+            lines, failed = reliability.run_part("hostile", "hostile guest", reliability.hostile,
+                                                 Programs(self.folder, "1..1\nnot ok 1\n", 1))
+        self.assertEqual((lines, failed), (None, True))
+        self.assertIn("| hostile guest: cases, misbehaviours | 10 | 10 | failed |", printed.getvalue())
 
 
 if __name__ == "__main__":
