@@ -1,12 +1,15 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""scripts/coverage counts what ran in any program and process, also in one that was killed, and nothing else.
+"""scripts/coverage counts what ran in any program and process, also in one that was killed, and nothing else. It refuses a test
+that is not there, and names one that is skipped.
 
 Usage: coverage_counts.py ROOT
 Exit status: 0 if it does; 77 without clang's tools.
 """
+import contextlib
 import importlib.machinery
 import importlib.util
+import io
 import os
 import shutil
 import signal
@@ -62,12 +65,56 @@ def measure(coverage, folder, programs):
     return coverage.count(coverage.export(coverage.merge(profile, programs))[folder + "/shared.h"])
 
 
+TESTS = """
+project('tests')
+test('runs', find_program('true'), suite: 'unit')
+test('lacks', find_program('sh'), args: ['-c', 'exit 77'], suite: 'unit')
+test('more', find_program('true'))
+test('fails', find_program('false'))
+"""
+
+
+def run_some(coverage, build, names):
+    """Return what run_tests() returns, or what it says when it refuses."""
+    coverage.TESTS = names
+    old = os.umask(0o22)
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):
+            return coverage.run_tests(build, os.path.join(build, "profile"))
+    except SystemExit as refusal:
+        return refusal.code
+    finally:
+        os.umask(old)
+
+
+def check_tests(coverage):
+    failed = 0
+    with tempfile.TemporaryDirectory() as folder:
+        with open(os.path.join(folder, "meson.build"), "w", encoding="utf-8") as out:
+            out.write(TESTS)
+        build = os.path.join(folder, "build")
+        subprocess.run(["meson", "setup", build, folder], check=True, stdout=subprocess.DEVNULL)
+        for names, expected in [
+                (["more"], (True, ["lacks"])),
+                (["more", "fails"], (False, ["lacks"])),
+                (["more", "lacks"], (True, ["lacks", "lacks"])),
+                (["more", "renamed"], "coverage: no such test: renamed")]:
+            found = run_some(coverage, build, names)
+            if found != expected:
+                print("tests %s: expected %s, found %s" % (names, expected, found))
+                failed = 1
+    return failed
+
+
 def main(root):
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    failed = check_tests(load(root))
+    if failed:
+        return failed
     if not all(map(shutil.which, ("clang", "llvm-cov", "llvm-profdata"))):
         print("no clang, llvm-cov and llvm-profdata here")
         return 77
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    coverage, failed = load(root), 0
+    coverage = load(root)
     with tempfile.TemporaryDirectory() as folder:
         programs = []
         for name, text in ("shared.h", SHARED), ("one.c", MAIN), ("two.c", "#define KILLED\n" + MAIN):

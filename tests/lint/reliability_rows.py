@@ -137,6 +137,9 @@ class Programs:
         self.commands.append(command)
         return self.done
 
+    def must(self, *command, **env):
+        return self.run(*command, **env).out
+
 
 WAIT = '{"load":"frames","layout":"split","max_us":%d,"late_us":5}\n'
 
@@ -229,6 +232,12 @@ class Figures(unittest.TestCase):
             with open(os.path.join(self.folder, "fuzz-afl.json"), "w", encoding="utf-8") as out:
                 out.write('{"targets":[{"name":"ring","executions":%d,"failures":%d}]}' % (runs, failures))
             self.assertEqual(self.bad(fuzz, "", status)[0][1:], (runs, failures))
+
+    def test_coverage(self):
+        for skipped, text in ("", "85.2 %"), ('"sim-tap"', "85.2 %; not run: sim-tap"):
+            with open(os.path.join(self.folder, "coverage.json"), "w", encoding="utf-8") as out:
+                out.write('{"lines":95.4,"branches":85.2,"skipped":[%s]}' % skipped)
+            self.assertEqual(self.good(reliability.coverage, "")[0][1:], ("95.4 %", text))
 
     def test_what_was_counted_is_shown_and_not_recorded(self):
         printed = io.StringIO()
