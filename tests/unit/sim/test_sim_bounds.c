@@ -9,13 +9,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "../between.h"
 #include "base/clock.h"
 #include "parents/sim/net.h"
 #include "parents/sim/stream.h"
+#include "socket_support.h"
 #include "support.h"
 
 #define BIG       (64u * 1024 + 256) /* a buffer for each frame */
@@ -23,9 +23,6 @@
 #define ON_WIRE   (SIMNET_STREAM_LEN_BYTES + SIMNET_FRAME_MAX)
 #define NR_LOOKS  (4 * SIMNET_BATCH) /* calls on a peer during one reset: two batches, and some */
 #define NR_ENOUGH 20000u             /* then a peer gives up, so that a test ends that fails */
-
-static char dir[] = "/tmp/hf-bounds-XXXXXX";
-static struct sockaddr_un address;
 
 enum peer { QUIET, FRAMES, BYTES };
 
@@ -104,14 +101,6 @@ int __wrap_accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
 	return dup(spare[0]);
 }
 
-static int connect_to_card(void)
-{
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
-	return fd;
-}
-
 static struct simnet *net_of(struct rig *rig)
 {
 	return simnet_of(vdpasim_of(rig->dev));
@@ -126,7 +115,7 @@ static void make(struct rig *rig, uint16_t mtu, uint8_t *bufs, size_t len)
 	config.mtu = mtu;
 	memcpy(config.mac, "\x52\x54\x00\x01\x02\x03", 6);
 	(void)snprintf(config.backend, sizeof(config.backend), "stream,path=%s,listen",
-		       address.sun_path);
+		       socket_address.sun_path);
 	nr_taken = bytes_taken = nr_accepted = 0;
 	rig_make(rig, &config);
 	rig_start(rig, BASE_FEATURES, 2, 256);
@@ -162,7 +151,7 @@ static void frames_that_are_dropped_count_to_a_batch(void **state)
 		int fd;
 
 		make(&rig, f->mtu, bufs, f->buf_len);
-		fd = connect_to_card();
+		fd = socket_connect();
 		rig_quiet(&rig);
 		vq = &vdpasim_of(rig.dev)->vqs[0];
 		vdpasim_lock(vq->sw);
@@ -198,7 +187,7 @@ static void reset_under_bytes_that_never_end_waits_for_a_batch(void **state)
 
 	(void)state;
 	make(&rig, 65535, bufs, BIG);
-	fd = connect_to_card();
+	fd = socket_connect();
 	rig_quiet(&rig);
 	set_peer(BYTES);
 	assert_int_equal(send(fd, "", 1, MSG_NOSIGNAL), 1); /* an edge */
@@ -226,7 +215,7 @@ static void reset_under_peers_that_connect_for_ever_waits_for_a_few(void **state
 	make(&rig, 1500, bufs, 2048);
 	rig_quiet(&rig);
 	__atomic_store_n(&callers, true, __ATOMIC_RELAXED);
-	fd = connect_to_card();
+	fd = socket_connect();
 	while (counted(&nr_accepted) < 100) /* so it goes on after the first few */
 		(void)sched_yield();
 	before = counted(&nr_accepted);
@@ -343,23 +332,6 @@ static void strict_batch_is_bounded_in_pieces_and_bytes(void **state)
 	}
 }
 
-static int make_dir(void **state)
-{
-	(void)state;
-	if (!mkdtemp(dir))
-		return -1;
-	address.sun_family = AF_UNIX;
-	(void)snprintf(address.sun_path, sizeof(address.sun_path), "%s/s", dir);
-	return 0;
-}
-
-static int remove_dir(void **state)
-{
-	(void)state;
-	(void)unlink(address.sun_path);
-	return rmdir(dir);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -369,5 +341,5 @@ int main(void)
 		cmocka_unit_test(strict_batch_is_bounded_in_pieces_and_bytes),
 	};
 
-	return cmocka_run_group_tests(tests, make_dir, remove_dir);
+	return cmocka_run_group_tests(tests, socket_folder_make, socket_folder_remove);
 }

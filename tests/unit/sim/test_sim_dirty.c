@@ -9,12 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "../between.h"
 #include "blk_support.h"
+#include "socket_support.h"
 
 #define PAGE   4096
 #define AREAS  32
@@ -337,23 +336,18 @@ static void card_logs_frames_from_a_backend(void **state)
 {
 	struct vdpa_dev_config config = rig_config();
 	uint8_t frame[4 + 1500 - HDR];
-	struct sockaddr_un addr = {.sun_family = AF_UNIX};
-	int listener = socket(AF_UNIX, SOCK_STREAM, 0), peer;
+	int listener, peer;
 	struct rig rig;
 
-	(void)snprintf(addr.sun_path, sizeof(addr.sun_path), "/tmp/hf-dirty-%d", getpid());
-	(void)unlink(addr.sun_path);
-	assert_int_equal(bind(listener, (struct sockaddr *)&addr, sizeof(addr)), 0);
-	assert_int_equal(listen(listener, 1), 0);
+	assert_int_equal(socket_folder_make(state), 0);
+	listener = socket_listen();
 	config.given |= VDPA_KEY_BACKEND;
-	(void)snprintf(config.backend, sizeof(config.backend), "stream,path=%s", addr.sun_path);
+	(void)snprintf(config.backend, sizeof(config.backend), "stream,path=%s",
+		       socket_address.sun_path);
 	rig_make(&rig, &config);
 	rig_start(&rig, BASE_FEATURES, 2, NUM);
 	assert_int_equal(rig_op(&rig, suspend), 0);
-	assert_true(rig_wait_fd(listener, DEADLINE_MS));
-	peer = accept(listener, NULL, NULL);
-	assert_true(peer >= 0);
-	(void)unlink(addr.sun_path);
+	peer = socket_accept(listener);
 	watch(rig.vq[0].mem, rig.vq[0].mem_len);
 	watch(rig.vq[1].mem, rig.vq[1].mem_len);
 	watch(buffers, NUM * PAGE);
@@ -378,6 +372,7 @@ static void card_logs_frames_from_a_backend(void **state)
 	card_end(&rig);
 	close(peer);
 	close(listener);
+	assert_int_equal(socket_folder_remove(state), 0);
 }
 
 /* ---- a disk ---- */

@@ -11,25 +11,22 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "../between.h"
 #include "parents/sim/net.h"
+#include "socket_support.h"
 #include "support.h"
 
 enum { LONG_CHAIN = 2048, PIECE = 8 };
-
-static char dir[] = "/tmp/hf-sim-XXXXXX";
-static struct sockaddr_un address;
 
 static void make_sized(struct rig *rig, bool listens, uint16_t num)
 {
 	struct vdpa_dev_config config = rig_config();
 
 	config.given |= VDPA_KEY_BACKEND;
-	(void)snprintf(config.backend, sizeof(config.backend), "stream,path=%s%s", address.sun_path,
-		       listens ? ",listen" : "");
+	(void)snprintf(config.backend, sizeof(config.backend), "stream,path=%s%s",
+		       socket_address.sun_path, listens ? ",listen" : "");
 	config.vq_size = LONG_CHAIN;
 	rig_make(rig, &config);
 	rig_start(rig, BASE_FEATURES, 2, num);
@@ -38,34 +35,6 @@ static void make_sized(struct rig *rig, bool listens, uint16_t num)
 static void make(struct rig *rig, bool listens)
 {
 	make_sized(rig, listens, 16);
-}
-
-static int peer_listen(void)
-{
-	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
-
-	(void)unlink(address.sun_path);
-	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
-	assert_int_equal(listen(fd, 4), 0);
-	return fd;
-}
-
-static int peer_accept(int listen_fd)
-{
-	int fd;
-
-	assert_true(rig_wait_fd(listen_fd, DEADLINE_MS));
-	fd = accept(listen_fd, NULL, NULL);
-	assert_true(fd >= 0);
-	return fd;
-}
-
-static int peer_connect(void)
-{
-	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
-
-	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
-	return fd;
 }
 
 static void read_all(int fd, void *buf, size_t len)
@@ -173,12 +142,12 @@ static void stream_receive_buffers_of_no_use_are_bounded_a_batch(void **state)
 
 static void stream_connects_and_carries_both_ways(void **state)
 {
-	int listen_fd = peer_listen(), fd;
+	int listen_fd = socket_listen(), fd;
 	struct rig rig;
 
 	(void)state;
 	make(&rig, false);
-	fd = peer_accept(listen_fd);
+	fd = socket_accept(listen_fd);
 	for (uint32_t i = 0; i < 50; i++)
 		exchange(&rig, fd, i);
 	rig_destroy(&rig);
@@ -188,13 +157,13 @@ static void stream_connects_and_carries_both_ways(void **state)
 
 static void stream_peer_dies_frames_drop_then_reconnects(void **state)
 {
-	int listen_fd = peer_listen(), fd;
+	int listen_fd = socket_listen(), fd;
 	uint8_t frame[HDR + 60];
 	struct rig rig;
 
 	(void)state;
 	make(&rig, false);
-	fd = peer_accept(listen_fd);
+	fd = socket_accept(listen_fd);
 	exchange(&rig, fd, 1);
 	close(fd);
 	close(listen_fd);
@@ -203,8 +172,8 @@ static void stream_peer_dies_frames_drop_then_reconnects(void **state)
 	for (int i = 0; i < 5; i++)
 		rig_send(&rig, 1, frame, sizeof(frame)); /* completes: nothing waits for a peer */
 	assert_int_equal(rig_counter(&rig, 1, "tx drops"), 5);
-	listen_fd = peer_listen();
-	fd = peer_accept(listen_fd); /* the timer tried again */
+	listen_fd = socket_listen();
+	fd = socket_accept(listen_fd); /* the timer tried again */
 	rig_quiet(&rig);
 	exchange(&rig, fd, 2);
 	rig_destroy(&rig);
@@ -220,14 +189,14 @@ static void stream_listens_and_takes_next_peer(void **state)
 	(void)state;
 	make(&rig, true);
 	for (uint32_t i = 0; i < 5; i++) {
-		fd = peer_connect();
+		fd = socket_connect();
 		rig_quiet(&rig);
 		exchange(&rig, fd, i);
 		close(fd);
 		rig_quiet(&rig);
 	}
 	rig_destroy(&rig);
-	assert_int_equal(access(address.sun_path, F_OK), -1);
+	assert_int_equal(access(socket_address.sun_path, F_OK), -1);
 }
 
 static void stream_second_peer_is_turned_away(void **state)
@@ -238,9 +207,9 @@ static void stream_second_peer_is_turned_away(void **state)
 
 	(void)state;
 	make(&rig, true);
-	fd = peer_connect();
+	fd = socket_connect();
 	rig_quiet(&rig);
-	second = peer_connect();
+	second = socket_connect();
 	assert_true(rig_wait_fd(second, DEADLINE_MS));
 	assert_int_equal(read(second, &c, 1), 0);
 	exchange(&rig, fd, 1);
@@ -258,7 +227,7 @@ static void stream_bytes_in_dribs_make_whole_frames(void **state)
 
 	(void)state;
 	make(&rig, true);
-	fd = peer_connect();
+	fd = socket_connect();
 	rig_quiet(&rig);
 	frame_make(frame, sizeof(frame), 9);
 	for (int i = 0; i < 2; i++) {
@@ -293,7 +262,7 @@ static void stream_full_socket_blocks_and_loses_nothing(void **state)
 
 	(void)state;
 	make(&rig, true);
-	fd = peer_connect();
+	fd = socket_connect();
 	rig_quiet(&rig);
 	for (int i = 0; i < NR; i++)
 		frame_make(frames + (size_t)i * LEN, LEN, (uint32_t)i);
@@ -332,7 +301,7 @@ static void stream_vanished_frame_breaks_the_queue_behind_what_was_sent(void **s
 	(void)state;
 	assert_ptr_not_equal(gone, MAP_FAILED);
 	make(&rig, true);
-	fd = peer_connect();
+	fd = socket_connect();
 	rig_quiet(&rig);
 	for (int i = 0; i < NR; i++) {
 		frame_make(frames[i], LEN, (uint32_t)i);
@@ -363,7 +332,7 @@ static void stream_absurd_length_cuts_connection(void **state)
 
 	(void)state;
 	make(&rig, true);
-	fd = peer_connect();
+	fd = socket_connect();
 	rig_quiet(&rig);
 	rig_add(&rig, 0, buf, sizeof(buf), true);
 	rig_publish(&rig, 0);
@@ -371,7 +340,7 @@ static void stream_absurd_length_cuts_connection(void **state)
 	assert_true(rig_wait_fd(fd, DEADLINE_MS));
 	assert_int_equal(read(fd, &c, 1), 0);
 	close(fd);
-	fd = peer_connect();
+	fd = socket_connect();
 	rig_quiet(&rig);
 	peer_send(fd, (const uint8_t *)"runt", 4); /* skipped and counted */
 	peer_send(fd, buf, 0);
@@ -409,7 +378,7 @@ static void stream_buffer_of_1024_pieces_is_filled(void **state)
 
 	(void)state;
 	make_sized(&rig, true, LONG_CHAIN);
-	fd = peer_connect();
+	fd = socket_connect();
 	rig_quiet(&rig);
 	for (uint32_t nr = 1022; nr <= 1024; nr++) {
 		memset(mem, 0, sizeof(mem));
@@ -436,7 +405,7 @@ static void stream_buffer_of_1025_pieces_comes_back_empty(void **state)
 
 	(void)state;
 	make_sized(&rig, true, LONG_CHAIN);
-	fd = peer_connect();
+	fd = socket_connect();
 	rig_quiet(&rig);
 	add_pieces(&rig, mem, 1025);
 	peer_send(fd, mem, 60);
@@ -453,18 +422,18 @@ static void stream_buffer_of_1025_pieces_comes_back_empty(void **state)
 /* connect(2) says of a file what it says of a dead socket. */
 static void stream_listening_under_the_name_of_a_file_leaves_the_file(void **state)
 {
-	char spec[sizeof(address.sun_path) + 32];
-	int fd = open(address.sun_path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	char spec[sizeof(socket_address.sun_path) + 32];
+	int fd = open(socket_address.sun_path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	struct stat st;
 
 	(void)state;
 	assert_int_equal(write(fd, "mine", 4), 4);
-	(void)snprintf(spec, sizeof(spec), "stream,path=%s,listen", address.sun_path);
+	(void)snprintf(spec, sizeof(spec), "stream,path=%s,listen", socket_address.sun_path);
 	rig_expect_refused(spec, 1, -EEXIST, "exists and is not a socket");
 	assert_int_equal(fstat(fd, &st), 0);
 	assert_int_equal(st.st_nlink, 1);
 	assert_int_equal(st.st_size, 4);
-	assert_int_equal(unlink(address.sun_path), 0);
+	assert_int_equal(unlink(socket_address.sun_path), 0);
 	close(fd);
 }
 
@@ -475,14 +444,14 @@ static void stream_name_that_another_has_taken_over_is_left_at_the_end(void **st
 
 	(void)state;
 	make(&rig, true);
-	fd = peer_listen();
+	fd = socket_listen();
 	rig_destroy(&rig);
-	close(peer_connect());
+	close(socket_connect());
 	close(fd);
-	assert_int_equal(unlink(address.sun_path), 0);
+	assert_int_equal(unlink(socket_address.sun_path), 0);
 	make(&rig, true);
 	rig_destroy(&rig);
-	assert_int_equal(access(address.sun_path, F_OK), -1);
+	assert_int_equal(access(socket_address.sun_path, F_OK), -1);
 }
 
 static void backend_bad_words_are_refused_in_words(void **state)
@@ -495,23 +464,6 @@ static void backend_bad_words_are_refused_in_words(void **state)
 	rig_expect_refused("stream,path=/x,lissen", 1, -EINVAL, "path=/x,lissen");
 	rig_expect_refused("stream,path=/nonexistent/x,listen", 1, -ENOENT, "cannot listen");
 	rig_expect_refused("stream,path=/tmp/x", 2, -EINVAL, "1 queue pair");
-}
-
-static int make_dir(void **state)
-{
-	(void)state;
-	if (!mkdtemp(dir))
-		return -1;
-	address.sun_family = AF_UNIX;
-	(void)snprintf(address.sun_path, sizeof(address.sun_path), "%s/s", dir);
-	return 0;
-}
-
-static int remove_dir(void **state)
-{
-	(void)state;
-	(void)unlink(address.sun_path);
-	return rmdir(dir);
 }
 
 int main(void)
@@ -533,5 +485,5 @@ int main(void)
 		cmocka_unit_test(backend_bad_words_are_refused_in_words),
 	};
 
-	return cmocka_run_group_tests(tests, make_dir, remove_dir);
+	return cmocka_run_group_tests(tests, socket_folder_make, socket_folder_remove);
 }
