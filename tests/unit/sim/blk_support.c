@@ -57,6 +57,29 @@ uint32_t blk_run(struct rig *rig, uint16_t idx, const struct ring_driver_seg *se
 	return used;
 }
 
+void blk_begin(struct rig *rig, uint16_t idx, struct blk_request *r, const void *p, size_t len)
+{
+	struct ring_driver_seg segs[] = {blk_seg(rig, &r->header, sizeof(r->header)),
+					 blk_seg(rig, p, len), blk_seg(rig, &r->status, 1)};
+	unsigned int nr_out = r->header.type == VIRTIO_BLK_T_IN ? 1 : 2;
+
+	r->status = NO_STATUS;
+	assert_int_equal(ring_driver_add(rig->vq[idx].drv, segs, nr_out, 3 - nr_out, r, NULL, 0),
+			 0);
+}
+
+void blk_collect(struct rig *rig, uint16_t idx, unsigned int n)
+{
+	uint32_t used;
+
+	while (n-- > 0) {
+		struct blk_request *r = rig_get(rig, idx, &used);
+
+		assert_non_null(r);
+		assert_int_equal(r->status, VIRTIO_BLK_S_OK);
+	}
+}
+
 uint8_t blk_do(struct rig *rig, uint32_t type, uint64_t sector, size_t len, uint32_t *used)
 {
 	bool in = type == VIRTIO_BLK_T_IN || type == VIRTIO_BLK_T_GET_ID;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /* A driver of simulated disks, on the client of support.h. One request at a time, but for
- * blk_add(). */
+ * blk_begin(). */
 #ifndef HOLDFAST_TEST_SIM_BLK_SUPPORT_H
 #define HOLDFAST_TEST_SIM_BLK_SUPPORT_H
 
@@ -23,6 +23,12 @@ struct blk_memory {
 };
 extern struct blk_memory blk;
 
+/* A request among others, in shared memory. */
+struct blk_request {
+	struct virtio_blk_outhdr header;
+	uint8_t status;
+};
+
 /** blk_setup() - group setup: makes the memory above */
 int blk_setup(void **state);
 struct vdpa_dev_config blk_config(void);
@@ -44,6 +50,11 @@ void blk_expect(struct rig *rig, uint64_t sector, const void *bytes, size_t len)
 uint8_t blk_range(struct rig *rig, uint32_t type, uint64_t sector, uint32_t nr, uint32_t flags);
 /** blk_seg() - a piece of plain memory */
 struct ring_driver_seg blk_seg(struct rig *rig, const void *p, size_t len);
+/** blk_begin() - add @r, whose header is filled, with @len bytes at @p, which the device writes for
+ * VIRTIO_BLK_T_IN alone; the status is spoilt, and @r is the cookie */
+void blk_begin(struct rig *rig, uint16_t idx, struct blk_request *r, const void *p, size_t len);
+/** blk_collect() - @n of them come back, each with VIRTIO_BLK_S_OK */
+void blk_collect(struct rig *rig, uint16_t idx, unsigned int n);
 void blk_fill(uint8_t *p, size_t len, uint32_t seed);
 /** blk_refused() - dev_add() fails, and says @what */
 void blk_refused(const struct vdpa_dev_config *config, int err, const char *what);

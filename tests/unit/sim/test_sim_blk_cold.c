@@ -3,21 +3,15 @@
  * The simulated disk on a file whose data the page cache lacks. What it has is changed where the
  * device asks, in preadv2(), which this program wraps (ld's --wrap), as it does preadv() and
  * posix_fadvise().
- *
- * The file lies in the working directory: /tmp may be memory, where no read ever waits.
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/uio.h>
-#include <sys/vfs.h>
-#include <unistd.h>
 
 #include "blk_support.h"
+#include "host_support.h"
 
 #define NR       48 /* requests: more than the worker looks at at once */
 #define READ_LEN 4096u
@@ -25,9 +19,7 @@
 #define LONG_LEN (1u << 20)
 #define FILE_LEN (NR * APART)
 #define RING_NUM 512
-#define GATE_MS  30000
 
-static char path[64];
 static uint8_t content[FILE_LEN];
 
 /* ---- what the host says ---- */
@@ -56,39 +48,13 @@ ssize_t __wrap_preadv64v2(int fd, const struct iovec *iov, int n, off_t off, int
 	return now == HALF && done > 0 ? done / 2 : done;
 }
 
-static int entered = -1, gate = -1; /* eventfds; -1: a read waits for nobody */
-static bool waiting;                /* one waits at the gate; atomic */
-
 ssize_t __real_preadv64(int fd, const struct iovec *iov, int n, off_t off);
 ssize_t __wrap_preadv64(int fd, const struct iovec *iov, int n, off_t off);
 ssize_t __wrap_preadv64(int fd, const struct iovec *iov, int n, off_t off)
 {
-	if (__atomic_fetch_add(&nr_waited, 1, __ATOMIC_RELAXED) == 0 && gate >= 0) {
-		__atomic_store_n(&waiting, true, __ATOMIC_RELAXED);
-		eventfd_write(entered, 1);
-		(void)rig_wait_fd(gate, GATE_MS);
-		__atomic_store_n(&waiting, false, __ATOMIC_RELAXED);
-	}
+	__atomic_fetch_add(&nr_waited, 1, __ATOMIC_RELAXED);
+	host_gate();
 	return __real_preadv64(fd, iov, n, off);
-}
-
-/* Before there is a worker, and when it has gone. */
-static void reads_are_held(bool held)
-{
-	if (held) {
-		entered = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-		gate = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-		return;
-	}
-	close(entered);
-	close(gate);
-	entered = gate = -1;
-}
-
-static void let_the_read_go(void)
-{
-	assert_true(__atomic_load_n(&waiting, __ATOMIC_RELAXED)); /* nobody has waited for it */
-	eventfd_write(gate, 1);
 }
 
 int __real_posix_fadvise64(int fd, off_t off, off_t len, int advice);
@@ -102,42 +68,23 @@ int __wrap_posix_fadvise64(int fd, off_t off, off_t len, int advice)
 
 /* ---- a driver with many reads out ---- */
 
-struct request {
-	struct virtio_blk_outhdr header;
-	uint8_t status;
-};
-
-static struct request *requests; /* [NR], shared */
-static uint8_t *data;            /* [LONG_LEN], shared; READ_LEN of each request, or one long one */
+static struct blk_request *requests; /* [NR], shared */
+static uint8_t *data; /* [LONG_LEN], shared; READ_LEN of each request, or one long one */
 
 static int setup(void **state)
 {
-	int fd;
-
 	(void)state;
-	(void)snprintf(path, sizeof(path), "blk-cold-XXXXXX");
-	fd = mkstemp(path);
 	blk_fill(content, sizeof(content), 7);
 	has = AS_IT_IS;
 	nr_asked = nr_waited = nr_expected = 0;
 	memset(data, 0, LONG_LEN);
-	if (fd < 0 || write(fd, content, sizeof(content)) != (ssize_t)sizeof(content))
-		return -1;
-	return close(fd);
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	return unlink(path);
+	return host_setup("blk-cold-XXXXXX", content, sizeof(content));
 }
 
 static void start(struct rig *rig)
 {
-	struct vdpa_dev_config c = blk_config();
+	struct vdpa_dev_config c = host_config();
 
-	c.given |= VDPA_KEY_BACKEND;
-	(void)snprintf(c.backend, sizeof(c.backend), "file,path=%s", path);
 	c.vq_size = RING_NUM;
 	rig_make(rig, &c);
 	rig_start(rig, BLK_FEATURES, 1, RING_NUM);
@@ -145,14 +92,9 @@ static void start(struct rig *rig)
 
 static void begin(struct rig *rig, unsigned int i, uint64_t off, uint32_t len)
 {
-	struct request *r = &requests[i];
-	struct ring_driver_seg segs[] = {blk_seg(rig, &r->header, sizeof(r->header)),
-					 blk_seg(rig, data + (size_t)i * READ_LEN, len),
-					 blk_seg(rig, &r->status, 1)};
-
-	r->header = (struct virtio_blk_outhdr){.type = VIRTIO_BLK_T_IN, .sector = off / SECTOR};
-	r->status = NO_STATUS;
-	assert_int_equal(ring_driver_add(rig->vq[0].drv, segs, 1, 2, r, NULL, 0), 0);
+	requests[i].header =
+		(struct virtio_blk_outhdr){.type = VIRTIO_BLK_T_IN, .sector = off / SECTOR};
+	blk_begin(rig, 0, &requests[i], data + (size_t)i * READ_LEN, len);
 }
 
 static void begin_all(struct rig *rig)
@@ -185,14 +127,14 @@ static void reset_does_not_wait_for_the_hosts_disk(void **state)
 	struct rig rig;
 
 	(void)state;
-	reads_are_held(true);
+	host_hold(1);
 	has = EMPTY;
 	start(&rig);
 	begin_all(&rig);
-	assert_true(rig_wait_fd(entered, DEADLINE_MS));
+	host_wait_held();
 	rig_reset(&rig);
 	__atomic_store_n(&has, AS_IT_IS, __ATOMIC_RELAXED);
-	let_the_read_go();
+	host_release();
 	rig_start(&rig, BLK_FEATURES, 1, RING_NUM);
 	rig_quiet(&rig);
 	assert_memory_equal(data, zeros, LONG_LEN);
@@ -200,7 +142,6 @@ static void reset_does_not_wait_for_the_hosts_disk(void **state)
 	begin_all(&rig);
 	collect_all(&rig);
 	rig_destroy(&rig);
-	reads_are_held(false);
 }
 
 static void suspend_keeps_a_read_that_waits(void **state)
@@ -209,18 +150,17 @@ static void suspend_keeps_a_read_that_waits(void **state)
 	uint32_t used;
 
 	(void)state;
-	reads_are_held(true);
+	host_hold(1);
 	has = EMPTY;
 	start(&rig);
 	begin_all(&rig);
-	assert_true(rig_wait_fd(entered, DEADLINE_MS));
+	host_wait_held();
 	assert_int_equal(rig_op(&rig, suspend), 0);
 	assert_null(rig_poll(&rig, 0, &used));
-	let_the_read_go();
+	host_release();
 	assert_int_equal(rig_op(&rig, resume), 0);
 	collect_all(&rig);
 	rig_destroy(&rig);
-	reads_are_held(false);
 }
 
 static void reads_are_right_whatever_the_page_cache_has(void **state)
@@ -313,7 +253,7 @@ static void what_is_there_is_not_waited_for(void **state)
 	assert_true(nr_waited < NR);
 }
 
-#define COLD_TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+#define COLD_TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, host_teardown)
 
 int main(void)
 {
@@ -326,10 +266,10 @@ int main(void)
 		COLD_TEST(a_read_at_the_end_of_a_batch_is_fetched_once),
 		COLD_TEST(what_is_there_is_not_waited_for),
 	};
-	struct statfs fs;
+	const char *why_not = host_why_not(false);
 
-	if (statfs(".", &fs) == 0 && (unsigned long)fs.f_type == TMPFS_MAGIC) {
-		printf("the working directory lies in memory, where no read waits\n");
+	if (why_not) {
+		printf("%s\n", why_not);
 		return 77;
 	}
 	requests = blk_pages(NR * sizeof(*requests));

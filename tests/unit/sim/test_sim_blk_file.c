@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -11,51 +10,24 @@
 #include <unistd.h>
 
 #include "blk_support.h"
+#include "host_support.h"
 
 #define FILE_LEN (1u << 20)
 
-static char path[64];
-static int fd;
 static uint8_t zeros[8192];
 
 static int file_setup(void **state)
 {
 	(void)state;
-	(void)snprintf(path, sizeof(path), "/tmp/holdfast-blk-XXXXXX");
-	fd = mkstemp(path);
-	return fd < 0 || ftruncate(fd, FILE_LEN) < 0 ? -1 : 0;
-}
-
-static int file_teardown(void **state)
-{
-	(void)state;
-	close(fd);
-	return unlink(path);
-}
-
-static struct vdpa_dev_config file_config(void)
-{
-	struct vdpa_dev_config c = blk_config();
-
-	c.given |= VDPA_KEY_BACKEND;
-	(void)snprintf(c.backend, sizeof(c.backend), "file,path=%s", path);
-	return c;
+	return host_setup("/tmp/holdfast-blk-XXXXXX", NULL, FILE_LEN);
 }
 
 static void start(struct rig *rig)
 {
-	struct vdpa_dev_config c = file_config();
+	struct vdpa_dev_config c = host_config();
 
 	rig_make(rig, &c);
 	rig_start(rig, BLK_FEATURES, 1, 64);
-}
-
-static void file_has(off_t off, const uint8_t *want, size_t len)
-{
-	static uint8_t got[DATA_LEN];
-
-	assert_int_equal(pread(fd, got, len, off), len);
-	assert_memory_equal(got, want, len);
 }
 
 static void data_goes_to_the_file_and_stays_there(void **state)
@@ -71,12 +43,12 @@ static void data_goes_to_the_file_and_stays_there(void **state)
 	blk_fill(want, sizeof(want), 1);
 	assert_int_equal(blk_write(&rig, 3, want, sizeof(want)), VIRTIO_BLK_S_OK);
 	assert_int_equal(blk_do(&rig, VIRTIO_BLK_T_FLUSH, 0, 0, NULL), VIRTIO_BLK_S_OK);
-	file_has(3 * SECTOR, want, sizeof(want));
+	host_file_has(3 * SECTOR, want, sizeof(want));
 	rig_destroy(&rig);
 	start(&rig); /* another device later */
 	blk_expect(&rig, 3, want, sizeof(want));
 	want[0] ^= 1; /* what others write is seen */
-	assert_int_equal(pwrite(fd, want, 1, 3 * SECTOR), 1);
+	assert_int_equal(pwrite(host_file.fd, want, 1, 3 * SECTOR), 1);
 	blk_expect(&rig, 3, want, sizeof(want));
 	rig_destroy(&rig);
 }
@@ -100,7 +72,7 @@ static void scattered_requests_land_in_order(void **state)
 	segs[n] = blk_seg(&rig, blk.status, 1);
 	assert_int_equal(blk_run(&rig, 0, segs, n, 1), 1);
 	assert_int_equal(*blk.status, VIRTIO_BLK_S_OK);
-	file_has(SECTOR, want, sizeof(want));
+	host_file_has(SECTOR, want, sizeof(want));
 	rig_destroy(&rig);
 }
 
@@ -118,15 +90,15 @@ static void zeroes_and_discards_read_as_such(void **state)
 		assert_int_equal(blk_write(&rig, 0, want, sizeof(want)), VIRTIO_BLK_S_OK);
 		assert_int_equal(blk_range(&rig, VIRTIO_BLK_T_WRITE_ZEROES, 1, 16, (uint32_t)flags),
 				 VIRTIO_BLK_S_OK);
-		file_has(0, want, SECTOR);
-		file_has(SECTOR, zeros, sizeof(zeros));
-		file_has(17 * SECTOR, want + (size_t)17 * SECTOR, sizeof(want) - 17 * SECTOR);
+		host_file_has(0, want, SECTOR);
+		host_file_has(SECTOR, zeros, sizeof(zeros));
+		host_file_has(17 * SECTOR, want + (size_t)17 * SECTOR, sizeof(want) - 17 * SECTOR);
 	}
-	assert_int_equal(fstat(fd, &before), 0);
+	assert_int_equal(fstat(host_file.fd, &before), 0);
 	assert_int_equal(blk_range(&rig, VIRTIO_BLK_T_DISCARD, 0, 128, 0), VIRTIO_BLK_S_OK);
-	assert_int_equal(fstat(fd, &after), 0);
+	assert_int_equal(fstat(host_file.fd, &after), 0);
 	assert_int_equal(after.st_size, FILE_LEN);
-	if (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 4096) == 0)
+	if (fallocate(host_file.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 4096) == 0)
 		assert_true(after.st_blocks < before.st_blocks);
 	rig_destroy(&rig);
 }
@@ -136,7 +108,7 @@ static void zeroes_are_written_where_they_must_be(void **state)
 {
 	static uint8_t want[3u << 19];
 	int mem = memfd_create("disk", MFD_CLOEXEC);
-	struct vdpa_dev_config c = file_config();
+	struct vdpa_dev_config c = host_config();
 	struct rig rig;
 
 	(void)state;
@@ -159,7 +131,7 @@ static void zeroes_are_written_where_they_must_be(void **state)
 
 static void a_driver_that_never_flushes_can_write(void **state)
 {
-	struct vdpa_dev_config c = file_config();
+	struct vdpa_dev_config c = host_config();
 	uint8_t want[SECTOR];
 	struct rig rig;
 
@@ -168,7 +140,7 @@ static void a_driver_that_never_flushes_can_write(void **state)
 	rig_make(&rig, &c);
 	rig_start(&rig, BASE_FEATURES, 1, 16);
 	assert_int_equal(blk_write(&rig, 0, want, SECTOR), VIRTIO_BLK_S_OK);
-	file_has(0, want, SECTOR);
+	host_file_has(0, want, SECTOR);
 	rig_destroy(&rig);
 }
 
@@ -178,11 +150,11 @@ static void file_that_shrinks_gives_errors_not_hangs(void **state)
 
 	(void)state;
 	start(&rig);
-	assert_int_equal(ftruncate(fd, 8192), 0);
+	assert_int_equal(ftruncate(host_file.fd, 8192), 0);
 	assert_int_equal(blk_do(&rig, VIRTIO_BLK_T_IN, 15, SECTOR, NULL), VIRTIO_BLK_S_OK);
 	assert_int_equal(blk_do(&rig, VIRTIO_BLK_T_IN, 15, 2 * SECTOR, NULL), VIRTIO_BLK_S_IOERR);
 	assert_int_equal(blk_do(&rig, VIRTIO_BLK_T_IN, 100, SECTOR, NULL), VIRTIO_BLK_S_IOERR);
-	assert_int_equal(ftruncate(fd, FILE_LEN), 0);
+	assert_int_equal(ftruncate(host_file.fd, FILE_LEN), 0);
 	assert_int_equal(blk_do(&rig, VIRTIO_BLK_T_IN, 100, SECTOR, NULL), VIRTIO_BLK_S_OK);
 	rig_destroy(&rig);
 }
@@ -214,7 +186,7 @@ static void vanished_memory_breaks_the_queue_until_reset(void **state)
 
 static void capacity_cuts_a_file_and_never_extends_it(void **state)
 {
-	struct vdpa_dev_config c = file_config();
+	struct vdpa_dev_config c = host_config();
 	struct virtio_blk_config config;
 	struct rig rig;
 
@@ -231,7 +203,7 @@ static void capacity_cuts_a_file_and_never_extends_it(void **state)
 
 static void one_writer_or_many_readers(void **state)
 {
-	struct vdpa_dev_config c = file_config();
+	struct vdpa_dev_config c = host_config();
 	struct rig one, two;
 
 	(void)state;
@@ -273,7 +245,7 @@ static void a_holder_that_is_going_is_waited_for(void **state)
 	struct rig rig;
 
 	(void)state;
-	holder = open(path, O_RDWR | O_CLOEXEC);
+	holder = open(host_file.path, O_RDWR | O_CLOEXEC);
 	assert_int_equal(fcntl(holder, F_OFD_SETLK, &lock), 0);
 	nr_naps = 0;
 	start(&rig);
@@ -295,15 +267,15 @@ static void files_that_cannot_be_disks_are_refused_in_words(void **state)
 		{"file,path=/", -EISDIR, "'/'"},
 		{"file,path=/dev/null", -EINVAL, "neither a file nor a block device"},
 	};
-	struct vdpa_dev_config c = file_config();
+	struct vdpa_dev_config c = host_config();
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		(void)snprintf(c.backend, sizeof(c.backend), "%s", cases[i].backend);
 		blk_refused(&c, cases[i].err, cases[i].what);
 	}
-	c = file_config();
-	assert_int_equal(ftruncate(fd, 100), 0);
+	c = host_config();
+	assert_int_equal(ftruncate(host_file.fd, 100), 0);
 	blk_refused(&c, -EINVAL, "is empty");
 }
 
@@ -339,11 +311,11 @@ static void random_requests_match_a_plain_buffer(void **state)
 		}
 		rig_destroy(&rig);
 		for (size_t at = 0; at < FILE_LEN; at += DATA_LEN)
-			file_has((off_t)at, model + at, DATA_LEN);
+			host_file_has((off_t)at, model + at, DATA_LEN);
 	}
 }
 
-#define FILE_TEST(fn) cmocka_unit_test_setup_teardown(fn, file_setup, file_teardown)
+#define FILE_TEST(fn) cmocka_unit_test_setup_teardown(fn, file_setup, host_teardown)
 
 int main(void)
 {

@@ -3,38 +3,28 @@
  * The simulated disk with requests in flight: data under a random load with resets in between, and
  * each way in which the kernel can end a request. Ends are changed where the device collects them,
  * in uring_reap(), which this program wraps (ld's --wrap), as it does fdatasync().
- *
- * The files lie in the working directory: /tmp may be memory, where no request is ever in flight.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/filter.h>
-#include <linux/magic.h>
 #include <linux/seccomp.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/uring.h"
 #include "blk_support.h"
+#include "host_support.h"
 
 #define NR_SLOTS  32
 #define SLOT_LEN  16384u /* bytes of the disk, and of memory, that belong to a slot */
 #define FILE_LEN  (NR_SLOTS * SLOT_LEN)
 #define RING_NUM  512
 #define NR_ROUNDS 40
-#define GATE_MS   30000
 #define NOTHING   1 /* not an error: ends are left alone */
 
-static char path[64];
-static int fd;
 static const char *no_flight; /* why nothing can be in flight here */
 
 /* ---- what the kernel says ---- */
@@ -61,44 +51,12 @@ bool __wrap_uring_reap(struct uring *ring, uint64_t *data, int32_t *res)
 
 /* ---- the host's flush, which may take as long as it likes ---- */
 
-static int flush_entered = -1, flush_gate = -1; /* eventfds; -1: a flush waits for nobody */
-static bool flushing;                           /* one waits at the gate; atomic */
-
 int __real_fdatasync(int fildes);
 int __wrap_fdatasync(int fildes);
 int __wrap_fdatasync(int fildes)
 {
-	if (flush_gate >= 0) {
-		__atomic_store_n(&flushing, true, __ATOMIC_RELAXED);
-		eventfd_write(flush_entered, 1);
-		(void)rig_wait_fd(flush_gate, GATE_MS);
-		__atomic_store_n(&flushing, false, __ATOMIC_RELAXED);
-	}
+	host_gate();
 	return __real_fdatasync(fildes);
-}
-
-/* Before there is a worker, and when it has gone. */
-static void flush_is_held(bool held)
-{
-	if (held) {
-		flush_entered = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-		flush_gate = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-		return;
-	}
-	close(flush_entered);
-	close(flush_gate);
-	flush_entered = flush_gate = -1;
-}
-
-static void wait_for_a_flush(void)
-{
-	assert_true(rig_wait_fd(flush_entered, DEADLINE_MS));
-}
-
-static void let_the_flush_go(void)
-{
-	assert_true(__atomic_load_n(&flushing, __ATOMIC_RELAXED)); /* nobody has waited for it */
-	eventfd_write(flush_gate, 1);
 }
 
 /* ---- a driver with many requests out ---- */
@@ -131,36 +89,18 @@ static uint8_t *data_of(unsigned int i)
 static int setup(void **state)
 {
 	(void)state;
-	(void)snprintf(path, sizeof(path), "blk-flight-XXXXXX");
-	fd = mkstemp(path);
 	say = NOTHING;
 	memset(model, 0, sizeof(model));
 	memset(slots, 0, NR_SLOTS * sizeof(*slots));
-	return fd < 0 || ftruncate(fd, FILE_LEN) < 0 ? -1 : 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	close(fd);
-	return unlink(path);
-}
-
-static struct vdpa_dev_config config_of(bool direct)
-{
-	struct vdpa_dev_config c = blk_config();
-
-	c.given |= VDPA_KEY_BACKEND;
-	(void)snprintf(c.backend, sizeof(c.backend), "file,path=%s", path);
-	c.vq_size = RING_NUM;
-	c.direct = direct;
-	return c;
+	return host_setup("blk-flight-XXXXXX", NULL, FILE_LEN);
 }
 
 static void start(struct rig *rig, bool direct, uint64_t features)
 {
-	struct vdpa_dev_config c = config_of(direct);
+	struct vdpa_dev_config c = host_config();
 
+	c.vq_size = RING_NUM;
+	c.direct = direct;
 	rig_make(rig, &c);
 	rig_start(rig, features, 1, RING_NUM);
 }
@@ -246,10 +186,7 @@ static void burst(struct rig *rig, uint32_t type, unsigned int nr)
 
 static void file_is_model(void)
 {
-	static uint8_t got[FILE_LEN];
-
-	assert_int_equal(pread(fd, got, FILE_LEN, 0), FILE_LEN);
-	assert_memory_equal(got, model, FILE_LEN);
+	host_file_has(0, model, FILE_LEN);
 }
 
 /* ---- tests ---- */
@@ -390,7 +327,7 @@ static void a_file_that_shrinks_fails_what_lies_beyond(void **state)
 
 	(void)state;
 	start(&rig, true, BLK_FEATURES);
-	assert_int_equal(ftruncate(fd, FILE_LEN / 2), 0);
+	assert_int_equal(ftruncate(host_file.fd, FILE_LEN / 2), 0);
 	burst(&rig, VIRTIO_BLK_T_IN, NR_SLOTS);
 	while (nr_out() > 0) {
 		uint32_t used;
@@ -494,22 +431,21 @@ static void reset_does_not_wait_for_a_flush(void **state)
 	(void)state;
 	if (no_flight)
 		skip();
-	flush_is_held(true);
+	host_hold(HOST_ALL);
 	start(&rig, false, BLK_FEATURES);
 	begin(&rig, 0, VIRTIO_BLK_T_FLUSH, 0);
 	rig_publish(&rig, 0);
-	wait_for_a_flush();
+	host_wait_held();
 	rig_reset(&rig);
-	let_the_flush_go();
+	host_release();
 	rig_start(&rig, BLK_FEATURES, 1, RING_NUM);
 	begin(&rig, 0, VIRTIO_BLK_T_FLUSH, 0);
 	rig_publish(&rig, 0);
-	wait_for_a_flush();
+	host_wait_held();
 	assert_int_equal(slots[0].status, NO_STATUS);
-	let_the_flush_go();
+	host_release();
 	collect(&rig, VIRTIO_BLK_S_OK);
 	rig_destroy(&rig);
-	flush_is_held(false);
 }
 
 /* A driver that does not flush: a write is completed when it is safe, and only once. */
@@ -521,22 +457,21 @@ static void suspend_does_not_wait_for_a_write_to_be_safe(void **state)
 	(void)state;
 	if (no_flight)
 		skip();
-	flush_is_held(true);
+	host_hold(HOST_ALL);
 	start(&rig, false, BASE_FEATURES);
 	write_slot(&rig, 0, 1);
 	rig_publish(&rig, 0);
-	wait_for_a_flush();
+	host_wait_held();
 	assert_int_equal(rig_op(&rig, suspend), 0);
 	assert_null(rig_poll(&rig, 0, &used));
 	assert_int_equal(slots[0].status, NO_STATUS);
-	let_the_flush_go();
+	host_release();
 	assert_int_equal(rig_op(&rig, resume), 0);
-	wait_for_a_flush(); /* begun anew */
-	let_the_flush_go();
+	host_wait_held(); /* begun anew */
+	host_release();
 	collect(&rig, VIRTIO_BLK_S_OK);
 	assert_null(rig_poll(&rig, 0, &used));
 	rig_destroy(&rig);
-	flush_is_held(false);
 }
 
 /* Others are there, so it could be in flight; but the batch would wait for it. */
@@ -547,7 +482,7 @@ static void reset_does_not_wait_for_a_flush_that_has_much_to_do(void **state)
 	(void)state;
 	if (no_flight)
 		skip();
-	flush_is_held(true);
+	host_hold(HOST_ALL);
 	start(&rig, false, BLK_FEATURES);
 	for (unsigned int round = 0; round < 8; round++) {
 		for (unsigned int i = 0; i < NR_SLOTS; i++)
@@ -559,11 +494,10 @@ static void reset_does_not_wait_for_a_flush_that_has_much_to_do(void **state)
 	for (unsigned int i = 0; i < NR_SLOTS; i++)
 		begin(&rig, i, i ? VIRTIO_BLK_T_IN : VIRTIO_BLK_T_FLUSH, 1);
 	rig_publish(&rig, 0);
-	wait_for_a_flush();
+	host_wait_held();
 	rig_reset(&rig);
-	let_the_flush_go();
+	host_release();
 	rig_destroy(&rig);
-	flush_is_held(false);
 }
 
 /* The last one: the filter stays. */
@@ -586,21 +520,7 @@ static void without_io_uring_requests_go_one_by_one(void **state)
 	assert_int_equal(nr_ends, before);
 }
 
-/* Can something be in flight in this folder, on this kernel? */
-static const char *look_for_a_reason(void)
-{
-	struct uring *ring;
-	struct statfs fs;
-
-	if (statfs(".", &fs) == 0 && ((unsigned long)fs.f_type == TMPFS_MAGIC))
-		return "the working directory lies in memory";
-	if (uring_create(8, &ring))
-		return "io_uring cannot be had";
-	uring_destroy(ring);
-	return NULL;
-}
-
-#define FLIGHT_TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+#define FLIGHT_TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, host_teardown)
 
 int main(void)
 {
@@ -622,7 +542,7 @@ int main(void)
 		FLIGHT_TEST(without_io_uring_requests_go_one_by_one),
 	};
 
-	no_flight = look_for_a_reason();
+	no_flight = host_why_not(true);
 	if (no_flight)
 		printf("some cases are left out: %s\n", no_flight);
 	slots = blk_pages(NR_SLOTS * sizeof(*slots));

@@ -4,13 +4,11 @@
  * are exact, and a fresh start from them goes on as if nothing had been, in each layout and at each
  * turn of a ring.
  */
-#include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "blk_support.h"
+#include "host_support.h"
 
 #define BUF_LEN 256
 #define LEN     100
@@ -108,28 +106,19 @@ static void positions_are_exact_at_every_turn(void **state)
 
 /* ---- a disk that is at work ---- */
 
-static char path[] = "/tmp/hf-suspend-XXXXXX";
 static uint8_t *data, *status, *copy;
 static struct virtio_blk_outhdr *headers;
 
 static int make_memory(void **state)
 {
-	int fd = mkstemp(path);
-
 	if (blk_setup(state))
 		return 1;
-
 	data = blk_pages(REQS * REQ_LEN);
 	copy = blk_pages(REQS * REQ_LEN);
 	status = blk_pages(4096);
 	headers = blk_pages(4096);
 	blk_fill(data, REQS * REQ_LEN, 7);
-	return fd < 0 || write(fd, data, REQS * REQ_LEN) != REQS * REQ_LEN || close(fd);
-}
-
-static int remove_file(void **state)
-{
-	return unlink(path);
+	return host_setup("/tmp/hf-suspend-XXXXXX", data, REQS * REQ_LEN);
 }
 
 static void publish_reads(struct rig *rig)
@@ -168,12 +157,10 @@ static void requests_are_settled_when_suspend_returns(void **state)
 	static const uint64_t features[] = {0, BIT(VIRTIO_F_RING_PACKED)};
 
 	for (unsigned int round = 0; round < 200; round++) {
-		struct vdpa_dev_config config = blk_config();
+		struct vdpa_dev_config config = host_config();
 		unsigned int done;
 		struct rig rig;
 
-		config.given |= VDPA_KEY_BACKEND;
-		(void)snprintf(config.backend, sizeof(config.backend), "file,path=%s", path);
 		rig_make(&rig, &config);
 		rig_start(&rig, BLK_FEATURES | features[round % 2], 1, 64);
 		publish_reads(&rig);
@@ -316,5 +303,5 @@ int main(void)
 		cmocka_unit_test(long_request_that_is_interrupted_is_completed_once),
 	};
 
-	return cmocka_run_group_tests_name("sim-suspend", tests, make_memory, remove_file);
+	return cmocka_run_group_tests_name("sim-suspend", tests, make_memory, host_teardown);
 }
