@@ -89,6 +89,9 @@ static int setup(void **state)
 	blk_fill(content, sizeof(content), 7);
 	nr_began = nr_ended = nr_pass = 0;
 	held_until = 0;
+	/* a test that failed may have left it so that nobody can touch it */
+	if (mprotect(data, FILE_LEN, PROT_READ | PROT_WRITE) < 0)
+		return -1;
 	memset(data, 0, FILE_LEN);
 	features = BLK_FEATURES;
 	return host_setup("blk-abandon-XXXXXX", content, FILE_LEN);

@@ -60,6 +60,9 @@ static int setup(void **state)
 	(void)state;
 	blk_fill(content, sizeof(content), 7);
 	nr_writes = 0;
+	/* a test that failed may have left it so that nobody can touch it */
+	if (mprotect(data, FILE_LEN, PROT_READ | PROT_WRITE) < 0)
+		return -1;
 	memset(data, 0, FILE_LEN);
 	return host_setup("blk-jobs-XXXXXX", content, FILE_LEN);
 }
