@@ -160,6 +160,7 @@ static void a_reset_ends_the_questions(void **state)
 	say_that_a_queue_has_changed(&rig);
 	wait_asked(1);
 	works_after_a_reset(&rig);
+	(void)rig_wait_fd(rig.config_fd, 0); /* a slow machine may have asked to the end before */
 	refuse_next(&rig, FOR_EVER);
 	assert_false(rig_wait_fd(rig.config_fd, 200));
 	assert_int_equal(__atomic_load_n(&nr_asked, __ATOMIC_RELAXED), 0);
