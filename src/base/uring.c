@@ -127,6 +127,14 @@ int uring_create(unsigned int entries, struct uring **out)
 	return 0;
 }
 
+/* Whoever has closed our descriptor may have one of his own there by now. Any other file does not
+ * take this call. */
+static bool is_ours(int fd)
+{
+	return syscall(SYS_io_uring_enter, fd, 0, 0, 0, NULL, 0) >= 0 ||
+	       (errno != EBADF && errno != EOPNOTSUPP);
+}
+
 void uring_destroy(struct uring *ring)
 {
 	if (!ring)
@@ -135,7 +143,8 @@ void uring_destroy(struct uring *ring)
 		(void)munmap(ring->sqes, ring->sqes_len);
 	if (ring->rings)
 		(void)munmap(ring->rings, ring->rings_len);
-	fd_close(&ring->fd);
+	if (ring->fd >= 0 && is_ours(ring->fd))
+		fd_close(&ring->fd);
 	free(ring);
 }
 

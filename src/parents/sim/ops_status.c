@@ -124,6 +124,9 @@ int vdpasim_op_suspend(struct vdpa_device *dev)
 {
 	struct vdpasim *sim = vdpasim_of(dev);
 
+	/* A reset suspends for the positions alone, and waits for nothing. */
+	if (sim->type->drain && !vdpasim_is_resetting(sim))
+		sim->type->drain(sim);
 	vdpasim_lock_all(sim);
 	set_suspended(sim, true);
 	for (uint32_t i = 0; i < dev->nvqs; i++)

@@ -93,6 +93,7 @@ struct vdpasim_worker {
 	struct worker *worker;   /* atomic pointer; NULL until needed; then const */
 	struct vdpasim_vq **vqs; /* nr_vqs queues that this worker owns */
 	uint32_t nr_vqs;
+	uint32_t turn; /* vqs[] that comes first, where queues share what may be in flight */
 	uint16_t idx;
 };
 
@@ -127,6 +128,9 @@ struct vdpasim_type {
 	int (*worker_started)(struct vdpasim *sim, struct vdpasim_worker *sw);
 	/** (w) the worker goes away: unwatch */
 	void (*worker_stopping)(struct vdpasim *sim, struct vdpasim_worker *sw);
+	/** what resets have left at work ends, before a suspend or the end of the workers. Device
+	 * lock held, no worker's. NULL: nothing is ever left */
+	void (*drain)(struct vdpasim *sim);
 	/** the worker's thread has ended. NULL: nothing */
 	void (*worker_stopped)(struct vdpasim *sim, struct vdpasim_worker *sw);
 	/** (w) before the queues of a batch are processed, outside the memory guard. It may let
@@ -351,6 +355,19 @@ static inline bool vdpasim_is_asked(const struct vdpasim_worker *sw)
 	const struct worker *w = __atomic_load_n(&sw->worker, __ATOMIC_ACQUIRE);
 
 	return vdpasim_is_resetting(sw->sim) || (w && worker_is_asked(w));
+}
+
+/** vdpasim_worker_turn() - the @i'th queue, counted from the one whose turn it is */
+static inline struct vdpasim_vq *vdpasim_worker_turn(const struct vdpasim_worker *sw, uint32_t i)
+{
+	i += sw->turn;
+	return sw->vqs[i < sw->nr_vqs ? i : i - sw->nr_vqs];
+}
+
+/** vdpasim_worker_next_turn() - another queue comes first from now on */
+static inline void vdpasim_worker_next_turn(struct vdpasim_worker *sw)
+{
+	sw->turn = sw->turn + 1 < sw->nr_vqs ? sw->turn + 1 : 0;
 }
 
 /** vdpasim_vq_runs() - may a batch work on it? worker lock held */

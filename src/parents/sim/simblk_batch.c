@@ -48,11 +48,15 @@ static bool check_data(const struct simblk_req *req, const struct iovec *iov, ui
 	       req->done <= total;
 }
 
-/* Have all of it in flight, if that is possible and pays. Return: false: that is not the way */
+/* Have all of it in flight, if that is possible and pays. Not behind a job: that one's chain goes
+ * back to the ring, and so must all behind it. Return: false: that is not the way */
 static bool start(struct simblk_req *req, enum simblk_io_op op, uint64_t len)
 {
-	enum simblk_io_begun begun = simblk_io_start(req, op, req->sector * SIMBLK_SECTOR, len);
+	enum simblk_io_begun begun;
 
+	if (simblk_has_jobs(&req->blk->progress[req->vq->idx]))
+		return false;
+	begun = simblk_io_start(req, op, req->sector * SIMBLK_SECTOR, len);
 	req->again = begun == SIMBLK_IO_LATER;
 	return begun != SIMBLK_IO_NOT;
 }
@@ -117,6 +121,7 @@ static uint8_t do_in(struct simblk_req *req, uint32_t *written)
 
 static uint8_t write_piece(struct simblk_req *req)
 {
+	const struct simblk_jobs *jobs = &req->blk->progress[req->vq->idx].jobs;
 	const struct ring_chain *chain = &req->chain;
 	uint64_t len = job_len(req, req->out_len);
 	struct data_piece p;
@@ -126,6 +131,10 @@ static uint8_t write_piece(struct simblk_req *req)
 		return simblk_piece_note(req, SIMBLK_JOB_WRITE,
 					 req->sector * SIMBLK_SECTOR + req->done, len,
 					 req->out_len);
+	if (jobs->ended) { /* it has become longer meanwhile: the next batch notes the rest */
+		req->again = true;
+		return VIRTIO_BLK_S_OK;
+	}
 	do {
 		take_piece(req, chain->out, chain->nr_out, SIMBLK_HEADER_LEN, req->out_len, &p);
 		err = req->blk->backend->write(req->blk, p.off, p.data.iov, p.data.n);
@@ -133,7 +142,7 @@ static uint8_t write_piece(struct simblk_req *req)
 			simblk_piece_done(req, p.len, req->out_len);
 	} while (!err && simblk_goes_on(req));
 	if (!err && !req->again && req->blk->write_through)
-		err = req->blk->backend->flush(req->blk);
+		err = simblk_flush(req->blk);
 	return simblk_req_status(req, err);
 }
 
@@ -167,7 +176,7 @@ static uint8_t do_flush(struct simblk_req *req, uint32_t *written)
 	}
 	if (!req->blk->quick)
 		return simblk_piece_note(req, SIMBLK_JOB_FLUSH, 0, 0, 0);
-	return simblk_req_status(req, req->blk->backend->flush(req->blk));
+	return simblk_req_status(req, simblk_flush(req->blk));
 }
 
 static uint8_t do_get_id(struct simblk_req *req, uint32_t *written)
@@ -261,6 +270,11 @@ static bool serve(struct simblk_req *req)
 	return !req->again;
 }
 
+void simblk_fail(struct vdpasim_vq *vq)
+{
+	ring_break(vq->ring, "input and output have failed");
+}
+
 /* How many requests a batch takes: where they are in flight, as many as can be. */
 static unsigned int batch_room(struct simblk *blk, const struct vdpasim_vq *vq)
 {
@@ -305,8 +319,11 @@ bool simblk_process(struct simblk *blk, struct vdpasim_vq *vq)
 	unsigned int n = 0, room = batch_room(blk, vq);
 	int err = 1;
 
-	if (simblk_is_waiting(blk, vq) || vdpasim_is_resetting(vq->sim) ||
-	    __atomic_load_n(&blk->nr_orphans, __ATOMIC_ACQUIRE) > 0)
+	if (unlikely(__atomic_load_n(&blk->failed, __ATOMIC_ACQUIRE))) {
+		simblk_fail(vq);
+		return false;
+	}
+	if (simblk_is_waiting(blk, vq) || vdpasim_is_resetting(vq->sim) || simblk_has_orphans(blk))
 		return true;
 	vdpasim_vq_busy(vq);
 	while (goes_on && n < room && req.budget > 0 &&

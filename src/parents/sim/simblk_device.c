@@ -168,6 +168,7 @@ const struct vdpasim_type simblk_type = {
 	.vq_worker = blk_vq_worker,
 	.features_changed = blk_features_changed,
 	.reset = blk_reset,
+	.drain = simblk_drain,
 	.worker_stopped = blk_worker_stopped,
 	.vq_stopping = simblk_vq_stopping,
 	.batch_begin = simblk_wait,
@@ -192,6 +193,8 @@ static int open_backend(struct simblk *blk, const char *spec, const struct vdpa_
 		if (strlen(backends[i]->name) != len || memcmp(backends[i]->name, spec, len) != 0)
 			continue;
 		blk->backend = backends[i];
+		blk->flush_err = 0;
+		blk->failed = false;
 		return blk->backend->open(blk, args, config);
 	}
 	return refuse(-EINVAL, "backend '%.*s' is not known (ram, file)", (int)len, spec);

@@ -1,14 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * The backend that is a file or a block device of the host. Data goes straight between the file
- * and the client's memory, through the host's page cache. The backend locks the file (an OFD
- * lock), so two disks never write to one file. Several disks may read one. Other programs are kept
- * off only if they ask for the lock, too.
- *
- * The lock can outlive a process that is killed, by some milliseconds: io_uring lets go of its
- * files in a thread of the kernel's. So each process also has a lock of the kind that ends with the
- * process (POSIX), on a byte behind the others. A start that finds the file locked without that
- * mark waits.
+ * and the client's memory, through the host's page cache. The file is locked (simblk_lock.c).
  *
  * A descriptor of its own reads ahead (simblk_cold.c, rule 3).
  *
@@ -37,12 +30,6 @@
 #define SINK_LEN  16384u /* bytes, of the worker's stack */
 #define SINK_IOV  16u
 
-/* Of the file's bytes, no disk has this one: there is the mark of the processes that use it. */
-#define MARK      INT64_MAX
-#define MARKED_NS (100 * NS_PER_MS) /* how long a start waits for a holder with a mark */
-#define GOING_NS  (2 * NS_PER_SEC)  /* and for one without */
-#define LOOK_NS   (2 * NS_PER_MS)
-
 static int parse_path(const char *args, const char **path)
 {
 	static const char key[] = "path=";
@@ -51,43 +38,6 @@ static int parse_path(const char *args, const char **path)
 		return refuse(-EINVAL, "backend file takes path=PATH and nothing else, got '%s'",
 			      args);
 	*path = args + strlen(key);
-	return 0;
-}
-
-/* Does a process use the file? Then it goes on using it, most likely. */
-static bool is_marked(int fd)
-{
-	struct flock mark = {.l_type = F_WRLCK, .l_start = MARK, .l_len = 1};
-
-	return fcntl(fd, F_OFD_GETLK, &mark) == 0 && mark.l_type != F_UNLCK;
-}
-
-/* A holder that was killed is given the time to go. */
-static int wait_for_lock(int fd, struct flock *lock)
-{
-	int64_t start = clock_now_ns();
-
-	while (fcntl(fd, F_OFD_SETLK, lock) < 0) {
-		if (errno != EAGAIN && errno != EACCES)
-			return -errno;
-		if (clock_now_ns() - start >= (is_marked(fd) ? MARKED_NS : GOING_NS))
-			return -EBUSY;
-		(void)nanosleep(&(struct timespec){.tv_nsec = LOOK_NS}, NULL);
-	}
-	return 0;
-}
-
-static int lock_file(int fd, const char *path, bool read_only)
-{
-	struct flock lock = {.l_type = read_only ? F_RDLCK : F_WRLCK, .l_len = MARK};
-	struct flock mark = {.l_type = F_RDLCK, .l_start = MARK, .l_len = 1};
-	int err = wait_for_lock(fd, &lock);
-
-	if (err == -EBUSY)
-		return refuse(err, "file '%s': another disk uses it", path);
-	if (err)
-		return refuse(err, "file '%s': no lock: %s", path, strerror(-err));
-	(void)fcntl(fd, F_SETLK, &mark);
 	return 0;
 }
 
@@ -182,7 +132,7 @@ static int open_direct(struct simblk *blk, const char *path)
 	if (!err && (blk->off_align % SIMBLK_SECTOR || blk->off_align > 65536))
 		err = refuse(-EINVAL, "file '%s': direct on: blocks of %u bytes", path,
 			     blk->off_align);
-	return err;
+	return err ? err : simblk_lock(blk, SIMBLK_DIRECT, path, true);
 }
 
 /* What lies in memory makes nobody wait. */
@@ -209,7 +159,7 @@ static int file_open(struct simblk *blk, const char *args, const struct vdpa_dev
 				      : "");
 	err = set_len(blk, path, config);
 	if (!err)
-		err = lock_file(blk->fds[SIMBLK_CACHED], path, blk->read_only);
+		err = simblk_lock(blk, SIMBLK_CACHED, path, config->direct);
 	if (!err)
 		err = allow_waiting(blk->fds[SIMBLK_CACHED], path);
 	if (!err)

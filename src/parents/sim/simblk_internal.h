@@ -11,11 +11,14 @@
  *   simblk_range.c    does so for discards and zeroes
  *   simblk_io.c       has those of a file in flight, by io_uring
  *   simblk_settle.c   is the batch that waits for them
+ *   simblk_orphan.c   is what a reset leaves of them
  *   simblk_bounce.c   is the memory that they use
  *   simblk_job.c      has the host do the rest between two batches
+ *   simblk_flush.c    remembers that a flush has failed
  *   simblk_cold.c     has the host read what its page cache lacks, between two batches
  *   simblk_strict.c   does so as the kernel's simulator does, to the letter
  *   simblk_ram.c, simblk_file.c   the backends
+ *   simblk_lock.c     locks a file
  *
  * Owns: the backend.
  *
@@ -26,8 +29,8 @@
  * A worker stays an online RCU reader during a backend's input and output, however long that
  * takes. The iovecs point into the client's memory, and a grace period that ended meanwhile would
  * give that memory back. Backends never wait for a control thread, so waiting for them cannot
- * deadlock. This holds for requests in flight, too: they end within the batch. Flushes, and fetches
- * of what the page cache lacks, touch no client memory: they are made offline, between two batches.
+ * deadlock. This holds for requests in flight, too: they end within the batch. Jobs, and fetches of
+ * what the page cache lacks, touch no client memory: they are made offline, between two batches.
  */
 #ifndef HOLDFAST_SIM_SIMBLK_INTERNAL_H
 #define HOLDFAST_SIM_SIMBLK_INTERNAL_H
@@ -216,6 +219,8 @@ struct simblk {
 	/* requests in flight that a reset has given up, of all workers: nothing new begins until
 	 * they have ended; atomic */
 	unsigned int nr_orphans;
+	int flush_err; /* of the first flush that has failed since the open; atomic */
+	bool failed;   /* requests were lost in an io_uring: nothing more until an open; atomic */
 };
 
 static inline struct simblk *simblk_of(const struct vdpasim *sim)
@@ -330,6 +335,8 @@ static inline uint64_t simblk_batch_len(const struct simblk *disk)
 
 /** simblk_process() - one batch. Return: more is there */
 bool simblk_process(struct simblk *blk, struct vdpasim_vq *vq);
+/** simblk_fail() - break the ring of a disk that has failed */
+void simblk_fail(struct vdpasim_vq *vq);
 
 /* ---- simblk_job.c ---- */
 /** simblk_job_take() - does @req have the result of a job? Sets has_job and done; clears noted */
@@ -364,7 +371,7 @@ void simblk_vq_stopping(struct vdpasim_vq *vq);
 /** simblk_jobs_fini() - its worker has ended */
 void simblk_jobs_fini(struct simblk_jobs *jobs);
 
-/* ---- simblk_io.c, simblk_settle.c: worker lock held, by the worker ---- */
+/* ---- simblk_io.c, simblk_settle.c, simblk_orphan.c: worker lock held, by the worker ---- */
 enum simblk_io_op { SIMBLK_READ, SIMBLK_WRITE, SIMBLK_FLUSH };
 /** simblk_io_room() - Return: how many requests this worker may have in flight besides those that
  * are; 0 also if it can have none at all */
@@ -382,6 +389,14 @@ bool simblk_io_settle(struct vdpasim *sim, struct vdpasim_worker *sw, bool more)
 /** simblk_io_drain() - wait until what a reset has given up has ended, of any worker; without the
  * lock, outside of an RCU read section */
 void simblk_io_drain(struct simblk *blk, const struct vdpasim_worker *sw);
+/** simblk_has_orphans() - is there anything of that kind? Any thread */
+static inline bool simblk_has_orphans(const struct simblk *disk)
+{
+	/* Acquire: see simblk_io_release_orphan(). */
+	return __atomic_load_n(&disk->nr_orphans, __ATOMIC_ACQUIRE) > 0;
+}
+/** simblk_drain() - vdpasim_type.drain: the same for a control thread */
+void simblk_drain(struct vdpasim *sim);
 /** simblk_io_destroy() - its worker has ended, or never was */
 void simblk_io_destroy(struct simblk *blk, struct simblk_io *io);
 
@@ -396,8 +411,20 @@ void simblk_cold_look_ahead(struct simblk *blk, struct vdpasim_vq *vq);
 /** simblk_cold_fetch() - fetch what is wanted; without the worker's lock */
 void simblk_cold_fetch(struct simblk *blk, struct simblk_cold *c);
 
+/* ---- simblk_flush.c: any worker ---- */
+/** simblk_flush() - make all completed writes safe. Return: 0 or -errno, also of an earlier one */
+int simblk_flush(struct simblk *blk);
+/** simblk_flushed() - note what a flush has ended with. Return: what is to be said of it */
+int simblk_flushed(struct simblk *blk, int err);
+
 /* ---- simblk_strict.c ---- */
 bool simblk_strict_process(struct simblk *blk, struct vdpasim_vq *vq);
+
+/* ---- simblk_lock.c ---- */
+/** simblk_lock() - lock the file, or its half if both descriptors write (@direct); waits for a
+ * holder that is gone. @path: for words. Return: 0 or refuse(); -EBUSY: another disk has it */
+int simblk_lock(const struct simblk *blk, enum simblk_fd idx, const char *path,
+		bool direct) HF_MUST_CHECK;
 
 /* ---- backends ---- */
 extern const struct simblk_backend_ops simblk_ram, simblk_file;

@@ -1,27 +1,22 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * Requests in flight, by io_uring: one ring a worker, which only that worker uses. The batch that
- * waits for them is in simblk_settle.c.
+ * waits for them is in simblk_settle.c, what a reset leaves of them in simblk_orphan.c.
  *
  * 1. The kernel gets memory of our own. A write is copied before it is handed over, a read when it
  *    has ended, both with the worker's lock held. So what is in flight never touches the client's
  *    memory, and need not end before a reset is answered. Copying 4 KiB takes a fifth of a
  *    microsecond, about as long as the kernel takes to pin the client's page.
- * 2. A reset gives up what is in flight (abandon). The newest requests of a queue go back to the
- *    ring, as if never popped. One that others have outrun cannot; it fails. So the ring's position
- *    is exact: what lies before it is completed, the rest is not. What the kernel still works on is
- *    an orphan, without a request. No worker of the device begins anything new before all orphans
- *    have ended, so no old write lands on a new one.
- * 3. A request that does not end as it should (short, interrupted, to be tried again) is finished
+ * 2. A request that does not end as it should (short, interrupted, to be tried again) is finished
  *    by the backend's plain calls, and their answer counts. A flush is not tried twice: the kernel
  *    tells of a failed write once.
- * 4. A request in flight pays where the worker would wait: past the page cache. Through it, jobs
+ * 3. A request in flight pays where the worker would wait: past the page cache. Through it, jobs
  *    write (simblk_job.c), and what reads lack is fetched between two batches (simblk_cold.c).
  *    But a job would begin only when a flush in flight has ended, so meanwhile writes are in
  *    flight, too. What is in the page cache comes 1.6 times as fast without io_uring. A request
  *    that is alone comes a fifth sooner without; but if another one comes while it is waited for,
  *    the next ones are in flight.
- * 5. If io_uring cannot be had, requests are carried out one by one. One line says so.
+ * 4. If io_uring cannot be had, requests are carried out one by one. One line says so.
  */
 #include "simblk_io.h"
 
@@ -29,14 +24,12 @@
 #include <linux/fs.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 
-#define NR_HANDED     4u /* requests that are handed over together: the drive begins with them */
-#define TURN_LEN      65536u /* bytes that are copied before the driver hears, and new ones begin */
-#define DRAIN_LOOK_NS (100 * NS_PER_US) /* between two looks at the orphans of other workers */
+#define NR_HANDED 4u     /* requests that are handed over together: the drive begins with them */
+#define TURN_LEN  65536u /* bytes that are copied before the driver hears, and new ones begin */
 
 /* ---- life ---- */
 
@@ -90,7 +83,7 @@ unsigned int simblk_io_room(struct simblk *blk, const struct vdpasim_worker *sw)
 
 /* ---- a request begins ---- */
 
-/* Rule 4. */
+/* Rule 3. */
 static bool pays(const struct simblk_req *req, enum simblk_io_op op, unsigned int fd)
 {
 	const struct simblk *blk = req->blk;
@@ -213,7 +206,7 @@ enum simblk_io_begun simblk_io_start(struct simblk_req *req, enum simblk_io_op o
 
 /* ---- a request ends ---- */
 
-static void release(struct simblk_io *io, struct flight *f)
+void simblk_io_release(struct simblk_io *io, struct flight *f)
 {
 	f->out = false;
 	io->nr_flushes -= f->op == SIMBLK_FLUSH;
@@ -221,15 +214,7 @@ static void release(struct simblk_io *io, struct flight *f)
 	io->bounce.free |= f->blocks;
 }
 
-static void release_orphan(struct simblk_io *io, struct flight *f)
-{
-	release(io, f);
-	io->nr_orphans--;
-	/* Release pairs with the acquire in simblk_io_drain(): it has ended before others begin. */
-	__atomic_fetch_sub(&f->req.blk->nr_orphans, 1, __ATOMIC_RELEASE);
-}
-
-/* Rule 3: what the kernel has left of a transfer. */
+/* Rule 2: what the kernel has left of a transfer. */
 static int carry_out(const struct simblk_io *io, const struct flight *f, uint64_t done)
 {
 	struct simblk *blk = f->req.blk;
@@ -247,7 +232,7 @@ static int carry_out(const struct simblk_io *io, const struct flight *f, uint64_
 	return err;
 }
 
-static bool try_again(int32_t res)
+bool simblk_io_try_again(int32_t res)
 {
 	return res >= 0 || res == -EAGAIN || res == -EINTR || res == -ECANCELED;
 }
@@ -264,9 +249,11 @@ static void land(struct simblk_io *io, struct flight *f, int32_t res)
 	uint32_t written = 0;
 	unsigned int n;
 
-	if (!whole && try_again(res) && !ring_broken_reason(req->vq->ring))
+	if (!whole && simblk_io_try_again(res) && !ring_broken_reason(req->vq->ring))
 		err = carry_out(io, f, res > 0 ? (uint64_t)res : 0);
-	release(io, f);
+	if (simblk_io_syncs(f, err))
+		err = simblk_flushed(req->blk, err);
+	simblk_io_release(io, f);
 	(*nr_in_flight)--;
 	if (ring_broken_reason(req->vq->ring))
 		return;
@@ -281,6 +268,7 @@ static void land(struct simblk_io *io, struct flight *f, int32_t res)
 		}
 		written = (uint32_t)f->len;
 	}
+	ring_attend(req->vq->ring); /* the status is in its client's memory */
 	simblk_complete(req, simblk_req_status(req, err), written);
 }
 
@@ -296,7 +284,7 @@ void simblk_io_land_some(struct simblk *blk, const struct vdpasim_worker *sw)
 
 		len += f->len;
 		if (f->orphan)
-			release_orphan(io, f);
+			simblk_io_release_orphan(io, f, res);
 		else
 			land(io, f, res);
 	}
@@ -308,98 +296,4 @@ void simblk_io_land_unsubmitted(struct simblk_io *io)
 
 	while (uring_take_back(io->ring, &data))
 		land(io, &io->flights[data], -EAGAIN);
-}
-
-/* ---- a reset: rule 2 ---- */
-
-/* Take the requests out of the flights, which become orphans. Return: their number */
-static unsigned int orphan_all(struct simblk *blk, struct simblk_io *io, struct simblk_req **reqs)
-{
-	unsigned int n = 0;
-	uint64_t data;
-
-	while (uring_take_back(io->ring, &data))
-		io->flights[data].ended = true;
-	for (unsigned int i = 0; i < SIMBLK_DEPTH; i++) {
-		struct flight *f = &io->flights[i];
-
-		if (!f->out || f->orphan)
-			continue;
-		reqs[n++] = &f->req;
-		blk->progress[f->req.vq->idx].nr_in_flight--;
-		if (f->ended) {
-			release(io, f);
-			continue;
-		}
-		f->orphan = true;
-		io->nr_orphans++;
-		__atomic_fetch_add(&blk->nr_orphans, 1, __ATOMIC_RELAXED);
-	}
-	return n;
-}
-
-/* Give back what can be. Return: how many are left */
-static unsigned int give_back(struct simblk_req **reqs, unsigned int n)
-{
-	for (unsigned int i = 0; i < n;) {
-		struct ring *ring = reqs[i]->vq->ring;
-
-		if (!ring_is_newest(ring, &reqs[i]->chain)) {
-			i++;
-			continue;
-		}
-		ring_unpop(ring, &reqs[i]->chain, 1);
-		reqs[i] = reqs[--n];
-		i = 0;
-	}
-	return n;
-}
-
-void simblk_io_abandon(struct simblk *blk, struct vdpasim_worker *sw)
-{
-	struct simblk_req *reqs[SIMBLK_DEPTH];
-	unsigned int n = orphan_all(blk, blk->io[sw->idx], reqs);
-
-	n = give_back(reqs, n);
-	for (unsigned int i = 0; i < n; i++) {
-		if (ring_broken_reason(reqs[i]->vq->ring))
-			continue;
-		ring_attend(reqs[i]->vq->ring);
-		simblk_complete(reqs[i], VIRTIO_BLK_S_IOERR, 0);
-	}
-}
-
-void simblk_io_drain(struct simblk *blk, const struct vdpasim_worker *sw)
-{
-	struct simblk_io *io = blk->io[sw->idx];
-	uint64_t data;
-	int32_t res;
-
-	while (io && io->ring && io->nr_orphans > 0) {
-		/* what fails now is tried again */
-		if (uring_submit(io->ring, NS_PER_MS))
-			(void)nanosleep(&(struct timespec){.tv_nsec = DRAIN_LOOK_NS}, NULL);
-		while (uring_reap(io->ring, &data, &res))
-			release_orphan(io, &io->flights[data]);
-	}
-	/* Acquire: see release_orphan(). */
-	while (__atomic_load_n(&blk->nr_orphans, __ATOMIC_ACQUIRE) > 0)
-		(void)nanosleep(&(struct timespec){.tv_nsec = DRAIN_LOOK_NS}, NULL);
-}
-
-/* Closing the ring cancels what is in it. */
-void simblk_io_give_up(struct simblk *blk, struct vdpasim_worker *sw, int err)
-{
-	struct simblk_io *io = blk->io[sw->idx];
-
-	hf_err(blk->name, "io_uring has failed with requests in flight: %s", strerror(-err));
-	uring_destroy(io->ring);
-	io->ring = NULL;
-	__atomic_fetch_sub(&blk->nr_orphans, io->nr_orphans, __ATOMIC_RELEASE);
-	io->nr_orphans = 0;
-	for (uint32_t i = 0; i < sw->nr_vqs; i++) {
-		blk->progress[sw->vqs[i]->idx].nr_in_flight = 0;
-		if (vdpasim_vq_runs(sw->vqs[i]))
-			ring_break(sw->vqs[i]->ring, "input and output have failed");
-	}
 }

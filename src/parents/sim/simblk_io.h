@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Inside of simblk_io.c, simblk_settle.c and simblk_bounce.c: what a worker has in flight. Of that
- * worker's thread alone, until the thread has ended.
+ * Inside of simblk_io.c, simblk_settle.c, simblk_orphan.c and simblk_bounce.c: what a worker has in
+ * flight. Of that worker's thread alone, until the thread has ended.
  */
 #ifndef HOLDFAST_SIM_SIMBLK_IO_H
 #define HOLDFAST_SIM_SIMBLK_IO_H
+
+#include <errno.h>
 
 #include "base/uring.h"
 #include "simblk_internal.h"
@@ -71,6 +73,22 @@ static inline unsigned int simblk_io_nr_live(const struct simblk_io *io)
 void simblk_io_land_some(struct simblk *blk, const struct vdpasim_worker *sw);
 /** simblk_io_land_unsubmitted() - the kernel does not take what was prepared */
 void simblk_io_land_unsubmitted(struct simblk_io *io);
+/** simblk_io_release() - its slot and its blocks are free again */
+void simblk_io_release(struct simblk_io *io, struct flight *f);
+/** simblk_io_try_again() - does this result leave something to do for plain calls? */
+bool simblk_io_try_again(int32_t res);
+/** simblk_io_syncs() - does a flight that ends with @err tell of other writes, too? */
+static inline bool simblk_io_syncs(const struct flight *f, int err)
+{
+	bool safe = f->op == SIMBLK_WRITE && f->req.blk->write_through;
+
+	return f->op == SIMBLK_FLUSH || (safe && (!err || err == -EIO));
+}
+
+/* ---- simblk_orphan.c ---- */
+
+/** simblk_io_release_orphan() - one has ended with @res */
+void simblk_io_release_orphan(struct simblk_io *io, struct flight *f, int32_t res);
 /** simblk_io_abandon() - give up all requests in flight, for a reset */
 void simblk_io_abandon(struct simblk *blk, struct vdpasim_worker *sw);
 /** simblk_io_give_up() - the ring has stopped working with requests in it */

@@ -11,7 +11,7 @@
  *    again, from their beginning. No type minds that.
  * 3. A stop waits until the jobs of its queue have changed all that they will. So nothing changes
  *    once another host may go on with the disk. A flush changes nothing, and is not waited for.
- * 4. A reset waits for nothing. A job that it finds at work is an orphan: as in simblk_io.c, no
+ * 4. A reset waits for nothing. A job that it finds at work is an orphan: as in simblk_orphan.c, no
  *    queue begins anything before it has ended.
  * 5. One flush serves all jobs of a turn that want one. It comes last.
  */
@@ -226,7 +226,7 @@ static void wait_for_host(void *arg)
 	if (!sync)
 		return;
 	__atomic_store_n(&blk->unsafe_len, 0, __ATOMIC_RELAXED);
-	err = blk->backend->flush(blk);
+	err = simblk_flush(blk);
 	for (uint32_t i = 0; i < w->sw->nr_vqs; i++) {
 		struct simblk_jobs *jobs = &blk->progress[w->sw->vqs[i]->idx].jobs;
 
@@ -240,13 +240,17 @@ static bool begin(struct wait *w)
 {
 	bool any = false;
 
-	w->drain = __atomic_load_n(&w->blk->nr_orphans, __ATOMIC_RELAXED) > 0;
+	w->drain = simblk_has_orphans(w->blk);
 	for (uint32_t i = 0; i < w->sw->nr_vqs; i++) {
 		struct vdpasim_vq *vq = w->sw->vqs[i];
-		struct simblk_jobs *jobs = &w->blk->progress[vq->idx].jobs;
+		struct simblk_progress *p = &w->blk->progress[vq->idx];
+		struct simblk_jobs *jobs = &p->jobs;
 
-		if (jobs->forgotten)
+		if (jobs->forgotten) {
 			clear(jobs);
+			p->cold.wanted = false;
+			p->cold.nr_ahead = 0;
+		}
 		if (!vdpasim_vq_runs(vq) || !simblk_is_waiting(w->blk, vq))
 			continue;
 		any = true;

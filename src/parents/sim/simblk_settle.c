@@ -5,7 +5,7 @@
  * 1. No request is in flight when the worker's lock is free. So stops find none, and an unmap finds
  *    none either: where a read goes is looked up when it begins, so this thread stays online until
  *    it has ended. A batch that has requests in flight ends when they do, or when a reset gives
- *    them up (simblk_io.c, rule 2). Until then it takes new ones as old ones end, so the device
+ *    them up (simblk_orphan.c). Until then it takes new ones as old ones end, so the device
  *    always has work. It takes none if a control thread waits for the lock or for a grace period,
  *    nor behind the first end after FLIGHT_NS.
  * 2. While requests are in flight, the driver is asked not to kick. Whenever one ends, and after a
@@ -43,11 +43,12 @@ static void flush_queues(struct vdpasim_worker *sw)
 static void take_more(struct vdpasim_worker *sw)
 {
 	for (uint32_t i = 0; i < sw->nr_vqs; i++) {
-		struct vdpasim_vq *vq = sw->vqs[i];
+		struct vdpasim_vq *vq = vdpasim_worker_turn(sw, i);
 
 		if (vdpasim_vq_runs(vq) && ring_peek(vq->ring))
 			vq->pending = sw->sim->type->process(vq);
 	}
+	vdpasim_worker_next_turn(sw);
 }
 
 static bool may_take_more(const struct vdpasim_worker *sw)
@@ -148,6 +149,9 @@ bool simblk_io_settle(struct vdpasim *sim, struct vdpasim_worker *sw, bool more)
 	unsigned int nr_failed = 0;
 	int64_t until, wait;
 
+	/* A queue whose position a fault has others find must have told what is done. */
+	if (!more)
+		flush_queues(sw);
 	if (!io || !io->ring || simblk_io_nr_live(io) == 0)
 		return false;
 	until = clock_now_ns() + FLIGHT_NS;

@@ -52,7 +52,7 @@ static bool process_pending(struct vdpasim_worker *sw)
 	bool more = false;
 
 	for (uint32_t i = 0; i < sw->nr_vqs; i++) {
-		struct vdpasim_vq *vq = sw->vqs[i];
+		struct vdpasim_vq *vq = vdpasim_worker_turn(sw, i);
 
 		if (!vq->pending)
 			continue;
@@ -65,6 +65,8 @@ static bool process_pending(struct vdpasim_worker *sw)
 			vq->pending = true;
 		more |= vq->pending;
 	}
+	if (type->settle && !sw->sim->strict)
+		vdpasim_worker_next_turn(sw);
 	return more;
 }
 
@@ -221,6 +223,8 @@ bool vdpasim_has_sound_workers(const struct vdpasim *sim)
 
 void vdpasim_stop_workers(struct vdpasim *sim)
 {
+	if (sim->type->drain)
+		sim->type->drain(sim);
 	/* Worker 0 is the last to go: the others wake it for config interrupts. */
 	for (uint16_t i = sim->nr_workers; i-- > 0;) {
 		struct vdpasim_worker *sw = &sim->workers[i];

@@ -1,0 +1,356 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * What a disk's file still has to do when nobody waits for it any more: who must wait for that, and
+ * what becomes of errors. Ends of requests in flight are held at uring_reap(), flushes at
+ * fdatasync(): this program wraps them (ld's --wrap).
+ */
+#include <errno.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/uring.h"
+#include "blk_support.h"
+#include "host_support.h"
+#include "parents/sim/simblk_internal.h"
+
+#define NR       16
+#define LEN      4096u
+#define RING_NUM 64
+
+static bool held;                       /* ends are; atomic */
+static unsigned int nr_began, nr_ended; /* atomic */
+static int sync_err;                    /* of the next flush by a call, once; atomic */
+
+bool __real_uring_reap(struct uring *ring, uint64_t *data, int32_t *res);
+bool __wrap_uring_reap(struct uring *ring, uint64_t *data, int32_t *res);
+bool __wrap_uring_reap(struct uring *ring, uint64_t *data, int32_t *res)
+{
+	if (__atomic_load_n(&held, __ATOMIC_ACQUIRE) || !__real_uring_reap(ring, data, res))
+		return false;
+	if (__atomic_load_n(&sync_err, __ATOMIC_ACQUIRE) && *res == 0) /* a flush */
+		*res = __atomic_exchange_n(&sync_err, 0, __ATOMIC_ACQ_REL);
+	__atomic_fetch_add(&nr_ended, 1, __ATOMIC_RELEASE);
+	return true;
+}
+
+struct io_uring_sqe *__real_uring_prepare(struct uring *ring);
+struct io_uring_sqe *__wrap_uring_prepare(struct uring *ring);
+struct io_uring_sqe *__wrap_uring_prepare(struct uring *ring)
+{
+	__atomic_fetch_add(&nr_began, 1, __ATOMIC_RELEASE);
+	return __real_uring_prepare(ring);
+}
+
+int __real_fdatasync(int fd);
+int __wrap_fdatasync(int fd);
+int __wrap_fdatasync(int fd)
+{
+	int err;
+
+	host_gate();
+	err = __atomic_exchange_n(&sync_err, 0, __ATOMIC_ACQ_REL);
+	if (!err)
+		return __real_fdatasync(fd);
+	errno = -err;
+	return -1;
+}
+
+static void wait_until(const unsigned int *counter, unsigned int n)
+{
+	int64_t until = clock_now_ns() + DEADLINE_MS * NS_PER_MS;
+
+	while (__atomic_load_n(counter, __ATOMIC_ACQUIRE) < n) {
+		assert_true(clock_now_ns() < until);
+		(void)sched_yield();
+	}
+}
+
+static void hold(bool on)
+{
+	__atomic_store_n(&held, on, __ATOMIC_RELEASE);
+}
+
+static void let_go(void)
+{
+	hold(false);
+}
+
+/* ---- a driver ---- */
+
+static struct blk_request *requests; /* [NR + 2], shared */
+static uint8_t *data;                /* [NR][LEN], shared */
+static struct rig rig;
+
+static int setup(void **state)
+{
+	(void)state;
+	nr_began = nr_ended = 0;
+	sync_err = 0;
+	held = false;
+	return host_setup("blk-orphans-XXXXXX", data, NR * LEN);
+}
+
+static void make(uint16_t nr_queues, bool direct, uint64_t features)
+{
+	struct vdpa_dev_config c = host_config();
+
+	c.vq_size = RING_NUM;
+	c.num_queues = c.workers = nr_queues;
+	c.direct = direct;
+	rig_make(&rig, &c);
+	rig_start(&rig, features, nr_queues, RING_NUM);
+}
+
+static void begin(uint16_t q, unsigned int i, uint32_t type, unsigned int page)
+{
+	requests[i].header =
+		(struct virtio_blk_outhdr){.type = type, .sector = page * (LEN / SECTOR)};
+	blk_begin(&rig, q, &requests[i], data + (size_t)page * LEN, LEN);
+}
+
+static void begin_flush(unsigned int i)
+{
+	struct blk_request *r = &requests[i];
+	struct ring_driver_seg segs[] = {blk_seg(&rig, &r->header, sizeof(r->header)),
+					 blk_seg(&rig, &r->status, 1)};
+
+	r->header = (struct virtio_blk_outhdr){.type = VIRTIO_BLK_T_FLUSH};
+	r->status = NO_STATUS;
+	assert_int_equal(ring_driver_add(rig.vq[0].drv, segs, 1, 1, r, NULL, 0), 0);
+}
+
+static void begin_all(void)
+{
+	for (unsigned int i = 0; i < NR; i++)
+		begin(0, i, VIRTIO_BLK_T_OUT, i);
+	rig_publish(&rig, 0);
+	wait_until(&nr_began, NR);
+}
+
+/* The next request that comes back. Return: its status */
+static uint8_t status_of_next(void)
+{
+	uint32_t used;
+	struct blk_request *r = rig_get(&rig, 0, &used);
+
+	assert_non_null(r);
+	return r->status;
+}
+
+static uint8_t flush(void)
+{
+	begin_flush(NR + 1);
+	rig_publish(&rig, 0);
+	return status_of_next();
+}
+
+/* ---- who waits ---- */
+
+static void a_suspend_waits_for_what_a_reset_has_left(void **state)
+{
+	(void)state;
+	make(1, true, BLK_FEATURES);
+	hold(true);
+	begin_all();
+	rig_reset(&rig);
+	assert_int_equal(nr_ended, 0);
+	host_suspend_waits(&rig, let_go);
+	assert_int_equal(nr_ended, NR);
+	rig_start(&rig, BLK_FEATURES, 1, RING_NUM);
+	rig_destroy(&rig);
+}
+
+static void *end(void *arg)
+{
+	rig_destroy(&rig);
+	eventfd_write(*(int *)arg, 1);
+	return NULL;
+}
+
+static void the_end_waits_for_what_a_reset_has_left(void **state)
+{
+	int ended = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	pthread_t thread;
+
+	(void)state;
+	make(1, true, BLK_FEATURES);
+	hold(true);
+	begin_all();
+	rig_reset(&rig);
+	assert_int_equal(pthread_create(&thread, NULL, end, &ended), 0);
+	assert_false(rig_wait_fd(ended, A_WHILE));
+	let_go();
+	assert_true(rig_wait_fd(ended, DEADLINE_MS));
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_int_equal(nr_ended, NR);
+	close(ended);
+}
+
+/* A write at work keeps its own descriptor open, whatever becomes of the process. */
+static void a_direct_write_at_work_keeps_the_file_locked(void **state)
+{
+	static const enum simblk_fd fds[] = {SIMBLK_CACHED, SIMBLK_DIRECT};
+	struct flock lock = {.l_type = F_WRLCK, .l_len = INT64_MAX};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
+		struct simblk *disk;
+		int left;
+
+		make(1, true, BLK_FEATURES);
+		disk = simblk_of(vdpasim_of(rig.dev));
+		left = fcntl(disk->fds[fds[i]], F_DUPFD_CLOEXEC, 0);
+		assert_true(left >= 0);
+		rig_destroy(&rig);
+		assert_int_equal(fcntl(host_file.fd, F_OFD_SETLK, &lock), -1);
+		close(left);
+		assert_int_equal(fcntl(host_file.fd, F_OFD_SETLK, &lock), 0);
+		lock.l_type = F_UNLCK;
+		assert_int_equal(fcntl(host_file.fd, F_OFD_SETLK, &lock), 0);
+		lock.l_type = F_WRLCK;
+	}
+}
+
+/* ---- errors of flushes ---- */
+
+/* Each flush behind one that has failed fails, and so does each write that must be safe; a new
+ * client begins anew. */
+static void flushes_fail_until_the_file_is_opened_again(void)
+{
+	assert_int_equal(flush(), VIRTIO_BLK_S_IOERR);
+	begin(0, 0, VIRTIO_BLK_T_OUT, 0);
+	rig_publish(&rig, 0);
+	assert_int_equal(status_of_next(), VIRTIO_BLK_S_OK); /* as any write that is not safe yet */
+	rig_reset(&rig);
+	rig_start(&rig, BASE_FEATURES, 1, RING_NUM);
+	begin(0, 0, VIRTIO_BLK_T_OUT, 0);
+	rig_publish(&rig, 0);
+	assert_int_equal(status_of_next(), VIRTIO_BLK_S_IOERR);
+	rig_destroy(&rig);
+	make(1, false, BLK_FEATURES);
+	assert_int_equal(flush(), VIRTIO_BLK_S_OK);
+	rig_destroy(&rig);
+}
+
+static void an_error_of_a_flush_is_not_lost_over_a_suspend(void **state)
+{
+	(void)state;
+	make(1, false, BLK_FEATURES);
+	host_hold(1);
+	begin_flush(0);
+	rig_publish(&rig, 0);
+	host_wait_held();
+	assert_int_equal(rig_op(&rig, suspend), 0);
+	__atomic_store_n(&sync_err, -EIO, __ATOMIC_RELEASE);
+	host_release();
+	assert_int_equal(rig_op(&rig, resume), 0);
+	assert_int_equal(status_of_next(), VIRTIO_BLK_S_IOERR);
+	flushes_fail_until_the_file_is_opened_again();
+}
+
+static void an_error_of_a_flush_in_flight_is_not_lost_over_a_reset(void **state)
+{
+	(void)state;
+	make(1, false, BLK_FEATURES);
+	hold(true);
+	begin_flush(0);
+	begin_flush(1);
+	rig_publish(&rig, 0);
+	wait_until(&nr_began, 2);
+	rig_reset(&rig);
+	__atomic_store_n(&sync_err, -EIO, __ATOMIC_RELEASE);
+	let_go();
+	wait_until(&nr_ended, 2);
+	rig_start(&rig, BLK_FEATURES, 1, RING_NUM);
+	flushes_fail_until_the_file_is_opened_again();
+}
+
+/* ---- a ring that is gone ---- */
+
+/* Return: the descriptor of this process's io_uring */
+static int uring_fd(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	const struct dirent *e;
+	char to[64];
+	int fd = -1;
+
+	assert_non_null(dir);
+	while ((e = readdir(dir))) {
+		ssize_t n = readlinkat(dirfd(dir), e->d_name, to, sizeof(to));
+
+		if (n > 0 && memmem(to, (size_t)n, "io_uring", 8))
+			fd = (int)strtol(e->d_name, NULL, 10);
+	}
+	closedir(dir);
+	assert_true(fd >= 0);
+	return fd;
+}
+
+static void needs_reset(void)
+{
+	for (int64_t until = clock_now_ns() + DEADLINE_MS * NS_PER_MS;
+	     !(rig_op(&rig, get_status) & VIRTIO_CONFIG_S_NEEDS_RESET);)
+		assert_true(clock_now_ns() < until);
+}
+
+static void a_lost_ring_stops_the_disk_and_its_descriptor_is_left_alone(void **state)
+{
+	unsigned int began;
+	int fd;
+
+	(void)state;
+	make(1, true, BLK_FEATURES);
+	hold(true);
+	begin_all();
+	fd = uring_fd();
+	assert_int_equal(dup2(host_file.fd, fd), fd);
+	needs_reset();
+	rig_reset(&rig);
+	rig_start(&rig, BLK_FEATURES, 1, RING_NUM);
+	began = nr_began;
+	begin(0, 0, VIRTIO_BLK_T_OUT, 0);
+	rig_publish(&rig, 0);
+	needs_reset();
+	assert_int_equal(nr_began, began);
+	rig_destroy(&rig);
+	assert_true(fcntl(fd, F_GETFD) >= 0);
+	close(fd);
+	let_go();
+	make(1, true, BLK_FEATURES);
+	assert_int_equal(flush(), VIRTIO_BLK_S_OK);
+	rig_destroy(&rig);
+}
+
+#define ORPHANS_TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, host_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		ORPHANS_TEST(a_suspend_waits_for_what_a_reset_has_left),
+		ORPHANS_TEST(the_end_waits_for_what_a_reset_has_left),
+		ORPHANS_TEST(a_direct_write_at_work_keeps_the_file_locked),
+		ORPHANS_TEST(an_error_of_a_flush_is_not_lost_over_a_suspend),
+		ORPHANS_TEST(an_error_of_a_flush_in_flight_is_not_lost_over_a_reset),
+		ORPHANS_TEST(a_lost_ring_stops_the_disk_and_its_descriptor_is_left_alone),
+	};
+	const char *why = host_why_not(true);
+
+	if (why) {
+		print_message("%s\n", why);
+		return 77;
+	}
+	if (blk_setup(NULL))
+		return 1;
+	requests = blk_pages((NR + 2) * sizeof(*requests));
+	data = blk_pages(NR * LEN);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
