@@ -128,6 +128,8 @@ void life_end(struct life *w)
 	client_mem_destroy(&w->more);
 }
 
+int life_peer_ms = PATIENCE;
+
 /* Until the ring has a completion. Return: 0; LIFE_TOLD; LIFE_SILENT */
 static int completed(struct life *w, struct client_ring *ring, int patience)
 {
@@ -172,7 +174,7 @@ static int use_card(struct life *w)
 	if (err || !w->outside)
 		return err ? err : completed(w, rx, PATIENCE);
 	err = LIFE_SILENT;
-	for (int waited = 0; err == LIFE_SILENT && waited < PATIENCE; waited += AGAIN_MS) {
+	for (int waited = 0; err == LIFE_SILENT && waited < life_peer_ms; waited += AGAIN_MS) {
 		err = completed(w, rx, AGAIN_MS);
 		if (err == LIFE_SILENT && send_frame(w))
 			return LIFE_SILENT;

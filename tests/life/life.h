@@ -47,6 +47,8 @@ int life_migrate(struct life *w);
 /** life_end() - close everything; also of a life that did not begin */
 void life_end(struct life *w);
 
+/** ms that a peer may take for a frame. For who expects that some lives have none */
+extern int life_peer_ms;
 /** life_live() - all of these, and a reset between. @outside: as in struct life */
 int life_live(const char *node, bool outside);
 
