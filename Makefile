@@ -47,7 +47,7 @@ demo: deps
 	@$(MAKE) --no-print-directory build
 	@scripts/demo $(BUILD)
 
-# Everything that decides whether a change is good, under 15 minutes on two cores.
+# Everything that decides whether a change is good, some 40 minutes on two cores.
 check: deps
 	@BUILD=$(BUILD) scripts/check
 
