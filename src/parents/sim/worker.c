@@ -221,9 +221,18 @@ bool vdpasim_has_sound_workers(const struct vdpasim *sim)
 	return true;
 }
 
+/* Also of a device that was never made whole. */
+static bool has_workers(const struct vdpasim *sim)
+{
+	for (uint16_t i = 0; i < sim->nr_workers; i++)
+		if (sim->workers[i].worker)
+			return true;
+	return false;
+}
+
 void vdpasim_stop_workers(struct vdpasim *sim)
 {
-	if (sim->type->drain)
+	if (sim->type->drain && has_workers(sim))
 		sim->type->drain(sim);
 	/* Worker 0 is the last to go: the others wake it for config interrupts. */
 	for (uint16_t i = sim->nr_workers; i-- > 0;) {
