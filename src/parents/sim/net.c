@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/refuse.h"
+#include "memory/guard.h"
 
 #define MTU_DEFAULT 1500
 
@@ -103,7 +104,7 @@ static void net_reset(struct vdpasim *sim)
 	struct simnet *net = simnet_of(sim);
 
 	for (uint16_t i = 0; i < net->max_pairs; i++) {
-		net->pairs[i].held_len = 0;
+		simnet_rx_forget_held(&net->pairs[i]);
 		net->pairs[i].tx_blocked = net->pairs[i].tx_waits = false;
 	}
 }
@@ -149,6 +150,28 @@ static void net_vq_started(struct vdpasim_vq *vq)
 		pair->tx_waits = false;
 		vq->pending |= pair->readable || pair->held_len;
 	}
+}
+
+/* The batch has ended, but the map may have changed before it could publish its chains. If the used
+ * area is mapped by now, the worker may not have come to it. */
+static void publish_late(struct vdpasim_vq *vq)
+{
+	struct memory_guard guard;
+
+	if (memory_guard_enter(&guard, ring_owns, vq->ring) == 0) {
+		vdpasim_vq_flush(vq);
+		memory_guard_leave(&guard);
+	}
+}
+
+static void net_vq_stopping(struct vdpasim_vq *vq)
+{
+	struct simnet *net = simnet_of(vq->sim);
+
+	if (!vq->sim->strict && !ring_is_flushed(vq->ring))
+		publish_late(vq);
+	if (vq->idx < 2 * net->nr_pairs && vq->idx % 2 == 0)
+		simnet_rx_stopping(&net->pairs[vq->idx / 2]);
 }
 
 static bool net_process(struct vdpasim_vq *vq)
@@ -233,6 +256,7 @@ const struct vdpasim_type simnet_type = {
 	.batch_begin = net_batch_begin,
 	.batch_end = simnet_grant,
 	.process = net_process,
+	.vq_stopping = net_vq_stopping,
 	.vq_started = net_vq_started,
 	.created = net_created,
 	.stats = simnet_stats,

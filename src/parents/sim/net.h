@@ -110,7 +110,8 @@ struct simnet_pair {
 	bool tx_waits;   /* loopback: there were frames while the receive queue did not run */
 	char *held;      /* [SIMNET_HELD_LEN] room behind the guest's buffers, or one whole frame */
 	size_t held_len; /* bytes of the frame that waits for buffers, header included; 0: none */
-	struct iovec *iov; /* [SIMNET_IOV_MAX] */
+	uint64_t nr_unseen; /* received frames that may wait for the used area to be mapped */
+	struct iovec *iov;  /* [SIMNET_IOV_MAX] */
 };
 
 /* Where frames go. A frame passed here begins with a virtio-net header of net->hdr_len bytes. */
@@ -302,6 +303,10 @@ void simnet_rx_commit(struct simnet_rx *rx, size_t len);
 void simnet_rx_end(struct simnet_rx *rx);
 /** simnet_rx_batch() - from backend to ring. Return: more is there */
 bool simnet_rx_batch(struct simnet_pair *pair);
+/** simnet_rx_forget_held() - a frame that waits for buffers will get none: it is counted */
+void simnet_rx_forget_held(struct simnet_pair *pair);
+/** simnet_rx_stopping() - the receive ring stops: what its driver will not see is counted */
+void simnet_rx_stopping(struct simnet_pair *pair);
 
 /* ---- net_tx.c ---- */
 /** simnet_tx_again() - after a batch of @n chains that ended with @err. Return: poll again without

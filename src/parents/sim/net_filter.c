@@ -68,6 +68,10 @@ void simnet_filter_refresh(struct simnet *net, struct vdpasim_worker *sw)
 	for (uint16_t i = was > 1 ? was : 1; i < copy->pairs; i++)
 		if (net->pairs[i].rx->sw == sw)
 			net->pairs[i].rx->pending = net->pairs[i].tx->pending = true;
+	/* It would be delivered when the pair is switched on again, however late. */
+	for (uint16_t i = copy->pairs; i < was; i++)
+		if (net->pairs[i].rx->sw == sw)
+			simnet_rx_forget_held(&net->pairs[i]);
 }
 
 bool simnet_filter_is_seen(struct simnet *net, const struct vdpasim_worker *self)

@@ -29,6 +29,8 @@ void simnet_rx_begin(struct simnet_rx *rx, struct simnet_pair *pair)
 	rx->nr_unusable = 0;
 	rx->taken = pair->held_len;
 	rx->walked = ring_walked(rx->ring);
+	if (ring_is_flushed(rx->ring))
+		pair->nr_unseen = 0;
 	memset(&rx->stats, 0, sizeof(rx->stats));
 }
 
@@ -149,7 +151,21 @@ void simnet_rx_end(struct simnet_rx *rx)
 	simnet_count(&stats->errors, rx->stats.errors);
 	simnet_count(&stats->overruns, rx->stats.overruns);
 	simnet_count(&stats->drops, rx->stats.drops);
+	rx->pair->nr_unseen += rx->stats.packets;
 	vdpasim_vq_flush(rx->pair->rx);
+}
+
+void simnet_rx_forget_held(struct simnet_pair *pair)
+{
+	simnet_count(&pair->rx_stats.drops, pair->held_len > 0);
+	pair->held_len = 0;
+}
+
+void simnet_rx_stopping(struct simnet_pair *pair)
+{
+	if (!ring_is_flushed(pair->rx->ring))
+		simnet_count(&pair->rx_stats.drops, pair->nr_unseen);
+	pair->nr_unseen = 0;
 }
 
 /* The most bytes that a frame for this driver may have, header included. */

@@ -20,10 +20,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "parents/sim/net.h"
 #include "support.h"
 #include "tap_support.h"
 
-#define BUF_LEN 2048
+#define BUF_LEN  2048
+#define FLOW_LEN (HDR + 80)
 
 static struct vdpa_dev_config tap_config(const char *ifname)
 {
@@ -322,28 +324,44 @@ static void frame_make_flow(uint8_t *frame, size_t len, uint16_t port)
 	udp[5] = (uint8_t)(len - HDR - 34);
 }
 
+static void set_pairs(struct rig *rig, uint8_t nr)
+{
+	const uint8_t le[2] = {nr, 0};
+
+	assert_int_equal(
+		rig_ctrl(rig, 4, VIRTIO_NET_CTRL_MQ, VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET, le, 2),
+		VIRTIO_NET_OK);
+}
+
 static void start_two_pairs(struct rig *rig)
 {
-	const uint8_t two[2] = {2, 0};
-
 	rig_start(rig, BASE_FEATURES | BIT(VIRTIO_NET_F_MQ) | BIT(VIRTIO_NET_F_CTRL_VQ), 5, 64);
-	assert_int_equal(
-		rig_ctrl(rig, 4, VIRTIO_NET_CTRL_MQ, VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET, two, 2),
-		VIRTIO_NET_OK);
+	set_pairs(rig, 2);
+}
+
+static void send_flows(int fd, uint16_t nr)
+{
+	struct sockaddr_ll to = {.sll_family = AF_PACKET,
+				 .sll_protocol = htons(ETH_P_IP), /* or it has no ports */
+				 .sll_ifindex = (int)if_nametoindex(TAP_MQ)};
+	uint8_t frame[FLOW_LEN];
+
+	for (uint16_t i = 0; i < nr; i++) {
+		frame_make_flow(frame, FLOW_LEN, (uint16_t)(1000 + 7 * i));
+		assert_int_equal(sendto(fd, frame + HDR, FLOW_LEN - HDR, 0, (struct sockaddr *)&to,
+					sizeof(to)),
+				 FLOW_LEN - HDR);
+	}
 }
 
 /* QEMU's stop and cont: what the host has sent meanwhile waits in both queues of the tap. */
 static void tap_frames_of_every_queue_outlive_a_reset(void **state)
 {
-	enum { NR = 48, LEN = HDR + 80 };
+	enum { NR = 48 };
 	static uint8_t bufs[2][NR][256];
-	struct sockaddr_ll to = {.sll_family = AF_PACKET,
-				 .sll_protocol = htons(ETH_P_IP), /* or it has no ports */
-				 .sll_ifindex = (int)if_nametoindex(TAP_MQ)};
 	struct vdpa_dev_config config = tap_config(TAP_MQ);
 	int fd = tap_packet_socket(TAP_MQ);
 	unsigned int got[2] = {0};
-	uint8_t frame[LEN];
 	struct rig rig;
 	uint32_t len;
 
@@ -352,12 +370,7 @@ static void tap_frames_of_every_queue_outlive_a_reset(void **state)
 	rig_make(&rig, &config);
 	tap_wait_up(TAP_MQ);
 	start_two_pairs(&rig);
-	for (uint16_t i = 0; i < NR; i++) {
-		frame_make_flow(frame, LEN, (uint16_t)(1000 + 7 * i));
-		assert_int_equal(
-			sendto(fd, frame + HDR, LEN - HDR, 0, (struct sockaddr *)&to, sizeof(to)),
-			LEN - HDR);
-	}
+	send_flows(fd, NR);
 	rig_quiet(&rig);
 	rig_reset(&rig);
 	start_two_pairs(&rig);
@@ -429,6 +442,43 @@ static void tap_pair_beyond_those_set_is_silent(void **state)
 	close(fd);
 }
 
+/* A frame that waits in pair 1 for a second buffer. */
+static void tap_held_frame_of_a_pair_that_is_switched_off_is_counted(void **state)
+{
+	static uint8_t small[32], bufs[64][256];
+	struct vdpa_dev_config config = tap_config(TAP_MQ);
+	int fd = tap_packet_socket(TAP_MQ);
+	struct rig rig;
+	uint32_t len;
+
+	(void)state;
+	config.max_vqp = 2;
+	rig_make(&rig, &config);
+	tap_wait_up(TAP_MQ);
+	rig_start(&rig,
+		  BASE_FEATURES | BIT(VIRTIO_NET_F_MQ) | BIT(VIRTIO_NET_F_CTRL_VQ) |
+			  BIT(VIRTIO_NET_F_MRG_RXBUF),
+		  5, 64);
+	set_pairs(&rig, 2);
+	rig_add(&rig, 2, small, sizeof(small), true);
+	rig_publish(&rig, 2);
+	send_flows(fd, 48);
+	rig_quiet(&rig);
+	assert_int_equal(simnet_of(vdpasim_of(rig.dev))->pairs[1].held_len, FLOW_LEN);
+	set_pairs(&rig, 1);
+	rig_quiet(&rig); /* the answer comes before the worker's next batch */
+	assert_int_equal(rig_counter(&rig, 2, "rx drops"), 1);
+	set_pairs(&rig, 2);
+	for (size_t i = 0; i < ARRAY_LEN(bufs) - 1; i++)
+		rig_add(&rig, 2, bufs[i], sizeof(bufs[i]), true);
+	rig_publish(&rig, 2);
+	rig_quiet(&rig);
+	assert_null(rig_poll(&rig, 2, &len));
+	assert_int_equal(rig_counter(&rig, 2, "rx packets"), 0);
+	rig_destroy(&rig);
+	close(fd);
+}
+
 static void tap_bad_options_are_refused_in_words(void **state)
 {
 	(void)state;
@@ -454,6 +504,7 @@ int main(void)
 		cmocka_unit_test(tap_several_queues_transmit_on_each),
 		cmocka_unit_test(tap_frames_of_every_queue_outlive_a_reset),
 		cmocka_unit_test(tap_pair_beyond_those_set_is_silent),
+		cmocka_unit_test(tap_held_frame_of_a_pair_that_is_switched_off_is_counted),
 		cmocka_unit_test(tap_bad_options_are_refused_in_words),
 	};
 	const char *why = tap_enter_namespaces();

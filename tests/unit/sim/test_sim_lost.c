@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Received frames that their driver never sees are counted as drops: what could not be published
+ * when the ring stopped, and what waited for buffers at a reset or when its pair was switched off.
+ * The worker's flush of a queue is put off here (ld's --wrap), as it is while the used area is not
+ * mapped.
+ */
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "iotlb/iotlb.h"
+#include "parents/sim/net.h"
+#include "socket_support.h"
+#include "support.h"
+
+#define LEN   (HDR + 100)
+#define SHORT 32 /* bytes: too small for the frame */
+#define NR    3u
+#define NUM   16
+#define NONE  (-1)
+
+static uint8_t frame[LEN], bufs[NR][256];
+static int put_off = NONE; /* queue; atomic */
+static int was_put_off;    /* eventfd */
+
+void __real_vdpasim_vq_flush(struct vdpasim_vq *vq);
+void __wrap_vdpasim_vq_flush(struct vdpasim_vq *vq);
+void __wrap_vdpasim_vq_flush(struct vdpasim_vq *vq)
+{
+	if (vq->idx == __atomic_load_n(&put_off, __ATOMIC_ACQUIRE) &&
+	    worker_is_current(vq->sw->worker) && !ring_is_flushed(vq->ring))
+		(void)eventfd_write(was_put_off, 1);
+	else
+		__real_vdpasim_vq_flush(vq);
+}
+
+static void put_off_flushes(int idx)
+{
+	__atomic_store_n(&put_off, idx, __ATOMIC_RELEASE);
+}
+
+static int make(struct rig *rig, uint64_t features)
+{
+	struct vdpa_dev_config config = rig_config();
+	int fd;
+
+	config.given |= VDPA_KEY_BACKEND;
+	(void)snprintf(config.backend, sizeof(config.backend), "stream,path=%s,listen",
+		       socket_address.sun_path);
+	rig_make(rig, &config);
+	rig_start(rig, BASE_FEATURES | features, 2, NUM);
+	frame_make(frame, LEN, 1);
+	fd = socket_connect();
+	rig_quiet(rig);
+	return fd;
+}
+
+static void peer_sends(int fd)
+{
+	uint32_t be = htonl(LEN - HDR);
+
+	assert_int_equal(send(fd, &be, sizeof(be), 0), sizeof(be));
+	assert_int_equal(send(fd, frame + HDR, LEN - HDR, 0), LEN - HDR);
+}
+
+static void add_buffers(struct rig *rig)
+{
+	for (uint32_t i = 0; i < NR; i++)
+		rig_add(rig, 0, bufs[i], sizeof(bufs[i]), true);
+	rig_publish(rig, 0);
+	rig_quiet(rig);
+}
+
+static void install(struct rig *rig, struct iotlb *tlb)
+{
+	const struct iotlb_version *v = iotlb_snapshot(tlb);
+
+	assert_int_equal(rig_op(rig, set_map, 0, v), 0);
+	iotlb_version_put(v);
+}
+
+/* @nr frames are in their buffers, and the driver is not told. */
+static void receive_untold(struct rig *rig, int fd, uint32_t nr)
+{
+	add_buffers(rig);
+	put_off_flushes(0);
+	for (uint32_t i = 0; i < nr; i++)
+		peer_sends(fd);
+	while (rig_counter(rig, 0, "rx packets") < nr)
+		assert_true(rig_wait_fd(was_put_off, DEADLINE_MS));
+	rig_quiet(rig);
+}
+
+static void lost_frames_of_a_ring_that_stops_unmapped_are_counted(void **state)
+{
+	struct iotlb *full, *none;
+	struct rig rig;
+	uint32_t len;
+	int fd = make(&rig, 0);
+
+	(void)state;
+	full = rig_map_of_rings(&rig);
+	rig_map_add(&rig, full, bufs, sizeof(bufs));
+	assert_int_equal(iotlb_create(4, &none), 0);
+	rig_map_add(&rig, none, bufs, sizeof(bufs));
+	install(&rig, full);
+	receive_untold(&rig, fd, NR - 1);
+	install(&rig, none);
+	assert_int_equal(rig_op(&rig, suspend), 0);
+	put_off_flushes(NONE);
+	install(&rig, full);
+	assert_int_equal(rig_op(&rig, resume), 0);
+	rig_quiet(&rig);
+	assert_null(rig_poll(&rig, 0, &len));
+	assert_int_equal(rig_counter(&rig, 0, "rx drops"), NR - 1);
+	peer_sends(fd); /* its buffer is free again */
+	assert_ptr_equal(rig_get(&rig, 0, &len), bufs[0]);
+	assert_int_equal(rig_counter(&rig, 0, "rx drops"), NR - 1);
+	close(fd);
+	rig_destroy(&rig);
+	iotlb_destroy(full);
+	iotlb_destroy(none);
+}
+
+/* Mapped again, but the worker was not there yet. */
+static void received_frames_are_published_at_the_latest_when_the_ring_stops(void **state)
+{
+	struct rig rig;
+	uint32_t len;
+	int fd = make(&rig, 0);
+
+	(void)state;
+	receive_untold(&rig, fd, NR);
+	assert_null(rig_poll(&rig, 0, &len));
+	rig_do(&rig, set_vq_ready, 0, false);
+	put_off_flushes(NONE);
+	for (uint32_t i = 0; i < NR; i++)
+		assert_ptr_equal(rig_get(&rig, 0, &len), bufs[i]);
+	assert_int_equal(rig_counter(&rig, 0, "rx drops"), 0);
+	close(fd);
+	rig_destroy(&rig);
+}
+
+static void sent_frame_that_is_published_at_the_stop_goes_out_once(void **state)
+{
+	uint8_t got[2 * (SIMNET_ETH_LEN + LEN)];
+	struct rig rig;
+	uint32_t len;
+	int fd = make(&rig, 0);
+
+	(void)state;
+	put_off_flushes(1);
+	rig_add(&rig, 1, frame, LEN, false);
+	rig_publish(&rig, 1);
+	assert_true(rig_wait_fd(was_put_off, DEADLINE_MS));
+	assert_int_equal(rig_op(&rig, suspend), 0);
+	put_off_flushes(NONE);
+	assert_int_equal(rig_op(&rig, resume), 0);
+	rig_quiet(&rig);
+	assert_ptr_equal(rig_poll(&rig, 1, &len), frame);
+	assert_int_equal(recv(fd, got, sizeof(got), MSG_DONTWAIT), 4 + LEN - HDR);
+	close(fd);
+	rig_destroy(&rig);
+}
+
+/* A frame waits for a second buffer. */
+static void hold(struct rig *rig, int fd)
+{
+	rig_add(rig, 0, bufs[0], SHORT, true);
+	rig_publish(rig, 0);
+	rig_quiet(rig);
+	peer_sends(fd);
+	rig_quiet(rig);
+	assert_int_equal(simnet_of(vdpasim_of(rig->dev))->pairs[0].held_len, LEN);
+}
+
+static void held_frame_at_a_reset_is_counted(void **state)
+{
+	struct rig rig;
+	uint32_t len;
+	int fd = make(&rig, BIT(VIRTIO_NET_F_MRG_RXBUF));
+
+	(void)state;
+	hold(&rig, fd);
+	rig_reset(&rig);
+	assert_int_equal(rig_counter(&rig, 0, "rx drops"), 1);
+	rig_reset(&rig);
+	rig_start(&rig, BASE_FEATURES | BIT(VIRTIO_NET_F_MRG_RXBUF), 2, NUM);
+	add_buffers(&rig);
+	assert_null(rig_poll(&rig, 0, &len));
+	assert_int_equal(rig_counter(&rig, 0, "rx drops"), 1);
+	close(fd);
+	rig_destroy(&rig);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(lost_frames_of_a_ring_that_stops_unmapped_are_counted),
+		cmocka_unit_test(received_frames_are_published_at_the_latest_when_the_ring_stops),
+		cmocka_unit_test(sent_frame_that_is_published_at_the_stop_goes_out_once),
+		cmocka_unit_test(held_frame_at_a_reset_is_counted),
+	};
+
+	was_put_off = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	return cmocka_run_group_tests(tests, socket_folder_make, socket_folder_remove);
+}
