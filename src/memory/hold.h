@@ -92,6 +92,13 @@ bool memory_hold_forget_all(enum memory_evict why);
  */
 void memory_client_locked(uaddr_t first, uaddr_t last);
 void memory_client_unlocked(uaddr_t first, uaddr_t last);
+/**
+ * memory_client_moved() - after the client's own mremap, as that has it; the kernel takes locks
+ * along, and makes them longer
+ * At the new place, and behind the old end, is unlocked what the client had not locked itself. Cost
+ * as above.
+ */
+void memory_client_moved(uaddr_t from, uint64_t old_len, uaddr_t to, uint64_t new_len);
 /** memory_any_registered() - is anything registered or held in this process? One load */
 bool memory_any_registered(void);
 /** memory_hold_is_empty() - nothing is held in this process; one load */

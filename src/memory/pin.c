@@ -22,6 +22,8 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/refuse.h"
@@ -270,10 +272,11 @@ static void client_locks(uaddr_t first, uaddr_t last, bool locked)
 	for (; i && i != stop; i = interval_next(i)) {
 		if (locked && interval_is_owed(i))
 			i->lock = INTERVAL_UNTOUCHED;
-		if (i->nr_pins == 0)
-			continue;
-		i->clients = locked;
-		if (!locked)
+		/* Held memory gives way before; but between that and the client's call the last
+		 * mapping may have gone in another thread. */
+		if (i->nr_pins > 0 || (locked && i->holder))
+			i->clients = locked;
+		if (i->nr_pins > 0 && !locked)
 			lock_again(i);
 	}
 	interval_join(first, end);
@@ -288,4 +291,52 @@ void memory_client_locked(uaddr_t first, uaddr_t last)
 void memory_client_unlocked(uaddr_t first, uaddr_t last)
 {
 	client_locks(first, last, false);
+}
+
+/* ---- the client moves memory, and its locks go with it ---- */
+
+/* @i: [out] the interval of @at, or NULL. Return: where the next one starts, or @end */
+static uaddr_t run_end(uaddr_t at, uaddr_t end, struct interval **i) REQUIRES(memory_table_lock)
+{
+	struct interval *next;
+
+	*i = interval_over(at);
+	next = *i ? interval_next(*i) : interval_from(at);
+	return next && next->addr < end ? next->addr : end;
+}
+
+/* Nobody would ever undo our lock there. What is registered at the new place keeps its own. */
+static void unlock_moved(uaddr_t at, uaddr_t end) REQUIRES(memory_table_lock)
+{
+	struct interval *i;
+
+	for (uaddr_t stop; at < end; at = stop) {
+		stop = run_end(at, end, &i);
+		if (!i || i->nr_pins == 0)
+			(void)syscall(SYS_munlock, at, stop - at);
+	}
+}
+
+static bool is_ours_alone(const struct interval *i)
+{
+	return i && i->nr_pins > 0 && !i->clients;
+}
+
+void memory_client_moved(uaddr_t from, uint64_t old_len, uaddr_t to, uint64_t new_len)
+{
+	uaddr_t end = from + (old_len < new_len ? old_len : new_len);
+	struct interval *i;
+
+	if (!memory_any_registered() || table_is_inside())
+		return;
+	table_lock();
+	for (uaddr_t at = from, stop; from != to && at < end; at = stop) {
+		stop = run_end(at, end, &i);
+		if (is_ours_alone(i))
+			unlock_moved(at - from + to, stop - from + to);
+	}
+	/* what is new behind it is locked as its end was */
+	if (new_len > old_len && is_ours_alone(interval_over(old_len ? from + old_len - 1 : from)))
+		unlock_moved(to + old_len, to + new_len);
+	table_unlock();
 }

@@ -27,6 +27,8 @@
 #include "base/log.h"
 #include "base/thread.h"
 
+#define DEAF_NS (100 * NS_PER_MS) /* that nobody is let in if the process lacks what that needs */
+
 struct held_fd {
 	int fd; /* -1: none */
 	dev_t dev;
@@ -48,6 +50,7 @@ struct mgmt_server {
 	struct mgmt_server_options options;
 	pthread_t thread;
 	struct held_fd listener, wake;
+	int64_t deaf_until; /* clock_now_ns(): nobody is let in before */
 	struct connection connections[MGMT_SERVER_CLIENTS_MAX];
 };
 
@@ -220,8 +223,11 @@ static void accept_one(struct mgmt_server *server)
 	int fd = accept4(server->listener.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	struct connection *c;
 
-	if (fd < 0)
+	if (fd < 0) {
+		if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+			server->deaf_until = clock_now_ns() + DEAF_NS;
 		return;
+	}
 	c = is_welcome(fd) ? make_room(server) : NULL;
 	if (c)
 		c->in = malloc(server->options.line_max + 1);
@@ -237,21 +243,39 @@ static void accept_one(struct mgmt_server *server)
 
 #define NR_FDS (2 + MGMT_SERVER_CLIENTS_MAX)
 
-static void fill(const struct mgmt_server *server, struct pollfd *fds)
-{
-	fds[0] = (struct pollfd){.fd = server->wake.fd, .events = POLLIN};
-	fds[1] = (struct pollfd){.fd = server->listener.fd, .events = POLLIN};
-	for (unsigned int i = 0; i < MGMT_SERVER_CLIENTS_MAX; i++) {
-		const struct connection *c = &server->connections[i];
+/* What is looked at: wake, the listener unless it is not, the connections that there are. Not more,
+ * for poll(2) takes no more than the process may have descriptors. */
+struct watch {
+	struct pollfd fds[NR_FDS];
+	struct connection *connections[NR_FDS]; /* [i]: whose fds[i] is; NULL: the first two */
+	nfds_t nr;
+};
 
-		fds[2 + i] = (struct pollfd){.fd = c->sock.fd, .events = c->out ? POLLOUT : POLLIN};
+static void add(struct watch *w, int fd, short events, struct connection *c)
+{
+	w->fds[w->nr] = (struct pollfd){.fd = fd, .events = events};
+	w->connections[w->nr++] = c;
+}
+
+static void fill(struct mgmt_server *server, struct watch *w)
+{
+	w->nr = 0;
+	add(w, server->wake.fd, POLLIN, NULL);
+	if (clock_now_ns() >= server->deaf_until)
+		add(w, server->listener.fd, POLLIN, NULL);
+	for (unsigned int i = 0; i < MGMT_SERVER_CLIENTS_MAX; i++) {
+		struct connection *c = &server->connections[i];
+
+		if (c->sock.fd >= 0)
+			add(w, c->sock.fd, c->out ? POLLOUT : POLLIN, c);
 	}
 }
 
 /* Drop who is late. Return: ms until the next one would be, -1 for none */
 static int expire(struct mgmt_server *server)
 {
-	int64_t now = clock_now_ns(), next = INT64_MAX;
+	int64_t now = clock_now_ns(),
+		next = server->deaf_until > now ? server->deaf_until : INT64_MAX;
 
 	for (unsigned int i = 0; i < MGMT_SERVER_CLIENTS_MAX; i++) {
 		struct connection *c = &server->connections[i];
@@ -267,24 +291,24 @@ static int expire(struct mgmt_server *server)
 static void *server_main(void *arg)
 {
 	struct mgmt_server *server = arg;
-	struct pollfd fds[NR_FDS];
+	struct watch w;
 
 	thread_settle("holdfast-mgmt");
 	while (is_held(&server->listener) && is_held(&server->wake)) {
 		int timeout = expire(server);
 
-		fill(server, fds);
-		if (poll(fds, NR_FDS, timeout) < 0) {
+		fill(server, &w);
+		if (poll(w.fds, w.nr, timeout) < 0) {
 			if (errno == EINTR)
 				continue;
 			break;
 		}
-		if (fds[0].revents)
+		if (w.fds[0].revents)
 			break;
-		for (unsigned int i = 0; i < MGMT_SERVER_CLIENTS_MAX; i++)
-			if (fds[2 + i].fd >= 0 && fds[2 + i].revents)
-				serve(server, &server->connections[i], fds[2 + i].revents);
-		if (fds[1].revents & POLLIN)
+		for (nfds_t i = 1; i < w.nr; i++)
+			if (w.connections[i] && w.fds[i].revents)
+				serve(server, w.connections[i], w.fds[i].revents);
+		if (w.nr > 1 && !w.connections[1] && (w.fds[1].revents & POLLIN))
 			accept_one(server);
 	}
 	return NULL;

@@ -25,7 +25,8 @@
 #include "frontends/preload/preload.h"
 #include "frontends/preload/raw.h"
 
-#define NO_PROCESS (-1) /* opened the file: it is foreign to all */
+#define TEXT_MAX   0x100000 /* bytes; no environment variable is as long */
+#define NO_PROCESS (-1)     /* opened the file: it is foreign to all */
 
 /* Return: does @fd lead to a memfd of a node's name? @minor written only if so */
 static bool has_name(int fd, unsigned int *minor)
@@ -40,24 +41,42 @@ static bool has_name(int fd, unsigned int *minor)
 	return found >= 0;
 }
 
-/* Return: [owned] what the memfd says of its devices, or NULL */
-static char *read_text(int fd)
+/* Whoever has made a memfd of this kind says which devices this process makes, files and all. So it
+ * must be somebody who may do so anyway, and nobody can change it afterwards. Return: 0 or
+ * refuse() */
+static int check_maker(int fd, const struct stat *st)
+{
+	int seals = real()->fcntl(fd, F_GET_SEALS);
+
+	if (st->st_uid != 0 && st->st_uid != geteuid())
+		return refuse(-EPERM, "user %u has made it, and this process is of user %u",
+			      st->st_uid, geteuid());
+	if (seals < 0 || (seals & MEMFD_SEALS) != MEMFD_SEALS)
+		return refuse(-EPERM, "it lacks the seals of a device");
+	if (st->st_size > TEXT_MAX)
+		return refuse(-E2BIG, "a description of %lld bytes", (long long)st->st_size);
+	return 0;
+}
+
+/* Return: 0 or -errno. @text: [owned] [out] what the memfd says of its devices */
+static int read_text(int fd, char **text)
 {
 	struct stat st;
-	char path[32], *text;
-	int own;
+	char path[32];
+	int own, err;
 
+	*text = NULL;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	own = real()->open(path, O_RDONLY | O_CLOEXEC); /* @fd may be write-only */
 	if (own < 0)
-		return NULL;
-	text = real()->fstat(own, &st) == 0 ? calloc(1, (size_t)st.st_size + 1) : NULL;
-	if (text && real()->pread(own, text, (size_t)st.st_size, 0) != st.st_size) {
-		free(text);
-		text = NULL;
-	}
+		return -errno;
+	err = real()->fstat(own, &st) < 0 ? -errno : check_maker(own, &st);
+	if (!err)
+		*text = calloc(1, (size_t)st.st_size + 1);
+	if (!err && (!*text || real()->pread(own, *text, (size_t)st.st_size, 0) != st.st_size))
+		err = -ENOMEM;
 	real()->close(own);
-	return text;
+	return err;
 }
 
 /* The other descriptors of the same description. */
@@ -92,9 +111,11 @@ static bool is_from_elsewhere(int fd)
 
 static int take_over(int fd, unsigned int minor)
 {
-	char *text = read_text(fd);
-	int rc = text ? node_adopt(fd, minor, text) : -ENOMEM;
+	char *text;
+	int rc = read_text(fd, &text);
 
+	if (!rc)
+		rc = node_adopt(fd, minor, text);
 	free(text);
 	if (rc && !is_from_elsewhere(fd))
 		rc = -EBADF; /* another thread of the client has closed it since */

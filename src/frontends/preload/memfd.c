@@ -27,7 +27,7 @@ int memfd_make(unsigned int minor)
 	if (fd < 0)
 		return -errno;
 	if (write_text(fd, preload_provide_text()) < 0 ||
-	    real()->fcntl(fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_WRITE) < 0) {
+	    real()->fcntl(fd, F_ADD_SEALS, MEMFD_SEALS) < 0) {
 		int err = -errno;
 
 		real()->close(fd);

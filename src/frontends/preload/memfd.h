@@ -23,6 +23,9 @@
 /* The locks lie beyond what a client locks of the device file: see wrap_fd.c. */
 #define MEMFD_LOCK_FIRST (INT64_C(1) << 62)
 
+/* Nobody can change what it says. */
+#define MEMFD_SEALS (F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_WRITE)
+
 /** memfd_make() - a memfd for node @minor. Return: an fd with close-on-exec, or -errno */
 int memfd_make(unsigned int minor) HF_MUST_CHECK;
 

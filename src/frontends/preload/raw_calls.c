@@ -5,6 +5,7 @@
  */
 #include "real.h"
 
+#include <linux/close_range.h>
 #include <sys/ioctl.h>
 #include <sys/sendfile.h>
 #include <sys/syscall.h>
@@ -207,8 +208,8 @@ long raw_call_serve(const struct raw_call *call, const uint64_t args[RAW_NR_ARGS
 bool raw_call_is_ours(const struct raw_call *call, const uint64_t args[RAW_NR_ARGS])
 {
 	switch (call->when) {
-	case RAW_ALWAYS:
-		return true;
+	case RAW_ALWAYS: /* a thread must take a table of its own by itself */
+		return !(args[2] & CLOSE_RANGE_UNSHARE);
 	case RAW_PATH:
 		return raw_path_is_ours(call, args);
 	case RAW_LIST:

@@ -114,13 +114,29 @@ static int close_numbers(unsigned int first, unsigned int last, int flags)
 	return rc;
 }
 
+/* Is the caller the only thread of the process, ours included? */
+static bool is_alone(void)
+{
+	struct stat st;
+
+	return real()->stat("/proc/self/task", &st) == 0 && st.st_nlink == 3;
+}
+
+/* A thread that takes a table of its own leaves the others' as it is, and that is the one of which
+ * ours tells. A process of one thread, as a forked child, has no other. */
+static bool is_of_one_thread(int flags)
+{
+	return ((unsigned int)flags & CLOSE_RANGE_UNSHARE) && !is_alone();
+}
+
 HF_EXPORT int close_range(unsigned int first, unsigned int last, int flags)
 {
 	struct closed closed = {.first = first, .last = last};
 	int rc = close_numbers(first, last, flags);
 	int saved = errno;
 
-	if (rc == 0 && !((unsigned int)flags & CLOSE_RANGE_CLOEXEC) && files_any())
+	if (rc == 0 && !((unsigned int)flags & CLOSE_RANGE_CLOEXEC) && files_any() &&
+	    !is_of_one_thread(flags))
 		aside_run(note_closed, &closed, sizeof(closed));
 	errno = saved;
 	return rc;

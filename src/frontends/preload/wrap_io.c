@@ -241,6 +241,7 @@ static ssize_t pwritev2_ours(struct preload_file *file, int fd, const struct iov
 		return writev_ours("pwritev2", file, fd, iov, nr);
 	rc = file->access == O_RDONLY ? -EBADF : gather_vector(iov, nr, message);
 	files_put(file);
+	call_unhold();
 	if (rc == 0)
 		return 0;
 	errno = rc < 0 ? (int)-rc : EOPNOTSUPP;

@@ -43,6 +43,11 @@ static struct change change_of(const void *addr, size_t len)
 	return change;
 }
 
+static size_t page_up(size_t len)
+{
+	return (len + MEMORY_PAGE_SIZE - 1) & ~(size_t)(MEMORY_PAGE_SIZE - 1);
+}
+
 static void tell_of_change(void *arg)
 {
 	const struct change *change = arg;
@@ -84,6 +89,19 @@ HF_EXPORT int munmap(void *addr, size_t len)
 	return real()->munmap(addr, len);
 }
 
+/* What mremap(2) has done. */
+struct move {
+	uaddr_t from, to;
+	size_t old_len, new_len;
+};
+
+static void tell_of_move(void *arg)
+{
+	const struct move *m = arg;
+
+	memory_client_moved(m->from, m->old_len, m->to, m->new_len);
+}
+
 HF_EXPORT void *mremap(void *addr, size_t old_len, size_t new_len, int flags, ...)
 {
 	void *to = NULL, *ret;
@@ -99,6 +117,14 @@ HF_EXPORT void *mremap(void *addr, size_t old_len, size_t new_len, int flags, ..
 	ret = real()->mremap(addr, old_len, new_len, flags, to);
 	if (ret == MAP_FAILED && errno == EAGAIN && wrap_memory_give_way(errno))
 		ret = real()->mremap(addr, old_len, new_len, flags, to);
+	if (ret != MAP_FAILED && memory_any_registered() && (ret != addr || new_len > old_len)) {
+		int saved = errno;
+		struct move move = {(uintptr_t)addr, (uintptr_t)ret, page_up(old_len),
+				    page_up(new_len)};
+
+		aside_run(tell_of_move, &move, sizeof(move));
+		errno = saved;
+	}
 	return ret;
 }
 

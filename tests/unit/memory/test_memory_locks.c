@@ -255,9 +255,46 @@ static void release_in_a_bare_root_is_done_unseen(void **state)
 	assert_int_equal(status, 0);
 }
 
+/* The client's mlock in one thread, in the steps of its wrapper; the last mapping goes in another
+ * thread between two of them. */
+static void pin_leaves_a_lock_that_the_client_takes_while_the_last_mapping_goes(void **state)
+{
+	uaddr_t first = (uintptr_t)mem + 8 * PAGE, last = first + 4 * PAGE - 1;
+	struct memory_region *a = must(hold, mem, NR, MEMORY_GOT_NEW);
+	uint64_t nr;
+
+	memory_hold_forget(first, last); /* wrapper: nothing is held */
+	memory_region_put(a);            /* the other thread: INVALIDATE; now it is held */
+	lock((void *)first, 4);          /* wrapper: the call itself */
+	memory_client_locked(first, last);
+	memory_hold_forget((uintptr_t)mem, (uintptr_t)mem + NR * PAGE - 1); /* it gives way */
+	nr = nr_locked();
+	(void)syscall(SYS_munlock, mem, NR * PAGE);
+	assert_int_equal(nr, 4);
+}
+
+/* The client moves memory that is registered, in the steps of the wrapper. */
+static void pin_of_memory_that_moves_away_is_undone_there(void **state)
+{
+	char *to = mmap(NULL, NR * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct memory_region *a = must(hold, mem, NR, MEMORY_GOT_NEW);
+	uint64_t nr;
+
+	assert_ptr_equal(mremap(mem, NR * PAGE, NR * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, to), to);
+	memory_client_moved((uintptr_t)mem, NR * PAGE, (uintptr_t)to, NR * PAGE);
+	memory_region_put(a);
+	memory_hold_forget(0, UINT64_MAX);
+	nr = nr_locked();
+	(void)syscall(SYS_munlock, to, NR * PAGE);
+	assert_ptr_equal(mremap(to, NR * PAGE, NR * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, mem), mem);
+	assert_int_equal(nr, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		CASE(pin_of_memory_that_moves_away_is_undone_there),
+		CASE(pin_leaves_a_lock_that_the_client_takes_while_the_last_mapping_goes),
 		CASE(pin_leaves_the_clients_own_lock),
 		OLD_KERNEL(pin_leaves_the_clients_own_lock),
 		CASE(pin_leaves_the_clients_own_lock_with_the_last),

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -331,11 +332,49 @@ static void folders_that_others_can_write_to_are_not_used(void **state)
 	assert_int_equal(mgmt_socket_check_dir("/tmp", true), -EPERM);
 }
 
+/* The process around the server has no descriptor left, and somebody connects. */
+static void server_without_descriptors_waits_quietly(void **state)
+{
+	struct rlimit before, few;
+	struct rusage from, to;
+	int fds[100], fd;
+	int64_t us;
+	pid_t pid;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+		fds[i] = fd = dup(STDIN_FILENO);
+	assert_true(fd >= 0);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	few = before;
+	few.rlim_cur = (rlim_t)fd + 1;
+	close(fd);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	fd = mgmt_socket_connect(path, &pid); /* has the last number */
+	getrusage(RUSAGE_SELF, &from);
+	poll(NULL, 0, 500);
+	getrusage(RUSAGE_SELF, &to);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	close(fd);
+	for (size_t i = 0; i + 1 < ARRAY_LEN(fds); i++)
+		close(fds[i]);
+	us = (to.ru_utime.tv_sec - from.ru_utime.tv_sec + to.ru_stime.tv_sec -
+	      from.ru_stime.tv_sec) *
+		     1000000 +
+	     to.ru_utime.tv_usec - from.ru_utime.tv_usec + to.ru_stime.tv_usec -
+	     from.ru_stime.tv_usec;
+	if (us > 150000)
+		fail_msg("%lld us of processor time in 500000 us without anything to do",
+			 (long long)us);
+}
+
 int main(void)
 {
 #define TEST(fn)       cmocka_unit_test_setup_teardown(fn, setup, teardown)
 #define TEST_HASTY(fn) cmocka_unit_test_setup_teardown(fn, setup_hasty, teardown)
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(server_without_descriptors_waits_quietly, setup,
+						teardown),
 		TEST(lines_are_answered_one_by_one),
 		TEST_HASTY(half_a_line_and_silence_is_hung_up_on),
 		TEST(too_long_a_line_is_answered_and_hung_up_on),

@@ -169,6 +169,45 @@ def open_and_hand_over(folder):
     return 1 if wrong else 0
 
 
+def make_strange(spec, user, sealed):
+    """Return a memfd that looks like a device's, made by somebody else, or by nobody's rules."""
+    os.seteuid(user)
+    fd = os.memfd_create('vhost-vdpa-0', os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    os.seteuid(os.getuid())
+    os.write(fd, spec)
+    if sealed:
+        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_WRITE)
+    fcntl.fcntl(fd, fcntl.F_SETSIG, 63)
+    return fcntl.fcntl(fd, fcntl.F_DUPFD, 500)
+
+
+def refuse_strangers(library, folder):
+    """What a stranger's descriptor says is not done: here, to begin a file anew. Return: how often it was."""
+    precious = os.path.join(folder, 'precious')
+    spec = f'mgmtdev mlx5 model on trace {precious}'.encode()
+    # the last one is as a device's should be, so that the others are known to fail for their reason
+    cases = [('no seals', os.getuid(), False, spec, True), ('too long', os.getuid(), True, spec.ljust(2 << 20), True),
+             ('sealed', os.getuid(), True, spec, False)]
+    if os.getuid() == 0:
+        cases.insert(0, ('of another user', 65534, True, spec, True))
+    environment = {name: value for name, value in os.environ.items() if not name.startswith('HOLDFAST')}
+    environment.update(LD_PRELOAD=library, HOLDFAST_CONTROL='none')
+    wrong = 0
+    for name, user, sealed, text, refused in cases:
+        with open(precious, 'w', encoding='ascii') as out:
+            out.write('precious')
+        fd = make_strange(text, user, sealed)
+        subprocess.run([sys.executable, '-c', f'import os; os.fstat({fd})'], env=environment, pass_fds=(fd,), check=False,
+                       stderr=subprocess.DEVNULL, timeout=60)
+        os.close(fd)
+        with open(precious, encoding='ascii', errors='replace') as text:
+            kept = text.read() == 'precious'
+        if kept != refused:
+            wrong += 1
+            say(f'stranger: {name}: the file is {"as it was" if kept else "begun anew"}')
+    return wrong
+
+
 def main():
     way, argument = sys.argv[1:] if len(sys.argv) > 2 else (None, sys.argv[1])
     if way == 'inherit':
@@ -183,8 +222,10 @@ def main():
         with open(os.path.join(folder, 'disk'), 'wb') as disk:
             disk.truncate(SIZE)
         spec = f'mgmtdev vdpasim_blk backend file,path={folder}/disk'
-        return subprocess.run([argument, 'run', '-d', spec, '--', sys.executable, __file__, 'open', folder],
-                              check=False, timeout=600, stdin=subprocess.DEVNULL).returncode
+        status_of_open = subprocess.run([argument, 'run', '-d', spec, '--', sys.executable, __file__, 'open', folder],
+                                        check=False, timeout=600, stdin=subprocess.DEVNULL).returncode
+        library = os.path.join(os.path.dirname(os.path.abspath(argument)), 'libholdfast-preload.so')
+        return status_of_open or refuse_strangers(library, folder)
 
 
 if __name__ == '__main__':

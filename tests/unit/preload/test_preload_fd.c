@@ -3,6 +3,9 @@
  * hands. */
 #include "client.h"
 
+#include <linux/close_range.h>
+#include <pthread.h>
+#include <sys/wait.h>
 #include <limits.h>
 #include <sys/eventfd.h>
 
@@ -74,6 +77,36 @@ static void preload_close_range_and_closefrom_close_the_device(void **state)
 	assert_int_equal(get_status(high), 0);
 	assert_errno(EBUSY, open(NODE, O_RDWR));
 	assert_int_equal(close_range(500, 500, 0), 0);
+	assert_closed();
+}
+
+static void *close_in_own_table(void *arg)
+{
+	*(int *)arg = close_range(3, UINT32_MAX, CLOSE_RANGE_UNSHARE);
+	return NULL;
+}
+
+/* It closes nothing of the others'. A process of one thread, as a forked child, has no others. */
+static void preload_thread_that_takes_a_table_of_its_own_leaves_the_device_to_others(void **state)
+{
+	int fd = open_node(), rc = -1, status;
+	pthread_t thread;
+	pid_t pid;
+
+	set_status(fd, 1);
+	assert_int_equal(pthread_create(&thread, NULL, close_in_own_table, &rc), 0);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_int_equal(rc, 0);
+	assert_int_equal(get_status(fd), 1);
+	pid = fork();
+	if (pid == 0) {
+		(void)close_in_own_table(&rc);
+		_exit(rc == 0 && fcntl(fd, F_GETFD) < 0 && errno == EBADF ? 0 : 1);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_int_equal(get_status(fd), 1);
+	assert_int_equal(close(fd), 0);
 	assert_closed();
 }
 
@@ -272,6 +305,8 @@ int main(void)
 		cmocka_unit_test(preload_dup2_over_the_device_closes_it),
 		cmocka_unit_test(preload_dup2_of_the_device_is_the_device),
 		cmocka_unit_test(preload_close_range_and_closefrom_close_the_device),
+		cmocka_unit_test(
+			preload_thread_that_takes_a_table_of_its_own_leaves_the_device_to_others),
 		cmocka_unit_test(preload_fclose_closes_the_device),
 		cmocka_unit_test(preload_number_reused_by_a_pipe_is_a_pipe),
 		cmocka_unit_test(preload_raw_close_frees_the_node),

@@ -6,6 +6,7 @@
  */
 #include "client.h"
 
+#include <linux/close_range.h>
 #include <dirent.h>
 #include <dlfcn.h>
 #include <linux/openat2.h>
@@ -248,6 +249,31 @@ static void raw_copies_and_closes_are_followed(void **state)
 	assert_closed();
 }
 
+static void *take_own_table(void *arg)
+{
+	*(long *)arg = RAW3(SYS_close_range, 3, UINT32_MAX, CLOSE_RANGE_UNSHARE);
+	return NULL;
+}
+
+/* It is the thread's that calls, not of whoever answers its calls. */
+static void raw_table_of_a_thread_of_its_own_is_the_threads(void **state)
+{
+	int fd = open_node(), copy;
+	pthread_t thread;
+	long rc = -1;
+
+	assert_int_equal(raw_ioctl(fd, VHOST_VDPA_GET_STATUS, &(uint8_t){0}), 0);
+	assert_int_equal(pthread_create(&thread, NULL, take_own_table, &rc), 0);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_int_equal(rc, 0);
+	copy = dup(fd);
+	assert_int_equal(raw_ioctl(copy, VHOST_VDPA_GET_STATUS, &(uint8_t){0}), 0);
+	assert_int_equal(raw_close(fd), 0);
+	assert_int_equal(raw_ioctl(copy, VHOST_VDPA_GET_STATUS, &(uint8_t){0}), 0);
+	assert_int_equal(close(copy), 0);
+	assert_closed();
+}
+
 static void raw_calls_of_a_forked_child_are_not_the_owners(void **state)
 {
 	int fd = open_owned(), other;
@@ -386,6 +412,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(raw_calls_on_a_device_are_answered_as_the_wrappers_do),
 		cmocka_unit_test(raw_calls_on_other_files_are_the_kernels),
 		cmocka_unit_test(raw_copies_and_closes_are_followed),
+		cmocka_unit_test(raw_table_of_a_thread_of_its_own_is_the_threads),
 		cmocka_unit_test(raw_calls_of_a_forked_child_are_not_the_owners),
 		cmocka_unit_test(raw_calls_of_several_threads_are_answered),
 		cmocka_unit_test(a_raw_call_is_made_once_under_a_storm_of_signals),

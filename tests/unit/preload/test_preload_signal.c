@@ -204,9 +204,31 @@ static void preload_jump_out_of_a_call_leaves_the_node_usable(void **state)
 	close(fd);
 }
 
+/* A write that is refused for its flags puts handlers off, and must let them go again. */
+static void preload_refused_write_leaves_no_signal_blocked(void **state)
+{
+	char message[72] = "";
+	struct iovec iov = {message, sizeof(message)};
+	int fd = open_node(), before, after;
+	sigset_t mask;
+
+	assert_true(signal(SIGUSR1, on_signal) != SIG_ERR);
+	pthread_sigmask(SIG_BLOCK, NULL, &mask);
+	before = sigismember(&mask, SIGUSR1);
+	assert_errno(EOPNOTSUPP, pwritev2(fd, &iov, 1, -1, RWF_NOWAIT));
+	pthread_sigmask(SIG_BLOCK, NULL, &mask);
+	after = sigismember(&mask, SIGUSR1);
+	(void)get_status(fd); /* the next call undoes it */
+	signal(SIGUSR1, SIG_DFL);
+	close(fd);
+	assert_int_equal(before, 0);
+	assert_int_equal(after, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(preload_refused_write_leaves_no_signal_blocked),
 		cmocka_unit_test(preload_handler_outlives_its_reset_in_a_vfork_child),
 		cmocka_unit_test(preload_jump_out_of_a_call_leaves_the_node_usable),
 		cmocka_unit_test(preload_handler_from_before_the_open_runs),
