@@ -5,8 +5,9 @@
  * for one peer at a time.
  *
  * 1. Nothing blocks. If there is no peer, a timer tries again. If a peer went away, the reader,
- *    the writer or the socket's hang-up notices it, whichever comes first. Frames sent without a
- *    peer are dropped.
+ *    the writer or the socket's hang-up notices it, whichever comes first. What the peer sent
+ *    before is received first. The next peer does not wait for that: the frames that are left are
+ *    counted as drops. Frames sent without a peer are dropped.
  * 2. Lengths stay in step. If the socket takes a part of a frame, the rest is copied and goes out
  *    first. If the client's memory vanishes before the copy, the connection is cut, because it
  *    cannot be repaired.
@@ -79,7 +80,11 @@ static int stream_open(struct simnet *net, const char *args)
 
 static void stream_close(struct simnet *net)
 {
-	stream_free(net->backend_priv);
+	struct simnet_stream *s = net->backend_priv;
+
+	if (s->fd >= 0)
+		simnet_stream_count_rest(s);
+	stream_free(s);
 }
 
 /* {length, payload behind the header} into s->iov. Return: pieces; 0 too many */
@@ -126,7 +131,7 @@ static int stream_send(struct simnet_pair *pair, const struct iovec *iov, unsign
 	if (sent < 0 && errno == EFAULT)
 		return -EFAULT;
 	if (sent < 0) {
-		simnet_stream_cut(s, strerror(errno));
+		simnet_stream_hung_up(s, strerror(errno));
 		return -EPIPE;
 	}
 	if ((size_t)sent < total) {
@@ -146,17 +151,9 @@ static bool fill(struct simnet_stream *s)
 
 	if (s->fd < 0)
 		return false;
-	if (s->rx_head > 0) {
-		memmove(s->rx, s->rx + s->rx_head, s->rx_len);
-		s->rx_head = 0;
-	}
-	do {
-		n = recv(s->fd, s->rx + s->rx_len, SIMNET_STREAM_RX_LEN - s->rx_len, MSG_DONTWAIT);
-	} while (n < 0 && errno == EINTR);
-	if (n > 0) {
-		s->rx_len += (size_t)n;
+	n = simnet_stream_more(s);
+	if (n > 0)
 		return true;
-	}
 	if (n == 0 || errno != EAGAIN)
 		simnet_stream_cut(s, n == 0 ? "the peer has closed" : strerror(errno));
 	return false;
@@ -171,8 +168,7 @@ static ssize_t take_frame(struct simnet_stream *s, const struct iovec *iov, unsi
 
 	/* Taken first: if the client's memory vanishes under the copy, the frame is gone with
 	 * it. */
-	s->rx_head += SIMNET_STREAM_LEN_BYTES + len;
-	s->rx_len -= SIMNET_STREAM_LEN_BYTES + len;
+	simnet_stream_skip(s, len);
 	if (len < SIMNET_ETH_LEN)
 		return -EINVAL;
 	(void)iov_write(iov, n, 0, header, hdr_len);
@@ -184,17 +180,13 @@ static ssize_t take_frame(struct simnet_stream *s, const struct iovec *iov, unsi
  * connection. */
 static bool has_frame(struct simnet_stream *s, size_t *len)
 {
-	const uint8_t *p = s->rx + s->rx_head;
-
-	if (s->rx_len < SIMNET_STREAM_LEN_BYTES)
-		return false;
-	*len = (size_t)p[0] << 24 | (size_t)p[1] << 16 | (size_t)p[2] << 8 | p[3];
+	if (simnet_stream_head(s, len))
+		return true;
 	if (*len > SIMNET_FRAME_MAX) {
 		hf_warn(s->net->name, "stream '%s': a frame of %zu bytes", s->addr.sun_path, *len);
 		simnet_stream_cut(s, "the peer does not speak this protocol");
-		return false;
 	}
-	return s->rx_len >= SIMNET_STREAM_LEN_BYTES + *len;
+	return false;
 }
 
 /* One look at the socket at most: a peer that sends byte for byte would hold the worker. */

@@ -22,7 +22,7 @@ struct simnet_stream {
 	struct sockaddr_un addr;
 	struct socket_name name; /* of listen_fd */
 	bool listens;
-	bool hung_up;                /* the peer has closed its end */
+	bool hung_up;                /* the peer reads no more, or has closed its end */
 	bool torn;                   /* stream.c, guarantee 2 */
 	int listen_fd, timer_fd, fd; /* fd: the connection or -1 */
 	struct worker_fd *listen_wfd, *timer_wfd, *wfd;
@@ -39,8 +39,34 @@ struct simnet_stream {
 int simnet_stream_prepare(struct simnet_stream *s) HF_MUST_CHECK;
 /** simnet_stream_cut() - end the connection, if there is one, and have another made later */
 void simnet_stream_cut(struct simnet_stream *s, const char *why);
+/** simnet_stream_hung_up() - the peer takes no more. What it has sent is still read to its end, if
+ * there is anything, and anybody who reads */
+void simnet_stream_hung_up(struct simnet_stream *s, const char *why);
+/** simnet_stream_count_rest() - the connection ends: whole frames that were not taken are drops */
+void simnet_stream_count_rest(struct simnet_stream *s);
+/** simnet_stream_more() - more bytes into the buffer. Return: as recv(2) */
+ssize_t simnet_stream_more(struct simnet_stream *s);
 /** simnet_stream_ready() - worker_fd_fn of the connection */
 void simnet_stream_ready(void *arg, uint32_t events);
+
+/** simnet_stream_head() - Return: does a whole frame stand at the buffer's head?
+ * @len: [out] its bytes, also of one that is not whole and of one that is too long; 0: not known */
+static inline bool simnet_stream_head(const struct simnet_stream *s, size_t *len)
+{
+	const uint8_t *p = s->rx + s->rx_head;
+
+	*len = 0;
+	if (s->rx_len < SIMNET_STREAM_LEN_BYTES)
+		return false;
+	*len = (size_t)p[0] << 24 | (size_t)p[1] << 16 | (size_t)p[2] << 8 | p[3];
+	return *len <= SIMNET_FRAME_MAX && s->rx_len >= SIMNET_STREAM_LEN_BYTES + *len;
+}
+
+static inline void simnet_stream_skip(struct simnet_stream *s, size_t len)
+{
+	s->rx_head += SIMNET_STREAM_LEN_BYTES + len;
+	s->rx_len -= SIMNET_STREAM_LEN_BYTES + len;
+}
 
 /* As in struct simnet_backend_ops. */
 int simnet_stream_worker_started(struct simnet *net, struct vdpasim_worker *sw);

@@ -4,6 +4,7 @@
  * stream.c opens with its guarantees.
  */
 #include <errno.h>
+#include <linux/virtio_config.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -17,6 +18,7 @@
 
 #define RETRY_MIN_MS 50
 #define RETRY_MAX_MS 1000
+#define NR_REST      16 /* looks at the socket that is closed */
 #define NR_ACCEPTS   16 /* in one go: who connects again and again must not hold the worker */
 
 static struct simnet_pair *pair_of(struct simnet_stream *s)
@@ -34,6 +36,35 @@ static void retry_later(struct simnet_stream *s)
 	s->retry_ms = s->retry_ms * 2 < RETRY_MAX_MS ? s->retry_ms * 2 : RETRY_MAX_MS;
 }
 
+ssize_t simnet_stream_more(struct simnet_stream *s)
+{
+	ssize_t n;
+
+	if (s->rx_head > 0) {
+		memmove(s->rx, s->rx + s->rx_head, s->rx_len);
+		s->rx_head = 0;
+	}
+	do {
+		n = recv(s->fd, s->rx + s->rx_len, SIMNET_STREAM_RX_LEN - s->rx_len, MSG_DONTWAIT);
+	} while (n < 0 && errno == EINTR);
+	if (n > 0)
+		s->rx_len += (size_t)n;
+	return n;
+}
+
+/* A peer that is still there may send without end: what is counted has its bound. */
+void simnet_stream_count_rest(struct simnet_stream *s)
+{
+	struct simnet_pair *pair = pair_of(s);
+	uint64_t nr = 0;
+	size_t len;
+
+	for (int i = 0; i == 0 || (i < NR_REST && simnet_stream_more(s) > 0); i++)
+		for (; simnet_stream_head(s, &len); nr++)
+			simnet_stream_skip(s, len);
+	simnet_count(&pair->rx_stats.drops, nr);
+}
+
 void NO_TSA simnet_stream_cut(struct simnet_stream *s, const char *why)
 {
 	struct simnet_pair *pair = pair_of(s);
@@ -41,6 +72,7 @@ void NO_TSA simnet_stream_cut(struct simnet_stream *s, const char *why)
 	if (s->fd < 0)
 		return;
 	hf_info(s->net->name, "stream '%s': disconnected: %s", s->addr.sun_path, why);
+	simnet_stream_count_rest(s);
 	worker_unwatch(s->worker, s->wfd);
 	s->wfd = NULL;
 	fd_close(&s->fd);
@@ -51,6 +83,37 @@ void NO_TSA simnet_stream_cut(struct simnet_stream *s, const char *why)
 	pair->tx_blocked = false;
 	if (!s->listens)
 		retry_later(s);
+}
+
+/* A ring that only stands still goes on later. */
+static bool nobody_reads(const struct simnet_stream *s)
+{
+	const struct vdpasim_vq *rx = s->net->pairs[0].rx;
+	uint8_t status = __atomic_load_n(&rx->sim->status, __ATOMIC_ACQUIRE);
+
+	return !rx->ready || !(status & VIRTIO_CONFIG_S_DRIVER_OK) ||
+	       __atomic_load_n(&rx->broken, __ATOMIC_RELAXED);
+}
+
+/* No frame is left in the connection. Whoever waits for a driver's buffers would not find out. */
+static bool is_read_up(const struct simnet_stream *s)
+{
+	ssize_t n;
+	size_t len;
+	char c;
+
+	if (simnet_stream_head(s, &len))
+		return false;
+	n = recv(s->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT);
+	return n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
+}
+
+void simnet_stream_hung_up(struct simnet_stream *s, const char *why)
+{
+	s->hung_up = true;
+	s->tx_head = s->tx_len = 0;
+	if (nobody_reads(s) || is_read_up(s))
+		simnet_stream_cut(s, why);
 }
 
 /* Return: false if the socket is full */
@@ -64,7 +127,7 @@ static bool flush_rest(struct simnet_stream *s)
 		if (n < 0 && errno == EAGAIN)
 			return false;
 		if (n < 0) {
-			simnet_stream_cut(s, strerror(errno));
+			simnet_stream_hung_up(s, strerror(errno));
 			return true;
 		}
 		s->tx_head += (size_t)n;
@@ -78,16 +141,14 @@ void simnet_stream_ready(void *arg, uint32_t events)
 	struct simnet_stream *s = arg;
 	struct simnet_pair *pair = pair_of(s);
 
-	if ((events & EPOLLOUT) && !flush_rest(s))
-		events &= ~(uint32_t)EPOLLOUT;
-	if (s->fd < 0)
-		return;
-	s->hung_up |= (events & (EPOLLHUP | EPOLLERR)) != 0;
-	if (s->hung_up && !vdpasim_vq_runs(pair->rx)) {
-		simnet_stream_cut(s, "the peer has closed"); /* nobody would read it to its end */
-		return;
+	if (events & (EPOLLHUP | EPOLLERR)) {
+		events |= EPOLLIN | EPOLLOUT; /* to its end; frames to send find out */
+		simnet_stream_hung_up(s, "the peer has closed");
 	}
-	simnet_fd_ready(pair, events | (s->hung_up ? EPOLLIN : 0));
+	if (s->fd >= 0 && (events & EPOLLOUT) && !flush_rest(s))
+		events &= ~(uint32_t)EPOLLOUT;
+	if (s->fd >= 0)
+		simnet_fd_ready(pair, events);
 }
 
 /* Consumes @fd. */

@@ -323,6 +323,129 @@ static void stream_vanished_frame_breaks_the_queue_behind_what_was_sent(void **s
 	munmap(gone, PAGE);
 }
 
+/* ---- what a peer sent before it went ---- */
+
+enum { NR_LEFT = 3, LEFT_LEN = HDR + 100 };
+
+static void peer_leaves(struct rig *rig, int fd)
+{
+	uint8_t frame[LEFT_LEN];
+
+	for (uint32_t i = 0; i < NR_LEFT; i++) {
+		frame_make(frame, LEFT_LEN, i);
+		peer_send(fd, frame + HDR, LEFT_LEN - HDR);
+	}
+	close(fd);
+	rig_quiet(rig);
+}
+
+static void expect_left(struct rig *rig)
+{
+	uint8_t frame[LEFT_LEN], bufs[NR_LEFT][2048];
+	uint32_t len;
+
+	for (uint32_t i = 0; i < NR_LEFT; i++)
+		rig_add(rig, 0, bufs[i], sizeof(bufs[i]), true);
+	rig_publish(rig, 0);
+	for (uint32_t i = 0; i < NR_LEFT; i++) {
+		assert_ptr_equal(rig_get(rig, 0, &len), bufs[i]);
+		frame_make(frame, LEFT_LEN, i);
+		assert_int_equal(len, LEFT_LEN);
+		assert_memory_equal(bufs[i] + HDR, frame + HDR, LEFT_LEN - HDR);
+	}
+	assert_int_equal(rig_counter(rig, 0, "rx drops"), 0);
+}
+
+static int connect_next(struct rig *rig)
+{
+	int fd = socket_connect();
+
+	rig_quiet(rig);
+	return fd;
+}
+
+static void stream_frames_of_a_peer_that_left_arrive_behind_a_frame_sent_in_vain(void **state)
+{
+	uint8_t frame[HDR + 60];
+	struct rig rig;
+
+	(void)state;
+	make(&rig, true);
+	peer_leaves(&rig, connect_next(&rig));
+	frame_make(frame, sizeof(frame), 9);
+	for (int i = 0; i < 5; i++)
+		rig_send(&rig, 1, frame, sizeof(frame));
+	assert_int_equal(rig_counter(&rig, 1, "tx drops"), 5);
+	expect_left(&rig);
+	rig_destroy(&rig);
+}
+
+static void stream_frames_of_a_peer_that_left_a_suspended_card_arrive(void **state)
+{
+	struct vdpa_vq_state at;
+	struct rig rig;
+
+	(void)state;
+	for (int suspends = 0; suspends < 2; suspends++) {
+		make(&rig, true);
+		if (suspends)
+			assert_int_equal(rig_op(&rig, suspend), 0);
+		else
+			assert_int_equal(rig_op(&rig, get_vq_state, 0, &at), 0); /* parks */
+		peer_leaves(&rig, connect_next(&rig));
+		if (suspends)
+			assert_int_equal(rig_op(&rig, resume), 0);
+		expect_left(&rig);
+		rig_destroy(&rig);
+	}
+}
+
+static void stream_frames_that_the_next_peer_replaces_are_counted(void **state)
+{
+	struct rig rig;
+	int fd;
+
+	(void)state;
+	make(&rig, true);
+	peer_leaves(&rig, connect_next(&rig));
+	assert_int_equal(rig_counter(&rig, 0, "rx drops"), 0);
+	fd = connect_next(&rig);
+	assert_int_equal(rig_counter(&rig, 0, "rx drops"), NR_LEFT);
+	exchange(&rig, fd, 1);
+	close(fd);
+	rig_destroy(&rig);
+}
+
+static void stream_frames_that_nobody_reads_are_counted(void **state)
+{
+	struct rig rig;
+
+	(void)state;
+	make(&rig, true);
+	rig_do(&rig, set_vq_ready, 0, false);
+	peer_leaves(&rig, connect_next(&rig));
+	assert_int_equal(rig_counter(&rig, 0, "rx drops"), NR_LEFT);
+	rig_destroy(&rig);
+}
+
+static void stream_peer_that_only_sends_is_received(void **state)
+{
+	uint8_t frame[HDR + 60];
+	struct rig rig;
+	int fd;
+
+	(void)state;
+	make(&rig, true);
+	fd = connect_next(&rig);
+	assert_int_equal(shutdown(fd, SHUT_RD), 0);
+	frame_make(frame, sizeof(frame), 9);
+	rig_send(&rig, 1, frame, sizeof(frame));
+	assert_int_equal(rig_counter(&rig, 1, "tx drops"), 1);
+	peer_leaves(&rig, fd);
+	expect_left(&rig);
+	rig_destroy(&rig);
+}
+
 static void stream_absurd_length_cuts_connection(void **state)
 {
 	uint8_t buf[2048];
@@ -477,6 +600,12 @@ int main(void)
 		cmocka_unit_test(stream_bytes_in_dribs_make_whole_frames),
 		cmocka_unit_test(stream_full_socket_blocks_and_loses_nothing),
 		cmocka_unit_test(stream_vanished_frame_breaks_the_queue_behind_what_was_sent),
+		cmocka_unit_test(
+			stream_frames_of_a_peer_that_left_arrive_behind_a_frame_sent_in_vain),
+		cmocka_unit_test(stream_frames_of_a_peer_that_left_a_suspended_card_arrive),
+		cmocka_unit_test(stream_frames_that_the_next_peer_replaces_are_counted),
+		cmocka_unit_test(stream_frames_that_nobody_reads_are_counted),
+		cmocka_unit_test(stream_peer_that_only_sends_is_received),
 		cmocka_unit_test(stream_absurd_length_cuts_connection),
 		cmocka_unit_test(stream_buffer_of_1024_pieces_is_filled),
 		cmocka_unit_test(stream_buffer_of_1025_pieces_comes_back_empty),
