@@ -126,10 +126,9 @@ int ring_start(struct ring *ring, const struct ring_config *config, struct iotlb
 
 struct ring_state ring_stop(struct ring *ring)
 {
-	struct ring_state state = ring_get_state(ring);
+	struct ring_state state = ring_resume_state(ring);
 
 	if (ring->started) {
-		state = ring->reader->resume_position(ring);
 		ring_set_position(ring, state);
 		ring->started = false;
 		ring->kicks_off = true;
@@ -159,4 +158,9 @@ bool ring_is_started(const struct ring *ring)
 struct ring_state ring_get_state(const struct ring *ring)
 {
 	return ring->reader->position(ring);
+}
+
+struct ring_state ring_resume_state(const struct ring *ring)
+{
+	return ring->started ? ring->reader->resume_position(ring) : ring_get_state(ring);
 }

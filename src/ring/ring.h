@@ -118,6 +118,8 @@ struct ring_dirty {
 void ring_set_dirty(struct ring *ring, const struct ring_dirty *dirty);
 bool ring_is_started(const struct ring *ring);
 struct ring_state ring_get_state(const struct ring *ring);
+/** ring_resume_state() - what ring_stop() would return now */
+struct ring_state ring_resume_state(const struct ring *ring);
 
 /** ring_break() - the ring is dead until the next ring_start(); calls ops->broken once */
 void ring_break(struct ring *ring, const char *reason) HF_COLD;

@@ -8,7 +8,8 @@
  *    RING_WALK_MAX descriptors, and then goes on later, however long its loop. If a control thread
  *    waits for the lock, it takes no more chains of the queue that it was called for. Of others it
  *    does: they may be what the last chain of that queue is to go to.
- * 2. What was pushed is published when process() returns, and the driver is told.
+ * 2. What was pushed is published when process() returns, and the driver is told. If the used area
+ *    is not mapped then, this is done when it is, after another call of process().
  * 3. Kicks are suppressed while there is work, and asked for when process() has seen its queue
  *    empty. If process() returns with the queue not seen empty, it is called again. A queue that
  *    process() does not pop from when it is kicked (a receive queue that waits for nothing) is not
@@ -61,11 +62,10 @@ static void finish_queue(struct hf_soft *soft, uint16_t idx)
 		       idx);
 		ring_break(vq->ring, "the module kept a chain");
 	}
-	if (!q->pushed)
-		return;
-	q->pushed = false;
-	if (ring_flush(vq->ring))
-		vdpasim_vq_call(vq);
+	/* One that stands still was told to stand still at its position. What is left to publish
+	 * may be of an earlier pass, in which the used area was not mapped. */
+	if (vdpasim_vq_runs(vq) && !ring_is_flushed(vq->ring))
+		vdpasim_vq_flush(vq);
 }
 
 static bool again(struct vdpasim_vq *vq, struct soft_queue *q)

@@ -31,7 +31,6 @@ struct soft_queue {
 	uint32_t walked;         /* ring_walked() before this pass */
 	bool full;               /* enough for one pass */
 	int err;                 /* what the last ring_pop() said, SOFT_NOT_ASKED without one */
-	bool pushed;             /* something is to be published */
 };
 
 struct hf_soft {

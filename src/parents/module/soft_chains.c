@@ -114,7 +114,6 @@ void module_soft_push(struct hf_soft *soft, uint16_t idx, const struct hf_chain 
 	ring_push(soft->sim->vqs[idx].ring, &slot->chain, written);
 	slot->serial = 0;
 	soft->queues[idx].nr_out--;
-	soft->queues[idx].pushed = true;
 }
 
 void module_soft_unpop(struct hf_soft *soft, uint16_t idx, const struct hf_chain *chain)

@@ -13,6 +13,9 @@
  *    guest that has migrated does not kick again. In strict mode such a kick is lost ([6-2]) unless
  *    the device is suspended ([6-1]). The start decides whether a kick counts. The kick itself
  *    decides nothing, so it cannot fall between two states that it looks at one after the other.
+ *    A ring that ran and goes on where it stopped looks in any case, but for strict mode: a kick
+ *    that was taken may still wait for a map, for the other queue of a pair, or for a backend. One
+ *    look costs nothing, and a driver may not be kicking.
  * 3. A reset forgets positions. The session lets a client read them afterwards (D1). This file
  *    keeps whether the ring was stopped before it took that look, and where.
  * 4. The dirty log is about address space 0, which is the guest's memory. What lies in another
@@ -104,13 +107,21 @@ void vdpasim_vq_set_num(struct vdpasim_vq *vq, uint32_t num)
 		vq->use.num = num;
 }
 
+/* A split ring has one position, and the client gives no other. */
+static bool is_same_position(const struct vdpasim_vq *vq, const struct vdpa_vq_state *a,
+			     const struct vdpa_vq_state *b)
+{
+	return a->last_avail == b->last_avail &&
+	       (!vdpasim_acked(vq->sim, VIRTIO_F_RING_PACKED) || a->last_used == b->last_used);
+}
+
 void vdpasim_vq_set_state(struct vdpasim_vq *vq, const struct vdpa_vq_state *state)
 {
 	/* Going on where it stopped, it still owes its driver a look; anywhere else it does not. */
 	if (vq->state_set)
-		vq->owed &= memcmp(&vq->state, state, sizeof(*state)) == 0;
+		vq->owed &= is_same_position(vq, &vq->state, state);
 	else
-		vq->owed = vq->left_owed && memcmp(&vq->left, state, sizeof(*state)) == 0;
+		vq->owed = vq->left_owed && is_same_position(vq, &vq->left, state);
 	if (vq->sim->strict) /* where the used index stands is not changed */
 		vq->state.last_avail = state->last_avail;
 	else
@@ -165,8 +176,9 @@ struct vdpa_vq_state vdpasim_vq_state(const struct vdpasim_vq *vq)
 {
 	struct ring_state state;
 
+	/* What waits to be published was not done yet for whoever goes on from this position. */
 	if (ring_is_started(vq->ring))
-		state = ring_get_state(vq->ring);
+		state = vq->sim->strict ? ring_get_state(vq->ring) : ring_resume_state(vq->ring);
 	else
 		state = start_position(vq, vdpasim_acked(vq->sim, VIRTIO_F_RING_PACKED));
 	return (struct vdpa_vq_state){state.last_avail, state.last_used};
@@ -279,18 +291,18 @@ void vdpasim_vq_start_by_client(struct vdpasim_vq *vq)
 void vdpasim_vq_stop(struct vdpasim_vq *vq)
 {
 	struct ring_state state;
-	bool kicked;
 
 	if (!ring_is_started(vq->ring))
 		return;
 	if (vq->sim->type->vq_stopping)
 		vq->sim->type->vq_stopping(vq);
 	__atomic_store_n(&vq->live, false, __ATOMIC_RELEASE);
-	kicked = __atomic_exchange_n(&vq->kicked, false, __ATOMIC_ACQUIRE);
+	/* Rule 2: owed, or lost. Acquire: the look that is owed sees what the kick was for. */
+	(void)__atomic_exchange_n(&vq->kicked, false, __ATOMIC_ACQUIRE);
 	if (ring_broken_reason(vq->ring)) {
 		vq->owed = false;
 	} else if (!vq->sim->strict) {
-		vq->owed = kicked || vq->pending || vq->suppressed;
+		vq->owed = true;
 		if (vq->suppressed)
 			vdpasim_vq_allow_kicks(vq);
 	}

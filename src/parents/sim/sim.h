@@ -61,7 +61,7 @@ struct vdpasim_vq {
 	bool state_set;             /* SET_VRING_BASE came since the last reset */
 	struct vdpa_vq_state state; /* position of the stopped ring */
 	struct vdpa_vq_state left;  /* position when it was last reset, for the next field */
-	bool left_owed;             /* ... and work was left at @left */
+	bool left_owed;             /* ... and a look was owed at @left */
 	bool log_own;               /* the device area is logged as if it lay at @log_addr */
 	uint64_t log_addr;
 

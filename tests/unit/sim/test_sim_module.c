@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * A module's pass in whose middle the used areas are unmapped. What the pass pushed, to its own
+ * queue and to another, is published when the areas are back. Until then the position is that of
+ * what was published.
+ */
+#include <string.h>
+
+#include "iotlb/iotlb.h"
+#include "parents/module/module.h"
+#include "parents/sim/sim.h"
+#include "support.h"
+
+#define QUEUES 2
+
+static uint8_t frames[QUEUES][100];
+static bool hold, popped; /* atomic */
+static struct vdpasim *sim;
+
+static uint64_t map_number(void)
+{
+	return iotlb_version_number(iotlb_load(sim->as[0].tlb));
+}
+
+/* The first pass of queue 0 takes a chain of each queue, and ends when the map is another. */
+static void process(void *priv, struct hf_soft *soft, uint16_t idx)
+{
+	uint64_t number = map_number();
+	struct hf_chain chain;
+
+	(void)priv;
+	if (idx != 0)
+		return;
+	for (uint16_t i = 0; i < QUEUES; i++)
+		while (module_soft_pop(soft, i, &chain))
+			module_soft_push(soft, i, &chain, 0);
+	__atomic_store_n(&popped, true, __ATOMIC_RELEASE);
+	while (__atomic_load_n(&hold, __ATOMIC_ACQUIRE) && map_number() == number)
+		;
+	__atomic_store_n(&hold, false, __ATOMIC_RELEASE);
+}
+
+static int dev_add(const struct vdpa_mgmt_dev *mgmt, struct vdpa_bus *bus,
+		   const struct vdpa_dev_config *config)
+{
+	static const struct hf_module module = {.name = "two-queues"};
+	struct hf_add add = {.module = &module, .bus = bus, .config = config, .mgmt = mgmt};
+	struct hf_soft_desc desc = {
+		.size = sizeof(desc), .device_id = 4, .nvqs = QUEUES, .process = process};
+
+	return module_soft_add(&add, &desc, NULL);
+}
+
+static const struct vdpa_mgmt_dev mgmt = {.name = "two-queues", .device_id = 4, .dev_add = dev_add};
+
+static void install(struct rig *rig, struct iotlb *tlb)
+{
+	const struct iotlb_version *v = iotlb_snapshot(tlb);
+
+	assert_int_equal(rig_op(rig, set_map, 0, v), 0);
+	iotlb_version_put(v);
+}
+
+/* The pass is over, and nothing of it could be published. */
+static void pass_that_ends_unmapped(struct rig *rig, uint64_t features, struct iotlb **full,
+				    struct iotlb **none)
+{
+	struct vdpa_dev_config config = rig_config();
+	uint32_t len;
+
+	strcpy(config.mgmtdev, mgmt.name);
+	config.offer = 0;
+	rig_make_of(rig, &mgmt, &config);
+	sim = vdpasim_of(rig->dev);
+	rig_start(rig, BASE_FEATURES | features, QUEUES, 16);
+	*full = rig_map_of_rings(rig);
+	assert_int_equal(iotlb_create(4, none), 0);
+	for (uint16_t i = 0; i < QUEUES; i++) {
+		rig_map_add(rig, *full, frames[i], sizeof(frames[i]));
+		rig_map_add(rig, *none, frames[i], sizeof(frames[i]));
+	}
+	install(rig, *full);
+	rig_quiet(rig);
+	__atomic_store_n(&popped, false, __ATOMIC_RELEASE);
+	__atomic_store_n(&hold, true, __ATOMIC_RELEASE);
+	for (uint16_t i = QUEUES; i-- > 0;) {
+		rig_add(rig, i, frames[i], sizeof(frames[i]), false);
+		(void)ring_driver_publish(rig->vq[i].drv);
+	}
+	rig->ops->kick_vq(rig->dev, 0);
+	while (!__atomic_load_n(&popped, __ATOMIC_ACQUIRE))
+		;
+	install(rig, *none);
+	rig_quiet(rig);
+	for (uint16_t i = 0; i < QUEUES; i++)
+		assert_null(rig_poll(rig, i, &len));
+}
+
+static void end(struct rig *rig, struct iotlb *full, struct iotlb *none)
+{
+	rig_destroy(rig);
+	iotlb_destroy(full);
+	iotlb_destroy(none);
+}
+
+static const uint64_t layouts[] = {0, BIT(VIRTIO_RING_F_EVENT_IDX), BIT(VIRTIO_F_RING_PACKED)};
+
+static void what_was_pushed_is_published_when_the_area_is_back(void **state)
+{
+	(void)state;
+	for (size_t l = 0; l < ARRAY_LEN(layouts); l++) {
+		struct iotlb *full, *none;
+		struct rig rig;
+		uint32_t len;
+
+		pass_that_ends_unmapped(&rig, layouts[l], &full, &none);
+		install(&rig, full);
+		for (uint16_t i = 0; i < QUEUES; i++)
+			assert_ptr_equal(rig_get(&rig, i, &len), frames[i]);
+		end(&rig, full, none);
+	}
+}
+
+/* A client that reads the position of the running ring, resets the device and starts it there must
+ * get the chain again. */
+static void position_of_a_running_ring_is_that_of_what_was_published(void **state)
+{
+	(void)state;
+	for (size_t l = 0; l < ARRAY_LEN(layouts); l++) {
+		struct vdpa_vq_state running, suspended;
+		struct iotlb *full, *none;
+		struct rig rig;
+
+		pass_that_ends_unmapped(&rig, layouts[l], &full, &none);
+		assert_int_equal(rig_op(&rig, get_vq_state, 0, &running), 0);
+		assert_int_equal(rig_op(&rig, suspend), 0);
+		assert_int_equal(rig_op(&rig, get_vq_state, 0, &suspended), 0);
+		end(&rig, full, none);
+		assert_int_equal(running.last_avail,
+				 rig.features & BIT(VIRTIO_F_RING_PACKED) ? 0x8000 : 0);
+		assert_int_equal(running.last_used, running.last_avail);
+		assert_int_equal(suspended.last_avail, running.last_avail);
+	}
+}
+
+/* Parked at the position that the client was told, it does not move when the area is back. */
+static void ring_that_is_parked_with_something_to_publish_stays_at_its_position(void **state)
+{
+	struct vdpa_vq_state at, later;
+	struct iotlb *full, *none;
+	struct rig rig;
+	uint32_t len;
+
+	(void)state;
+	pass_that_ends_unmapped(&rig, 0, &full, &none);
+	sim->park_ns = 2 * DEADLINE_MS * NS_PER_MS;
+	assert_int_equal(rig_op(&rig, get_vq_state, 1, &at), 0);
+	install(&rig, full);
+	assert_ptr_equal(rig_get(&rig, 0, &len), frames[0]);
+	assert_null(rig_poll(&rig, 1, &len));
+	assert_int_equal(rig_op(&rig, get_vq_state, 1, &later), 0);
+	assert_int_equal(later.last_avail, at.last_avail);
+	rig_do(&rig, set_vq_ready, 1, true);
+	assert_ptr_equal(rig_get(&rig, 1, &len), frames[1]);
+	end(&rig, full, none);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_was_pushed_is_published_when_the_area_is_back),
+		cmocka_unit_test(position_of_a_running_ring_is_that_of_what_was_published),
+		cmocka_unit_test(
+			ring_that_is_parked_with_something_to_publish_stays_at_its_position),
+	};
+
+	return cmocka_run_group_tests_name("sim-module", tests, NULL, NULL);
+}
