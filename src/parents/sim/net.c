@@ -305,10 +305,10 @@ int simnet_claim(struct simnet *net)
 	net->idle = false;
 	mutex_lock(&net->tell);
 	if (net->backend->configure && net->hdr_len)
-		net->backend->configure(net);
+		(void)net->backend->configure(net);
 	/* what it would have been told while it was closed */
 	if (net->backend->set_pairs && net->told_pairs)
-		net->backend->set_pairs(net, net->told_pairs);
+		(void)net->backend->set_pairs(net, net->told_pairs);
 	mutex_unlock(&net->tell);
 	return 0;
 }

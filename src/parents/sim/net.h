@@ -133,15 +133,18 @@ struct simnet_backend_ops {
 	/** (w) one frame. Return: its bytes; 0 none, readable is cleared; -EFAULT; else lost */
 	ssize_t (*recv)(struct simnet_pair *pair, const struct iovec *iov, unsigned int n);
 	/** net->hdr_len or net->guest_offloads changed; NULL: nothing to do. May block; net->tell
-	 * held */
-	void (*configure)(struct simnet *net);
-	/** the first @pairs are in use from now on. May block; net->tell held */
-	void (*set_pairs)(struct simnet *net, uint16_t pairs);
+	 * held. Return: 0; -errno, it is logged */
+	int (*configure)(struct simnet *net);
+	/** the first @pairs are in use from now on; NULL: nothing to do. May block; net->tell
+	 * held. Return: 0; -errno, it is logged and some may be in use that were not, or the
+	 * reverse */
+	int (*set_pairs)(struct simnet *net, uint16_t pairs);
 };
 
 /* What a command wants the backend to be told; the worker's lock. */
 struct simnet_wish {
 	bool pairs_owed, offloads_owed;
+	int pairs_err, offloads_err; /* -errno: the backend refused; the command hears of it */
 	uint16_t pairs;
 	uint64_t offloads;
 	uint32_t generation; /* net->tell_generation at that time */
@@ -255,9 +258,10 @@ void simnet_tell_pairs(struct simnet *net, uint16_t pairs);
 /** simnet_tell_features() - header length and offloads are others now. Control thread */
 void simnet_tell_features(struct simnet *net) REQUIRES(net->tell);
 /** simnet_wish_pairs(), simnet_wish_offloads() - have the backend told behind the batch; the worker
- * @sw, in a batch. Return: it knows already */
-bool simnet_wish_pairs(struct simnet *net, const struct vdpasim_worker *sw, uint16_t pairs);
-bool simnet_wish_offloads(struct simnet *net, const struct vdpasim_worker *sw, uint64_t offloads);
+ * @sw, in a batch. Return: 0 it knows already; -EAGAIN it will, ask again; else it has refused, and
+ * this is said once */
+int simnet_wish_pairs(struct simnet *net, const struct vdpasim_worker *sw, uint16_t pairs);
+int simnet_wish_offloads(struct simnet *net, const struct vdpasim_worker *sw, uint64_t offloads);
 /** simnet_grant() - the type's batch_end hook: tell what was wished for */
 void simnet_grant(struct vdpasim *sim, struct vdpasim_worker *sw);
 

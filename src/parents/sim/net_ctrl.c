@@ -167,6 +167,7 @@ static bool ctrl_pairs(struct ctrl *c)
 	struct simnet *net = c->net;
 	uint8_t nr_bytes[2];
 	uint16_t nr;
+	int err;
 
 	if (c->cmd != VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET || c->len != sizeof(nr_bytes) ||
 	    !ctrl_read(c, 0, nr_bytes, sizeof(nr_bytes)))
@@ -174,9 +175,10 @@ static bool ctrl_pairs(struct ctrl *c)
 	nr = (uint16_t)le_at(nr_bytes, 2);
 	if (nr < 1 || nr > net->max_pairs)
 		return false;
-	if (!simnet_wish_pairs(net, c->sw, nr)) {
-		c->again = true;
-		return true;
+	err = simnet_wish_pairs(net, c->sw, nr);
+	if (err) {
+		c->again = err == -EAGAIN;
+		return false;
 	}
 	mutex_lock(&net->lock);
 	simnet_set_pairs(net, nr, true);
@@ -189,6 +191,7 @@ static bool ctrl_offloads(struct ctrl *c)
 {
 	uint8_t bytes[8];
 	uint64_t want;
+	int err;
 
 	if (c->cmd != VIRTIO_NET_CTRL_GUEST_OFFLOADS_SET || c->len != sizeof(bytes) ||
 	    !ctrl_read(c, 0, bytes, sizeof(bytes)))
@@ -196,8 +199,9 @@ static bool ctrl_offloads(struct ctrl *c)
 	want = le_at(bytes, 4) | (uint64_t)le_at(bytes + 4, 4) << 32;
 	if (want & ~(c->net->sim->driver_features & SIMNET_GUEST_OFFLOADS))
 		return false;
-	c->again = !simnet_wish_offloads(c->net, c->sw, want);
-	return true;
+	err = simnet_wish_offloads(c->net, c->sw, want);
+	c->again = err == -EAGAIN;
+	return err == 0;
 }
 
 static const struct {

@@ -150,11 +150,12 @@ static ssize_t tap_recv(struct simnet_pair *pair, const struct iovec *iov, unsig
 	return errno == EAGAIN ? 0 : -errno;
 }
 
-static void tap_configure(struct simnet *net)
+static int tap_configure(struct simnet *net)
 {
 	uint64_t offloads = __atomic_load_n(&net->guest_offloads, __ATOMIC_RELAXED);
 	int hdr_len = net->hdr_len, fd = net->pairs[0].fd;
 	unsigned int flags = 0;
+	int err = 0;
 
 	if (offloads & F(GUEST_CSUM)) {
 		flags = TUN_F_CSUM;
@@ -163,22 +164,30 @@ static void tap_configure(struct simnet *net)
 		if ((offloads & F(GUEST_ECN)) && (flags & (TUN_F_TSO4 | TUN_F_TSO6)))
 			flags |= TUN_F_TSO_ECN;
 	}
-	if (ioctl(fd, TUNSETVNETHDRSZ, &hdr_len) < 0 || ioctl(fd, TUNSETOFFLOAD, flags) < 0)
+	if (ioctl(fd, TUNSETVNETHDRSZ, &hdr_len) < 0 || ioctl(fd, TUNSETOFFLOAD, flags) < 0) {
+		err = -errno;
 		hf_err(net->name, "tap: header length %d and offloads 0x%x not taken: %s", hdr_len,
-		       flags, strerror(errno));
+		       flags, strerror(-err));
+	}
+	return err;
 }
 
 /* Queues that the driver does not serve must not get frames. */
-static void tap_set_pairs(struct simnet *net, uint16_t pairs)
+static int tap_set_pairs(struct simnet *net, uint16_t pairs)
 {
+	int err = 0;
+
 	for (uint16_t i = 1; i < net->max_pairs; i++) {
 		struct ifreq req = {.ifr_flags = i < pairs ? IFF_ATTACH_QUEUE : IFF_DETACH_QUEUE};
 
 		/* EINVAL: it is in that state already */
-		if (ioctl(net->pairs[i].fd, TUNSETQUEUE, &req) < 0 && errno != EINVAL)
-			hf_err(net->name, "tap: queue %u not %s: %s", i,
-			       i < pairs ? "attached" : "detached", strerror(errno));
+		if (ioctl(net->pairs[i].fd, TUNSETQUEUE, &req) == 0 || errno == EINVAL)
+			continue;
+		err = -errno;
+		hf_err(net->name, "tap: queue %u not %s: %s", i,
+		       i < pairs ? "attached" : "detached", strerror(-err));
 	}
+	return err;
 }
 
 const struct simnet_backend_ops simnet_tap = {

@@ -2,8 +2,9 @@
 /*
  * A tap is told of queue pairs and offloads by ioctl(2), which may wait for long. Here it waits as
  * long as the test wants (ld's --wrap). Nobody but the driver that has sent the command may wait
- * for it.
+ * for it. If it is refused, so is the command.
  */
+#include <errno.h>
 #include <linux/if_tun.h>
 #include <net/if.h>
 #include <poll.h>
@@ -24,6 +25,7 @@
 static int entered, go;       /* eventfds */
 static unsigned long held_up; /* atomic: the request that waits; 0: none */
 static bool given_up;         /* atomic: nobody said go */
+static unsigned long refused; /* atomic: the request that fails once; 0: none */
 static int nr_detached;       /* queues that the tap was told to detach; atomic */
 
 int __real_ioctl(int fd, unsigned long req, void *arg);
@@ -45,6 +47,11 @@ int __wrap_ioctl(int fd, unsigned long req, ...)
 			__atomic_store_n(&given_up, true, __ATOMIC_RELEASE);
 		else
 			(void)!read(go, &n, sizeof(n));
+	}
+	if (__atomic_load_n(&refused, __ATOMIC_ACQUIRE) == req &&
+	    __atomic_exchange_n(&refused, 0, __ATOMIC_ACQ_REL) == req) {
+		errno = EPERM;
+		return -1;
 	}
 	if (req == TUNSETQUEUE && ((struct ifreq *)arg)->ifr_flags == IFF_DETACH_QUEUE)
 		__atomic_fetch_add(&nr_detached, 1, __ATOMIC_RELEASE);
@@ -135,6 +142,64 @@ static void tell_offloads_waits_and_nobody_else_does(void **state)
 	rig_destroy(&rig);
 }
 
+static void tell_command_that_the_tap_refuses_fails_and_changes_nothing(void **state)
+{
+	const uint8_t two[2] = {2, 0}, csum[8] = {1u << VIRTIO_NET_F_GUEST_CSUM}, none[8] = {0};
+	const uint64_t offloads = BIT(VIRTIO_NET_F_GUEST_CSUM);
+	struct simnet *net;
+	struct rig rig;
+
+	(void)state;
+	start(&rig);
+	net = simnet_of(vdpasim_of(rig.dev));
+	__atomic_store_n(&refused, TUNSETQUEUE, __ATOMIC_RELEASE);
+	assert_int_equal(rig_ctrl(&rig, CTRL_QUEUE, VIRTIO_NET_CTRL_MQ,
+				  VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET, two, sizeof(two)),
+			 VIRTIO_NET_ERR);
+	assert_int_equal(net->told_pairs, 1);
+	rig_quiet(&rig);
+	assert_false(simnet_pair_is_on(&net->pairs[1]));
+	assert_int_equal(rig_ctrl(&rig, CTRL_QUEUE, VIRTIO_NET_CTRL_MQ,
+				  VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET, two, sizeof(two)),
+			 VIRTIO_NET_OK);
+	assert_int_equal(net->told_pairs, 2);
+
+	__atomic_store_n(&refused, TUNSETOFFLOAD, __ATOMIC_RELEASE);
+	assert_int_equal(rig_ctrl(&rig, CTRL_QUEUE, VIRTIO_NET_CTRL_GUEST_OFFLOADS,
+				  VIRTIO_NET_CTRL_GUEST_OFFLOADS_SET, none, sizeof(none)),
+			 VIRTIO_NET_ERR);
+	assert_int_equal(net->guest_offloads, offloads);
+	assert_int_equal(rig_ctrl(&rig, CTRL_QUEUE, VIRTIO_NET_CTRL_GUEST_OFFLOADS,
+				  VIRTIO_NET_CTRL_GUEST_OFFLOADS_SET, none, sizeof(none)),
+			 VIRTIO_NET_OK);
+	assert_int_equal(net->guest_offloads, 0);
+	assert_int_equal(rig_ctrl(&rig, CTRL_QUEUE, VIRTIO_NET_CTRL_GUEST_OFFLOADS,
+				  VIRTIO_NET_CTRL_GUEST_OFFLOADS_SET, csum, sizeof(csum)),
+			 VIRTIO_NET_OK);
+	assert_int_equal(net->guest_offloads, offloads);
+	rig_destroy(&rig);
+}
+
+/* Nobody is told of what was refused before it. */
+static void tell_refusal_of_before_a_reset_is_forgotten(void **state)
+{
+	static uint8_t buf[] = {VIRTIO_NET_CTRL_MQ, VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET, 2, 0, 0};
+	struct rig rig;
+
+	(void)state;
+	start(&rig);
+	__atomic_store_n(&refused, TUNSETQUEUE, __ATOMIC_RELEASE);
+	send_held_up(&rig, TUNSETQUEUE, buf, 4);
+	assert_int_equal(rig_op(&rig, suspend), 0); /* the answer finds no ring */
+	say_go();
+	rig_quiet(&rig);
+	rig_reset(&rig);
+	rig_start(&rig, BASE_FEATURES | BIT(VIRTIO_NET_F_MQ) | BIT(VIRTIO_NET_F_CTRL_VQ),
+		  CTRL_QUEUE + 1, 16);
+	assert_int_equal(rig_ctrl(&rig, CTRL_QUEUE, buf[0], buf[1], buf + 2, 2), VIRTIO_NET_OK);
+	rig_destroy(&rig);
+}
+
 /* The worker has given up its lock, and is about to tell what was true before the reset. */
 static void tell_pairs_of_before_a_reset_is_dropped(void **state)
 {
@@ -182,6 +247,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(tell_pairs_waits_and_nobody_else_does),
 		cmocka_unit_test(tell_offloads_waits_and_nobody_else_does),
+		cmocka_unit_test(tell_command_that_the_tap_refuses_fails_and_changes_nothing),
+		cmocka_unit_test(tell_refusal_of_before_a_reset_is_forgotten),
 		cmocka_unit_test(tell_pairs_of_before_a_reset_is_dropped),
 		cmocka_unit_test(tell_pairs_to_a_tap_that_is_opened_again),
 	};
