@@ -140,7 +140,10 @@ struct vdpa_config_ops {
 	int (*set_group_asid)(struct vdpa_device *dev, uint32_t group, uint32_t asid);
 	/** [o] the whole new map of an address space; keep a reference and use iotlb_diff() against
 	 * the last one to do only what changed. On return the device uses nothing of the old
-	 * map. */
+	 * map that is not in @map, on error neither. On error the device goes on with the old map,
+	 * if @map has all of it, or reaches nothing through this address space. Where that keeps
+	 * it from going on, it says NEEDS_RESET. The caller of an UPDATE then gives the old map
+	 * again; after an INVALIDATE or a batch, @map is what the client has. */
 	int (*set_map)(struct vdpa_device *dev, uint32_t asid, const struct iotlb_version *map);
 	int (*dma_map)(struct vdpa_device *dev, uint32_t asid,
 		       const struct iotlb_entry *entry); /* [o] */

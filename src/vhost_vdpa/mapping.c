@@ -3,7 +3,8 @@
  * Editing what a client has mapped. An UPDATE first finds the client's bytes (pieces.c). Then it
  * edits the client's view and tells the parent in the parent's style:
  *
- *   set_map   the whole map after each entry; in a batch once, at its end ([2-16], [2-19])
+ *   set_map   the whole map once, after the last entry; in a batch once, at its end ([2-19]). In
+ *             strict mode after each entry ([2-16])
  *   dma_map   each entry, in a batch too
  *   platform  the device's domain takes the new version, in a batch too
  *
@@ -70,9 +71,7 @@ static int add_pieces(struct vhost_vdpa *s, struct address_space *as, const stru
 		if (!ret)
 			(*nr_told)++;
 	}
-	if (!ret && vdpa_device_mapping(s->dev) == VDPA_MAPPING_PLATFORM)
-		ret = mapping_tell_domain(s, as);
-	return ret;
+	return ret ? ret : mapping_tell_all_added(s, as);
 }
 
 /* The view forgets what this UPDATE added. */

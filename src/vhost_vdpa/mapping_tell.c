@@ -2,9 +2,13 @@
 /*
  * What the parent hears of an edit, in its style: a map for set_map, each entry for dma_map, a
  * version of the domain for the platform. mapping.c opens with when.
+ *
+ * If a set_map fails after an INVALIDATE or a batch, the client is not told. The parent keeps the
+ * device from what the map lacks (.set_map in holdfast/vdpa.h).
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "base/refuse.h"
@@ -13,6 +17,13 @@
 bool mapping_is_deferred(const struct vhost_vdpa *s)
 {
 	return s->in_batch && vdpa_device_mapping(s->dev) == VDPA_MAPPING_SET_MAP;
+}
+
+/* A parent that hears of each entry hears of the first ones before the last can fail. Then the
+ * former map has to be told, and may be refused as well. */
+static bool is_told_of_each(const struct vhost_vdpa *s)
+{
+	return !s->in_batch && !vdpa_deviates(s->dev, VDPA_D6_NO_HARMFUL_QUIRKS);
 }
 
 int mapping_tell_set_map(struct vhost_vdpa *s, struct address_space *as)
@@ -51,11 +62,37 @@ int mapping_tell_added(struct vhost_vdpa *s, struct address_space *as, const str
 			       s->dev->name, e->first, e->last);
 		return ret;
 	case VDPA_MAPPING_SET_MAP:
-		return s->in_batch ? 0 : mapping_tell_set_map(s, as);
+		return is_told_of_each(s) ? mapping_tell_set_map(s, as) : 0;
 	case VDPA_MAPPING_PLATFORM:
 		break;
 	}
-	return 0; /* the domain takes all entries of the UPDATE at once */
+	return 0; /* it takes all entries of the UPDATE at once */
+}
+
+int mapping_tell_all_added(struct vhost_vdpa *s, struct address_space *as)
+{
+	switch (vdpa_device_mapping(s->dev)) {
+	case VDPA_MAPPING_DMA_MAP:
+		break;
+	case VDPA_MAPPING_SET_MAP:
+		return s->in_batch || is_told_of_each(s) ? 0 : mapping_tell_set_map(s, as);
+	case VDPA_MAPPING_PLATFORM:
+		return mapping_tell_domain(s, as);
+	}
+	return 0;
+}
+
+/* The parent may have none after its refusal. Why it refused is kept for the client. */
+static void tell_former_map(struct vhost_vdpa *s, struct address_space *as) REQUIRES(s->dev->lock)
+{
+	char reason[256] = "";
+	int ret;
+
+	(void)strncpy(reason, refuse_reason(), sizeof(reason) - 1);
+	ret = mapping_tell_set_map(s, as);
+	if (ret)
+		hf_warn(s->dev->name, "after an UPDATE that failed: %s", refuse_words(ret));
+	(void)refuse(-EFAULT, "%s", reason);
 }
 
 void mapping_tell_taken_back(struct vhost_vdpa *s, struct address_space *as,
@@ -67,16 +104,10 @@ void mapping_tell_taken_back(struct vhost_vdpa *s, struct address_space *as,
 			(void)VDPA_CALL(s->dev, dma_unmap, as->asid, pieces->v[i].first,
 					pieces->v[i].last);
 		break;
-	case VDPA_MAPPING_SET_MAP: {
-		const struct iotlb_version *map;
-
-		if (s->in_batch)
-			break;
-		map = iotlb_snapshot(as->iotlb);
-		(void)VDPA_CALL(s->dev, set_map, as->asid, map);
-		iotlb_version_put(map);
+	case VDPA_MAPPING_SET_MAP:
+		if (is_told_of_each(s) || (!s->in_batch && nr_told == pieces->nr))
+			tell_former_map(s, as);
 		break;
-	}
 	case VDPA_MAPPING_PLATFORM:
 		break; /* the domain was never given the new version */
 	}

@@ -20,6 +20,9 @@ int mapping_tell_domain(struct vhost_vdpa *s, struct address_space *as) HF_MUST_
 /** mapping_tell_added() - @e was added to the view. Return: 0 or refuse() */
 int mapping_tell_added(struct vhost_vdpa *s, struct address_space *as,
 		       const struct iotlb_entry *e) HF_MUST_CHECK REQUIRES(s->dev->lock);
+/** mapping_tell_all_added() - all entries of an UPDATE were added. Return: 0 or refuse() */
+int mapping_tell_all_added(struct vhost_vdpa *s, struct address_space *as) HF_MUST_CHECK
+	REQUIRES(s->dev->lock);
 /** mapping_tell_taken_back() - the view has lost @pieces again; the parent took @nr_told of them
  */
 void mapping_tell_taken_back(struct vhost_vdpa *s, struct address_space *as,

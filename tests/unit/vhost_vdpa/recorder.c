@@ -43,15 +43,24 @@ static int fails(struct recorder *rec, const char *op)
 {
 	if (!rec->fail_op || strcmp(rec->fail_op, op) != 0 || --rec->fail_nth != 0)
 		return 0;
-	rec->fail_op = NULL;
+	rec->fail_nth = 1;
+	if (--rec->fail_nr == 0)
+		rec->fail_op = NULL;
 	return rec->fail_err;
 }
 
 void recorder_fail(struct recorder *rec, const char *op, unsigned int nth, int err)
 {
+	recorder_fail_for(rec, op, nth, err, 1);
+}
+
+void recorder_fail_for(struct recorder *rec, const char *op, unsigned int nth, int err,
+		       unsigned int nr)
+{
 	rec->fail_op = op;
 	rec->fail_nth = nth;
 	rec->fail_err = err;
+	rec->fail_nr = nr;
 }
 
 void recorder_clear(struct recorder *rec)
@@ -345,17 +354,36 @@ static int rec_set_group_asid(struct vdpa_device *dev, uint32_t group, uint32_t 
 	return err;
 }
 
+static int is_removed(void *arg, enum iotlb_change change, const struct iotlb_entry *entry)
+{
+	return change == IOTLB_REMOVED;
+}
+
+/* What a set_map that failed may leave behind: the former map, or none (holdfast/vdpa.h). */
+static void refuse_map(struct recorder *rec, uint32_t asid, const struct iotlb_version *map)
+{
+	bool lacks = iotlb_diff(iotlb_load(rec->map[asid]), map, is_removed, NULL) != 0;
+
+	if (rec->opt.keeps_map && !lacks)
+		return;
+	assert_int_equal(iotlb_unmap(rec->map[asid], 0, UINT64_MAX, NULL), 0);
+	rec->one_to_one[asid] = false;
+	if (rec->opt.keeps_map && rec->status & VIRTIO_CONFIG_S_DRIVER_OK)
+		rec->status |= VIRTIO_CONFIG_S_NEEDS_RESET;
+}
+
 static int rec_set_map(struct vdpa_device *dev, uint32_t asid, const struct iotlb_version *map)
 {
 	struct recorder *rec = rec_of(dev);
 	int err = fails(rec, "set_map");
 
 	note(rec, "set_map(%u, %zu)", asid, iotlb_version_nr_entries(map));
-	rec->one_to_one[asid] = false;
 	if (!err)
 		err = iotlb_assign(rec->map[asid], map);
-	if (err) /* a parent that cannot take a map has none */
-		assert_int_equal(iotlb_unmap(rec->map[asid], 0, UINT64_MAX, NULL), 0);
+	if (err)
+		refuse_map(rec, asid, map);
+	else
+		rec->one_to_one[asid] = false;
 	iotlb_synchronize(rec->map[asid]);
 	return err;
 }

@@ -22,6 +22,7 @@ struct recorder_options {
 	uint32_t nas, ngroups; /* 0: 2 each, platform 1 */
 	bool compat_reset, no_reset_map, no_suspend, no_resume, no_groups, desc_group, vq_size,
 		no_bind, dirty_log;
+	bool keeps_map; /* a map that is refused leaves the former one, if it has all of that */
 	bool has_backend_features;
 	uint64_t backend_features;
 	uint64_t features;            /* offered; 0: VERSION_1, ACCESS_PLATFORM, RING_PACKED */
@@ -49,6 +50,7 @@ struct recorder {
 
 	const char *fail_op;   /* NULL: none */
 	unsigned int fail_nth; /* counts down; 1: the next call */
+	unsigned int fail_nr;  /* so many calls, from that one on */
 	int fail_err;
 
 	uint8_t status;
@@ -73,6 +75,9 @@ struct recorder *recorder_create(struct vdpa_bus *bus, const struct recorder_opt
 int recorder_make(struct vdpa_bus *bus, const struct recorder_options *opt, struct recorder **out);
 /** recorder_fail() - let the @nth call of @op from now fail with @err */
 void recorder_fail(struct recorder *rec, const char *op, unsigned int nth, int err);
+/** recorder_fail_for() - and the calls after it, @nr in all */
+void recorder_fail_for(struct recorder *rec, const char *op, unsigned int nth, int err,
+		       unsigned int nr);
 /** recorder_reads() - compare the record with @expected, lines with '\n', then empty it */
 void recorder_reads(struct recorder *rec, const char *expected);
 void recorder_clear(struct recorder *rec);

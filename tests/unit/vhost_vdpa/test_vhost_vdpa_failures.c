@@ -31,19 +31,21 @@ static uint64_t where(struct env *env, uint64_t iova)
 	return recorder_where(env->rec, 0, iova, VHOST_ACCESS_RW);
 }
 
-/* The @nth set_map of an UPDATE of four pieces fails. */
-static void set_map_fails(unsigned int nth, uint32_t deviations, uint64_t iova)
+/* The @nth set_map of an UPDATE of four pieces fails. In default mode there is one. */
+static void set_map_fails(unsigned int nth, struct recorder_options opt, uint64_t iova)
 {
 	char *pieces = map_pieces();
 	char expected[256] = "";
 	struct env env;
 
-	env_open(&env, &(struct recorder_options){.deviations = deviations});
+	env_open(&env, &opt);
 	assert_int_equal(env_map(&env, 0x900000, PAGE, env.shared), 72);
 	recorder_clear(env.rec);
 	recorder_fail(env.rec, "set_map", nth, -EIO);
 	assert_int_equal(env_map(&env, iova, 2 * NR_PIECES * PAGE, pieces), -EFAULT);
-	for (unsigned int i = 1; i <= nth; i++)
+	if (opt.deviations == DEFAULT)
+		snprintf(expected, sizeof(expected), "set_map(0, %u)\n", 1 + NR_PIECES);
+	for (unsigned int i = 1; opt.deviations == STRICT && i <= nth; i++)
 		snprintf(expected + strlen(expected), 32, "set_map(0, %u)\n", i + 1);
 	/* then the former map again */
 	snprintf(expected + strlen(expected), 32, "set_map(0, 1)\n");
@@ -59,10 +61,59 @@ static void set_map_fails(unsigned int nth, uint32_t deviations, uint64_t iova)
 
 static void update_takes_back_what_set_map_refuses(void **state)
 {
-	for (unsigned int nth = 1; nth <= NR_PIECES; nth++) {
-		set_map_fails(nth, DEFAULT, 0);
-		set_map_fails(nth, DEFAULT, 0x100000);
-		set_map_fails(nth, STRICT, 0x100000);
+	for (int keeps = 0; keeps < 2; keeps++) {
+		struct recorder_options opt = {.keeps_map = keeps, .deviations = DEFAULT};
+
+		set_map_fails(1, opt, 0);
+		set_map_fails(1, opt, 0x100000);
+		opt.deviations = STRICT;
+		for (unsigned int nth = 1; nth <= NR_PIECES; nth++)
+			set_map_fails(nth, opt, 0x100000);
+	}
+}
+
+/* The parent refuses the UPDATE's map and the former one: it has nothing of the UPDATE. */
+static void update_that_cannot_be_taken_back_gives_the_device_nothing(void **state)
+{
+	static const uint32_t deviations[] = {DEFAULT, STRICT};
+	char *pieces = map_pieces();
+	struct env env;
+
+	for (int i = 0; i < 4; i++) {
+		env_open(&env, &(struct recorder_options){.keeps_map = i % 2,
+							  .deviations = deviations[i / 2]});
+		assert_int_equal(env_map(&env, 0x900000, PAGE, env.shared), 72);
+		recorder_fail_for(env.rec, "set_map", i / 2 ? 2 : 1, -EIO, 2);
+		assert_int_equal(env_map(&env, 0x100000, 2 * NR_PIECES * PAGE, pieces), -EFAULT);
+		assert_true(where(&env, 0x100000) == 0);
+		env_fini(&env);
+	}
+	munmap(pieces, 2 * NR_PIECES * PAGE);
+}
+
+/* The client is told nothing. The device does not reach the memory. */
+static void invalidate_that_set_map_refuses_ends_the_access(void **state)
+{
+	for (int i = 0; i < 4; i++) {
+		bool batch = i % 2, keeps = i / 2;
+		struct env env;
+
+		env_open(&env, &(struct recorder_options){.keeps_map = keeps});
+		assert_int_equal(env_map(&env, 0x900000, PAGE, env.shared), 72);
+		assert_int_equal(env_map(&env, 0x100000, PAGE, env.shared + PAGE), 72);
+		if (batch)
+			assert_int_equal(env_begin(&env), 72);
+		recorder_fail(env.rec, "set_map", 1, -EIO);
+		assert_int_equal(env_unmap(&env, 0x100000, PAGE), 72);
+		if (batch)
+			assert_int_equal(env_end(&env), 72);
+		assert_true(where(&env, 0x100000) == 0);
+		assert_true(where(&env, 0x900000) == 0);
+		/* the next map is whole */
+		assert_int_equal(env_map(&env, 0x100000, PAGE, env.shared), 72);
+		assert_true(where(&env, 0x100000) == (uintptr_t)env.shared);
+		assert_true(where(&env, 0x900000) == (uintptr_t)env.shared);
+		env_fini(&env);
 	}
 }
 
@@ -185,6 +236,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(update_takes_back_what_set_map_refuses),
+		cmocka_unit_test(update_that_cannot_be_taken_back_gives_the_device_nothing),
+		cmocka_unit_test(invalidate_that_set_map_refuses_ends_the_access),
 		cmocka_unit_test(update_takes_back_what_dma_map_refuses),
 		cmocka_unit_test(update_takes_back_what_the_limit_refuses),
 		cmocka_unit_test(update_of_a_pinned_device_gives_back_the_charge),

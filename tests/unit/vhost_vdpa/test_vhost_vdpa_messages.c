@@ -507,6 +507,17 @@ static void update_of_several_pieces_tells_set_map_after_each(void **state)
 	env_fini(&env);
 }
 
+static void update_of_several_pieces_tells_set_map_once_by_default(void **state)
+{
+	struct env env;
+
+	env_open(&env, &(struct recorder_options){.deviations = DEFAULT & ~VDPA_D3_PRIVATE_MEMORY});
+	lay_out(&env);
+	assert_int_equal(env_map(&env, 0, 20 * PAGE, env.shared), 72);
+	recorder_reads(env.rec, "set_map(0, 3)\n");
+	env_fini(&env);
+}
+
 /* ---- INVALIDATE ---- */
 
 static void invalidate_takes_whole_entries(void **state)
@@ -659,6 +670,7 @@ int main(void)
 		cmocka_unit_test(update_without_pages_to_write_is_fine_on_a_va_device),
 		cmocka_unit_test(update_above_all_mappings_is_refused_and_the_quirk_is_strict),
 		cmocka_unit_test(update_of_several_pieces_tells_set_map_after_each),
+		cmocka_unit_test(update_of_several_pieces_tells_set_map_once_by_default),
 		cmocka_unit_test(invalidate_takes_whole_entries),
 		cmocka_unit_test(invalidate_that_wraps_is_the_kernels_or_nothing),
 		cmocka_unit_test(invalidate_of_nothing_still_tells_set_map),
