@@ -196,6 +196,9 @@ int mlx5_op_reset_map(struct vdpa_device *dev, uint32_t asid);
 int mlx5_op_set_group_asid(struct vdpa_device *dev, uint32_t group, uint32_t asid);
 /** mlx5_slots_drop() - no keys at all */
 void mlx5_slots_drop(struct mlx5_vdpa *v);
+/** mlx5_slots_complete() - keys for each map that has none: they were dropped, or could not be made
+ */
+int mlx5_slots_complete(struct mlx5_vdpa *v) HF_MUST_CHECK;
 /** mlx5_slot_restore() - 1:1, where address space and firmware have that */
 int mlx5_slot_restore(struct mlx5_vdpa *v, uint32_t asid);
 
@@ -245,8 +248,9 @@ void mlx5_prepare(struct mlx5_vdpa *v);
 int mlx5_setup(struct mlx5_vdpa *v) HF_MUST_CHECK;
 /** mlx5_teardown() - queues are stopped and their positions noted; objects, tables, flows go */
 void mlx5_teardown(struct mlx5_vdpa *v);
-/** mlx5_rest() - as mlx5_teardown(), for a reset: objects that another client can use stay */
-void mlx5_rest(struct mlx5_vdpa *v);
+/** mlx5_rest() - as mlx5_teardown(), for a reset: objects that another client can use stay.
+ * Return: 0; -EIO: the device does not stop a queue */
+int mlx5_rest(struct mlx5_vdpa *v) HF_MUST_CHECK;
 /** mlx5_run_all() - start whatever wants to run, first what receives. Return: the first error */
 int mlx5_run_all(struct mlx5_vdpa *v) HF_MUST_CHECK;
 /** mlx5_stop_all() - first those that send: what is sent meanwhile would find nobody who receives.
@@ -263,7 +267,7 @@ int mlx5_steering_create(struct mlx5_vdpa *v) HF_MUST_CHECK;
 void mlx5_steering_destroy(struct mlx5_vdpa *v);
 /** mlx5_steering_set_pairs() - other queues in the table */
 int mlx5_steering_set_pairs(struct mlx5_vdpa *v) HF_MUST_CHECK;
-/** mlx5_steering_set_mac() - frames to @mac instead; on error as before */
+/** mlx5_steering_set_mac() - frames to @mac instead; on error as before, or NEEDS_RESET */
 int mlx5_steering_set_mac(struct mlx5_vdpa *v, const uint8_t *mac) HF_MUST_CHECK;
 int mlx5_steering_add_vlan(struct mlx5_vdpa *v, uint16_t vid) HF_MUST_CHECK;
 int mlx5_steering_del_vlan(struct mlx5_vdpa *v, uint16_t vid) HF_MUST_CHECK;

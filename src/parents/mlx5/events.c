@@ -82,10 +82,12 @@ static void poll_events(struct mlx5_vdpa *v)
 }
 
 /* The event does not come again, so a queue is asked until the device answers. One of which nobody
- * can tell may stand still, and needs a reset like one that does. */
+ * can tell may stand still, and needs a reset like one that does. One at rest has told when it
+ * stopped; its position is the client's to set. */
 static void ask(struct mlx5_vdpa *v, struct mlx5_vq *vq)
 {
-	int err = mlx5_vq_look(v, vq);
+	bool runs = vq->fw_state == MLX5_VQ_RDY;
+	int err = runs || vq->unknown ? mlx5_vq_look(v, vq) : 0;
 
 	vq->nr_asks = err ? vq->nr_asks - 1 : 0;
 	vq->ask_at = clock_now_ns() + ASK_NS;

@@ -31,14 +31,20 @@ static void find_pairs(struct mlx5_vdpa *v)
 			v->pairs = (uint16_t)(i / 2 + 1);
 }
 
-/* [10-10]: a device that cannot be set up has failed, and has no keys. */
+/* [10-10]: a device that cannot be set up has failed, and has no keys. They are made again at the
+ * next start. */
 static void driver_ok(struct mlx5_vdpa *v)
 {
+	int err;
+
 	for (uint32_t i = 0; i < v->dev.nvqs; i++)
 		if (v->vqs[i].ready)
 			mlx5_vq_take(&v->vqs[i]);
 	find_pairs(v);
-	if (mlx5_setup(v) == 0) {
+	err = mlx5_slots_complete(v);
+	if (!err)
+		err = mlx5_setup(v);
+	if (!err) {
 		if (v->worker)
 			worker_wake_in(v->worker, MLX5_HEALTH_NS);
 		return;
@@ -82,12 +88,16 @@ static bool was_used(const struct mlx5_vdpa *v)
 	return used;
 }
 
-static void reset(struct mlx5_vdpa *v)
+/* Return: 0; -EIO: a queue still runs, with the keys that it has. No client's start succeeds until
+ * the device lets it go. */
+static int reset(struct mlx5_vdpa *v)
 {
+	int err = 0;
+
 	v->suspended = true; /* nothing may start meanwhile */
 	mlx5_ctrl_update(v);
 	if (was_used(v))
-		mlx5_rest(v);
+		err = mlx5_rest(v);
 	for (uint32_t i = 0; i < v->dev.nvqs; i++) {
 		static const struct vdpa_callback none;
 
@@ -105,31 +115,36 @@ static void reset(struct mlx5_vdpa *v)
 	__atomic_store_n(&v->acked, 0, __ATOMIC_RELAXED);
 	v->pairs = 1;
 	v->generation++;
+	return err;
 }
 
 int mlx5_op_reset(struct vdpa_device *dev)
 {
 	struct mlx5_vdpa *v = mlx5_of(dev);
+	int err;
 
 	mlx5_lock(v);
-	reset(v);
-	mlx5_prepare(v);
+	err = reset(v);
+	if (!err)
+		mlx5_prepare(v);
 	mlx5_unlock(v);
-	return 0;
+	return err;
 }
 
 int mlx5_op_compat_reset(struct vdpa_device *dev, uint32_t flags)
 {
 	struct mlx5_vdpa *v = mlx5_of(dev);
+	int err;
 
 	mlx5_lock(v);
-	reset(v);
+	err = reset(v);
 	for (uint32_t i = 0; flags & VDPA_RESET_F_CLEAN_MAP && i < MLX5_NAS; i++)
 		if (mlx5_slot_restore(v, i))
 			hf_warn(dev->name, "no 1:1 key: %s", refuse_reason());
-	mlx5_prepare(v);
+	if (!err)
+		mlx5_prepare(v);
 	mlx5_unlock(v);
-	return 0;
+	return err;
 }
 
 int mlx5_op_suspend(struct vdpa_device *dev)
@@ -157,6 +172,11 @@ int mlx5_op_resume(struct vdpa_device *dev)
 	mlx5_lock(v);
 	v->suspended = false;
 	err = v->set_up ? mlx5_restart(v) : 0;
+	if (err) { /* the caller has a device that is suspended */
+		v->suspended = true;
+		if (mlx5_stop_all(v) || !v->set_up)
+			mlx5_needs_reset(v);
+	}
 	mlx5_ctrl_update(v);
 	mlx5_unlock(v);
 	return err;

@@ -192,7 +192,7 @@ bool mlx5_vq_fits(const struct mlx5_vdpa *v, const struct mlx5_vq *vq)
 {
 	return vq->obj != MLX5_NO_OBJ && vq->num == vq->use.num &&
 	       vq->features == mlx5_features_of(v->acked) &&
-	       (vq->fw_state == MLX5_VQ_INIT || vq->fw_state == MLX5_VQ_RDY ||
+	       (vq->fw_state == MLX5_VQ_INIT || (vq->fw_state == MLX5_VQ_RDY && v->set_up) ||
 		(vq->fw_state == MLX5_VQ_SUSPEND && v->caps.freeze_to_rdy));
 }
 
@@ -284,7 +284,7 @@ void mlx5_vq_unpark(struct mlx5_vdpa *v, struct mlx5_vq *vq)
 	if (!vq->parked)
 		return;
 	__atomic_store_n(&vq->parked, false, __ATOMIC_RELEASE);
-	if (!mlx5_vq_wants_to_run(v, vq))
+	if (!v->set_up || !mlx5_vq_wants_to_run(v, vq))
 		return;
 	if (mlx5_vq_run(v, vq)) {
 		hf_warn(v->dev.name, "%s", refuse_reason());

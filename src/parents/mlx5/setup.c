@@ -72,6 +72,15 @@ int mlx5_stop_all(struct mlx5_vdpa *v)
 	return err;
 }
 
+/* What the device would not destroy may run with another client's setting. */
+static int check_left(const struct mlx5_vdpa *v)
+{
+	for (uint16_t i = 0; i < mlx5_nr_data(v); i++)
+		if (v->vqs[i].obj != MLX5_NO_OBJ && !mlx5_vq_fits(v, &v->vqs[i]))
+			return refuse(-EBUSY, "queue %u: the device keeps its former object", i);
+	return 0;
+}
+
 int mlx5_setup(struct mlx5_vdpa *v)
 {
 	bool fit = true;
@@ -81,7 +90,9 @@ int mlx5_setup(struct mlx5_vdpa *v)
 		fit &= mlx5_vq_fits(v, &v->vqs[i]);
 	if (!fit)
 		mlx5_teardown(v);
-	err = create_all(v);
+	err = check_left(v);
+	if (!err)
+		err = create_all(v);
 	if (!err && !v->set_up)
 		err = mlx5_steering_create(v);
 	if (!err) {
@@ -112,17 +123,19 @@ static bool all_rest(const struct mlx5_vdpa *v)
 	return rest;
 }
 
-void mlx5_rest(struct mlx5_vdpa *v)
+int mlx5_rest(struct mlx5_vdpa *v)
 {
 	(void)mlx5_stop_all(v);
 	mlx5_steering_destroy(v);
 	v->set_up = false;
-	if (v->keys.rebuild == MLX5_REBUILD_FULL || !all_rest(v)) {
+	if (v->keys.rebuild == MLX5_REBUILD_FULL || !all_rest(v))
 		destroy_all(v);
-		return;
-	}
 	for (uint16_t i = 0; i < mlx5_nr_data(v); i++)
+		if (v->vqs[i].obj != MLX5_NO_OBJ && v->vqs[i].fw_state == MLX5_VQ_RDY)
+			return refuse(-EIO, "queue %u: the device does not stop it", i);
+	for (uint16_t i = 0; all_rest(v) && i < mlx5_nr_data(v); i++)
 		mlx5_vq_release_keys(&v->vqs[i]);
+	return 0;
 }
 
 static bool one_is_beyond_resume(const struct mlx5_vdpa *v)
@@ -155,8 +168,12 @@ int mlx5_set_pairs(struct mlx5_vdpa *v, uint16_t pairs)
 	err = mlx5_restart(v);
 	if (!err)
 		err = mlx5_steering_set_pairs(v);
-	if (err)
+	if (err) {
 		v->pairs = old;
+		/* The table may have the new queues. If none can be resumed, nothing is there. */
+		if (v->set_up ? mlx5_steering_set_pairs(v) : mlx5_setup(v))
+			mlx5_needs_reset(v);
+	}
 	for (uint16_t i = (uint16_t)(2 * v->pairs); i < mlx5_nr_data(v); i++)
 		(void)mlx5_vq_stop(v, &v->vqs[i]);
 	return err;

@@ -3,11 +3,13 @@
  * Address spaces. Each has a slot with the keys in force, and the same map for the control queue,
  * which the driver serves by itself.
  *
- * S1. The new keys are complete before anything old is touched. If they cannot be made, nothing has
- *     changed ([10-6]).
+ * S1. The new keys are complete before anything old is touched ([10-6]).
  * S2. A slot changes while no queue runs with its keys: queues are stopped, given the new ones with
  *     the command that lets them run again, and keep their positions.
- * S3. If a queue cannot run with the new keys, the slot gets the old ones back.
+ * S3. If the new keys cannot be made, or a queue cannot run with them, the old ones stay if all
+ *     that they reach is in the new map. If not, the client has memory back that the card must not
+ *     touch: queues are taken down, the slot has no keys, and the device needs a reset. The map is
+ *     kept.
  * S4. On return of set_map no queue has the old keys. Memory that only they reach may be given
  *     back.
  * S5. A reset does not come here. Keys belong to address spaces, and not to queues ([10-8]).
@@ -23,6 +25,11 @@
 #include "base/log.h"
 #include "base/refuse.h"
 #include "driver.h"
+
+static bool is_one_to_one(const struct mlx5_vdpa *v, const struct iotlb_version *map)
+{
+	return map && iotlb_version_number(map) == iotlb_version_number(iotlb_load(v->one_to_one));
+}
 
 static void set_ctrl_map(struct mlx5_vdpa *v, uint32_t asid, const struct iotlb_version *map)
 {
@@ -66,17 +73,35 @@ static void put_slot(struct mlx5_vdpa *v, uint32_t asid, struct mlx5_mr *mr)
 	mlx5_mr_put(old);
 }
 
-int mlx5_slot_restore(struct mlx5_vdpa *v, uint32_t asid)
+/* The keys of @map into an empty slot. */
+static int make_keys(struct mlx5_vdpa *v, uint32_t asid, const struct iotlb_version *map)
 {
 	struct mlx5_mr *mr = NULL;
 	int err = 0;
 
-	put_slot(v, asid, NULL);
-	if (asid == 0 && v->keys.caps.umem_uid_0)
+	if (!is_one_to_one(v, map))
+		err = mlx5_mr_create(&v->keys, map, NULL, &mr);
+	else if (asid == 0 && v->keys.caps.umem_uid_0) /* [S6] */
 		err = mlx5_mr_create_one_to_one(&v->keys, &mr);
 	if (!err)
 		v->slot[asid] = mr;
+	return err;
+}
+
+int mlx5_slot_restore(struct mlx5_vdpa *v, uint32_t asid)
+{
+	put_slot(v, asid, NULL);
 	set_ctrl_map(v, asid, iotlb_snapshot(v->one_to_one));
+	return make_keys(v, asid, v->map[asid]);
+}
+
+int mlx5_slots_complete(struct mlx5_vdpa *v)
+{
+	int err = 0;
+
+	for (uint32_t i = 0; !err && i < MLX5_NAS; i++)
+		if (!v->slot[i] && v->map[i])
+			err = make_keys(v, i, v->map[i]);
 	return err;
 }
 
@@ -130,37 +155,91 @@ static int swap(struct mlx5_vdpa *v, uint32_t asid, struct mlx5_mr *mr)
 	return v->set_up ? mlx5_restart(v) : 0;
 }
 
+static int is_removed(void *arg, enum iotlb_change change, const struct iotlb_entry *entry)
+{
+	return change == IOTLB_REMOVED;
+}
+
+/* Does @map lack something that the client has mapped until now? */
+static bool takes_away(const struct mlx5_vdpa *v, uint32_t asid, const struct iotlb_version *map)
+{
+	return v->map[asid] && !is_one_to_one(v, v->map[asid]) &&
+	       iotlb_diff(v->map[asid], map, is_removed, NULL) != 0;
+}
+
+/* Could a queue have the slot's keys, now or when it starts? */
+static bool is_for_any(const struct mlx5_vdpa *v, uint32_t asid)
+{
+	const struct mlx5_mr *mr = v->slot[asid];
+
+	for (uint16_t i = 0; mr && i < mlx5_nr_data(v); i++)
+		if (v->vqs[i].mr == mr || v->vqs[i].desc_mr == mr)
+			return true;
+	return is_for_queues(v, asid);
+}
+
+/* [S3] The card must not reach what @map lacks. */
+static void lose(struct mlx5_vdpa *v, uint32_t asid, const struct iotlb_version *map,
+		 const char *reason)
+{
+	if (is_for_any(v, asid)) {
+		hf_err(v->dev.name,
+		       "address space %u: memory is taken away, and the card takes no new map: its "
+		       "queues are taken down. %s",
+		       asid, reason);
+		mlx5_teardown(v);
+		if (mlx5_status(v) & VIRTIO_CONFIG_S_DRIVER_OK)
+			mlx5_needs_reset(v);
+	}
+	put_slot(v, asid, NULL);
+	set_ctrl_map(v, asid, iotlb_version_get(map));
+}
+
+/* [S3] The slot has new keys, and a queue does not run with them. */
+static void swap_back(struct mlx5_vdpa *v, uint32_t asid, struct mlx5_mr *old, bool ran)
+{
+	struct mlx5_mr *mr = v->slot[asid];
+	int err = swap(v, asid, old);
+
+	if (!err && ran && !v->set_up) /* nothing can be resumed: all was taken down */
+		err = mlx5_setup(v);
+	if (err)
+		mlx5_needs_reset(v);
+	mlx5_mr_put(mr);
+}
+
 int mlx5_op_set_map(struct vdpa_device *dev, uint32_t asid, const struct iotlb_version *map)
 {
 	struct mlx5_vdpa *v = mlx5_of(dev);
-	struct mlx5_mr *old, *mr;
 	int err = check_asid(v, asid);
+	struct mlx5_mr *old, *mr;
+	char reason[256] = "";
+	bool made, ran;
 
 	if (err)
 		return err;
 	mlx5_lock(v);
 	old = v->slot[asid];
+	ran = v->set_up;
 	err = mlx5_mr_create(&v->keys, map, old, &mr); /* [S1] */
-	if (err) {
-		mlx5_unlock(v);
-		return err;
-	}
-	err = swap(v, asid, mr);
-	if (err) { /* [S3] */
-		char reason[256];
-
-		(void)strncpy(reason, refuse_reason(), sizeof(reason) - 1);
-		reason[sizeof(reason) - 1] = '\0';
-		if (swap(v, asid, old))
-			mlx5_needs_reset(v);
-		mlx5_mr_put(mr);
-		err = refuse(err, "%s", reason);
-	} else {
+	made = !err;
+	if (made)
+		err = swap(v, asid, mr);
+	if (!err) {
 		mlx5_mr_put(old);
 		set_ctrl_map(v, asid, iotlb_version_get(map));
+		mlx5_unlock(v);
+		return 0;
+	}
+	(void)strncpy(reason, refuse_words(err), sizeof(reason) - 1);
+	if (takes_away(v, asid, map)) {
+		lose(v, asid, map, reason);
+		mlx5_mr_put(made ? old : NULL);
+	} else if (made) {
+		swap_back(v, asid, old, ran);
 	}
 	mlx5_unlock(v);
-	return err;
+	return refuse(err, "%s", reason);
 }
 
 /* Queues are not touched: the caller has reset the device, and a queue that still runs keeps its

@@ -142,20 +142,37 @@ int mlx5_steering_set_pairs(struct mlx5_vdpa *v)
 	return mlx5_cmd_modify_rqt(v->hw, v->rqt, queue, list_queues(v, queue));
 }
 
+/* Frames of one place to @mac. Return: 0; negative: what the place has, @flow tells */
+static int move_flow(struct mlx5_vdpa *v, uint32_t place, const uint8_t *mac)
+{
+	del_flow(v, ONE, place);
+	if (v->flow[ONE][place])
+		return -EIO;
+	return add_flow(v, ONE, place, mac);
+}
+
 int mlx5_steering_set_mac(struct mlx5_vdpa *v, const uint8_t *mac)
 {
+	bool moved[MLX5_VLANS] = {false};
+	uint32_t i = 0;
 	int err = 0;
 
-	for (uint32_t i = 0; v->set_up && !err && i < MLX5_VLANS; i++) {
+	for (; v->set_up && !err && i < MLX5_VLANS; i++) {
 		if (!v->flow[ONE][i])
 			continue;
-		del_flow(v, ONE, i);
-		err = add_flow(v, ONE, i, mac);
-		if (err && add_flow(v, ONE, i, v->config.mac))
-			hf_warn(v->dev.name, "%s", refuse_reason());
+		err = move_flow(v, i, mac);
+		moved[i] = !err || !v->flow[ONE][i];
 	}
-	if (!err)
+	if (!err) {
 		memcpy(v->config.mac, mac, sizeof(v->config.mac));
+		return 0;
+	}
+	while (i-- > 0)
+		if (moved[i] && move_flow(v, i, v->config.mac)) {
+			hf_warn(v->dev.name, "the former address is not in force everywhere: %s",
+				refuse_reason());
+			mlx5_needs_reset(v);
+		}
 	return err;
 }
 
@@ -183,10 +200,13 @@ int mlx5_steering_add_vlan(struct mlx5_vdpa *v, uint16_t vid)
 		err = add_flow(v, ONE, place, v->config.mac);
 	if (v->set_up && !err)
 		err = add_flow(v, MANY, place, NULL);
-	if (err)
-		del_flow(v, ONE, place);
-	else
+	if (!err) {
 		v->vlan_used[place] = true;
+		return 0;
+	}
+	del_flow(v, ONE, place);
+	if (v->flow[ONE][place])
+		mlx5_needs_reset(v);
 	return err;
 }
 
@@ -197,7 +217,11 @@ int mlx5_steering_del_vlan(struct mlx5_vdpa *v, uint16_t vid)
 	if (!place)
 		return 0;
 	del_flow(v, ONE, place);
-	del_flow(v, MANY, place);
+	if (!v->flow[ONE][place])
+		del_flow(v, MANY, place);
+	if (v->flow[MANY][place] && !v->flow[ONE][place] &&
+	    add_flow(v, ONE, place, v->config.mac)) /* refused: the VLAN stays */
+		mlx5_needs_reset(v);
 	if (v->flow[ONE][place] || v->flow[MANY][place])
 		return -EIO;
 	v->vlan_used[place] = false;

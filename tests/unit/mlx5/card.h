@@ -90,4 +90,14 @@ static inline void make(struct rig *rig)
 	rig_make_of(rig, &mlx5_mgmt_dev, &c);
 }
 
+/* Firmware that cannot let a queue run again that was suspended. */
+static inline void without_resume(struct rig *rig)
+{
+	struct mlx5_vdpa *v = mlx5_of(rig->dev);
+
+	v->model->opt.no_freeze_to_rdy = true;
+	v->caps.freeze_to_rdy = false;
+	v->ops.resume = NULL;
+}
+
 #endif
