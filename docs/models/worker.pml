@@ -12,7 +12,7 @@
  * Each BROKEN_ variant takes one step of the protocol away. All of them must be caught:
  *
  *   BROKEN_NO_LOCK       SUSPEND does not take the worker's lock
- *   BROKEN_NO_OWED       the start looks only if a kick was seen, not at what was taken up and not finished
+ *   BROKEN_NO_OWED       the stop forgets what the worker has taken up and not finished
  *   BROKEN_NO_RECHECK    the worker does not look again after it has asked for kicks
  *   BROKEN_LATE_CLEAR    the worker clears wake_pending after its batch, not before
  *   BROKEN_KICK_ORDER    a kick looks whether the queue runs before it leaves its mark
@@ -167,7 +167,7 @@ inline stop()
 #ifdef BROKEN_NO_OWED
 		owed = was_kicked;
 #else
-		owed = true;
+		owed = was_kicked || pending || suppressed;
 #endif
 		if :: suppressed -> no_kick = false; suppressed = false :: else fi;
 		pending = false

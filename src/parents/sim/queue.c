@@ -13,9 +13,9 @@
  *    guest that has migrated does not kick again. In strict mode such a kick is lost ([6-2]) unless
  *    the device is suspended ([6-1]). The start decides whether a kick counts. The kick itself
  *    decides nothing, so it cannot fall between two states that it looks at one after the other.
- *    A ring that ran and goes on where it stopped looks in any case, but for strict mode: a kick
- *    that was taken may still wait for a map, for the other queue of a pair, or for a backend. One
- *    look costs nothing, and a driver may not be kicking.
+ *    A kick that was taken counts as well until the ring was seen empty: it may wait for a map, for
+ *    the other queue of a pair, or for a backend. A ring that was at rest is not looked at when it
+ *    goes on ([6-1]).
  * 3. A reset forgets positions. The session lets a client read them afterwards (D1). This file
  *    keeps whether the ring was stopped before it took that look, and where.
  * 4. The dirty log is about address space 0, which is the guest's memory. What lies in another
@@ -176,11 +176,12 @@ struct vdpa_vq_state vdpasim_vq_state(const struct vdpasim_vq *vq)
 {
 	struct ring_state state;
 
-	/* What waits to be published was not done yet for whoever goes on from this position. */
-	if (ring_is_started(vq->ring))
-		state = vq->sim->strict ? ring_get_state(vq->ring) : ring_resume_state(vq->ring);
-	else
+	if (!ring_is_started(vq->ring))
 		state = start_position(vq, vdpasim_acked(vq->sim, VIRTIO_F_RING_PACKED));
+	else if (vq->sim->strict || ring_is_flushed(vq->ring))
+		state = ring_get_state(vq->ring);
+	else /* what waits to be published is not done for whoever goes on from here */
+		state = ring_resume_state(vq->ring);
 	return (struct vdpa_vq_state){state.last_avail, state.last_used};
 }
 
@@ -265,7 +266,7 @@ void vdpasim_vq_start(struct vdpasim_vq *vq)
 		return;
 	}
 	vq->state_set = true;
-	vq->parked = vq->stalled = vq->kicks_known = vq->suppressed = false;
+	vq->due = vq->parked = vq->stalled = vq->kicks_known = vq->suppressed = false;
 	__atomic_store_n(&vq->broken, false, __ATOMIC_RELAXED);
 	if (sim->strict)
 		__atomic_store_n(&vq->kicked, false, __ATOMIC_RELAXED);
@@ -291,24 +292,24 @@ void vdpasim_vq_start_by_client(struct vdpasim_vq *vq)
 void vdpasim_vq_stop(struct vdpasim_vq *vq)
 {
 	struct ring_state state;
+	bool kicked;
 
 	if (!ring_is_started(vq->ring))
 		return;
 	if (vq->sim->type->vq_stopping)
 		vq->sim->type->vq_stopping(vq);
 	__atomic_store_n(&vq->live, false, __ATOMIC_RELEASE);
-	/* Rule 2: owed, or lost. Acquire: the look that is owed sees what the kick was for. */
-	(void)__atomic_exchange_n(&vq->kicked, false, __ATOMIC_ACQUIRE);
+	kicked = __atomic_exchange_n(&vq->kicked, false, __ATOMIC_ACQUIRE);
 	if (ring_broken_reason(vq->ring)) {
 		vq->owed = false;
 	} else if (!vq->sim->strict) {
-		vq->owed = true;
+		vq->owed = kicked || vq->pending || vq->due || vq->stalled || vq->suppressed;
 		if (vq->suppressed)
 			vdpasim_vq_allow_kicks(vq);
 	}
 	state = ring_stop(vq->ring);
 	vq->state = (struct vdpa_vq_state){state.last_avail, state.last_used};
-	vq->pending = vq->parked = vq->stalled = false;
+	vq->pending = vq->due = vq->parked = vq->stalled = false;
 }
 
 void vdpasim_vq_reset(struct vdpasim_vq *vq)

@@ -4,7 +4,7 @@
  *
  * 1. The device asks the driver not to kick while it is busy. So a ring that is stopped in that
  *    state must look at the ring once when it goes on. The start that follows at the same position
- *    does this without a kick.
+ *    does this without a kick. The same holds until a ring that had to be processed was seen empty.
  * 2. Parking. A client that reads the position of a running ring may be about to stop the device:
  *    QEMU up to 7.2 reads the positions of all but the last queue pair before its SET_STATUS(0).
  *    So the ring stands still at that position. But the client may only be curious, and a driver
@@ -178,8 +178,10 @@ bool vdpasim_vq_idle(struct vdpasim_vq *vq, int err)
 		vq->suppressed = false;
 	else if (err == 0)
 		err = -EFAULT; /* the map changed within this batch */
-	if (err == 0)
+	if (err == 0) {
+		vq->due = more;
 		return more;
+	}
 	/* Broken, or an area is not mapped: whatever is available cannot be had by trying again at
 	 * once. */
 	if (err != -EFAULT)

@@ -68,6 +68,7 @@ struct vdpasim_vq {
 	/* worker lock */
 	struct vdpa_callback cb;
 	bool pending; /* process at the next poll */
+	bool due;     /* was pending, and its ring was not seen empty since */
 	bool owed;    /* stopped ring: the driver may wait without a kick, so go on at once */
 	bool parked;  /* D1: the position was read while the ring ran; queue_work.c, rule 2 */
 	int64_t parked_until; /* clock_now_ns() */

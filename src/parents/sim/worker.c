@@ -61,6 +61,7 @@ static bool process_pending(struct vdpasim_worker *sw)
 			continue;
 		}
 		vq->pending = false;
+		vq->due = true;
 		if (type->process(vq))
 			vq->pending = true;
 		more |= vq->pending;
