@@ -143,7 +143,8 @@ struct vdpa_config_ops {
 	 * map that is not in @map, on error neither. On error the device goes on with the old map,
 	 * if @map has all of it, or reaches nothing through this address space. Where that keeps
 	 * it from going on, it says NEEDS_RESET. The caller of an UPDATE then gives the old map
-	 * again; after an INVALIDATE or a batch, @map is what the client has. */
+	 * again; after an INVALIDATE or a batch, @map is what the client has, and is given again
+	 * before DRIVER_OK. */
 	int (*set_map)(struct vdpa_device *dev, uint32_t asid, const struct iotlb_version *map);
 	int (*dma_map)(struct vdpa_device *dev, uint32_t asid,
 		       const struct iotlb_entry *entry); /* [o] */

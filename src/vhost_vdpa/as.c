@@ -59,6 +59,21 @@ void as_destroy_all(struct vhost_vdpa *s)
 	}
 }
 
+void as_tell_refused(struct vhost_vdpa *s)
+{
+	for (uint32_t asid = 0; asid < s->dev->nas; asid++) {
+		struct address_space *as = s->as[asid];
+		int err;
+
+		if (!as || !as->refused || s->in_batch ||
+		    !vdpa_deviates(s->dev, VDPA_D6_NO_HARMFUL_QUIRKS))
+			continue;
+		err = mapping_tell_set_map(s, as);
+		if (err)
+			hf_warn(s->dev->name, "before DRIVER_OK: %s", refuse_words(err));
+	}
+}
+
 /* ---- the batch ---- */
 
 static bool batch_is_private(const struct vhost_vdpa *s)

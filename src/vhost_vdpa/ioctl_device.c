@@ -128,6 +128,8 @@ int do_set_status(struct vhost_vdpa *s, struct ioctl_call *c)
 	}
 	if (status & VIRTIO_CONFIG_S_DRIVER_OK)
 		log_check_start(s);
+	if (status & ~old & VIRTIO_CONFIG_S_DRIVER_OK)
+		as_tell_refused(s);
 	VDPA_CALL(s->dev, set_status, status);
 	vrings_started(s);
 	return 0;

@@ -4,7 +4,7 @@
  * version of the domain for the platform. mapping.c opens with when.
  *
  * If a set_map fails after an INVALIDATE or a batch, the client is not told. The parent keeps the
- * device from what the map lacks (.set_map in holdfast/vdpa.h).
+ * device from what the map lacks (.set_map in holdfast/vdpa.h), and gets it again before DRIVER_OK.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -31,6 +31,7 @@ int mapping_tell_set_map(struct vhost_vdpa *s, struct address_space *as)
 	const struct iotlb_version *map = iotlb_snapshot(as->iotlb);
 	int ret = VDPA_CALL(s->dev, set_map, as->asid, map);
 
+	as->refused = ret != 0;
 	if (ret)
 		refuse(ret, "device %s refuses a map of %zu entries for address space %u",
 		       s->dev->name, iotlb_version_nr_entries(map), as->asid);

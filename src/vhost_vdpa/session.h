@@ -51,6 +51,7 @@ struct address_space {
 	uint32_t asid;
 	struct iotlb *iotlb;    /* the client's view; the parent is told of it */
 	uint64_t charged_pages; /* of the owner's space */
+	bool refused;           /* by a set_map parent, when it was told last */
 };
 
 struct vhost_vdpa {
@@ -319,6 +320,9 @@ int as_find_or_create(struct vhost_vdpa *s, uint32_t asid, struct address_space 
 	REQUIRES(s->dev->lock);
 /** as_destroy_all() - release: unmap all without set_map, then the parent's initial map ([3-5]) */
 void as_destroy_all(struct vhost_vdpa *s) REQUIRES(s->dev->lock);
+/** as_tell_refused() - before DRIVER_OK: a set_map parent that refused a map gets the client's view
+ * again. Not in strict mode */
+void as_tell_refused(struct vhost_vdpa *s) REQUIRES(s->dev->lock);
 /** batch_begin() / batch_end() - [2-19]. End tells a set_map parent, once. */
 int batch_begin(struct vhost_vdpa *s, struct address_space *as) HF_MUST_CHECK
 	REQUIRES(s->dev->lock);

@@ -94,11 +94,12 @@ static void update_that_cannot_be_taken_back_gives_the_device_nothing(void **sta
 /* The client is told nothing. The device does not reach the memory. */
 static void invalidate_that_set_map_refuses_ends_the_access(void **state)
 {
-	for (int i = 0; i < 4; i++) {
-		bool batch = i % 2, keeps = i / 2;
+	for (int i = 0; i < 8; i++) {
+		bool batch = i % 2, keeps = i / 2 % 2;
 		struct env env;
 
-		env_open(&env, &(struct recorder_options){.keeps_map = keeps});
+		env_open(&env, &(struct recorder_options){.keeps_map = keeps,
+							  .deviations = i / 4 ? DEFAULT : STRICT});
 		assert_int_equal(env_map(&env, 0x900000, PAGE, env.shared), 72);
 		assert_int_equal(env_map(&env, 0x100000, PAGE, env.shared + PAGE), 72);
 		if (batch)
@@ -167,6 +168,28 @@ static void update_takes_back_what_the_limit_refuses(void **state)
 				env_fini(&env);
 			}
 	munmap(pieces, 2 * NR_PIECES * PAGE);
+}
+
+/* The client was told that its batch is in force. */
+static void batch_that_set_map_refuses_is_told_again_before_driver_ok(void **state)
+{
+	for (int keeps = 0; keeps < 2; keeps++) {
+		struct env env;
+
+		env_open(&env,
+			 &(struct recorder_options){.keeps_map = keeps, .deviations = DEFAULT});
+		assert_int_equal(env_begin(&env), 72);
+		assert_int_equal(env_map(&env, 0x100000, PAGE, env.shared), 72);
+		recorder_fail(env.rec, "set_map", 1, -EIO);
+		assert_int_equal(env_end(&env), 72);
+		recorder_clear(env.rec);
+		assert_int_equal(env_status(&env, 0xb), 0);
+		recorder_reads(env.rec, "set_status(0xb)\n");
+		assert_int_equal(env_status(&env, 0xf), 0);
+		recorder_reads(env.rec, "set_map(0, 1)\nset_status(0xf)\n");
+		assert_true(where(&env, 0x100000) == (uintptr_t)env.shared);
+		env_fini(&env);
+	}
 }
 
 static void update_of_a_pinned_device_gives_back_the_charge(void **state)
@@ -238,6 +261,7 @@ int main(void)
 		cmocka_unit_test(update_takes_back_what_set_map_refuses),
 		cmocka_unit_test(update_that_cannot_be_taken_back_gives_the_device_nothing),
 		cmocka_unit_test(invalidate_that_set_map_refuses_ends_the_access),
+		cmocka_unit_test(batch_that_set_map_refuses_is_told_again_before_driver_ok),
 		cmocka_unit_test(update_takes_back_what_dma_map_refuses),
 		cmocka_unit_test(update_takes_back_what_the_limit_refuses),
 		cmocka_unit_test(update_of_a_pinned_device_gives_back_the_charge),
