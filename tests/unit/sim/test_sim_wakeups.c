@@ -395,18 +395,27 @@ static void blk_add(struct bench *b, unsigned int i)
 	rig_publish(&b->rig, 0);
 }
 
+/* Two deeds at once, which end in either order. */
 static void blk_round(struct bench *b)
 {
 	unsigned int n = 1 + (unsigned int)rnd(BURST);
-	enum deed deed = rnd(NR_DEEDS);
+	enum deed first = rnd(NR_DEEDS), second = rnd(NR_DEEDS);
+	bool nested = rnd(2);
 	uint32_t len;
 
-	b->deeds[0] = deed;
+	if (second == first)
+		second = NOTHING;
+	b->deeds[0] = first;
+	b->deeds[1] = second;
 	blk_add(b, 0);
-	begin(b, deed, 0);
-	for (unsigned int i = 1; i < n; i++)
+	begin(b, first, 0);
+	if (n > 1)
+		blk_add(b, 1);
+	begin(b, second, 0);
+	for (unsigned int i = 2; i < n; i++)
 		blk_add(b, i);
-	end(b, deed, 0);
+	end(b, nested ? second : first, 0);
+	end(b, nested ? first : second, 0);
 	for (unsigned int i = 0; i < n; i++) {
 		uint8_t *header = rig_get(&b->rig, 0, &len);
 
