@@ -68,6 +68,16 @@ void blk_begin(struct rig *rig, uint16_t idx, struct blk_request *r, const void 
 			 0);
 }
 
+void blk_begin_flush(struct rig *rig, uint16_t idx, struct blk_request *r)
+{
+	struct ring_driver_seg segs[] = {blk_seg(rig, &r->header, sizeof(r->header)),
+					 blk_seg(rig, &r->status, 1)};
+
+	r->header = (struct virtio_blk_outhdr){.type = VIRTIO_BLK_T_FLUSH};
+	r->status = NO_STATUS;
+	assert_int_equal(ring_driver_add(rig->vq[idx].drv, segs, 1, 1, r, NULL, 0), 0);
+}
+
 void blk_collect(struct rig *rig, uint16_t idx, unsigned int n)
 {
 	uint32_t used;

@@ -53,6 +53,8 @@ struct ring_driver_seg blk_seg(struct rig *rig, const void *p, size_t len);
 /** blk_begin() - add @r, whose header is filled, with @len bytes at @p, which the device writes for
  * VIRTIO_BLK_T_IN alone; the status is spoilt, and @r is the cookie */
 void blk_begin(struct rig *rig, uint16_t idx, struct blk_request *r, const void *p, size_t len);
+/** blk_begin_flush() - add a flush as @r, in the same way */
+void blk_begin_flush(struct rig *rig, uint16_t idx, struct blk_request *r);
 /** blk_collect() - @n of them come back, each with VIRTIO_BLK_S_OK */
 void blk_collect(struct rig *rig, uint16_t idx, unsigned int n);
 void blk_fill(uint8_t *p, size_t len, uint32_t seed);

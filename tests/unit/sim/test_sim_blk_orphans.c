@@ -98,15 +98,14 @@ static int setup(void **state)
 	return host_setup("blk-orphans-XXXXXX", data, NR * LEN);
 }
 
-static void make(uint16_t nr_queues, bool direct, uint64_t features)
+static void make(bool direct, uint64_t features)
 {
 	struct vdpa_dev_config c = host_config();
 
 	c.vq_size = RING_NUM;
-	c.num_queues = c.workers = nr_queues;
 	c.direct = direct;
 	rig_make(&rig, &c);
-	rig_start(&rig, features, nr_queues, RING_NUM);
+	rig_start(&rig, features, 1, RING_NUM);
 }
 
 static void begin(uint16_t q, unsigned int i, uint32_t type, unsigned int page)
@@ -114,17 +113,6 @@ static void begin(uint16_t q, unsigned int i, uint32_t type, unsigned int page)
 	requests[i].header =
 		(struct virtio_blk_outhdr){.type = type, .sector = page * (LEN / SECTOR)};
 	blk_begin(&rig, q, &requests[i], data + (size_t)page * LEN, LEN);
-}
-
-static void begin_flush(unsigned int i)
-{
-	struct blk_request *r = &requests[i];
-	struct ring_driver_seg segs[] = {blk_seg(&rig, &r->header, sizeof(r->header)),
-					 blk_seg(&rig, &r->status, 1)};
-
-	r->header = (struct virtio_blk_outhdr){.type = VIRTIO_BLK_T_FLUSH};
-	r->status = NO_STATUS;
-	assert_int_equal(ring_driver_add(rig.vq[0].drv, segs, 1, 1, r, NULL, 0), 0);
 }
 
 static void begin_all(void)
@@ -147,7 +135,7 @@ static uint8_t status_of_next(void)
 
 static uint8_t flush(void)
 {
-	begin_flush(NR + 1);
+	blk_begin_flush(&rig, 0, &requests[NR + 1]);
 	rig_publish(&rig, 0);
 	return status_of_next();
 }
@@ -157,7 +145,7 @@ static uint8_t flush(void)
 static void a_suspend_waits_for_what_a_reset_has_left(void **state)
 {
 	(void)state;
-	make(1, true, BLK_FEATURES);
+	make(true, BLK_FEATURES);
 	hold(true);
 	begin_all();
 	rig_reset(&rig);
@@ -181,7 +169,7 @@ static void the_end_waits_for_what_a_reset_has_left(void **state)
 	pthread_t thread;
 
 	(void)state;
-	make(1, true, BLK_FEATURES);
+	make(true, BLK_FEATURES);
 	hold(true);
 	begin_all();
 	rig_reset(&rig);
@@ -205,7 +193,7 @@ static void a_direct_write_at_work_keeps_the_file_locked(void **state)
 		struct simblk *disk;
 		int left;
 
-		make(1, true, BLK_FEATURES);
+		make(true, BLK_FEATURES);
 		disk = simblk_of(vdpasim_of(rig.dev));
 		left = fcntl(disk->fds[fds[i]], F_DUPFD_CLOEXEC, 0);
 		assert_true(left >= 0);
@@ -235,7 +223,7 @@ static void flushes_fail_until_the_file_is_opened_again(void)
 	rig_publish(&rig, 0);
 	assert_int_equal(status_of_next(), VIRTIO_BLK_S_IOERR);
 	rig_destroy(&rig);
-	make(1, false, BLK_FEATURES);
+	make(false, BLK_FEATURES);
 	assert_int_equal(flush(), VIRTIO_BLK_S_OK);
 	rig_destroy(&rig);
 }
@@ -243,9 +231,9 @@ static void flushes_fail_until_the_file_is_opened_again(void)
 static void an_error_of_a_flush_is_not_lost_over_a_suspend(void **state)
 {
 	(void)state;
-	make(1, false, BLK_FEATURES);
+	make(false, BLK_FEATURES);
 	host_hold(1);
-	begin_flush(0);
+	blk_begin_flush(&rig, 0, &requests[0]);
 	rig_publish(&rig, 0);
 	host_wait_held();
 	assert_int_equal(rig_op(&rig, suspend), 0);
@@ -259,10 +247,10 @@ static void an_error_of_a_flush_is_not_lost_over_a_suspend(void **state)
 static void an_error_of_a_flush_in_flight_is_not_lost_over_a_reset(void **state)
 {
 	(void)state;
-	make(1, false, BLK_FEATURES);
+	make(false, BLK_FEATURES);
 	hold(true);
-	begin_flush(0);
-	begin_flush(1);
+	blk_begin_flush(&rig, 0, &requests[0]);
+	blk_begin_flush(&rig, 0, &requests[1]);
 	rig_publish(&rig, 0);
 	wait_until(&nr_began, 2);
 	rig_reset(&rig);
@@ -308,7 +296,7 @@ static void a_lost_ring_stops_the_disk_and_its_descriptor_is_left_alone(void **s
 	int fd;
 
 	(void)state;
-	make(1, true, BLK_FEATURES);
+	make(true, BLK_FEATURES);
 	hold(true);
 	begin_all();
 	fd = uring_fd();
@@ -325,7 +313,7 @@ static void a_lost_ring_stops_the_disk_and_its_descriptor_is_left_alone(void **s
 	assert_true(fcntl(fd, F_GETFD) >= 0);
 	close(fd);
 	let_go();
-	make(1, true, BLK_FEATURES);
+	make(true, BLK_FEATURES);
 	assert_int_equal(flush(), VIRTIO_BLK_S_OK);
 	rig_destroy(&rig);
 }

@@ -158,17 +158,6 @@ static void begin(uint16_t q, unsigned int i, uint32_t type, unsigned int page)
 	blk_begin(&rig, q, &requests[i], data + (size_t)page * LEN, LEN);
 }
 
-static void begin_flush(uint16_t q, unsigned int i)
-{
-	struct blk_request *r = &requests[i];
-	struct ring_driver_seg segs[] = {blk_seg(&rig, &r->header, sizeof(r->header)),
-					 blk_seg(&rig, &r->status, 1)};
-
-	r->header = (struct virtio_blk_outhdr){.type = VIRTIO_BLK_T_FLUSH};
-	r->status = NO_STATUS;
-	assert_int_equal(ring_driver_add(rig.vq[q].drv, segs, 1, 1, r, NULL, 0), 0);
-}
-
 /* Until so many were begun in all. */
 static void wait_in_flight(unsigned int n)
 {
@@ -188,8 +177,8 @@ static void a_write_behind_a_job_is_a_job_too(void **state)
 	(void)state;
 	make(false);
 	ends_are(HELD);
-	begin_flush(0, 0);
-	begin_flush(0, 1);
+	blk_begin_flush(&rig, 0, &requests[0]);
+	blk_begin_flush(&rig, 0, &requests[1]);
 	rig_publish(&rig, 0);
 	wait_in_flight(2);
 	host_hold(1);
