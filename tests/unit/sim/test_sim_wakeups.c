@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * No wake-up is lost: a driver that kicks only when it is told to gets all its chains back,
- * whatever its client does to the device meanwhile: reads positions, suspends and resumes, unmaps
+ * whatever its client does to the device meanwhile, two deeds at once: reads positions, suspends and resumes, unmaps
  * and maps the rings, changes call eventfds, disables and enables queues. With every back end,
  * every kind of mapping, both layouts, with and without the event index. HOLDFAST_TEST_ROUNDS sets
  * the rounds of each combination, HOLDFAST_TEST_SEED repeats a run.
@@ -51,9 +51,19 @@ struct bench {
 	int wire;                  /* socket of the other end, or -1 */
 	bool echoes;               /* frames come back by echo() */
 	uint32_t seq;              /* of the last frame sent */
+	uint32_t echoed;           /* of the last frame sent back */
 	uint32_t seen;             /* of the last frame received */
 	bool may_lose;      /* frames of this round met an unmapped receive ring of a loopback */
-	enum deed deeds[2]; /* of this round, for messages */
+	bool may_repeat;    /* a queue stopped in this round while its ring was unmapped */
+	enum deed deeds[4]; /* of this round, for messages */
+	unsigned int nr_deeds;
+};
+
+/* Two deeds at once, which end in either order. */
+struct deeds {
+	enum deed deed[2];
+	uint16_t idx[2]; /* queues they are done to */
+	bool nested;     /* the second ends first */
 };
 
 static uint64_t rng, seed;
@@ -191,19 +201,40 @@ static void connect_wire(struct bench *b)
 	rig_quiet(&b->rig); /* it has accepted */
 }
 
-/* A frame that the device sent is sent back. */
-static void echo(struct bench *b)
+static uint32_t seq_of(const uint8_t *frame)
+{
+	uint32_t seq;
+
+	memcpy(&seq, frame + SEQ_AT, sizeof(seq));
+	return seq;
+}
+
+/* Sends back what the device sends, up to the frame @seq, each once. A frame whose end could not be
+ * told, for its ring was gone when the queue stopped, may have gone out twice. */
+static void echo(struct bench *b, uint32_t seq)
 {
 	uint8_t buf[ECHO_LEN];
-	ssize_t len;
 
-	if (b->backend == TAP_BACKEND)
-		len = tap_receive(b->wire, buf, sizeof(buf));
-	else
-		len = recv(b->wire, buf, LEN_PEER + FRAME - HDR, MSG_WAITALL);
-	if (len <= 0)
-		fail_msg("no frame on the wire");
-	assert_int_equal(send(b->wire, buf, (size_t)len, 0), len);
+	while (b->echoed != seq) {
+		uint32_t got;
+		ssize_t len;
+
+		if (b->backend == TAP_BACKEND)
+			len = tap_receive(b->wire, buf, sizeof(buf));
+		else
+			len = recv(b->wire, buf, LEN_PEER + FRAME - HDR, MSG_WAITALL);
+		if (len <= 0)
+			fail_msg("no frame on the wire; seed 0x%llx", (unsigned long long)seed);
+		memcpy(&got, buf + (b->backend == STREAM ? LEN_PEER : 0) + SEQ_AT - HDR,
+		       sizeof(got));
+		if (got <= b->echoed && b->may_repeat)
+			continue;
+		if (got != b->echoed + 1)
+			fail_msg("frame %u is sent after %u; seed 0x%llx", got, b->echoed,
+				 (unsigned long long)seed);
+		b->echoed = got;
+		assert_int_equal(send(b->wire, buf, (size_t)len, 0), len);
+	}
 }
 
 static void bench_make(struct bench *b, enum backend backend, enum vdpa_mapping mapping,
@@ -293,12 +324,54 @@ static void end(struct bench *b, enum deed deed, uint16_t idx)
 		rig_do(&b->rig, set_vq_ready, idx, true);
 }
 
+static bool stops_queue(enum deed deed)
+{
+	return deed == SUSPEND || deed == DISABLE;
+}
+
+static struct deeds draw_deeds(struct bench *b)
+{
+	uint64_t queues = nr_queues(b);
+	struct deeds d = {
+		.deed = {rnd(NR_DEEDS), rnd(NR_DEEDS)},
+		.idx = {(uint16_t)rnd(queues), (uint16_t)rnd(queues)},
+		.nested = rnd(2),
+	};
+
+	if (d.deed[1] == d.deed[0])
+		d.deed[1] = NOTHING;
+	b->deeds[b->nr_deeds++] = d.deed[0];
+	b->deeds[b->nr_deeds++] = d.deed[1];
+	if ((d.deed[0] == UNMAP && stops_queue(d.deed[1])) ||
+	    (d.deed[1] == UNMAP && stops_queue(d.deed[0])))
+		b->may_repeat = true;
+	return d;
+}
+
+static void begin_deed(struct bench *b, const struct deeds *d, unsigned int i)
+{
+	begin(b, d->deed[i], d->idx[i]);
+}
+
+static void end_deeds(struct bench *b, const struct deeds *d)
+{
+	unsigned int first = d->nested ? 1 : 0;
+
+	end(b, d->deed[first], d->idx[first]);
+	end(b, d->deed[!first], d->idx[!first]);
+}
+
 /* ---- what the driver does ---- */
 
 static void stuck(const struct bench *b, const char *what)
 {
-	fail_msg("%s is stuck after %s, %s; seed 0x%llx", what, deed_names[b->deeds[0]],
-		 deed_names[b->deeds[1]], (unsigned long long)seed);
+	char deeds[128] = "";
+
+	for (unsigned int i = 0; i < b->nr_deeds; i++)
+		(void)snprintf(deeds + strlen(deeds), sizeof(deeds) - strlen(deeds), " [%s]",
+			       deed_names[b->deeds[i]]);
+	fail_msg("%s, %llx: %s is stuck after%s; seed 0x%llx", backend_names[b->backend],
+		 (unsigned long long)b->rig.features, what, deeds, (unsigned long long)seed);
 }
 
 static uint8_t *frame_at(struct bench *b, unsigned int i)
@@ -333,7 +406,11 @@ static void receive_frames(struct bench *b)
 		if (!p)
 			stuck(b, "a received frame");
 		assert_int_equal(len, FRAME);
-		memcpy(&seq, p + SEQ_AT, sizeof(seq));
+		seq = seq_of(p);
+		if (seq <= b->seen && b->may_repeat) {
+			add_buffer(b, p);
+			continue;
+		}
 		if (seq != b->seen + 1 && !(b->may_lose && seq > b->seen && seq <= b->seq))
 			fail_msg("frame %u comes after %u; seed 0x%llx", seq, b->seen,
 				 (unsigned long long)seed);
@@ -351,31 +428,35 @@ static void take_sent(struct bench *b, unsigned int n)
 			stuck(b, "a transmitted frame");
 }
 
-/* Frames out and back, with one deed on the way out and one on the way back; at last a frame in
+/* Frames out and back, with two deeds on the way out and two on the way back; at last a frame in
  * peace. */
 static void net_round(struct bench *b)
 {
 	unsigned int n = 1 + (unsigned int)rnd(BURST);
-	enum deed out = rnd(NR_DEEDS), back = b->echoes ? rnd(NR_DEEDS) : NOTHING;
-	uint16_t idx = (uint16_t)rnd(2), idx_back = (uint16_t)rnd(2);
+	struct deeds out = draw_deeds(b), back = {0};
 
-	b->deeds[0] = out;
-	b->deeds[1] = back;
-	b->may_lose = false;
+	if (b->echoes)
+		back = draw_deeds(b);
 	send_frame(b, 0);
-	begin(b, out, idx);
-	for (unsigned int i = 1; i < n; i++)
+	begin_deed(b, &out, 0);
+	if (n > 1)
+		send_frame(b, 1);
+	begin_deed(b, &out, 1);
+	for (unsigned int i = 2; i < n; i++)
 		send_frame(b, i);
-	end(b, out, idx);
+	end_deeds(b, &out);
 	take_sent(b, n);
-	begin(b, back, idx_back);
-	for (unsigned int i = 0; b->echoes && i < n; i++)
-		echo(b);
-	end(b, back, idx_back);
+	begin_deed(b, &back, 0);
+	if (b->echoes)
+		echo(b, b->seq - n + 1);
+	begin_deed(b, &back, 1);
+	if (b->echoes)
+		echo(b, b->seq);
+	end_deeds(b, &back);
 	send_frame(b, 0);
 	take_sent(b, 1);
 	if (b->echoes)
-		echo(b);
+		echo(b, b->seq);
 	receive_frames(b);
 }
 
@@ -395,27 +476,20 @@ static void blk_add(struct bench *b, unsigned int i)
 	rig_publish(&b->rig, 0);
 }
 
-/* Two deeds at once, which end in either order. */
 static void blk_round(struct bench *b)
 {
 	unsigned int n = 1 + (unsigned int)rnd(BURST);
-	enum deed first = rnd(NR_DEEDS), second = rnd(NR_DEEDS);
-	bool nested = rnd(2);
+	struct deeds d = draw_deeds(b);
 	uint32_t len;
 
-	if (second == first)
-		second = NOTHING;
-	b->deeds[0] = first;
-	b->deeds[1] = second;
 	blk_add(b, 0);
-	begin(b, first, 0);
+	begin_deed(b, &d, 0);
 	if (n > 1)
 		blk_add(b, 1);
-	begin(b, second, 0);
+	begin_deed(b, &d, 1);
 	for (unsigned int i = 2; i < n; i++)
 		blk_add(b, i);
-	end(b, nested ? second : first, 0);
-	end(b, nested ? first : second, 0);
+	end_deeds(b, &d);
 	for (unsigned int i = 0; i < n; i++) {
 		uint8_t *header = rig_get(&b->rig, 0, &len);
 
@@ -434,6 +508,8 @@ static void run(enum backend backend, enum vdpa_mapping mapping, uint64_t featur
 	for (unsigned int i = 0; !is_blk(&b) && i < RING - 1; i++)
 		add_buffer(&b, frame_at(&b, BURST + i));
 	for (unsigned int i = 0; i < rounds; i++) {
+		b.nr_deeds = 0;
+		b.may_lose = b.may_repeat = false;
 		if (is_blk(&b))
 			blk_round(&b);
 		else
