@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * No wake-up is lost: a driver that kicks only when it is told to gets all its chains back,
- * whatever its client does to the device meanwhile, two deeds at once: reads positions, suspends and resumes, unmaps
- * and maps the rings, changes call eventfds, disables and enables queues. With every back end,
- * every kind of mapping, both layouts, with and without the event index. HOLDFAST_TEST_ROUNDS sets
- * the rounds of each combination, HOLDFAST_TEST_SEED repeats a run.
+ * whatever its client does to the device meanwhile, two deeds at once: reads positions, suspends
+ * and resumes, unmaps and maps the rings, changes call eventfds, disables and enables queues. With
+ * every back end, every kind of mapping, both layouts, with and without the event index.
+ * HOLDFAST_TEST_ROUNDS sets the rounds of each combination, HOLDFAST_TEST_SEED repeats a run.
  */
 #include <stdio.h>
 #include <stdlib.h>
