@@ -65,6 +65,7 @@ struct mlx5_vq {
 	struct mlx5_vq_setup set, use;
 	struct vdpa_vq_state state; /* of a queue that does not run */
 	bool unknown;               /* @state is not that of the object: the device did not tell */
+	bool left; /* a reset could not stop the object; @state is the next client's */
 	struct vdpa_callback cb;
 	bool ready;
 	bool kicked;          /* atomic: since its object last began to run, or the reset */
@@ -209,6 +210,11 @@ void mlx5_vq_fini(struct mlx5_vdpa *v, struct mlx5_vq *vq);
 int mlx5_vq_create(struct mlx5_vdpa *v, struct mlx5_vq *vq) HF_MUST_CHECK;
 /** mlx5_vq_destroy() - the object, if there is one; the position is kept */
 void mlx5_vq_destroy(struct mlx5_vdpa *v, struct mlx5_vq *vq);
+/** mlx5_vq_runs() - does it run for this client? */
+static inline bool mlx5_vq_runs(const struct mlx5_vq *vq)
+{
+	return vq->obj != MLX5_NO_OBJ && vq->fw_state == MLX5_VQ_RDY && !vq->left;
+}
 /** mlx5_vq_fits() - could the object, as it was made, do what is set? */
 bool mlx5_vq_fits(const struct mlx5_vdpa *v, const struct mlx5_vq *vq);
 /** mlx5_vq_wants_to_run() - does everything say so? */

@@ -25,7 +25,7 @@ static bool runs(const struct mlx5_vdpa *v, uint16_t idx)
 {
 	if (is_ctrl(v, idx))
 		return ring_is_started(v->ctrl.ring);
-	return v->vqs[idx].obj != MLX5_NO_OBJ && v->vqs[idx].fw_state == MLX5_VQ_RDY;
+	return mlx5_vq_runs(&v->vqs[idx]);
 }
 
 /* ---- virtqueues ---- */

@@ -182,6 +182,7 @@ void mlx5_vq_destroy(struct mlx5_vdpa *v, struct mlx5_vq *vq)
 		return;
 	}
 	vq->obj = MLX5_NO_OBJ;
+	vq->left = false;
 	vq->nr_asks = 0;
 	mlx5_vq_release_keys(vq);
 	__atomic_store_n(&vq->parked, false, __ATOMIC_RELEASE);
@@ -206,7 +207,7 @@ bool mlx5_vq_wants_to_run(const struct mlx5_vdpa *v, const struct mlx5_vq *vq)
 
 void mlx5_vq_take(struct mlx5_vq *vq)
 {
-	if (vq->fw_state == MLX5_VQ_RDY && vq->obj != MLX5_NO_OBJ)
+	if (mlx5_vq_runs(vq))
 		return;
 	vq->use = vq->set;
 	vq->changed |= MLX5_VQ_ADDRS | MLX5_VQ_AVAIL_IDX | MLX5_VQ_USED_IDX;
@@ -219,6 +220,7 @@ void mlx5_vq_reset(struct mlx5_vq *vq)
 	vq->state = (struct vdpa_vq_state){0, 0};
 	vq->cb = (struct vdpa_callback){NULL, NULL};
 	vq->ready = vq->unknown = false;
+	vq->left = vq->obj != MLX5_NO_OBJ && vq->fw_state == MLX5_VQ_RDY;
 	vq->nr_asks = 0;
 	__atomic_store_n(&vq->parked, false, __ATOMIC_RELEASE);
 	__atomic_store_n(&vq->kicked, false, __ATOMIC_RELAXED);
@@ -264,7 +266,7 @@ static int park(struct mlx5_vdpa *v, struct mlx5_vq *vq)
 
 int mlx5_vq_position(struct mlx5_vdpa *v, struct mlx5_vq *vq, struct vdpa_vq_state *state)
 {
-	bool runs = vq->obj != MLX5_NO_OBJ && vq->fw_state == MLX5_VQ_RDY;
+	bool runs = mlx5_vq_runs(vq);
 	int err = 0;
 
 	if (runs && vdpa_deviates(&v->dev, VDPA_D1_BASE_SURVIVES_RESET) && v->caps.freeze_to_rdy &&

@@ -8,6 +8,8 @@
  * R2. A queue that stopped tells its position. If the device does not answer that, the position is
  *     unknown (mlx5_vq.unknown): it is asked for again before anybody is told, and a queue does not
  *     get a new object meanwhile. An old position would have the device do what it has done.
+ * R3. An object that a reset could not stop may stop later, and tells where its client's ring
+ *     stood. That is not the position of the next client's ring.
  */
 #include <errno.h>
 
@@ -37,10 +39,12 @@ static size_t wave_len(const struct mlx5_vdpa *v)
 
 static void note(struct mlx5_vq *vq, const struct mlx5_virtq_query *query)
 {
-	vq->unknown = query->err != 0;
+	vq->unknown = query->err && !vq->left;
 	if (query->err)
 		return;
 	vq->fw_state = query->status.state;
+	if (vq->left) /* [R3] */
+		return;
 	vq->state = (struct vdpa_vq_state){query->status.used, query->status.used};
 }
 
@@ -70,6 +74,7 @@ static struct mlx5_virtq_change what_changes(const struct mlx5_vdpa *v, const st
 static void runs_now(struct mlx5_vdpa *v, struct mlx5_vq *vq)
 {
 	vq->fw_state = MLX5_VQ_RDY;
+	vq->left = false;
 	take_keys(v, vq);
 	vq->changed = 0;
 	/* A kick that came before the object ran, or before there was one, is not lost (D6). */

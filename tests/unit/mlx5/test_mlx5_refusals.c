@@ -3,6 +3,8 @@
  * What is left when one operation is refused: a device that works as before, or one that says that
  * it does not.
  */
+#include <errno.h>
+
 #include "base/clock.h"
 #include "card.h"
 #include "parents/mlx5/layout.h"
@@ -223,6 +225,25 @@ static int exec_busy(struct mlx5_dev *dev, const void *in_, size_t in_len, void 
 	return 0;
 }
 
+static void make_busy(struct mlx5_vdpa *v, struct mlx5_dev_ops *ops)
+{
+	mlx5_lock(v);
+	sound_ops = v->hw->ops;
+	*ops = *sound_ops;
+	ops->exec = exec_busy;
+	ops->exec_many = NULL;
+	v->hw->ops = ops;
+	mlx5_unlock(v);
+	is_busy = true;
+}
+
+static void make_sound(struct mlx5_vdpa *v)
+{
+	mlx5_lock(v);
+	v->hw->ops = sound_ops;
+	mlx5_unlock(v);
+}
+
 /* vdpa.h, .reset: "On return no queue touches memory." */
 static void reset_that_stops_no_queue_says_so(void **state)
 {
@@ -236,14 +257,7 @@ static void reset_that_stops_no_queue_says_so(void **state)
 	start(&rig);
 	assert_true(goes_round(&rig, 1));
 	v = mlx5_of(rig.dev);
-	mlx5_lock(v);
-	sound_ops = v->hw->ops;
-	ops = *sound_ops;
-	ops.exec = exec_busy;
-	ops.exec_many = NULL;
-	v->hw->ops = &ops;
-	mlx5_unlock(v);
-	is_busy = true;
+	make_busy(v, &ops);
 	err = rig_op(&rig, reset);
 	for (int i = 0; i < 2; i++)
 		nr += v->vqs[i].fw_state == MLX5_VQ_RDY;
@@ -252,13 +266,54 @@ static void reset_that_stops_no_queue_says_so(void **state)
 	rig_negotiate(&rig, FEATURES);
 	rig_do(&rig, set_status, 0xf);
 	status = rig_op(&rig, get_status);
-	mlx5_lock(v);
-	v->hw->ops = sound_ops;
-	mlx5_unlock(v);
+	make_sound(v);
 	rig_destroy(&rig);
 	if (nr && !err && !(status & (VIRTIO_CONFIG_S_FAILED | VIRTIO_CONFIG_S_NEEDS_RESET)))
 		fail_msg("reset gave 0, %d queues still run, and DRIVER_OK gave status 0x%x", nr,
 			 status);
+}
+
+/* The card lets its queues go later. They stand where the former client's did. */
+static void client_after_a_reset_that_failed_works_or_is_told(void **state)
+{
+	for (int given = 0; given < 2; given++) {
+		const struct vdpa_vq_state at_0 = {0, 0};
+		struct mlx5_dev_ops ops;
+		struct vdpa_vq_state at;
+		struct mlx5_vdpa *v;
+		struct rig_vq old[2];
+		struct rig rig;
+
+		make(&rig);
+		start(&rig);
+		for (uint32_t i = 0; i < 3; i++)
+			assert_true(goes_round(&rig, i));
+		v = mlx5_of(rig.dev);
+		make_busy(v, &ops);
+		assert_int_equal(rig_op(&rig, reset), -EIO);
+		rig_negotiate(&rig, FEATURES);
+		for (uint16_t i = 0; i < 2; i++) {
+			old[i] = rig.vq[i]; /* the card has it still */
+			rig.vq[i].mem = NULL;
+			rig_vq_new(&rig, i, 64);
+			if (given)
+				assert_int_equal(rig_op(&rig, set_vq_state, i, &at_0), 0);
+			assert_int_equal(rig_op(&rig, get_vq_state, i, &at), 0);
+			assert_int_equal(at.last_avail, 0);
+			rig_vq_setup(&rig, i);
+		}
+		assert_int_equal(rig_op(&rig, get_status), 0xb);
+		is_busy = false;
+		rig_do(&rig, set_status, 0xf);
+		if (!(rig_op(&rig, get_status) &
+		      (VIRTIO_CONFIG_S_FAILED | VIRTIO_CONFIG_S_NEEDS_RESET)) &&
+		    !goes_round(&rig, 9))
+			fail_msg("status is 0x%x, and no frame moves", rig_op(&rig, get_status));
+		make_sound(v);
+		for (int i = 0; i < 2; i++)
+			munmap(old[i].mem, old[i].mem_len);
+		rig_destroy(&rig);
+	}
 }
 
 int main(void)
@@ -273,6 +328,7 @@ int main(void)
 		cmocka_unit_test(
 			pairs_that_fail_without_resume_leave_a_device_that_works_or_says_so),
 		cmocka_unit_test(reset_that_stops_no_queue_says_so),
+		cmocka_unit_test(client_after_a_reset_that_failed_works_or_is_told),
 	};
 
 	if (rig_guard_install())
