@@ -289,6 +289,21 @@ static int create(struct mlx5_keys *keys, const struct iotlb_version *map, struc
 	return 0;
 }
 
+static bool is_full(int err)
+{
+	return err == -EAGAIN || err == -ENOMEM;
+}
+
+static int create_or_cut_anew(struct mlx5_keys *keys, const struct iotlb_version *map,
+			      struct mlx5_mr *old, struct mlx5_mr **out)
+{
+	int err = create(keys, map, old, keys->rebuild, out);
+
+	if (err == -ENOSPC && keys->rebuild == MLX5_REBUILD_CHANGED) /* [I5] */
+		err = create(keys, map, NULL, keys->rebuild, out);
+	return err;
+}
+
 int mlx5_mr_create(struct mlx5_keys *keys, const struct iotlb_version *map, struct mlx5_mr *old,
 		   struct mlx5_mr **out)
 {
@@ -299,12 +314,10 @@ int mlx5_mr_create(struct mlx5_keys *keys, const struct iotlb_version *map, stru
 		*out = NULL;
 		return 0;
 	}
-	err = create(keys, map, old, keys->rebuild, out);
-	if (err == -ENOSPC && keys->rebuild == MLX5_REBUILD_CHANGED) /* [I5] */
-		err = create(keys, map, NULL, keys->rebuild, out);
-	if ((err == -EAGAIN || err == -ENOMEM) && had_dead) { /* [I6] */
+	err = create_or_cut_anew(keys, map, old, out);
+	if (is_full(err) && had_dead) { /* [I6] */
 		mlx5_keys_flush(keys);
-		err = create(keys, map, old, keys->rebuild, out);
+		err = create_or_cut_anew(keys, map, old, out);
 	}
 	return err;
 }
@@ -324,6 +337,10 @@ int mlx5_mr_create_one_to_one(struct mlx5_keys *keys, struct mlx5_mr **out)
 	mr->refs = 1;
 	desc.pd = keys->pd;
 	err = mlx5_cmd_create_mkey(keys->dev, &desc, &mr->mkey);
+	if (is_full(err) && !STAILQ_EMPTY(&keys->dead)) { /* [I6] */
+		mlx5_keys_flush(keys);
+		err = mlx5_cmd_create_mkey(keys->dev, &desc, &mr->mkey);
+	}
 	if (err)
 		free(mr);
 	else

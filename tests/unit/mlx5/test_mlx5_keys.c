@@ -351,6 +351,27 @@ static void too_many_pieces_are_cut_anew(void **state)
 	finish(&f);
 }
 
+/* [I5] and [I6] at once: the old pieces with the new ones are too many, and keys that wait to be
+ * destroyed take the room of those that are cut anew. */
+static void too_many_pieces_are_cut_anew_if_the_device_is_full_too(void **state)
+{
+	struct fixture f;
+
+	/* four pieces and their list; a fifth; one piece that is cut anew, and its list */
+	for (uint32_t room = 8; room < 16; room++) {
+		start(&f, MLX5_REBUILD_CHANGED,
+		      &(struct mlx5_model_options){.log_max_klm = 2, .max_mkeys = room});
+		f.keys.defer_ns = HOUR;
+		for (uint64_t at = 0, len = 64; len; at += len, len /= 2) {
+			assert_int_equal(
+				map(&f, GIB + at * PAGE, len * PAGE, (at + 1) * PAGE, IOTLB_RW), 0);
+			assert_int_equal(adopt(&f), 0);
+			assert_translates_as_mapped(&f);
+		}
+		finish(&f);
+	}
+}
+
 static void the_one_to_one_key_needs_the_capability(void **state)
 {
 	struct mlx5_mr *mr;
@@ -367,6 +388,22 @@ static void the_one_to_one_key_needs_the_capability(void **state)
 	finish(&f);
 	start(&f, MLX5_REBUILD_CHANGED, &(struct mlx5_model_options){.no_umem_uid_0 = true});
 	assert_int_equal(mlx5_mr_create_one_to_one(&f.keys, &mr), -EOPNOTSUPP);
+	finish(&f);
+}
+
+/* [I6] A client has gone, and the next driver has no map. */
+static void the_one_to_one_key_gets_the_room_of_keys_that_wait(void **state)
+{
+	struct fixture f;
+
+	start(&f, MLX5_REBUILD_CHANGED, &(struct mlx5_model_options){.max_mkeys = 2});
+	f.keys.defer_ns = HOUR;
+	assert_int_equal(map(&f, GIB, PAGE, PAGE, IOTLB_RW), 0);
+	assert_int_equal(adopt(&f), 0);
+	mlx5_mr_put(f.mr);
+	f.mr = NULL;
+	assert_int_equal(mlx5_model_nr_mkeys(f.fw), 2);
+	assert_int_equal(mlx5_mr_create_one_to_one(&f.keys, &f.mr), 0);
 	finish(&f);
 }
 
@@ -634,7 +671,9 @@ int main(void)
 		cmocka_unit_test(lengths_that_are_no_power_of_two_translate),
 		cmocka_unit_test(what_does_not_fit_is_refused_and_the_old_keys_stay),
 		cmocka_unit_test(too_many_pieces_are_cut_anew),
+		cmocka_unit_test(too_many_pieces_are_cut_anew_if_the_device_is_full_too),
 		cmocka_unit_test(the_one_to_one_key_needs_the_capability),
+		cmocka_unit_test(the_one_to_one_key_gets_the_room_of_keys_that_wait),
 		cmocka_unit_test(a_failure_at_any_command_leaves_old_keys_and_nothing_else),
 		cmocka_unit_test(keys_that_nobody_uses_wait_for_their_time),
 		cmocka_unit_test(a_device_without_room_gets_it_from_keys_that_wait),
