@@ -160,11 +160,11 @@ static int is_removed(void *arg, enum iotlb_change change, const struct iotlb_en
 	return change == IOTLB_REMOVED;
 }
 
-/* Does @map lack something that the client has mapped until now? */
+/* Does @map lack something that is reached until now? 1:1 reaches all of the client. */
 static bool takes_away(const struct mlx5_vdpa *v, uint32_t asid, const struct iotlb_version *map)
 {
-	return v->map[asid] && !is_one_to_one(v, v->map[asid]) &&
-	       iotlb_diff(v->map[asid], map, is_removed, NULL) != 0;
+	return v->map[asid] && (is_one_to_one(v, v->map[asid]) ||
+				iotlb_diff(v->map[asid], map, is_removed, NULL) != 0);
 }
 
 /* Could a queue have the slot's keys, now or when it starts? */
@@ -183,10 +183,11 @@ static void lose(struct mlx5_vdpa *v, uint32_t asid, const struct iotlb_version 
 		 const char *reason)
 {
 	if (is_for_any(v, asid)) {
-		hf_err(v->dev.name,
-		       "address space %u: memory is taken away, and the card takes no new map: its "
-		       "queues are taken down. %s",
-		       asid, reason);
+		if (v->set_up)
+			hf_err(v->dev.name,
+			       "address space %u: memory is taken away, and the card takes no new "
+			       "map: its queues are taken down. %s",
+			       asid, reason);
 		mlx5_teardown(v);
 		if (mlx5_status(v) & VIRTIO_CONFIG_S_DRIVER_OK)
 			mlx5_needs_reset(v);

@@ -122,6 +122,25 @@ static int exec_without_room(struct mlx5_dev *dev, const void *in_, size_t in_le
 	return 0;
 }
 
+static void give_no_room(struct mlx5_vdpa *v, struct mlx5_dev_ops *ops)
+{
+	mlx5_lock(v);
+	sound_ops = v->hw->ops;
+	*ops = *sound_ops;
+	ops->exec = exec_without_room;
+	ops->exec_many = NULL;
+	v->hw->ops = ops;
+	mlx5_unlock(v);
+	nr_keys_left = 0;
+}
+
+static void give_room(struct mlx5_vdpa *v)
+{
+	mlx5_lock(v);
+	v->hw->ops = sound_ops;
+	mlx5_unlock(v);
+}
+
 /* mapping.c, guarantee 1. Two mappings of the client's, so two maps for the card. */
 static void update_that_is_refused_gives_the_card_nothing(void **state)
 {
@@ -149,21 +168,13 @@ static void update_that_is_refused_gives_the_card_nothing(void **state)
 			assert_int_equal(message(&rig, s, VHOST_IOTLB_UPDATE, rig.vq[i].mem,
 						 rig.vq[i].mem_len),
 					 72);
-		mlx5_lock(v);
-		sound_ops = v->hw->ops;
-		ops = *sound_ops;
-		ops.exec = exec_without_room;
-		ops.exec_many = NULL;
-		v->hw->ops = &ops;
-		mlx5_unlock(v);
+		give_no_room(v, &ops);
 		nr_keys_left = nr;
 		ret = message(&rig, s, VHOST_IOTLB_UPDATE, p, 8192);
 		reaches = v->slot[0] && v->slot[0]->map &&
 			  iotlb_lookup(v->slot[0]->map, (uintptr_t)p, &e);
 		status = rig_op(&rig, get_status);
-		mlx5_lock(v);
-		v->hw->ops = sound_ops;
-		mlx5_unlock(v);
+		give_room(v);
 		vhost_vdpa_release(s);
 		rig_destroy(&rig);
 		munmap(p, 8192);
@@ -176,11 +187,56 @@ static void update_that_is_refused_gives_the_card_nothing(void **state)
 	}
 }
 
+/* vdpa.h, .set_map: on error the device uses nothing of the old map that is not in the new one.
+ * Before its first map a device is 1:1, and reaches all of its client. */
+static void first_map_that_is_refused_ends_1_to_1(void **state)
+{
+	for (int runs = 0; runs < 2; runs++) {
+		struct mlx5_dev_ops ops;
+		struct mlx5_vdpa *v;
+		struct vhost_vdpa *s;
+		struct rig rig;
+		uint8_t status;
+
+		make(&rig);
+		v = mlx5_of(rig.dev);
+		s = open_session(&rig);
+		if (runs)
+			start(&rig);
+		give_no_room(v, &ops);
+		assert_int_equal(message(&rig, s, VHOST_IOTLB_BATCH_BEGIN, NULL, 0), 72);
+		assert_int_equal(message(&rig, s, VHOST_IOTLB_UPDATE, out, 4096), 72);
+		assert_int_equal(message(&rig, s, VHOST_IOTLB_BATCH_END, NULL, 0), 72);
+		if (!runs) {
+			rig_negotiate(&rig, FEATURES);
+			for (uint16_t i = 0; i < 2; i++) {
+				rig_vq_new(&rig, i, 64);
+				rig_vq_setup(&rig, i);
+			}
+			rig_do(&rig, set_status, 0xf);
+		}
+		status = rig_op(&rig, get_status);
+		if (card_reaches(&rig, in))
+			fail_msg("the first map was refused, status is 0x%x, and the card reaches "
+				 "all of the client",
+				 status);
+		assert_true(status & (VIRTIO_CONFIG_S_FAILED | VIRTIO_CONFIG_S_NEEDS_RESET));
+		give_room(v);
+		vhost_vdpa_release(s);
+		/* as virtio_vdpa finds it */
+		rig_reset(&rig);
+		start(&rig);
+		assert_true(goes_round(&rig, 1));
+		rig_destroy(&rig);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(invalidate_that_is_answered_ends_the_cards_access),
 		cmocka_unit_test(update_that_is_refused_gives_the_card_nothing),
+		cmocka_unit_test(first_map_that_is_refused_ends_1_to_1),
 	};
 
 	if (rig_guard_install())
