@@ -65,7 +65,8 @@ void as_tell_refused(struct vhost_vdpa *s)
 		struct address_space *as = s->as[asid];
 		int err;
 
-		if (!as || !as->refused || s->in_batch ||
+		/* An open batch tells the map of its address space at its end. */
+		if (!as || !as->refused || (s->in_batch && s->batch_asid == asid) ||
 		    !vdpa_deviates(s->dev, VDPA_D6_NO_HARMFUL_QUIRKS))
 			continue;
 		err = mapping_tell_set_map(s, as);

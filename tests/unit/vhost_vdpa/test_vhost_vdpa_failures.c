@@ -192,6 +192,26 @@ static void batch_that_set_map_refuses_is_told_again_before_driver_ok(void **sta
 	}
 }
 
+/* A batch that was never ended keeps back the map of its own address space alone. */
+static void batch_left_open_elsewhere_does_not_keep_a_refused_map_back(void **state)
+{
+	struct env env;
+
+	env_open(&env, &(struct recorder_options){.deviations = DEFAULT});
+	assert_int_equal(env_u64(&env, VHOST_SET_BACKEND_FEATURES, BACKEND_ASID), 0);
+	assert_int_equal(env_begin(&env), 72);
+	assert_int_equal(env_map(&env, 0x100000, PAGE, env.shared), 72);
+	recorder_fail(env.rec, "set_map", 1, -EIO);
+	assert_int_equal(env_end(&env), 72);
+	assert_int_equal(env_msg(&env, 1, VHOST_IOTLB_BATCH_BEGIN, 0, 0, NULL, 0), 72);
+	assert_int_equal(env_msg(&env, 1, VHOST_IOTLB_UPDATE, 0, PAGE, env.shared, 3), 72);
+	recorder_clear(env.rec);
+	assert_int_equal(env_status(&env, 0xf), 0);
+	recorder_reads(env.rec, "set_map(0, 1)\nset_status(0xf)\n");
+	assert_true(where(&env, 0x100000) == (uintptr_t)env.shared);
+	env_fini(&env);
+}
+
 static void update_of_a_pinned_device_gives_back_the_charge(void **state)
 {
 	static const char *const ops[] = {"set_map", "dma_map"};
@@ -262,6 +282,7 @@ int main(void)
 		cmocka_unit_test(update_that_cannot_be_taken_back_gives_the_device_nothing),
 		cmocka_unit_test(invalidate_that_set_map_refuses_ends_the_access),
 		cmocka_unit_test(batch_that_set_map_refuses_is_told_again_before_driver_ok),
+		cmocka_unit_test(batch_left_open_elsewhere_does_not_keep_a_refused_map_back),
 		cmocka_unit_test(update_takes_back_what_dma_map_refuses),
 		cmocka_unit_test(update_takes_back_what_the_limit_refuses),
 		cmocka_unit_test(update_of_a_pinned_device_gives_back_the_charge),
