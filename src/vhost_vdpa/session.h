@@ -42,6 +42,7 @@ struct vhost_vring {
 	struct vdpa_vq_state saved;
 	bool has_saved;
 	bool saved_packed; /* how to read @saved */
+	int saved_err;     /* the parent did not tell it: 0 would be a lie */
 	bool base_set;     /* SET_VRING_BASE came since the last reset */
 	bool ran;          /* enabled with DRIVER_OK at some time since the last reset */
 };

@@ -133,6 +133,10 @@ int do_get_vring_base(struct vhost_vdpa *s, struct ioctl_call *c)
 	int ret;
 
 	if (vr->has_saved && saved_is_readable(s, vr)) {
+		if (vr->saved_err)
+			return refuse(vr->saved_err,
+				      "device %s did not tell the base of ring %u before its reset",
+				      s->dev->name, c->idx);
 		state = vr->saved;
 		packed = vr->saved_packed;
 	} else {
@@ -242,7 +246,8 @@ void vrings_save_bases(struct vhost_vdpa *s)
 		if (!vr->ran && !vr->base_set)
 			continue;
 		vr->saved = (struct vdpa_vq_state){0};
-		vr->has_saved = !VDPA_CALL(s->dev, get_vq_state, (uint16_t)i, &vr->saved);
+		vr->saved_err = VDPA_CALL(s->dev, get_vq_state, (uint16_t)i, &vr->saved);
+		vr->has_saved = true;
 		vr->saved_packed = is_packed(s);
 	}
 }

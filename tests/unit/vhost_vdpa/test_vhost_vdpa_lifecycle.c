@@ -463,6 +463,35 @@ static void d1_probe_of_the_other_layout_leaves_no_base_and_takes_none(void **st
 	env_fini(&env);
 }
 
+/* 0 would have the device do again what it has done. */
+static void d1_base_that_the_device_did_not_tell_is_an_error_until_it_is_set(void **state)
+{
+	struct env env;
+	uint32_t num;
+
+	env_open(&env, &(struct recorder_options){.deviations = DEFAULT});
+	for (int set = 0; set < 2; set++) {
+		run_two_rings(&env, ACCESS_PLATFORM);
+		env.rec->vqs[0].state.last_avail = 500;
+		env.rec->vqs[1].state.last_avail = 600;
+		recorder_fail(env.rec, "get_vq_state", 1, -EIO);
+		assert_int_equal(env_status(&env, 0), 0);
+		assert_int_equal(env_get_state(&env, VHOST_GET_VRING_BASE, 0, &num), -EIO);
+		assert_int_equal(env_status(&env, 0), 0);
+		assert_int_equal(env_get_state(&env, VHOST_GET_VRING_BASE, 0, &num), -EIO);
+		assert_int_equal(base_of(&env, 1), 600);
+		if (set) {
+			assert_int_equal(env_state(&env, VHOST_SET_VRING_BASE, 0, 7), 0);
+			assert_int_equal(base_of(&env, 0), 7);
+		} else {
+			run_two_rings(&env, ACCESS_PLATFORM);
+			assert_int_equal(base_of(&env, 0), 0);
+			assert_int_equal(env_status(&env, 0), 0);
+		}
+	}
+	env_fini(&env);
+}
+
 static void strict_base_is_the_parents(void **state)
 {
 	uint32_t num;
@@ -665,6 +694,7 @@ int main(void)
 		cmocka_unit_test(
 			d1_base_can_be_read_after_resets_until_it_is_set_or_the_device_starts),
 		cmocka_unit_test(d1_probe_of_the_other_layout_leaves_no_base_and_takes_none),
+		cmocka_unit_test(d1_base_that_the_device_did_not_tell_is_an_error_until_it_is_set),
 		cmocka_unit_test(strict_base_is_the_parents),
 		cmocka_unit_test(removal_ends_the_session_like_a_close),
 		cmocka_unit_test(deleted_device_works_for_who_has_it_open_until_the_close),
