@@ -56,6 +56,7 @@ static void lose(struct vdpa_device *dev, struct virtio_vdpa *v) REQUIRES(dev->l
 	(void)virtio_vdpa_stop(dev, v);
 	__atomic_store_n(&v->gone, true, __ATOMIC_RELEASE);
 	virtio_vdpa_wake_all(v);
+	vdpa_yield(dev);
 }
 
 static int detach(struct vdpa_device *dev, bool force)

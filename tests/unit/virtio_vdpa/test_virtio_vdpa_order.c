@@ -17,6 +17,7 @@
 #include "../vhost_vdpa/recorder.h"
 #include "base/clock.h"
 #include "base/refuse.h"
+#include "vdpa/mgmt.h"
 #include "vhost_vdpa/vhost_vdpa.h"
 #include "virtio_vdpa/virtio_vdpa.h"
 
@@ -394,6 +395,42 @@ static void device_in_use_is_not_unbound_but_by_force(void **state)
 	fixture_stop(&f);
 }
 
+static unsigned int nr_claims, nr_yields;
+
+static int count_claim(struct vdpa_device *dev)
+{
+	nr_claims++;
+	return 0;
+}
+
+static void count_yield(struct vdpa_device *dev)
+{
+	nr_yields++;
+}
+
+/* Other processes may have what lies behind a device that nobody here uses. */
+static void device_taken_away_yields_what_lies_behind_it_once(void **state)
+{
+	static const struct vdpa_mgmt_dev mgmt = {.dev_claim = count_claim,
+						  .dev_yield = count_yield};
+	struct fixture f;
+
+	nr_claims = nr_yields = 0;
+	start_bus(&f);
+	add_device(&f, &(struct recorder_options){0});
+	f.rec->dev.mgmt = &mgmt;
+	go_live(&f);
+	assert_int_equal(virtio_vdpa_open(&f.rec->dev, &f.v), 0);
+	assert_int_equal(nr_claims, 1);
+	assert_int_equal(nr_yields, 0);
+	assert_int_equal(vdpa_unbind_force(&f.rec->dev), 0);
+	assert_int_equal(nr_yields, 1);
+	virtio_vdpa_close(f.v);
+	f.v = NULL;
+	assert_int_equal(nr_yields, 1);
+	fixture_stop(&f);
+}
+
 /* ---- configuration ---- */
 
 static uint32_t generation_step, generation;
@@ -555,6 +592,7 @@ int main(void)
 		cmocka_unit_test(devices_move_between_the_drivers),
 		cmocka_unit_test(override_decides_before_the_order_of_drivers),
 		cmocka_unit_test(device_in_use_is_not_unbound_but_by_force),
+		cmocka_unit_test(device_taken_away_yields_what_lies_behind_it_once),
 		cmocka_unit_test(config_is_within_bounds_and_of_one_generation),
 		cmocka_unit_test(used_elements_that_make_no_sense_kill_the_queue),
 		cmocka_unit_test(waiting_ends_by_the_deadline_or_a_needed_reset),
