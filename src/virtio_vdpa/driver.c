@@ -3,6 +3,7 @@
  * The bus driver, and the one user of a bound device. Guarantees:
  *
  * 1. A bound device that nobody uses has been reset and is at ACKNOWLEDGE, as the kernel leaves it.
+ *    If the reset failed at the end of a use, the next use begins with one.
  * 2. Every reset goes through vdpa_reset() with the event VIRTIO_ATTACH, whose row says: flags 0,
  *    mappings stay. So the driver stands on the map that the parent has at first, 1:1, and on
  *    .reset_map putting it back when a client of vhost_vdpa has gone ([8-2]).
@@ -108,6 +109,13 @@ static int attach(struct virtio_vdpa *v) REQUIRES(v->dev->lock)
 	ret = vdpa_claim(v->dev);
 	if (ret)
 		return ret;
+	if (VDPA_CALL(v->dev, get_status) != VIRTIO_CONFIG_S_ACKNOWLEDGE) {
+		ret = virtio_vdpa_start(v->dev);
+		if (ret) {
+			vdpa_yield(v->dev);
+			return ret;
+		}
+	}
 	v->device_id = VDPA_CALL(v->dev, get_device_id);
 	VDPA_CALL(v->dev, set_status, VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER);
 	b->user = v;

@@ -26,7 +26,8 @@ extern const struct vdpa_driver virtio_vdpa_driver;
 
 /**
  * virtio_vdpa_open() - take a device that is bound to virtio_vdpa It was reset when it was bound or
- * last closed; now it is told DRIVER. Return: 0; -ENODEV not bound; -EBUSY open already; -ENOMEM
+ * last closed; now it is told DRIVER. Return: 0; -ENODEV not bound; -EBUSY open already; -ENOMEM;
+ * the parent's error, if it was not reset
  */
 int virtio_vdpa_open(struct vdpa_device *dev, struct virtio_vdpa **out) HF_MUST_CHECK;
 /** virtio_vdpa_close() - reset, free the virtqueues, leave the device at ACKNOWLEDGE; NULL is

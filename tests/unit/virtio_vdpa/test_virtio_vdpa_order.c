@@ -431,6 +431,27 @@ static void device_taken_away_yields_what_lies_behind_it_once(void **state)
 	fixture_stop(&f);
 }
 
+/* Guarantee 1: whoever opens a device finds it reset. */
+static void device_whose_last_reset_failed_is_reset_before_it_is_used_again(void **state)
+{
+	struct virtio_vdpa_vq *vq;
+	struct fixture f;
+
+	fixture_start(&f, &(struct recorder_options){0});
+	assert_int_equal(negotiate(&f), 0);
+	assert_int_equal(virtio_vdpa_setup_vq(f.v, 0, 0, &vq), 0);
+	assert_int_equal(virtio_vdpa_driver_ok(f.v), 0);
+	recorder_fail_for(f.rec, "reset", 1, -EIO, 2);
+	virtio_vdpa_close(f.v);
+	f.v = NULL;
+	assert_int_equal(virtio_vdpa_open(&f.rec->dev, &f.v), -EIO);
+	f.v = NULL;
+	recorder_clear(f.rec);
+	assert_int_equal(virtio_vdpa_open(&f.rec->dev, &f.v), 0);
+	recorder_reads(f.rec, "reset()\nset_status(0x1)\nset_status(0x3)\n");
+	fixture_stop(&f);
+}
+
 /* ---- configuration ---- */
 
 static uint32_t generation_step, generation;
@@ -593,6 +614,7 @@ int main(void)
 		cmocka_unit_test(override_decides_before_the_order_of_drivers),
 		cmocka_unit_test(device_in_use_is_not_unbound_but_by_force),
 		cmocka_unit_test(device_taken_away_yields_what_lies_behind_it_once),
+		cmocka_unit_test(device_whose_last_reset_failed_is_reset_before_it_is_used_again),
 		cmocka_unit_test(config_is_within_bounds_and_of_one_generation),
 		cmocka_unit_test(used_elements_that_make_no_sense_kill_the_queue),
 		cmocka_unit_test(waiting_ends_by_the_deadline_or_a_needed_reset),
