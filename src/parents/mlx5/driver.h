@@ -78,7 +78,7 @@ struct mlx5_vq {
 	int64_t ask_at;            /* not before */
 	uint64_t changed;          /* MLX5_VQ_* bits that the object does not have yet */
 	uint16_t features;         /* that the object was made with */
-	uint32_t num;              /* ... and entries */
+	uint32_t num;              /* ... and entries, which @mem is for */
 	uint32_t vector, counters; /* MLX5_NO_OBJ: none */
 	struct mlx5_umem umem[MLX5_VQ_PARTS];
 	void *mem;                    /* [owned] behind @umem, or NULL */

@@ -104,6 +104,8 @@ static int memory_make(struct mlx5_vdpa *v, struct mlx5_vq *vq)
 	}
 	if (err)
 		memory_free(v, vq);
+	else
+		vq->num = vq->use.num;
 	return err;
 }
 
@@ -147,7 +149,6 @@ int mlx5_vq_create(struct mlx5_vdpa *v, struct mlx5_vq *vq)
 		return refuse(-EIO, "queue %u: the device did not tell its position", vq->idx);
 	if (v->acked)
 		vq->features = mlx5_features_of(v->acked);
-	vq->num = vq->use.num;
 	q = mlx5_vq_describe(v, vq);
 	q.mkey = q.desc_mkey = 0; /* [Q3] */
 	err = mlx5_cmd_create_virtq(v->hw, &q, &vq->obj);

@@ -316,6 +316,44 @@ static void client_after_a_reset_that_failed_works_or_is_told(void **state)
 	}
 }
 
+/* Firmware that for a while makes no counters. */
+static int exec_without_counters(struct mlx5_dev *dev, const void *in_, size_t in_len, void *out_,
+				 size_t out_len)
+{
+	if (mlx5_get(in_, MLX5_IN_OPCODE) != MLX5_OP_CREATE_GENERAL_OBJECT ||
+	    mlx5_get(in_, MLX5_OBJ_TYPE) != MLX5_OBJ_VIRTIO_Q_COUNTERS)
+		return sound_ops->exec(dev, in_, in_len, out_, out_len);
+	((uint8_t *)out_)[0] = FW_NO_RES;
+	return 0;
+}
+
+/* The queues had memory of the card's for the smaller size when making them failed. */
+static void client_with_a_larger_ring_starts_after_one_with_a_smaller_could_not(void **state)
+{
+	struct mlx5_dev_ops ops;
+	struct mlx5_vdpa *v;
+	struct rig rig;
+
+	make(&rig);
+	v = mlx5_of(rig.dev);
+	rig_start(&rig, FEATURES, 2, 256);
+	rig_reset(&rig);
+	make_busy(v, &ops);
+	ops.exec = exec_without_counters;
+	rig_negotiate(&rig, FEATURES);
+	for (uint16_t i = 0; i < 2; i++) {
+		rig_vq_new(&rig, i, 64);
+		rig_vq_setup(&rig, i);
+	}
+	rig_do(&rig, set_status, 0xf);
+	assert_true(rig_op(&rig, get_status) & VIRTIO_CONFIG_S_FAILED);
+	rig_reset(&rig);
+	make_sound(v);
+	rig_start(&rig, FEATURES, 2, 256);
+	assert_true(goes_round(&rig, 1));
+	rig_destroy(&rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -329,6 +367,8 @@ int main(void)
 			pairs_that_fail_without_resume_leave_a_device_that_works_or_says_so),
 		cmocka_unit_test(reset_that_stops_no_queue_says_so),
 		cmocka_unit_test(client_after_a_reset_that_failed_works_or_is_told),
+		cmocka_unit_test(
+			client_with_a_larger_ring_starts_after_one_with_a_smaller_could_not),
 	};
 
 	if (rig_guard_install())
