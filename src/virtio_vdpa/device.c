@@ -129,13 +129,18 @@ int virtio_vdpa_driver_ok(struct virtio_vdpa *v)
 {
 	struct vdpa_callback cb = {.fn = config_cb, .arg = v};
 	int ret = enter(v);
+	uint8_t status;
 
 	if (ret)
 		return ret;
 	VDPA_CALL(v->dev, set_config_cb, &cb);
 	add_status(v, VIRTIO_CONFIG_S_DRIVER_OK);
+	status = VDPA_CALL(v->dev, get_status);
+	if (status & (VIRTIO_CONFIG_S_FAILED | VIRTIO_CONFIG_S_NEEDS_RESET))
+		ret = refuse(-EIO, "device %s does not start: its status is 0x%02x", v->dev->name,
+			     status);
 	leave(v);
-	return 0;
+	return ret;
 }
 
 uint8_t virtio_vdpa_status(struct virtio_vdpa *v)

@@ -58,7 +58,7 @@ static inline bool virtio_vdpa_has(const struct virtio_vdpa *v, unsigned int bit
 	return (virtio_vdpa_features(v) >> bit) & 1;
 }
 
-/** virtio_vdpa_driver_ok() - the device may work. Return: 0; -ENODEV */
+/** virtio_vdpa_driver_ok() - the device may work. Return: 0; -EIO it does not start; -ENODEV */
 int virtio_vdpa_driver_ok(struct virtio_vdpa *v) HF_MUST_CHECK;
 /** virtio_vdpa_status() - Return: the status byte; 0 once the device was taken away */
 uint8_t virtio_vdpa_status(struct virtio_vdpa *v);

@@ -294,6 +294,26 @@ static void features_that_are_needed_are_checked(void **state)
 	fixture_stop(&f);
 }
 
+/* As mlx5 says it where the card has no room for its queues. */
+static void failed_start(struct vdpa_device *dev, uint8_t status)
+{
+	if (status & VIRTIO_CONFIG_S_DRIVER_OK)
+		status |= VIRTIO_CONFIG_S_FAILED;
+	container_of(dev, struct recorder, dev)->status = status;
+}
+
+static void device_that_does_not_start_says_so(void **state)
+{
+	struct fixture f;
+
+	fixture_start(&f, &(struct recorder_options){0});
+	assert_int_equal(negotiate(&f), 0);
+	f.rec->ops.set_status = failed_start;
+	assert_int_equal(virtio_vdpa_driver_ok(f.v), -EIO);
+	assert_non_null(strstr(refuse_reason(), "0x8f"));
+	fixture_stop(&f);
+}
+
 /* ---- binding, [8-1] ---- */
 
 static uint32_t no_device_id(struct vdpa_device *dev)
@@ -609,6 +629,7 @@ int main(void)
 		cmocka_unit_test(ring_shrinks_until_there_is_memory),
 		cmocka_unit_test(refused_queue_is_not_ready),
 		cmocka_unit_test(features_that_are_needed_are_checked),
+		cmocka_unit_test(device_that_does_not_start_says_so),
 		cmocka_unit_test(device_with_id_zero_is_refused),
 		cmocka_unit_test(devices_move_between_the_drivers),
 		cmocka_unit_test(override_decides_before_the_order_of_drivers),
