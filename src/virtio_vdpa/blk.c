@@ -35,6 +35,7 @@ struct virtio_blk {
 	unsigned int max_segs; /* of data, in one request */
 	uint32_t seg_len;      /* bytes, a multiple of a sector */
 	bool dead;             /* was reset by a failure */
+	struct virtio_blk *next_kept;
 
 	/* the request under way */
 	struct virtio_blk_outhdr header;
@@ -163,10 +164,14 @@ int virtio_blk_open(struct vdpa_device *dev, unsigned int timeout_ms, struct vir
 
 void virtio_blk_close(struct virtio_blk *blk)
 {
+	static struct virtio_blk *kept; /* atomic; nobody reads it */
+
 	if (!blk)
 		return;
-	virtio_vdpa_close(blk->v);
-	free(blk);
+	if (virtio_vdpa_close(blk->v)) /* the device may still write a status */
+		blk->next_kept = __atomic_exchange_n(&kept, blk, __ATOMIC_ACQ_REL);
+	else
+		free(blk);
 }
 
 const struct virtio_blk_info *virtio_blk_info(const struct virtio_blk *blk)

@@ -169,12 +169,13 @@ int virtio_vdpa_reset(struct virtio_vdpa *v)
 	return ret;
 }
 
-void virtio_vdpa_close(struct virtio_vdpa *v)
+int virtio_vdpa_close(struct virtio_vdpa *v)
 {
 	struct virtio_binding *b;
+	int ret;
 
 	if (!v)
-		return;
+		return 0;
 	mutex_lock(&v->dev->lock);
 	if (!virtio_vdpa_is_gone(v)) {
 		if (virtio_vdpa_stop(v->dev, v) == 0)
@@ -185,6 +186,8 @@ void virtio_vdpa_close(struct virtio_vdpa *v)
 		vdpa_yield(v->dev);
 	}
 	virtio_vdpa_vqs_free(v);
+	ret = v->stop_err;
 	mutex_unlock(&v->dev->lock);
 	free_user(v);
+	return ret;
 }

@@ -23,6 +23,7 @@ struct virtio_vdpa_vq {
 	int call_fd; /* [owned] eventfd */
 	bool dead;   /* the device has written what makes no sense */
 	LIST_HEAD(, virtio_chain) chains;
+	struct virtio_vdpa_vq *next_kept;
 };
 
 struct virtio_vdpa {
@@ -31,6 +32,7 @@ struct virtio_vdpa {
 	uint64_t features; /* negotiated */
 	bool gone;         /* atomic: taken away; written with the device lock */
 	bool config_irq;   /* atomic: a config interrupt came */
+	int stop_err; /* of the last reset; if it failed, the device may use what it was given */
 	struct virtio_vdpa_vq *
 		*vqs; /* [dev->nvqs] NULL until set up; stable from DRIVER_OK to reset */
 };
@@ -45,7 +47,8 @@ int virtio_vdpa_start(struct vdpa_device *dev) HF_MUST_CHECK REQUIRES(dev->lock)
 /** virtio_vdpa_stop() - reset, and no virtqueue of @v is ready or calls any more; an error is
  * logged and returned */
 int virtio_vdpa_stop(struct vdpa_device *dev, struct virtio_vdpa *v) REQUIRES(dev->lock);
-/** virtio_vdpa_vqs_free() - memory alone; after virtio_vdpa_stop(); device lock held */
+/** virtio_vdpa_vqs_free() - memory alone; after virtio_vdpa_stop(), whose failure keeps it for
+ * ever; device lock held */
 void virtio_vdpa_vqs_free(struct virtio_vdpa *v);
 /** virtio_vdpa_wake_all() - whoever waits for a virtqueue looks again */
 void virtio_vdpa_wake_all(struct virtio_vdpa *v);

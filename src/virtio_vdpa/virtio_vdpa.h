@@ -31,8 +31,9 @@ extern const struct vdpa_driver virtio_vdpa_driver;
  */
 int virtio_vdpa_open(struct vdpa_device *dev, struct virtio_vdpa **out) HF_MUST_CHECK;
 /** virtio_vdpa_close() - reset, free the virtqueues, leave the device at ACKNOWLEDGE; NULL is
- * fine */
-void virtio_vdpa_close(struct virtio_vdpa *v);
+ * fine. Return: 0; the parent's error from the reset: the device may still use the buffers that it
+ * has, so their memory must stay */
+int virtio_vdpa_close(struct virtio_vdpa *v) HF_MUST_CHECK;
 
 /** virtio_vdpa_reset() - [8-2]: flags 0, mappings are left alone. All virtqueues are gone
  * afterwards, and no buffer is touched any more. Return: 0 or the parent's error; -ENODEV */

@@ -4,7 +4,8 @@
  * driver side of the ring. Guarantees:
  *
  * 1. A ring is given to the parent whole and zeroed, position first, ready last.
- * 2. After virtio_vdpa_stop() the device touches neither rings nor buffers and calls nobody.
+ * 2. After virtio_vdpa_stop() the device touches neither rings nor buffers and calls nobody. If the
+ *    parent's reset fails, only the last of this is sure: rings are never given back then.
  * 3. What the device writes is believed only where it fits (ring/driver.h); otherwise the virtqueue
  *    is dead.
  * 4. A wait ends by a completion, the deadline, a signal, the device's asking for a reset, or its
@@ -231,6 +232,7 @@ int virtio_vdpa_stop(struct vdpa_device *dev, struct virtio_vdpa *v)
 		(void)refuse(ret, "%s: the parent's reset failed", dev->name);
 		hf_err(dev->name, "%s", refuse_reason());
 	}
+	v->stop_err = ret;
 	VDPA_CALL(dev, set_config_cb, &none);
 	for (uint32_t i = 0; i < dev->nvqs; i++) {
 		if (!v->vqs[i])
@@ -241,10 +243,21 @@ int virtio_vdpa_stop(struct vdpa_device *dev, struct virtio_vdpa *v)
 	return ret;
 }
 
+/* What a device may still use, its chains' tables included. */
+static void vq_keep(struct virtio_vdpa_vq *vq)
+{
+	static struct virtio_vdpa_vq *kept; /* atomic; nobody reads it */
+
+	vq->next_kept = __atomic_exchange_n(&kept, vq, __ATOMIC_ACQ_REL);
+}
+
 void virtio_vdpa_vqs_free(struct virtio_vdpa *v)
 {
 	for (uint32_t i = 0; i < v->dev->nvqs; i++) {
-		vq_free(v->vqs[i]);
+		if (v->vqs[i] && v->stop_err)
+			vq_keep(v->vqs[i]);
+		else
+			vq_free(v->vqs[i]);
 		v->vqs[i] = NULL;
 	}
 }

@@ -336,6 +336,22 @@ static struct recorder *fake_disk(struct bench *b)
 	return rec;
 }
 
+/* A request that was given up lies in it. */
+static void disk_that_was_not_reset_keeps_its_request(void **state)
+{
+	struct virtio_blk *blk;
+	struct recorder *rec;
+	struct bench b;
+
+	rec = fake_disk(&b);
+	assert_int_equal(virtio_blk_open(b.dev, TIMEOUT_MS, &blk), 0);
+	bench_watch(blk);
+	recorder_fail(rec, "reset", 1, -EIO);
+	virtio_blk_close(blk);
+	assert_false(bench_was_freed());
+	bench_destroy(&b);
+}
+
 static void answers_that_make_no_sense_are_errors(void **state)
 {
 	static const struct {
@@ -391,6 +407,7 @@ int main(void)
 		cmocka_unit_test(without_reset_map_the_device_is_lost_to_virtio),
 		cmocka_unit_test(requests_end_when_the_device_is_taken_away),
 		cmocka_unit_test(answers_that_make_no_sense_are_errors),
+		cmocka_unit_test(disk_that_was_not_reset_keeps_its_request),
 		cmocka_unit_test(configurations_that_make_no_sense_are_refused),
 	};
 

@@ -183,25 +183,50 @@ static size_t small_config(struct vdpa_device *dev)
 	return 8;
 }
 
-static void receptions_that_make_no_sense_do_no_harm(void **state)
+static struct recorder *fake_card(struct bench *b)
 {
 	struct recorder_options opt = {.features = 1ULL << VIRTIO_F_VERSION_1 |
 						   1ULL << VIRTIO_F_ACCESS_PLATFORM};
-	struct virtio_net *net;
 	struct recorder *rec;
-	size_t room = sizeof(back);
-	struct bench b;
-	int ret = 0;
 
-	assert_int_equal(memory_space_create_own(&b.space), 0);
-	assert_int_equal(vdpa_bus_create(b.space, &b.bus), 0);
-	assert_int_equal(vdpa_driver_register(b.bus, &virtio_vdpa_driver), 0);
-	assert_int_equal(recorder_make(b.bus, &opt, &rec), 0);
+	assert_int_equal(memory_space_create_own(&b->space), 0);
+	assert_int_equal(vdpa_bus_create(b->space, &b->bus), 0);
+	assert_int_equal(vdpa_driver_register(b->bus, &virtio_vdpa_driver), 0);
+	assert_int_equal(recorder_make(b->bus, &opt, &rec), 0);
 	rec->quiet = true;
 	rec->ops.get_config_size = small_config;
 	rec->ops.kick_vq = fake_kick;
 	assert_int_equal(vdpa_device_register(&rec->dev), 0);
-	b.dev = vdpa_device_get(&rec->dev);
+	b->dev = vdpa_device_get(&rec->dev);
+	return rec;
+}
+
+/* The card may still write frames. */
+static void buffers_of_a_card_that_was_not_reset_are_kept(void **state)
+{
+	const struct vring_desc *descs;
+	struct virtio_net *net;
+	struct recorder *rec;
+	struct bench b;
+
+	rec = fake_card(&b);
+	assert_int_equal(virtio_net_open(b.dev, &net), 0);
+	descs = (const struct vring_desc *)(uintptr_t)rec->vqs[0].desc;
+	bench_watch((const void *)(uintptr_t)descs[0].addr); /* the first of the buffers */
+	recorder_fail(rec, "reset", 1, -EIO);
+	virtio_net_close(net);
+	assert_false(bench_was_freed());
+	bench_destroy(&b);
+}
+
+static void receptions_that_make_no_sense_do_no_harm(void **state)
+{
+	struct virtio_net *net;
+	size_t room = sizeof(back);
+	struct bench b;
+	int ret = 0;
+
+	(void)fake_card(&b);
 	assert_int_equal(virtio_net_open(b.dev, &net), 0);
 	fake_id = 0;
 	fake_len = 25; /* a header and less than an Ethernet header */
@@ -232,6 +257,7 @@ int main(void)
 		cmocka_unit_test(card_works_after_a_client_with_maps_if_maps_are_put_back),
 		cmocka_unit_test(mlx5_card_works_after_a_client_if_its_1_to_1_key_is_put_back),
 		cmocka_unit_test(receptions_that_make_no_sense_do_no_harm),
+		cmocka_unit_test(buffers_of_a_card_that_was_not_reset_are_kept),
 	};
 
 	return cmocka_run_group_tests_name("virtio_vdpa-net", tests, NULL, NULL);

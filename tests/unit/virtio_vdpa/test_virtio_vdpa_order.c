@@ -42,6 +42,19 @@ void *__wrap_aligned_alloc(size_t align, size_t len)
 	return alloc_max && len > alloc_max ? NULL : __real_aligned_alloc(align, len);
 }
 
+/* ---- memory that is given back ---- */
+
+void __real_free(void *p);
+void __wrap_free(void *p);
+static const void *watched; /* NULL: nothing */
+static bool was_freed;
+
+void __wrap_free(void *p)
+{
+	was_freed |= watched && p == watched;
+	__real_free(p);
+}
+
 /* ---- the fixture ---- */
 
 static void start_bus(struct fixture *f)
@@ -74,7 +87,7 @@ static void fixture_start(struct fixture *f, const struct recorder_options *opt)
 
 static void fixture_stop(struct fixture *f)
 {
-	virtio_vdpa_close(f->v);
+	(void)!virtio_vdpa_close(f->v);
 	vdpa_bus_destroy(f->bus);
 	memory_space_put(f->space);
 }
@@ -124,7 +137,7 @@ static void whole_life_is_told_in_order(void **state)
 			1);
 	assert_int_equal(virtio_vdpa_driver_ok(f.v), 0);
 	recorder_reads(f.rec, "set_config_cb(fn)\nset_status(0xf)\n");
-	virtio_vdpa_close(f.v);
+	(void)!virtio_vdpa_close(f.v);
 	f.v = NULL;
 	recorder_reads(f.rec, "reset()\nset_config_cb(none)\nset_vq_ready(1, 0)\n"
 			      "set_vq_cb(1, none)\nset_status(0x1)\n");
@@ -409,7 +422,7 @@ static void device_in_use_is_not_unbound_but_by_force(void **state)
 	assert_int_equal(vdpa_bind(&f.rec->dev, "virtio_vdpa"), 0);
 	assert_int_equal(virtio_vdpa_open(&f.rec->dev, &second), 0);
 	recorder_clear(f.rec);
-	virtio_vdpa_close(f.v); /* the old user's, which says nothing */
+	(void)!virtio_vdpa_close(f.v); /* the old user's, which says nothing */
 	recorder_reads(f.rec, "");
 	f.v = second;
 	fixture_stop(&f);
@@ -445,7 +458,7 @@ static void device_taken_away_yields_what_lies_behind_it_once(void **state)
 	assert_int_equal(nr_yields, 0);
 	assert_int_equal(vdpa_unbind_force(&f.rec->dev), 0);
 	assert_int_equal(nr_yields, 1);
-	virtio_vdpa_close(f.v);
+	(void)!virtio_vdpa_close(f.v);
 	f.v = NULL;
 	assert_int_equal(nr_yields, 1);
 	fixture_stop(&f);
@@ -462,7 +475,7 @@ static void device_whose_last_reset_failed_is_reset_before_it_is_used_again(void
 	assert_int_equal(virtio_vdpa_setup_vq(f.v, 0, 0, &vq), 0);
 	assert_int_equal(virtio_vdpa_driver_ok(f.v), 0);
 	recorder_fail_for(f.rec, "reset", 1, -EIO, 2);
-	virtio_vdpa_close(f.v);
+	(void)!virtio_vdpa_close(f.v);
 	f.v = NULL;
 	assert_int_equal(virtio_vdpa_open(&f.rec->dev, &f.v), -EIO);
 	f.v = NULL;
@@ -470,6 +483,32 @@ static void device_whose_last_reset_failed_is_reset_before_it_is_used_again(void
 	assert_int_equal(virtio_vdpa_open(&f.rec->dev, &f.v), 0);
 	recorder_reads(f.rec, "reset()\nset_status(0x1)\nset_status(0x3)\n");
 	fixture_stop(&f);
+}
+
+/* The device may still use a ring if its reset failed. */
+static void ring_of_a_device_that_was_not_reset_is_kept(void **state)
+{
+	for (int how = 0; how < 3; how++) {
+		struct virtio_vdpa_vq *vq;
+		struct fixture f;
+
+		fixture_start(&f, &(struct recorder_options){0});
+		assert_int_equal(negotiate(&f), 0);
+		assert_int_equal(virtio_vdpa_setup_vq(f.v, 0, 0, &vq), 0);
+		assert_int_equal(virtio_vdpa_driver_ok(f.v), 0);
+		watched = (const void *)(uintptr_t)f.rec->vqs[0].desc;
+		was_freed = false;
+		recorder_fail(f.rec, "reset", 1, -EIO);
+		if (how == 1)
+			assert_int_equal(virtio_vdpa_reset(f.v), -EIO);
+		if (how == 2)
+			assert_int_equal(vdpa_unbind_force(&f.rec->dev), 0);
+		assert_int_equal(virtio_vdpa_close(f.v), how == 1 ? 0 : -EIO);
+		f.v = NULL;
+		watched = NULL;
+		assert_false(was_freed);
+		fixture_stop(&f);
+	}
 }
 
 /* ---- configuration ---- */
@@ -636,6 +675,7 @@ int main(void)
 		cmocka_unit_test(device_in_use_is_not_unbound_but_by_force),
 		cmocka_unit_test(device_taken_away_yields_what_lies_behind_it_once),
 		cmocka_unit_test(device_whose_last_reset_failed_is_reset_before_it_is_used_again),
+		cmocka_unit_test(ring_of_a_device_that_was_not_reset_is_kept),
 		cmocka_unit_test(config_is_within_bounds_and_of_one_generation),
 		cmocka_unit_test(used_elements_that_make_no_sense_kill_the_queue),
 		cmocka_unit_test(waiting_ends_by_the_deadline_or_a_needed_reset),
