@@ -10,6 +10,7 @@
  */
 #include <errno.h>
 #include <linux/virtio_config.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "base/refuse.h"
@@ -81,6 +82,16 @@ static int check_left(const struct mlx5_vdpa *v)
 	return 0;
 }
 
+/* Why is the caller's to hear, whatever the device says to the rest. */
+static int take_down(struct mlx5_vdpa *v, int err)
+{
+	char reason[256] = "";
+
+	(void)strncpy(reason, refuse_words(err), sizeof(reason) - 1);
+	mlx5_teardown(v);
+	return refuse(err, "%s", reason);
+}
+
 int mlx5_setup(struct mlx5_vdpa *v)
 {
 	bool fit = true;
@@ -99,9 +110,7 @@ int mlx5_setup(struct mlx5_vdpa *v)
 		v->set_up = true;
 		err = mlx5_run_all(v);
 	}
-	if (err)
-		mlx5_teardown(v);
-	return err;
+	return err ? take_down(v, err) : 0;
 }
 
 void mlx5_teardown(struct mlx5_vdpa *v)

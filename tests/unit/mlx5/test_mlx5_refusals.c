@@ -354,6 +354,37 @@ static void client_with_a_larger_ring_starts_after_one_with_a_smaller_could_not(
 	rig_destroy(&rig);
 }
 
+static int exec_without_tables(struct mlx5_dev *dev, const void *in_, size_t in_len, void *out_,
+			       size_t out_len)
+{
+	unsigned int opcode = (unsigned int)mlx5_get(in_, MLX5_IN_OPCODE);
+
+	if (opcode != MLX5_OP_CREATE_RQT && opcode != MLX5_OP_DESTROY_GENERAL_OBJECT)
+		return sound_ops->exec(dev, in_, in_len, out_, out_len);
+	((uint8_t *)out_)[0] = opcode == MLX5_OP_CREATE_RQT ? FW_NO_RES : FW_BUSY;
+	return 0;
+}
+
+/* What is taken down again may be refused as well. */
+static void start_that_fails_names_the_command_that_failed_first(void **state)
+{
+	struct mlx5_dev_ops ops;
+	struct mlx5_vdpa *v;
+	struct rig rig;
+
+	make(&rig);
+	v = mlx5_of(rig.dev);
+	make_busy(v, &ops);
+	ops.exec = exec_without_tables;
+	rig_negotiate(&rig, FEATURES);
+	rig_do(&rig, set_status, 0xf);
+	assert_true(rig_op(&rig, get_status) & VIRTIO_CONFIG_S_FAILED);
+	if (!strstr(refuse_reason(), "CREATE_RQT"))
+		fail_msg("the reason is: %s", refuse_reason());
+	make_sound(v);
+	rig_destroy(&rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -367,6 +398,7 @@ int main(void)
 			pairs_that_fail_without_resume_leave_a_device_that_works_or_says_so),
 		cmocka_unit_test(reset_that_stops_no_queue_says_so),
 		cmocka_unit_test(client_after_a_reset_that_failed_works_or_is_told),
+		cmocka_unit_test(start_that_fails_names_the_command_that_failed_first),
 		cmocka_unit_test(
 			client_with_a_larger_ring_starts_after_one_with_a_smaller_could_not),
 	};
