@@ -362,7 +362,8 @@ static int is_removed(void *arg, enum iotlb_change change, const struct iotlb_en
 /* What a set_map that failed may leave behind: the former map, or none (holdfast/vdpa.h). */
 static void refuse_map(struct recorder *rec, uint32_t asid, const struct iotlb_version *map)
 {
-	bool lacks = iotlb_diff(iotlb_load(rec->map[asid]), map, is_removed, NULL) != 0;
+	bool lacks = rec->one_to_one[asid] ||
+		     iotlb_diff(iotlb_load(rec->map[asid]), map, is_removed, NULL) != 0;
 
 	if (rec->opt.keeps_map && !lacks)
 		return;
