@@ -16,6 +16,8 @@
  *    kicked again, nor is a queue whose last chain was given back.
  * 4. A chain that process() keeps breaks the ring, for the core relies on none being out.
  * 5. A chain that the module holds is named by a ticket (soft_chains.c).
+ * 6. What soft_run() asks for waits until the queue runs, and until a ring that stands still
+ *    because its position was read goes on: the client may be about to stop the device there.
  */
 #include <errno.h>
 #include <linux/virtio_config.h>
@@ -43,11 +45,26 @@ void module_soft_run(struct hf_soft *soft, uint16_t idx)
 		return;
 	vq = &soft->sim->vqs[idx];
 	w = __atomic_load_n(&vq->sw->worker, __ATOMIC_ACQUIRE);
-	if (w && worker_is_current(w) && soft->in_process) {
-		vq->pending = soft->run_self = true;
-		return;
+	__atomic_store_n(&soft->queues[idx].asked, true, __ATOMIC_RELEASE);
+	if (w && worker_is_current(w) && soft->in_process)
+		soft->run_self = true;
+	else
+		vdpasim_wake(vq->sw);
+}
+
+/* Not as a kick: a ring that stands still goes on for its driver, not for the module. */
+static void soft_batch_begin(struct vdpasim *sim, struct vdpasim_worker *sw)
+{
+	struct hf_soft *soft = soft_of(sim);
+
+	for (uint32_t i = 0; i < sw->nr_vqs; i++) {
+		struct vdpasim_vq *vq = sw->vqs[i];
+		bool *asked = &soft->queues[vq->idx].asked;
+
+		if (unlikely(__atomic_load_n(asked, __ATOMIC_RELAXED)) &&
+		    __atomic_load_n(&vq->live, __ATOMIC_RELAXED))
+			vq->pending |= __atomic_exchange_n(asked, false, __ATOMIC_ACQUIRE);
 	}
-	vdpasim_vq_kick(vq);
 }
 
 /* ---- one pass ---- */
@@ -224,6 +241,7 @@ static void fill_type(struct hf_soft *soft)
 		.reset = soft_reset,
 		.worker_started = soft_worker_started,
 		.worker_stopping = soft_worker_stopping,
+		.batch_begin = soft_batch_begin,
 		.process = soft_process,
 		.created = soft_created,
 		.destroy = soft_destroy,

@@ -31,6 +31,7 @@ struct soft_queue {
 	uint32_t walked;         /* ring_walked() before this pass */
 	bool full;               /* enough for one pass */
 	int err;                 /* what the last ring_pop() said, SOFT_NOT_ASKED without one */
+	bool asked;              /* atomic: soft_run() since process() was last called for it */
 };
 
 struct hf_soft {

@@ -2,12 +2,13 @@
 /*
  * A module's pass in whose middle the used areas are unmapped. What the pass pushed, to its own
  * queue and to another, is published when the areas are back. Until then the position is that of
- * what was published.
+ * what was published. And soft_run() for a queue that stands still.
  */
 #include <string.h>
 
 #include "iotlb/iotlb.h"
 #include "parents/module/module.h"
+#include "parents/module/soft.h"
 #include "parents/sim/sim.h"
 #include "support.h"
 
@@ -40,13 +41,25 @@ static void process(void *priv, struct hf_soft *soft, uint16_t idx)
 	__atomic_store_n(&hold, false, __ATOMIC_RELEASE);
 }
 
+/* A pass takes what its own queue has. */
+static void process_own(void *priv, struct hf_soft *soft, uint16_t idx)
+{
+	struct hf_chain chain;
+
+	(void)priv;
+	while (module_soft_pop(soft, idx, &chain))
+		module_soft_push(soft, idx, &chain, 0);
+}
+
+static void (*hook)(void *priv, struct hf_soft *soft, uint16_t idx);
+
 static int dev_add(const struct vdpa_mgmt_dev *mgmt, struct vdpa_bus *bus,
 		   const struct vdpa_dev_config *config)
 {
 	static const struct hf_module module = {.name = "two-queues"};
 	struct hf_add add = {.module = &module, .bus = bus, .config = config, .mgmt = mgmt};
 	struct hf_soft_desc desc = {
-		.size = sizeof(desc), .device_id = 4, .nvqs = QUEUES, .process = process};
+		.size = sizeof(desc), .device_id = 4, .nvqs = QUEUES, .process = hook};
 
 	return module_soft_add(&add, &desc, NULL);
 }
@@ -61,18 +74,25 @@ static void install(struct rig *rig, struct iotlb *tlb)
 	iotlb_version_put(v);
 }
 
+static void make(struct rig *rig, typeof(process) *how, uint64_t features)
+{
+	struct vdpa_dev_config config = rig_config();
+
+	strcpy(config.mgmtdev, mgmt.name);
+	config.offer = 0;
+	hook = how;
+	rig_make_of(rig, &mgmt, &config);
+	sim = vdpasim_of(rig->dev);
+	rig_start(rig, BASE_FEATURES | features, QUEUES, 16);
+}
+
 /* The pass is over, and nothing of it could be published. */
 static void pass_that_ends_unmapped(struct rig *rig, uint64_t features, struct iotlb **full,
 				    struct iotlb **none)
 {
-	struct vdpa_dev_config config = rig_config();
 	uint32_t len;
 
-	strcpy(config.mgmtdev, mgmt.name);
-	config.offer = 0;
-	rig_make_of(rig, &mgmt, &config);
-	sim = vdpasim_of(rig->dev);
-	rig_start(rig, BASE_FEATURES | features, QUEUES, 16);
+	make(rig, process, features);
 	*full = rig_map_of_rings(rig);
 	assert_int_equal(iotlb_create(4, none), 0);
 	for (uint16_t i = 0; i < QUEUES; i++) {
@@ -165,6 +185,50 @@ static void ring_that_is_parked_with_something_to_publish_stays_at_its_position(
 	end(&rig, full, none);
 }
 
+/* The module has something to do, not the driver: the client may be about to stop the device. */
+static void ring_that_is_parked_stays_at_its_position_whatever_the_module_asks_for(void **state)
+{
+	struct vdpa_vq_state at, later;
+	struct rig rig;
+	uint32_t len;
+
+	(void)state;
+	make(&rig, process_own, 0);
+	rig_quiet(&rig);
+	sim->park_ns = 2 * DEADLINE_MS * NS_PER_MS;
+	assert_int_equal(rig_op(&rig, get_vq_state, 1, &at), 0);
+	rig_add(&rig, 1, frames[1], sizeof(frames[1]), false);
+	(void)ring_driver_publish(rig.vq[1].drv);
+	module_soft_run(sim->priv, 1);
+	rig_quiet(&rig);
+	assert_null(rig_poll(&rig, 1, &len));
+	assert_int_equal(rig_op(&rig, get_vq_state, 1, &later), 0);
+	assert_int_equal(later.last_avail, at.last_avail);
+	rig_do(&rig, set_vq_ready, 1, true);
+	assert_ptr_equal(rig_get(&rig, 1, &len), frames[1]);
+	rig_destroy(&rig);
+}
+
+/* Asked for while the queue does not run, it counts when it does. */
+static void run_that_was_asked_for_meanwhile_counts_when_the_queue_goes_on(void **state)
+{
+	struct rig rig;
+	uint32_t len;
+
+	(void)state;
+	make(&rig, process_own, 0);
+	rig_quiet(&rig);
+	assert_int_equal(rig_op(&rig, suspend), 0);
+	rig_add(&rig, 1, frames[1], sizeof(frames[1]), false);
+	(void)ring_driver_publish(rig.vq[1].drv);
+	module_soft_run(sim->priv, 1);
+	rig_quiet(&rig);
+	assert_null(rig_poll(&rig, 1, &len));
+	assert_int_equal(rig_op(&rig, resume), 0);
+	assert_ptr_equal(rig_get(&rig, 1, &len), frames[1]);
+	rig_destroy(&rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -172,6 +236,9 @@ int main(void)
 		cmocka_unit_test(position_of_a_running_ring_is_that_of_what_was_published),
 		cmocka_unit_test(
 			ring_that_is_parked_with_something_to_publish_stays_at_its_position),
+		cmocka_unit_test(
+			ring_that_is_parked_stays_at_its_position_whatever_the_module_asks_for),
+		cmocka_unit_test(run_that_was_asked_for_meanwhile_counts_when_the_queue_goes_on),
 	};
 
 	return cmocka_run_group_tests_name("sim-module", tests, NULL, NULL);
