@@ -168,7 +168,8 @@ static void net_vq_stopping(struct vdpasim_vq *vq)
 {
 	struct simnet *net = simnet_of(vq->sim);
 
-	if (!vq->sim->strict && !ring_is_flushed(vq->ring))
+	/* Where a parked ring stands the client was told. */
+	if (!vq->sim->strict && !vq->parked && !ring_is_flushed(vq->ring))
 		publish_late(vq);
 	if (vq->idx < 2 * net->nr_pairs && vq->idx % 2 == 0)
 		simnet_rx_stopping(&net->pairs[vq->idx / 2]);

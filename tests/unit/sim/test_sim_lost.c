@@ -167,6 +167,27 @@ static void sent_frame_that_is_published_at_the_stop_goes_out_once(void **state)
 	rig_destroy(&rig);
 }
 
+/* The client goes on where it was told: what it was not told of must not be published then. */
+static void ring_that_stops_parked_stays_where_its_client_was_told(void **state)
+{
+	struct vdpa_vq_state at, later;
+	struct rig rig;
+	uint32_t len;
+	int fd = make(&rig, 0);
+
+	(void)state;
+	receive_untold(&rig, fd, NR);
+	assert_int_equal(rig_op(&rig, get_vq_state, 0, &at), 0);
+	assert_int_equal(rig_op(&rig, suspend), 0);
+	put_off_flushes(NONE);
+	assert_int_equal(rig_op(&rig, get_vq_state, 0, &later), 0);
+	assert_int_equal(later.last_avail, at.last_avail);
+	assert_null(rig_poll(&rig, 0, &len));
+	assert_int_equal(rig_counter(&rig, 0, "rx drops"), NR);
+	close(fd);
+	rig_destroy(&rig);
+}
+
 /* A frame waits for a second buffer. */
 static void hold(struct rig *rig, int fd)
 {
@@ -203,6 +224,7 @@ int main(void)
 		cmocka_unit_test(lost_frames_of_a_ring_that_stops_unmapped_are_counted),
 		cmocka_unit_test(received_frames_are_published_at_the_latest_when_the_ring_stops),
 		cmocka_unit_test(sent_frame_that_is_published_at_the_stop_goes_out_once),
+		cmocka_unit_test(ring_that_stops_parked_stays_where_its_client_was_told),
 		cmocka_unit_test(held_frame_at_a_reset_is_counted),
 	};
 
