@@ -88,6 +88,11 @@ bool ring_is_newest(const struct ring *ring, const struct ring_chain *chain)
 	return ring_is_current(ring, chain) && chain->seq + 1 == ring->pop_seq;
 }
 
+bool ring_has_out(const struct ring *ring)
+{
+	return ring->pop_seq != ring->push_seq;
+}
+
 void ring_unpop(struct ring *ring, const struct ring_chain *chains, unsigned int n)
 {
 	for (unsigned int i = n; i-- > 0;) {

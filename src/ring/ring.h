@@ -202,6 +202,9 @@ void ring_unpop(struct ring *ring, const struct ring_chain *chains, unsigned int
 /** ring_is_newest() - could ring_unpop() give back this chain alone? @chain: not pushed */
 bool ring_is_newest(const struct ring *ring, const struct ring_chain *chain);
 
+/** ring_has_out() - was a chain popped that was neither pushed nor given back? */
+bool ring_has_out(const struct ring *ring);
+
 /**
  * ring_push() - complete a chain, in any order; with in_order it is published when those before it
  * are

@@ -336,13 +336,14 @@ void vdpasim_vq_restart(struct vdpasim_vq *vq)
 
 	if (ring_broken_reason(vq->ring))
 		return;
+	vq->pending = true;
+	if (!ring_has_out(vq->ring))
+		return; /* what is completed, and not published yet, stays so */
 	state = ring_stop(vq->ring);
 	vq->kicks_known = false;
 	if (ring_start_at(vq, state)) {
 		vq->state = (struct vdpa_vq_state){state.last_avail, state.last_used};
 		__atomic_store_n(&vq->live, false, __ATOMIC_RELEASE);
 		vdpasim_needs_reset(vq->sim);
-		return;
 	}
-	vq->pending = true;
 }
