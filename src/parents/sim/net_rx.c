@@ -7,7 +7,8 @@
  * 2. If the popped buffers may be smaller than the largest frame, or already fill the iovec, the
  *    frame is read into `pair->held` and copied from there. If the frame still does not fit, it
  *    stays in `pair->held`. Then the worker does not read the fd again until a kick brings more
- *    buffers.
+ *    buffers. A driver that has half a ring of buffers out, and gets none back, may add no more:
+ *    then the frame is dropped.
  * 3. Without any buffer the worker does not read the fd. The backend's own queue fills and drops
  *    frames.
  * 4. No loop spins on either condition: the first one waits for the kick, the second one for the
@@ -203,7 +204,8 @@ static enum rx_step place_held(struct simnet_rx *rx)
 	if (room >= len) {
 		(void)iov_write(pair->iov, n, 0, pair->held, len);
 		simnet_rx_commit(rx, len);
-	} else if (pair->net->mergeable && rx->err == 0 && rx->nr - rx->head < pair->rx->use.num) {
+	} else if (pair->net->mergeable && rx->err == 0 &&
+		   2 * (rx->nr - rx->head) < pair->rx->use.num) {
 		return RX_NO_BUFFER; /* more buffers may come */
 	} else if (n == 0) {
 		return RX_NO_BUFFER;
