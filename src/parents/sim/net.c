@@ -193,7 +193,7 @@ static bool net_process(struct vdpasim_vq *vq)
 		pair->tx->pending |=
 			pair->tx_waits; /* the receive queue was parked, and is not now */
 		pair->tx_waits = false;
-		vdpasim_vq_flush(vq);
+		simnet_rx_flush(pair);
 		return false;
 	}
 	if (net->backend == &simnet_loopback)

@@ -110,7 +110,7 @@ struct simnet_pair {
 	bool tx_waits;   /* loopback: there were frames while the receive queue did not run */
 	char *held;      /* [SIMNET_HELD_LEN] room behind the guest's buffers, or one whole frame */
 	size_t held_len; /* bytes of the frame that waits for buffers, header included; 0: none */
-	uint64_t nr_unseen; /* received frames that may wait for the used area to be mapped */
+	uint64_t nr_unseen; /* received frames that are not published yet */
 	struct iovec *iov;  /* [SIMNET_IOV_MAX] */
 };
 
@@ -277,8 +277,9 @@ struct simnet_rx {
 	/* why no more could be popped: 0, or ring_pop()'s error, or 1: enough for a batch */
 	int err;
 	unsigned int nr_unusable; /* chains that no frame can go to, completed in this batch */
-	size_t taken;    /* bytes of frames from the backend, whatever became of the frames */
-	uint32_t walked; /* ring_walked() when the batch began */
+	size_t taken;       /* bytes of frames from the backend, whatever became of the frames */
+	uint32_t walked;    /* ring_walked() when the batch began */
+	uint64_t nr_unseen; /* pair->nr_unseen when the batch began */
 	struct simnet_stats stats;
 	struct ring_chain chains[SIMNET_RX_CHAINS];
 };
@@ -305,6 +306,8 @@ unsigned int simnet_rx_gather(struct simnet_rx *rx, size_t want, size_t *capacit
 void simnet_rx_commit(struct simnet_rx *rx, size_t len);
 /** simnet_rx_end() - give back what was not used, publish, notify, count */
 void simnet_rx_end(struct simnet_rx *rx);
+/** simnet_rx_flush() - publish what waits for the used area to be mapped */
+void simnet_rx_flush(struct simnet_pair *pair);
 /** simnet_rx_batch() - from backend to ring. Return: more is there */
 bool simnet_rx_batch(struct simnet_pair *pair);
 /** simnet_rx_forget_held() - a frame that waits for buffers will get none: it is counted */

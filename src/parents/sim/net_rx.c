@@ -30,8 +30,7 @@ void simnet_rx_begin(struct simnet_rx *rx, struct simnet_pair *pair)
 	rx->nr_unusable = 0;
 	rx->taken = pair->held_len;
 	rx->walked = ring_walked(rx->ring);
-	if (ring_is_flushed(rx->ring))
-		pair->nr_unseen = 0;
+	rx->nr_unseen = pair->nr_unseen;
 	memset(&rx->stats, 0, sizeof(rx->stats));
 }
 
@@ -152,8 +151,23 @@ void simnet_rx_end(struct simnet_rx *rx)
 	simnet_count(&stats->errors, rx->stats.errors);
 	simnet_count(&stats->overruns, rx->stats.overruns);
 	simnet_count(&stats->drops, rx->stats.drops);
-	rx->pair->nr_unseen += rx->stats.packets;
-	vdpasim_vq_flush(rx->pair->rx);
+	rx->pair->nr_unseen = rx->nr_unseen + rx->stats.packets;
+	simnet_rx_flush(rx->pair);
+}
+
+/* A ring that broke has published all that it ever will. */
+static bool is_all_seen(const struct simnet_pair *pair)
+{
+	const struct ring *ring = pair->rx->ring;
+
+	return ring_is_flushed(ring) && !ring_broken_reason(ring);
+}
+
+void simnet_rx_flush(struct simnet_pair *pair)
+{
+	vdpasim_vq_flush(pair->rx);
+	if (likely(is_all_seen(pair)))
+		pair->nr_unseen = 0;
 }
 
 void simnet_rx_forget_held(struct simnet_pair *pair)
@@ -164,7 +178,7 @@ void simnet_rx_forget_held(struct simnet_pair *pair)
 
 void simnet_rx_stopping(struct simnet_pair *pair)
 {
-	if (!ring_is_flushed(pair->rx->ring))
+	if (!is_all_seen(pair))
 		simnet_count(&pair->rx_stats.drops, pair->nr_unseen);
 	pair->nr_unseen = 0;
 }
@@ -204,6 +218,7 @@ static enum rx_step place_held(struct simnet_rx *rx)
 	if (room >= len) {
 		(void)iov_write(pair->iov, n, 0, pair->held, len);
 		simnet_rx_commit(rx, len);
+		pair->nr_unseen++;
 	} else if (pair->net->mergeable && rx->err == 0 &&
 		   2 * (rx->nr - rx->head) < pair->rx->use.num) {
 		return RX_NO_BUFFER; /* more buffers may come */
@@ -266,10 +281,12 @@ static enum rx_step rx_one(struct simnet_rx *rx)
 	if (room < want || n == SIMNET_IOV_MAX) /* no piece is left for the room behind */
 		return rx_copied(rx);
 	pair->iov[n] = (struct iovec){pair->held, SIMNET_HELD_LEN};
+	pair->nr_unseen++; /* lost, if the client's memory goes away under it */
 	len = recv_frame(rx, pair->iov, n + 1);
 	if (len == -EFAULT)
 		ring_break(rx->ring, "memory vanished");
 	if (len <= 0) {
+		pair->nr_unseen--;
 		rx->stats.errors += len < 0;
 		return pair->readable && len != -EFAULT ? RX_FRAME : RX_NO_FRAME;
 	}
@@ -292,7 +309,7 @@ bool simnet_rx_batch(struct simnet_pair *pair)
 	if (!pair->readable && !pair->held_len) {
 		/* Nothing to put anywhere: buffers need no kick. But the last frame may wait for
 		 * the ring's mapping. */
-		vdpasim_vq_flush(pair->rx);
+		simnet_rx_flush(pair);
 		return false;
 	}
 	simnet_rx_begin(&rx, pair);

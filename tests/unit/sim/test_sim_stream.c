@@ -354,6 +354,69 @@ static void stream_vanished_frame_breaks_the_queue_behind_what_was_sent(void **s
 	munmap(gone, PAGE);
 }
 
+/* The buffer of the last frame is gone. @room: whether frames are copied to it or go straight into
+ * it. */
+static void receive_into_vanished(size_t room)
+{
+	enum { LEN = HDR + 100, NR = 4, PAGE = 4096 };
+	uint8_t *gone = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	uint8_t bufs[NR - 1][PAGE], frame[LEN];
+	struct rig rig;
+	uint32_t len;
+	int fd;
+
+	assert_ptr_not_equal(gone, MAP_FAILED);
+	make(&rig, true);
+	fd = socket_connect();
+	frame_make(frame, LEN, 1);
+	for (int i = 0; i < NR; i++)
+		peer_send(fd, frame + HDR, LEN - HDR);
+	rig_quiet(&rig);
+	for (int i = 0; i < NR; i++)
+		rig_add(&rig, 0, i == NR - 1 ? gone : bufs[i], room, true);
+	rig_vanish(gone, PAGE);
+	rig_publish(&rig, 0);
+	assert_true(rig_wait_fd(rig.config_fd, DEADLINE_MS));
+	rig_quiet(&rig);
+	assert_null(rig_poll(&rig, 0, &len));
+	rig.ops->kick_vq(rig.dev, 0); /* in vain */
+	rig_quiet(&rig);
+	rig_reset(&rig);
+	assert_int_equal(rig_counter(&rig, 0, "rx drops"), NR);
+	rig_destroy(&rig);
+	close(fd);
+	munmap(gone, PAGE);
+}
+
+static void stream_frames_that_a_vanished_buffer_takes_along_are_counted(void **state)
+{
+	(void)state;
+	rig_take_signals();
+	receive_into_vanished(256);
+	receive_into_vanished(2048);
+}
+
+/* Nothing is lost of what the driver has seen before its ring breaks. */
+static void stream_frames_that_a_broken_ring_has_delivered_are_no_drops(void **state)
+{
+	struct rig rig;
+	int fd;
+
+	(void)state;
+	make(&rig, true);
+	fd = socket_connect();
+	rig_quiet(&rig);
+	exchange(&rig, fd, 1);
+	((uint16_t *)rig.vq[0].area[1])[1] = 0x7000; /* the index */
+	rig.ops->kick_vq(rig.dev, 0);
+	peer_send(fd, (const uint8_t *)"a frame of no length to speak of", 32);
+	assert_true(rig_wait_fd(rig.config_fd, DEADLINE_MS));
+	rig_reset(&rig);
+	assert_int_equal(rig_counter(&rig, 0, "rx drops"), 0);
+	rig_destroy(&rig);
+	close(fd);
+}
+
 /* ---- what a peer sent before it went ---- */
 
 enum { NR_LEFT = 3, LEFT_LEN = HDR + 100 };
@@ -632,6 +695,8 @@ int main(void)
 		cmocka_unit_test(stream_bytes_in_dribs_make_whole_frames),
 		cmocka_unit_test(stream_full_socket_blocks_and_loses_nothing),
 		cmocka_unit_test(stream_vanished_frame_breaks_the_queue_behind_what_was_sent),
+		cmocka_unit_test(stream_frames_that_a_vanished_buffer_takes_along_are_counted),
+		cmocka_unit_test(stream_frames_that_a_broken_ring_has_delivered_are_no_drops),
 		cmocka_unit_test(
 			stream_frames_of_a_peer_that_left_arrive_behind_a_frame_sent_in_vain),
 		cmocka_unit_test(stream_frames_of_a_peer_that_left_a_suspended_card_arrive),
@@ -646,5 +711,7 @@ int main(void)
 		cmocka_unit_test(backend_bad_words_are_refused_in_words),
 	};
 
+	if (rig_guard_install())
+		return 1;
 	return cmocka_run_group_tests(tests, socket_folder_make, socket_folder_remove);
 }
