@@ -9,7 +9,8 @@
  *    waits for the lock, it takes no more chains of the queue that it was called for. Of others it
  *    does: they may be what the last chain of that queue is to go to.
  * 2. What was pushed is published when process() returns, and the driver is told. If the used area
- *    is not mapped then, this is done when it is, after another call of process().
+ *    is not mapped then, this is done when it is, after another call of process(), at the latest
+ *    when the queue stops.
  * 3. Kicks are suppressed while there is work, and asked for when process() has seen its queue
  *    empty. If process() returns with the queue not seen empty, it is called again. A queue that
  *    process() does not pop from when it is kicked (a receive queue that waits for nothing) is not
@@ -242,6 +243,7 @@ static void fill_type(struct hf_soft *soft)
 		.worker_started = soft_worker_started,
 		.worker_stopping = soft_worker_stopping,
 		.batch_begin = soft_batch_begin,
+		.vq_stopping = vdpasim_vq_publish_late,
 		.process = soft_process,
 		.created = soft_created,
 		.destroy = soft_destroy,

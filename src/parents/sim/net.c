@@ -13,7 +13,6 @@
 #include <string.h>
 
 #include "base/refuse.h"
-#include "memory/guard.h"
 
 #define MTU_DEFAULT 1500
 
@@ -152,25 +151,11 @@ static void net_vq_started(struct vdpasim_vq *vq)
 	}
 }
 
-/* The batch has ended, but the map may have changed before it could publish its chains. If the used
- * area is mapped by now, the worker may not have come to it. */
-static void publish_late(struct vdpasim_vq *vq)
-{
-	struct memory_guard guard;
-
-	if (memory_guard_enter(&guard, ring_owns, vq->ring) == 0) {
-		vdpasim_vq_flush(vq);
-		memory_guard_leave(&guard);
-	}
-}
-
 static void net_vq_stopping(struct vdpasim_vq *vq)
 {
 	struct simnet *net = simnet_of(vq->sim);
 
-	/* Where a parked ring stands the client was told. */
-	if (!vq->sim->strict && !vq->parked && !ring_is_flushed(vq->ring))
-		publish_late(vq);
+	vdpasim_vq_publish_late(vq);
 	if (vq->idx < 2 * net->nr_pairs && vq->idx % 2 == 0)
 		simnet_rx_stopping(&net->pairs[vq->idx / 2]);
 }

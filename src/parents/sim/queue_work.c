@@ -206,6 +206,23 @@ void vdpasim_vq_flush(struct vdpasim_vq *vq)
 		vdpasim_vq_call(vq);
 }
 
+static __attribute__((noinline)) void guarded_flush(struct vdpasim_vq *vq)
+{
+	struct memory_guard guard;
+
+	if (memory_guard_enter(&guard, ring_owns, vq->ring) == 0) {
+		vdpasim_vq_flush(vq);
+		memory_guard_leave(&guard);
+	}
+}
+
+void vdpasim_vq_publish_late(struct vdpasim_vq *vq)
+{
+	/* Where a parked ring stands the client was told. */
+	if (!vq->sim->strict && !vq->parked && !ring_is_flushed(vq->ring))
+		guarded_flush(vq);
+}
+
 /* Rule 2: may the kick be from before the ring was parked? */
 static bool kick_is_old(const struct vdpasim_vq *vq)
 {

@@ -2,9 +2,11 @@
 /*
  * A module's pass in whose middle the used areas are unmapped. What the pass pushed, to its own
  * queue and to another, is published when the areas are back. Until then the position is that of
- * what was published. And soft_run() for a queue that stands still.
+ * what was published. What the worker has not come to publish, as its flush is put off here (ld's
+ * --wrap), is published when the queue stops. And soft_run() for a queue that stands still.
  */
 #include <string.h>
+#include <sys/eventfd.h>
 
 #include "iotlb/iotlb.h"
 #include "parents/module/module.h"
@@ -41,14 +43,31 @@ static void process(void *priv, struct hf_soft *soft, uint16_t idx)
 	__atomic_store_n(&hold, false, __ATOMIC_RELEASE);
 }
 
+static unsigned int nr_done; /* chains; worker lock */
+
 /* A pass takes what its own queue has. */
 static void process_own(void *priv, struct hf_soft *soft, uint16_t idx)
 {
 	struct hf_chain chain;
 
 	(void)priv;
-	while (module_soft_pop(soft, idx, &chain))
+	while (module_soft_pop(soft, idx, &chain)) {
 		module_soft_push(soft, idx, &chain, 0);
+		nr_done++;
+	}
+}
+
+static bool put_off;    /* atomic */
+static int was_put_off; /* eventfd */
+
+void __real_vdpasim_vq_flush(struct vdpasim_vq *vq);
+void __wrap_vdpasim_vq_flush(struct vdpasim_vq *vq);
+void __wrap_vdpasim_vq_flush(struct vdpasim_vq *vq)
+{
+	if (__atomic_load_n(&put_off, __ATOMIC_ACQUIRE) && worker_is_current(vq->sw->worker))
+		(void)eventfd_write(was_put_off, 1);
+	else
+		__real_vdpasim_vq_flush(vq);
 }
 
 static void (*hook)(void *priv, struct hf_soft *soft, uint16_t idx);
@@ -229,6 +248,28 @@ static void run_that_was_asked_for_meanwhile_counts_when_the_queue_goes_on(void 
 	rig_destroy(&rig);
 }
 
+static void chain_that_is_published_when_the_queue_stops_is_done_once(void **state)
+{
+	struct rig rig;
+	uint32_t len;
+
+	(void)state;
+	make(&rig, process_own, 0);
+	rig_quiet(&rig);
+	nr_done = 0;
+	__atomic_store_n(&put_off, true, __ATOMIC_RELEASE);
+	rig_add(&rig, 1, frames[1], sizeof(frames[1]), false);
+	rig_publish(&rig, 1);
+	assert_true(rig_wait_fd(was_put_off, DEADLINE_MS));
+	assert_int_equal(rig_op(&rig, suspend), 0);
+	__atomic_store_n(&put_off, false, __ATOMIC_RELEASE);
+	assert_int_equal(rig_op(&rig, resume), 0);
+	rig_quiet(&rig);
+	assert_ptr_equal(rig_poll(&rig, 1, &len), frames[1]);
+	assert_int_equal(nr_done, 1);
+	rig_destroy(&rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -239,7 +280,9 @@ int main(void)
 		cmocka_unit_test(
 			ring_that_is_parked_stays_at_its_position_whatever_the_module_asks_for),
 		cmocka_unit_test(run_that_was_asked_for_meanwhile_counts_when_the_queue_goes_on),
+		cmocka_unit_test(chain_that_is_published_when_the_queue_stops_is_done_once),
 	};
 
+	was_put_off = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	return cmocka_run_group_tests_name("sim-module", tests, NULL, NULL);
 }
