@@ -180,7 +180,8 @@ struct hf_api {
 	void (*soft_push)(struct hf_soft *soft, uint16_t idx, const struct hf_chain *chain,
 			  uint32_t written);
 	/** soft_unpop() - give the queue's last popped chain back, as if never popped. The queue is
-	 * looked at again after the next kick or soft_run(). */
+	 * looked at again after soft_run(), or from process() of another queue; its driver need not
+	 * kick meanwhile. */
 	void (*soft_unpop)(struct hf_soft *soft, uint16_t idx, const struct hf_chain *chain);
 	/** soft_read() - copy from the out pieces, from byte @off of them. Return: bytes copied,
 	 * less than @len at their end */

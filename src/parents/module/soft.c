@@ -11,10 +11,11 @@
  * 2. What was pushed is published when process() returns, and the driver is told. If the used area
  *    is not mapped then, this is done when it is, after another call of process(), at the latest
  *    when the queue stops.
- * 3. Kicks are suppressed while there is work, and asked for when process() has seen its queue
- *    empty. If process() returns with the queue not seen empty, it is called again. A queue that
- *    process() does not pop from when it is kicked (a receive queue that waits for nothing) is not
- *    kicked again, nor is a queue whose last chain was given back.
+ * 3. Kicks are suppressed while there is work, and asked for when process() has seen a queue empty,
+ *    be it the one that it was called for or another. If process() returns with its queue not seen
+ *    empty, or another one cut off by rule 1, it is called again. A queue that process() does not
+ *    pop from when it is kicked (a receive queue that waits for nothing) is not kicked again, nor
+ *    is a queue whose last chain was given back.
  * 4. A chain that process() keeps breaks the ring, for the core relies on none being out.
  * 5. A chain that the module holds is named by a ticket (soft_chains.c).
  * 6. What soft_run() asks for waits until the queue runs, and until a ring that stands still
@@ -86,24 +87,32 @@ static void finish_queue(struct hf_soft *soft, uint16_t idx)
 		vdpasim_vq_flush(vq);
 }
 
+/* Return: process() is to be called again, without a kick */
 static bool again(struct vdpasim_vq *vq, struct soft_queue *q)
 {
 	bool looks = vdpasim_vq_looks(vq, q->nr_popped > 0);
 
 	if (q->full || q->nr_popped == SOFT_BATCH || q->err == -ENOBUFS)
 		return q->nr_popped > 0;
-	if (q->err > 0) /* it has stopped on its own: there may be more */
-		return true;
 	if (q->err == SOFT_NOT_ASKED)
 		return false;
+	if (q->err > 0) /* it has stopped on its own: there may be more */
+		return true;
 	if (q->err == 0 && looks)
 		return true;
 	return vdpasim_vq_idle(vq, q->err);
 }
 
+/* The same for a queue that process() has popped from besides the one that it was called for. */
+static bool is_other_left(struct vdpasim_vq *vq, const struct soft_queue *q)
+{
+	return q->full || (q->err <= 0 && vdpasim_vq_idle(vq, q->err));
+}
+
 static bool soft_process(struct vdpasim_vq *vq)
 {
 	struct hf_soft *soft = soft_of(vq->sim);
+	bool more;
 
 	for (uint32_t i = 0; i < soft->desc.nvqs; i++) {
 		soft->queues[i].nr_popped = soft->queues[i].nr_out = 0;
@@ -122,7 +131,11 @@ static bool soft_process(struct vdpasim_vq *vq)
 		finish_queue(soft, (uint16_t)i);
 	soft->in_process = false;
 	soft_current = NULL;
-	return again(vq, &soft->queues[vq->idx]) || soft->run_self;
+	more = again(vq, &soft->queues[vq->idx]) || soft->run_self;
+	for (uint32_t i = 0; i < soft->desc.nvqs; i++)
+		if (i != vq->idx)
+			more |= is_other_left(&soft->sim->vqs[i], &soft->queues[i]);
+	return more;
 }
 
 /* ---- the core's other hooks ---- */

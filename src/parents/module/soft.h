@@ -14,7 +14,7 @@
 #include "parents/sim/sim.h"
 
 #define SOFT_BATCH     64 /* chains of a queue in one pass */
-#define SOFT_NOT_ASKED 1  /* soft_queue.err: the queue was not seen empty */
+#define SOFT_NOT_ASKED 2  /* soft_queue.err: no pop, or its chain was given back */
 
 /* A chain that process() was given. */
 struct soft_slot {

@@ -15,6 +15,7 @@
 #include "support.h"
 
 #define QUEUES 2
+#define NUM    128
 
 static uint8_t frames[QUEUES][100];
 static bool hold, popped; /* atomic */
@@ -54,6 +55,37 @@ static void process_own(void *priv, struct hf_soft *soft, uint16_t idx)
 	while (module_soft_pop(soft, idx, &chain)) {
 		module_soft_push(soft, idx, &chain, 0);
 		nr_done++;
+	}
+}
+
+static unsigned int nr_passes; /* atomic */
+
+/* A pass of queue 0 takes what queue 1 has, and nothing of its own. */
+static void process_other(void *priv, struct hf_soft *soft, uint16_t idx)
+{
+	struct hf_chain chain;
+
+	(void)priv;
+	__atomic_fetch_add(&nr_passes, 1, __ATOMIC_RELAXED);
+	while (idx == 0 && module_soft_pop(soft, 1, &chain))
+		module_soft_push(soft, 1, &chain, 0);
+}
+
+/* What queue 1 has waits for a chain of queue 0. */
+static void process_together(void *priv, struct hf_soft *soft, uint16_t idx)
+{
+	struct hf_chain chain, other;
+
+	(void)priv;
+	(void)idx;
+	__atomic_fetch_add(&nr_passes, 1, __ATOMIC_RELAXED);
+	while (module_soft_pop(soft, 1, &chain)) {
+		if (!module_soft_pop(soft, 0, &other)) {
+			module_soft_unpop(soft, 1, &chain);
+			return;
+		}
+		module_soft_push(soft, 0, &other, 0);
+		module_soft_push(soft, 1, &chain, 0);
 	}
 }
 
@@ -102,7 +134,7 @@ static void make(struct rig *rig, typeof(process) *how, uint64_t features)
 	hook = how;
 	rig_make_of(rig, &mgmt, &config);
 	sim = vdpasim_of(rig->dev);
-	rig_start(rig, BASE_FEATURES | features, QUEUES, 16);
+	rig_start(rig, BASE_FEATURES | features, QUEUES, NUM);
 }
 
 /* The pass is over, and nothing of it could be published. */
@@ -248,6 +280,74 @@ static void run_that_was_asked_for_meanwhile_counts_when_the_queue_goes_on(void 
 	rig_destroy(&rig);
 }
 
+/* It looks on for a while. Return: does it come to rest? */
+static bool comes_to_rest(struct rig *rig)
+{
+	unsigned int before, after = 0;
+	int rounds = 0;
+
+	do {
+		before = after;
+		rig_quiet(rig);
+		after = __atomic_load_n(&nr_passes, __ATOMIC_RELAXED);
+	} while (before != after && ++rounds < 1000);
+	return before == after;
+}
+
+static void queue_that_a_pass_takes_nothing_from_is_at_rest(void **state)
+{
+	struct rig rig;
+
+	(void)state;
+	make(&rig, process_other, 0);
+	rig_add(&rig, 0, frames[0], sizeof(frames[0]), false);
+	rig_publish(&rig, 0);
+	assert_true(comes_to_rest(&rig));
+	rig_destroy(&rig);
+}
+
+/* The driver kicks only where it is asked to. */
+static void chain_that_was_given_back_goes_on_when_the_other_queue_has_what_it_needs(void **state)
+{
+	(void)state;
+	for (size_t l = 0; l < ARRAY_LEN(layouts); l++) {
+		struct rig rig;
+		uint32_t len;
+
+		make(&rig, process_together, layouts[l]);
+		for (unsigned int i = 0; i < 3; i++) {
+			rig_add(&rig, 1, frames[1], sizeof(frames[1]), false);
+			rig_publish(&rig, 1);
+			assert_true(comes_to_rest(&rig));
+			assert_null(rig_poll(&rig, 1, &len));
+			rig_add(&rig, 0, frames[0], sizeof(frames[0]), false);
+			rig_publish(&rig, 0);
+			assert_ptr_equal(rig_get(&rig, 1, &len), frames[1]);
+			assert_ptr_equal(rig_get(&rig, 0, &len), frames[0]);
+			assert_true(comes_to_rest(&rig));
+		}
+		rig_destroy(&rig);
+	}
+}
+
+static void pass_that_is_cut_off_at_another_queue_goes_on(void **state)
+{
+	struct rig rig;
+	uint32_t len;
+
+	(void)state;
+	make(&rig, process_other, 0);
+	rig_quiet(&rig);
+	for (unsigned int i = 0; i < NUM; i++)
+		rig_add(&rig, 1, frames[1], sizeof(frames[1]), false);
+	(void)ring_driver_publish(rig.vq[1].drv);
+	rig.ops->kick_vq(rig.dev, 0);
+	rig_quiet(&rig);
+	for (unsigned int i = 0; i < NUM; i++)
+		assert_ptr_equal(rig_poll(&rig, 1, &len), frames[1]);
+	rig_destroy(&rig);
+}
+
 static void chain_that_is_published_when_the_queue_stops_is_done_once(void **state)
 {
 	struct rig rig;
@@ -281,6 +381,10 @@ int main(void)
 			ring_that_is_parked_stays_at_its_position_whatever_the_module_asks_for),
 		cmocka_unit_test(run_that_was_asked_for_meanwhile_counts_when_the_queue_goes_on),
 		cmocka_unit_test(chain_that_is_published_when_the_queue_stops_is_done_once),
+		cmocka_unit_test(queue_that_a_pass_takes_nothing_from_is_at_rest),
+		cmocka_unit_test(
+			chain_that_was_given_back_goes_on_when_the_other_queue_has_what_it_needs),
+		cmocka_unit_test(pass_that_is_cut_off_at_another_queue_goes_on),
 	};
 
 	was_put_off = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
