@@ -111,6 +111,7 @@ static int op_get_vq_state(struct vdpa_device *dev, uint16_t idx, struct vdpa_vq
 	struct vdpasim_vq *vq = &sim->vqs[idx];
 
 	vdpasim_lock(vq->sw);
+	vdpasim_vq_publish_late(vq);
 	*state = vdpasim_vq_state(vq);
 	if (vdpa_deviates(dev, VDPA_D1_BASE_SURVIVES_RESET))
 		vdpasim_vq_park(vq);

@@ -332,8 +332,8 @@ bool vdpasim_vq_idle(struct vdpasim_vq *vq, int err);
 /** vdpasim_vq_flush() - publish what was pushed, and tell the driver if it wants to know. If the
  * used area is not mapped, the queue is looked at when it is, and must come here again. */
 void vdpasim_vq_flush(struct vdpasim_vq *vq);
-/** vdpasim_vq_publish_late() - the ring stops. Its last batch may have found the used area not mapped,
- * and may not have come to it since */
+/** vdpasim_vq_publish_late() - the ring stops, or its position is to be told. Its last batch may
+ * have found the used area not mapped, and its worker may not have come to it since */
 void vdpasim_vq_publish_late(struct vdpasim_vq *vq);
 /** vdpasim_vq_kick() - any thread */
 void vdpasim_vq_kick(struct vdpasim_vq *vq);

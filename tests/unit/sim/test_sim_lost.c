@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "iotlb/iotlb.h"
 #include "parents/sim/net.h"
 #include "socket_support.h"
@@ -75,6 +76,15 @@ static void add_buffers(struct rig *rig)
 	rig_quiet(rig);
 }
 
+/* @none: without the rings */
+static void make_maps(struct rig *rig, struct iotlb **full, struct iotlb **none)
+{
+	*full = rig_map_of_rings(rig);
+	rig_map_add(rig, *full, bufs, sizeof(bufs));
+	assert_int_equal(iotlb_create(4, none), 0);
+	rig_map_add(rig, *none, bufs, sizeof(bufs));
+}
+
 static void install(struct rig *rig, struct iotlb *tlb)
 {
 	const struct iotlb_version *v = iotlb_snapshot(tlb);
@@ -103,10 +113,7 @@ static void lost_frames_of_a_ring_that_stops_unmapped_are_counted(void **state)
 	int fd = make(&rig, 0);
 
 	(void)state;
-	full = rig_map_of_rings(&rig);
-	rig_map_add(&rig, full, bufs, sizeof(bufs));
-	assert_int_equal(iotlb_create(4, &none), 0);
-	rig_map_add(&rig, none, bufs, sizeof(bufs));
+	make_maps(&rig, &full, &none);
 	install(&rig, full);
 	receive_untold(&rig, fd, NR - 1);
 	install(&rig, none);
@@ -171,6 +178,35 @@ static void sent_frame_that_is_published_at_the_stop_goes_out_once(void **state)
 static void ring_that_stops_parked_stays_where_its_client_was_told(void **state)
 {
 	struct vdpa_vq_state at, later;
+	struct iotlb *full, *none;
+	struct rig rig;
+	uint32_t len;
+	int fd = make(&rig, 0);
+
+	(void)state;
+	vdpasim_of(rig.dev)->park_ns = 2 * DEADLINE_MS * NS_PER_MS;
+	make_maps(&rig, &full, &none);
+	install(&rig, full);
+	receive_untold(&rig, fd, NR);
+	install(&rig, none);
+	assert_int_equal(rig_op(&rig, get_vq_state, 0, &at), 0);
+	put_off_flushes(NONE);
+	install(&rig, full);
+	assert_int_equal(rig_op(&rig, suspend), 0);
+	assert_int_equal(rig_op(&rig, get_vq_state, 0, &later), 0);
+	assert_int_equal(later.last_avail, at.last_avail);
+	assert_null(rig_poll(&rig, 0, &len));
+	assert_int_equal(rig_counter(&rig, 0, "rx drops"), NR);
+	close(fd);
+	rig_destroy(&rig);
+	iotlb_destroy(full);
+	iotlb_destroy(none);
+}
+
+/* Mapped again, but the worker was not there yet. */
+static void received_frames_are_published_before_a_position_is_told(void **state)
+{
+	struct vdpa_vq_state at;
 	struct rig rig;
 	uint32_t len;
 	int fd = make(&rig, 0);
@@ -178,12 +214,12 @@ static void ring_that_stops_parked_stays_where_its_client_was_told(void **state)
 	(void)state;
 	receive_untold(&rig, fd, NR);
 	assert_int_equal(rig_op(&rig, get_vq_state, 0, &at), 0);
-	assert_int_equal(rig_op(&rig, suspend), 0);
 	put_off_flushes(NONE);
-	assert_int_equal(rig_op(&rig, get_vq_state, 0, &later), 0);
-	assert_int_equal(later.last_avail, at.last_avail);
-	assert_null(rig_poll(&rig, 0, &len));
-	assert_int_equal(rig_counter(&rig, 0, "rx drops"), NR);
+	for (uint32_t i = 0; i < NR; i++)
+		assert_ptr_equal(rig_poll(&rig, 0, &len), bufs[i]);
+	assert_int_equal(at.last_avail, NR);
+	assert_int_equal(rig_op(&rig, suspend), 0);
+	assert_int_equal(rig_counter(&rig, 0, "rx drops"), 0);
 	close(fd);
 	rig_destroy(&rig);
 }
@@ -248,6 +284,7 @@ int main(void)
 		cmocka_unit_test(received_frames_are_published_at_the_latest_when_the_ring_stops),
 		cmocka_unit_test(sent_frame_that_is_published_at_the_stop_goes_out_once),
 		cmocka_unit_test(ring_that_stops_parked_stays_where_its_client_was_told),
+		cmocka_unit_test(received_frames_are_published_before_a_position_is_told),
 		cmocka_unit_test(frames_that_wait_to_be_published_outlive_a_fault_of_another_ring),
 		cmocka_unit_test(held_frame_at_a_reset_is_counted),
 	};
