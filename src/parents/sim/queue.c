@@ -178,9 +178,9 @@ struct vdpa_vq_state vdpasim_vq_state(const struct vdpasim_vq *vq)
 
 	if (!ring_is_started(vq->ring))
 		state = start_position(vq, vdpasim_acked(vq->sim, VIRTIO_F_RING_PACKED));
-	else if (vq->sim->strict || ring_is_flushed(vq->ring))
+	else if (vq->sim->strict || (ring_is_flushed(vq->ring) && !ring_broken_reason(vq->ring)))
 		state = ring_get_state(vq->ring);
-	else /* what waits to be published is not done for whoever goes on from here */
+	else /* what is not published is not done for whoever goes on from here */
 		state = ring_resume_state(vq->ring);
 	return (struct vdpa_vq_state){state.last_avail, state.last_used};
 }
