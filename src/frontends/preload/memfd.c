@@ -72,7 +72,7 @@ int memfd_open(int ctl_fd, unsigned int minor, int flags)
 	int fd;
 
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", ctl_fd);
-	fd = real()->open(path, flags & (O_ACCMODE | O_CLOEXEC | O_NONBLOCK));
+	fd = real()->open(path, flags & (O_ACCMODE | O_CLOEXEC | MEMFD_STATUS_FLAGS));
 	if (fd < 0 && errno != EMFILE && errno != ENFILE && errno != ENOMEM) {
 		/* no /proc: a memfd of its own, seen by this process alone */
 		fd = memfd_make(minor);
@@ -80,6 +80,7 @@ int memfd_open(int ctl_fd, unsigned int minor, int flags)
 			return fd;
 		if (!(flags & O_CLOEXEC))
 			(void)real()->fcntl(fd, F_SETFD, 0);
+		(void)real()->fcntl(fd, F_SETFL, flags & MEMFD_STATUS_FLAGS);
 	}
 	if (fd < 0)
 		return -errno;

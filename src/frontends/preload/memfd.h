@@ -26,6 +26,9 @@
 /* Nobody can change what it says. */
 #define MEMFD_SEALS (F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_WRITE)
 
+/* What F_GETFL shows of the flags of an open, beside the access mode. */
+#define MEMFD_STATUS_FLAGS (O_NONBLOCK | O_APPEND | O_SYNC)
+
 /** memfd_make() - a memfd for node @minor. Return: an fd with close-on-exec, or -errno */
 int memfd_make(unsigned int minor) HF_MUST_CHECK;
 
@@ -39,7 +42,7 @@ bool memfd_is_held(int ctl_fd);
 
 /**
  * memfd_open() - a new description of the memfd, through /proc/self/fd
- * @flags: of open(2); access mode, O_CLOEXEC and O_NONBLOCK count
+ * @flags: of open(2); access mode, O_CLOEXEC and MEMFD_STATUS_FLAGS count
  * Return: an fd; -EBUSY somebody else was faster; other -errno
  */
 int memfd_open(int ctl_fd, unsigned int minor, int flags) HF_MUST_CHECK;

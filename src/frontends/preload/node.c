@@ -279,6 +279,8 @@ static int __open_node(unsigned int minor, int flags) REQUIRES(node_lock)
 		return rc;
 	if (__atomic_load_n(&node->busy, __ATOMIC_ACQUIRE) || memfd_is_held(node->memfd.fd))
 		return refuse(-EBUSY, "open already");
+	if (flags & O_DIRECT) /* the kernel asks for it last */
+		return refuse(-EINVAL, "O_DIRECT is for files");
 	__atomic_store_n(&node->busy, true, __ATOMIC_RELAXED);
 	rc = open_session(minor, &session);
 	if (rc)

@@ -32,7 +32,7 @@ bool node_find(const char *path, unsigned int *minor);
 
 /**
  * node_open() - open(2) of a node
- * @flags: as for open(2); access mode, O_CLOEXEC and O_NONBLOCK count
+ * @flags: as for open(2)
  * Return: a descriptor that is in the table, or -errno.
  */
 int node_open(unsigned int minor, int flags) HF_MUST_CHECK;

@@ -271,7 +271,7 @@ static int on_device(int fd, int rc, int err)
 	{                                                                                          \
 		if (mode & ~FALLOC_FL_KEEP_SIZE)                                                   \
 			forget_file(NULL, fd);                                                     \
-		return on_device(fd, real()->name(fd, mode, off, len), ENODEV);                    \
+		return allocated(fd, mode, real()->name(fd, mode, off, len));                      \
 	}
 WRAP_FALLOCATE(fallocate, off_t)
 WRAP_FALLOCATE(fallocate64, off64_t)
@@ -289,7 +289,7 @@ static int truncate_answer(const char *path, int rc)
 {
 	struct path seen;
 
-	if (rc >= 0 || path_look_after(AT_FDCWD, path, rc, &seen) != PATH_NODE)
+	if (kind != PATH_FD && (rc >= 0 || kind != PATH_NODE))
 		return rc;
 	errno = EINVAL;
 	return -1;
@@ -300,7 +300,39 @@ static int truncate_answer(const char *path, int rc)
 	{                                                                                          \
 		if (path)                                                                          \
 			forget_file(path, -1);                                                     \
+/* Modes that the kernel hands on to a file, of which a memfd does not take all. */
+static bool is_mode_of_a_file(int mode)
+{
+	switch (mode & ~FALLOC_FL_KEEP_SIZE) {
+	case 0:
+	case FALLOC_FL_UNSHARE_RANGE:
+	case FALLOC_FL_ZERO_RANGE:
+		return true;
+	case FALLOC_FL_PUNCH_HOLE:
+		return mode & FALLOC_FL_KEEP_SIZE;
+	case FALLOC_FL_COLLAPSE_RANGE:
+	case FALLOC_FL_INSERT_RANGE:
+		return !(mode & FALLOC_FL_KEEP_SIZE);
+	}
+	return false;
+}
+
+/* Modes and ranges are a file's own to judge: a device is asked for neither. */
+static int allocated(int fd, int mode, int rc)
+{
+	bool by_file =
+		rc < 0 && (errno == EFBIG || (errno == EOPNOTSUPP && is_mode_of_a_file(mode)));
+
+	if (by_file && aside_is_device(fd)) {
+		errno = ENODEV;
+		return -1;
+	}
+	return on_device(fd, rc, ENODEV);
+}
+
 		return truncate_answer(path, real()->name(path, len));                             \
 	}
 WRAP_TRUNCATE(truncate, off_t)
 WRAP_TRUNCATE(truncate64, off64_t)
+/* A descriptor's name leads to what stands for the device, which can be cut to its own length. */
+	enum path_kind kind = path_look_after(AT_FDCWD, path, rc, &seen);

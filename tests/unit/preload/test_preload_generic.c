@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/* Descriptors that are none of a device. tests/kernel/file_calls.c has what a device's answers. */
+/*
+ * Calls that any file takes. tests/kernel/file_calls.c has what a device answers to sound
+ * arguments. Here are the others, compared with what the kernel says of /dev/null; and descriptors
+ * that are none of a device.
+ */
 #include "client.h"
+
+#define LIKE "/dev/null"
 
 /* A descriptor of the path alone neither makes the node busy nor takes calls. */
 static void preload_path_alone_opens_no_device(void **state)
@@ -18,10 +24,119 @@ static void preload_path_alone_opens_no_device(void **state)
 	assert_closed();
 }
 
+/* ---- arguments that are wrong, or odd ---- */
+
+static long result(long rc)
+{
+	return rc == -1 ? -errno : rc;
+}
+
+/* All modes of fallocate(2), and a range that no file has. */
+static long allocate(int fd, int i)
+{
+	return result(i < 0x80 ? fallocate(fd, i, 0, 4096) : fallocate(fd, 0, INT64_MAX, i));
+}
+
+static long allocate_by_libc(int fd, int i)
+{
+	static const off_t offs[] = {0, 0, -1, 4096}, lens[] = {4096, 0, 4096, -1};
+
+	return posix_fallocate(fd, offs[i], lens[i]);
+}
+
+static long sync_range(int fd, int i)
+{
+	static const off_t offs[] = {0, -1, 0, INT64_MAX, 0}, lens[] = {8, 8, -8, 8, 8};
+
+	return result(sync_file_range(fd, offs[i], lens[i], i == 4 ? 8 : 0));
+}
+
+static long read_ahead(int fd, int i)
+{
+	return result(readahead(fd, 0, 4096));
+}
+
+static long cut_by_number(int fd, int i)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return result(truncate(path, i));
+}
+
+static const struct {
+	const char *name;
+	long (*call)(int fd, int i);
+	int nr; /* kinds of arguments */
+} odd_calls[] = {
+	{"fallocate", allocate, 0x82},      {"posix_fallocate", allocate_by_libc, 4},
+	{"sync_file_range", sync_range, 5}, {"readahead", read_ahead, 1},
+	{"truncate of /proc/self/fd/N", cut_by_number, 2},
+};
+
+static void preload_odd_arguments_get_the_kernels_answer(void **state)
+{
+	static const int modes[] = {O_RDWR, O_RDONLY, O_WRONLY};
+	int nr_wrong = 0;
+
+	for (size_t m = 0; m < sizeof(modes) / sizeof(modes[0]); m++) {
+		int fd = open(NODE, modes[m] | O_CLOEXEC), like = open(LIKE, modes[m] | O_CLOEXEC);
+
+		assert_true(fd >= 0 && like >= 0);
+		for (size_t c = 0; c < sizeof(odd_calls) / sizeof(odd_calls[0]); c++) {
+			for (int i = 0; i < odd_calls[c].nr; i++) {
+				long got = odd_calls[c].call(fd, i);
+				long wanted = odd_calls[c].call(like, i);
+
+				if (got != wanted)
+					print_message("%s, %d, mode %d: %ld, the kernel's %ld\n",
+						      odd_calls[c].name, i, modes[m], got, wanted);
+				nr_wrong += got != wanted;
+			}
+		}
+		close(fd);
+		close(like);
+	}
+	assert_int_equal(nr_wrong, 0);
+	assert_closed();
+}
+
+/* /dev/null has positions, and takes them: this is another kind of device. */
+static void preload_seek_by_no_way_is_einval(void **state)
+{
+	int fd = open_node();
+	long got[] = {result(lseek(fd, 0, SEEK_HOLE)), result(lseek(fd, 0, 5)),
+		      result(lseek(fd, 0, -1))};
+
+	close(fd);
+	assert_int_equal(got[0], -ESPIPE);
+	assert_int_equal(got[1], -EINVAL);
+	assert_int_equal(got[2], -EINVAL);
+}
+
+/* Some flags of an open are the file's from then on, and direct access no device has. */
+static void preload_open_keeps_its_flags(void **state)
+{
+	static const int flags[] = {O_APPEND, O_NONBLOCK, O_DSYNC, O_SYNC};
+
+	for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
+		int fd = open(NODE, O_RDWR | O_CLOEXEC | flags[i]), got = fcntl(fd, F_GETFL);
+
+		close(fd);
+		assert_int_equal(got & flags[i], flags[i]);
+	}
+	assert_errno(EINVAL, open(LIKE, O_RDWR | O_CLOEXEC | O_DIRECT));
+	assert_errno(EINVAL, open(NODE, O_RDWR | O_CLOEXEC | O_DIRECT));
+	assert_closed();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(preload_path_alone_opens_no_device),
+		cmocka_unit_test(preload_odd_arguments_get_the_kernels_answer),
+		cmocka_unit_test(preload_seek_by_no_way_is_einval),
+		cmocka_unit_test(preload_open_keeps_its_flags),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
