@@ -87,6 +87,7 @@ struct open_how;
 	X(int, dup3, (int, int, int))                                                              \
 	X(int, fcntl, (int, int, ...))                                                             \
 	X(int, fcntl64, (int, int, ...))                                                           \
+	X(int, lockf, (int, int, off_t))                                                           \
 	X(void *, mmap, (void *, size_t, int, int, int, off_t))                                    \
 	X(void *, mmap64, (void *, size_t, int, int, int, off64_t))                                \
 	X(int, munmap, (void *, size_t))                                                           \

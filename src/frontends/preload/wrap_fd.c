@@ -16,10 +16,9 @@
 #include "frontends/preload/aside.h"
 #include "frontends/preload/call.h"
 #include "frontends/preload/files.h"
-#include "frontends/preload/memfd.h"
 #include "frontends/preload/node.h"
 #include "frontends/preload/raw.h"
-#include "memory/memory.h"
+#include "frontends/preload/wrap_lock.h"
 
 /* ---- close ---- */
 
@@ -268,71 +267,10 @@ static bool is_wrapped(int cmd, long arg)
 	return cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC || is_about_memfd(cmd, arg);
 }
 
-static bool is_lock(int cmd)
-{
-	return cmd == F_SETLK || cmd == F_SETLKW || cmd == F_GETLK || cmd == F_OFD_SETLK ||
-	       cmd == F_OFD_SETLKW || cmd == F_OFD_GETLK;
-}
-
-/* A client's lock, in its memory and copied. */
-struct locking {
-	int fd;
-	struct flock *client;
-	struct flock lock;
-	int rc; /* 0, or -errno: no device, or the client's memory cannot be accessed */
-};
-
-static void fetch_lock(void *arg)
-{
-	struct locking *l = arg;
-
-	l->rc = aside_is_device(l->fd)
-			? memory_copy_from(node_client()->space, &l->lock,
-					   (uaddr_t)(uintptr_t)l->client, sizeof(l->lock))
-			: -ENODEV;
-}
-
-static void return_lock(void *arg)
-{
-	struct locking *l = arg;
-
-	l->rc = memory_copy_to(node_client()->space, (uaddr_t)(uintptr_t)l->client, &l->lock,
-			       sizeof(l->lock));
-}
-
-/* A device has no bytes, so all places count from 0. The library's own locks lie beyond what a
- * client locks, unless that has no end. */
-static void fit_lock(struct flock *lock)
-{
-	lock->l_whence = SEEK_SET;
-	if (lock->l_len == 0 && lock->l_start >= 0 && lock->l_start < MEMFD_LOCK_FIRST)
-		lock->l_len = MEMFD_LOCK_FIRST - lock->l_start;
-}
-
-/* In the client's thread: it may wait. Return: was it about a device? */
-static bool lock_device(int (*call)(int fd, int cmd, ...), int fd, int cmd, void *arg, int *rc)
-{
-	struct locking l = {.fd = fd, .client = arg};
-	int saved = errno;
-
-	aside_run(fetch_lock, &l, sizeof(l));
-	errno = saved;
-	if (l.rc || l.lock.l_whence > SEEK_END || l.lock.l_whence < 0)
-		return false;
-	fit_lock(&l.lock);
-	*rc = call(fd, cmd, &l.lock);
-	if (*rc < 0 || (cmd != F_GETLK && cmd != F_OFD_GETLK))
-		return true;
-	aside_run(return_lock, &l, sizeof(l));
-	errno = l.rc ? -l.rc : saved;
-	*rc = l.rc ? -1 : 0;
-	return true;
-}
-
-static int fcntl_about_memfd(int cmd, struct preload_file *file)
+static int fcntl_about_memfd(int cmd, long arg, struct preload_file *file)
 {
 	files_put(file);
-	if (cmd == F_GETSIG || cmd == F_SETSIG)
+	if (cmd == F_GETSIG || (cmd == F_SETSIG && (int)arg >= 0 && (int)arg < NSIG))
 		return 0; /* no signal comes from a device */
 	errno = EINVAL;
 	return -1;
@@ -359,7 +297,7 @@ static int copy_fcntl(int fd, int cmd, int lowest, struct preload_file *file)
 		va_start(ap, cmd);                                                                 \
 		arg = va_arg(ap, void *);                                                          \
 		va_end(ap);                                                                        \
-		if (files_maybe(fd) && is_lock(cmd) &&                                             \
+		if (files_maybe(fd) && lock_is(cmd) &&                                             \
 		    lock_device(real()->name, fd, cmd, arg, &rc))                                  \
 			return rc;                                                                 \
 		if (!files_maybe(fd) || !is_wrapped(cmd, (long)(intptr_t)arg))                     \
@@ -368,7 +306,7 @@ static int copy_fcntl(int fd, int cmd, int lowest, struct preload_file *file)
 			return (int)done;                                                          \
 		file = source(fd);                                                                 \
 		if (file && is_about_memfd(cmd, (long)(intptr_t)arg))                              \
-			return fcntl_about_memfd(cmd, file);                                       \
+			return fcntl_about_memfd(cmd, (long)(intptr_t)arg, file);                  \
 		return file ? copy_fcntl(fd, cmd, (int)(intptr_t)arg, file)                        \
 			    : real()->name(fd, cmd, arg);                                          \
 	}

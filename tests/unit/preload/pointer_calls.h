@@ -95,6 +95,8 @@
 	X(fcntl, INT, SAME, FD, NUM(F_GETSIG))                                                     \
 	X(fcntl, INT, FIXED(-EINVAL), FD, NUM(F_GET_SEALS))                                        \
 	X(__fcntl, INT, SAME, FD, NUM(F_GETLK), LOCK)                                              \
+	X(lockf, INT, SAME, FD, NUM(F_TEST), NUM(0))                                               \
+	X(lockf64, INT, SAME, FD, NUM(F_TEST), NUM(0))                                             \
 	X(mmap, PTR, FIXED(-524), ADDR, NUM(4096), NUM(PROT_WRITE), NUM(MAP_SHARED), FD, NUM(0))   \
 	X(mmap64, PTR, FIXED(-524), ADDR, NUM(4096), NUM(PROT_WRITE), NUM(MAP_SHARED), FD, NUM(0)) \
 	X(mmap64, PTR, SAME, ADDR, NUM(4096), NUM(PROT_READ),                                      \

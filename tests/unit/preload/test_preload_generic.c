@@ -56,6 +56,13 @@ static long read_ahead(int fd, int i)
 	return result(readahead(fd, 0, 4096));
 }
 
+static long set_signal(int fd, int i)
+{
+	static const int sigs[] = {0, 10, 64, 65, -1};
+
+	return result(fcntl(fd, F_SETSIG, sigs[i]));
+}
+
 static long cut_by_number(int fd, int i)
 {
 	char path[32];
@@ -71,7 +78,7 @@ static const struct {
 } odd_calls[] = {
 	{"fallocate", allocate, 0x82},      {"posix_fallocate", allocate_by_libc, 4},
 	{"sync_file_range", sync_range, 5}, {"readahead", read_ahead, 1},
-	{"truncate of /proc/self/fd/N", cut_by_number, 2},
+	{"F_SETSIG", set_signal, 5},        {"truncate of /proc/self/fd/N", cut_by_number, 2},
 };
 
 static void preload_odd_arguments_get_the_kernels_answer(void **state)
@@ -130,6 +137,78 @@ static void preload_open_keeps_its_flags(void **state)
 	assert_closed();
 }
 
+/* ---- locks ---- */
+
+/* The library has locks of its own on what stands for the device. */
+static void preload_lockf_locks_all_of_the_device(void **state)
+{
+	static const int how[] = {F_TEST, F_TLOCK, F_LOCK, F_ULOCK, 77};
+	long got[5], wanted[5];
+
+	(void)alarm(20); /* F_LOCK would wait for ever */
+	for (int k = 0; k < 2; k++) {
+		int fd = open(k ? LIKE : NODE, O_RDWR | O_CLOEXEC);
+
+		for (int i = 0; i < 5; i++)
+			(k ? wanted : got)[i] = result(lockf(fd, how[i], 0));
+		close(fd);
+	}
+	(void)alarm(0);
+	assert_memory_equal(got, wanted, sizeof(got));
+	assert_closed();
+}
+
+/* What F_GETLK says in a child of the process that has locked. */
+static void get_lock(int fd, struct flock *out)
+{
+	int pipe_fds[2], status;
+	pid_t pid;
+
+	assert_int_equal(pipe(pipe_fds), 0);
+	pid = fork();
+	if (pid == 0) {
+		struct flock asked = {.l_type = F_WRLCK, .l_whence = SEEK_END, .l_start = 0};
+
+		_exit(fcntl(fd, F_GETLK, &asked) < 0 ||
+		      write(pipe_fds[1], &asked, sizeof(asked)) != sizeof(asked));
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_int_equal(read(pipe_fds[0], out, sizeof(*out)), sizeof(*out));
+	close(pipe_fds[0]);
+	close(pipe_fds[1]);
+}
+
+static void preload_locks_are_shown_as_they_were_taken(void **state)
+{
+	static const char *const paths[] = {NODE, LIKE};
+	struct flock got[2][3];
+
+	for (int i = 0; i < 2; i++) {
+		struct flock all = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+		struct flock most = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = INT64_MAX};
+		struct flock none = {.l_type = F_UNLCK, .l_whence = SEEK_SET, .l_start = 100};
+		int fd = open(paths[i], O_RDWR | O_CLOEXEC);
+
+		assert_true(fd >= 0);
+		get_lock(fd, &got[i][0]); /* nobody has one: only the type changes */
+		assert_int_equal(fcntl(fd, F_SETLK, &all), 0);
+		get_lock(fd, &got[i][1]);
+		assert_int_equal(fcntl(fd, F_SETLK, &most), 0);
+		assert_int_equal(fcntl(fd, F_SETLK, &none), 0);
+		get_lock(fd, &got[i][2]);
+		close(fd);
+	}
+	for (int k = 0; k < 3; k++) {
+		assert_int_equal(got[0][k].l_type, got[1][k].l_type);
+		assert_int_equal(got[0][k].l_whence, got[1][k].l_whence);
+		assert_int_equal(got[0][k].l_start, got[1][k].l_start);
+		assert_int_equal(got[0][k].l_pid, got[1][k].l_pid);
+		assert_int_equal(got[0][k].l_len, got[1][k].l_len);
+	}
+	assert_closed();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -137,6 +216,8 @@ int main(void)
 		cmocka_unit_test(preload_odd_arguments_get_the_kernels_answer),
 		cmocka_unit_test(preload_seek_by_no_way_is_einval),
 		cmocka_unit_test(preload_open_keeps_its_flags),
+		cmocka_unit_test(preload_lockf_locks_all_of_the_device),
+		cmocka_unit_test(preload_locks_are_shown_as_they_were_taken),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
