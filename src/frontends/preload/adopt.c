@@ -109,11 +109,31 @@ static bool is_from_elsewhere(int fd)
 	return is;
 }
 
+/* A copy of a description that this process has open, made past the table: sent by the process to
+ * itself, or by pidfd_getfd(2). Of one memfd there is one description at a time. Return: is it one,
+ * and the device's from now on? */
+static bool join_own(int fd)
+{
+	struct preload_file *file = NULL;
+	struct stat st;
+
+	if (real()->fstat(fd, &st) == 0)
+		file = files_find(st.st_dev, st.st_ino);
+	if (!file)
+		return false;
+	node_adopt_copy(fd, file);
+	files_put(file);
+	return true;
+}
+
 static int take_over(int fd, unsigned int minor)
 {
 	char *text;
-	int rc = read_text(fd, &text);
+	int rc;
 
+	if (join_own(fd))
+		return 0;
+	rc = read_text(fd, &text);
 	if (!rc)
 		rc = node_adopt(fd, minor, text);
 	free(text);

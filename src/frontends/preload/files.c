@@ -240,6 +240,25 @@ static void for_each_slot(unsigned int first, unsigned int last, void (*fn)(int 
 	}
 }
 
+struct preload_file *files_find(dev_t dev, ino_t ino)
+{
+	unsigned int end = FILES_CHUNK_LEN * FILES_NR_CHUNKS;
+
+	for (unsigned int n = 0; n < end; n++) {
+		struct preload_file *file;
+
+		if (!__atomic_load_n(&files_chunks[n / FILES_CHUNK_LEN], __ATOMIC_ACQUIRE)) {
+			n |= FILES_CHUNK_LEN - 1; /* skip to the end of the chunk */
+			continue;
+		}
+		file = files_maybe((int)n) ? files_get((int)n) : NULL;
+		if (file && file->st_dev == dev && file->st_ino == ino && !files_is_foreign(file))
+			return file;
+		files_put(file);
+	}
+	return NULL;
+}
+
 static void check_one(int fd)
 {
 	files_put(files_get(fd));

@@ -65,6 +65,9 @@ bool files_any(void);
 /** files_get() - the file behind @fd with one more reference, or NULL if @fd is not (any more) one
  * of ours */
 struct preload_file *files_get(int fd);
+/** files_find() - the file of this process whose descriptors lead to the memfd @dev, @ino, with one
+ * more reference, or NULL */
+struct preload_file *files_find(dev_t dev, ino_t ino);
 /** files_put() - NULL is fine; the last one releases */
 void files_put(struct preload_file *file);
 

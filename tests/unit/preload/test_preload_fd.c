@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <limits.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 
 static void preload_dup_keeps_the_session_until_the_last_close(void **state)
 {
@@ -281,6 +282,68 @@ static void preload_takes_none_of_the_low_numbers(void **state)
 	munmap(page, 4096);
 }
 
+/* A copy that this process has sent to itself. */
+static int copy_by_socket(int fd)
+{
+	char byte = 0, room[CMSG_SPACE(sizeof(fd))] = {0};
+	struct iovec iov = {&byte, 1};
+	struct msghdr msg = {.msg_iov = &iov,
+			     .msg_iovlen = 1,
+			     .msg_control = room,
+			     .msg_controllen = sizeof(room)};
+	struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
+	int pair[2], copy = -1;
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	cmsg->cmsg_level = SOL_SOCKET;
+	cmsg->cmsg_type = SCM_RIGHTS;
+	cmsg->cmsg_len = CMSG_LEN(sizeof(fd));
+	memcpy(CMSG_DATA(cmsg), &fd, sizeof(fd));
+	assert_int_equal(sendmsg(pair[0], &msg, 0), 1);
+	assert_int_equal(recvmsg(pair[1], &msg, MSG_CMSG_CLOEXEC), 1);
+	cmsg = CMSG_FIRSTHDR(&msg);
+	assert_non_null(cmsg);
+	memcpy(&copy, CMSG_DATA(cmsg), sizeof(copy));
+	close(pair[0]);
+	close(pair[1]);
+	return copy;
+}
+
+static int copy_by_process(int fd)
+{
+	int self = (int)syscall(SYS_pidfd_open, getpid(), 0);
+	int copy = self < 0 ? -1 : (int)syscall(SYS_pidfd_getfd, self, fd, 0);
+
+	if (self >= 0)
+		close(self);
+	return copy;
+}
+
+/* The kernel makes the copy, and no wrapper sees it. */
+static void preload_copy_that_the_kernel_has_made_is_the_device(void **state)
+{
+	static int (*const ways[])(int fd) = {copy_by_socket, copy_by_process};
+
+	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+		int fd = open_node(), copy = ways[i](fd);
+		struct stat st;
+
+		if (copy < 0) /* no such call, or it is forbidden */
+			print_message("  way %zu is not there\n", i);
+		set_status(fd, 1);
+		if (copy >= 0) {
+			assert_int_equal(get_status(copy), 1);
+			assert_int_equal(fstat(copy, &st), 0);
+			assert_true(S_ISCHR(st.st_mode));
+			close(fd);
+			assert_int_equal(get_status(copy), 1);
+			assert_errno(EBUSY, open(NODE, O_RDWR));
+		}
+		close(copy >= 0 ? copy : fd);
+		assert_closed();
+	}
+}
+
 /* The kernel would wait for some 10 ms in the first open of a client with threads. */
 static void preload_table_of_descriptors_is_long_before_there_are_threads(void **state)
 {
@@ -298,6 +361,7 @@ static void preload_table_of_descriptors_is_long_before_there_are_threads(void *
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(preload_copy_that_the_kernel_has_made_is_the_device),
 		cmocka_unit_test(preload_table_of_descriptors_is_long_before_there_are_threads),
 		cmocka_unit_test(preload_takes_none_of_the_low_numbers),
 		cmocka_unit_test(preload_dup_keeps_the_session_until_the_last_close),
