@@ -92,6 +92,11 @@ bool memory_hold_forget_all(enum memory_evict why);
  */
 void memory_client_locked(uaddr_t first, uaddr_t last);
 void memory_client_unlocked(uaddr_t first, uaddr_t last);
+/** memory_client_will_lock() - the client has all that it maps from now on locked (@locks), or no
+ * longer. A forked child's is not */
+void memory_client_will_lock(bool locks);
+/** memory_client_locks_what_it_maps() - does it? One load */
+bool memory_client_locks_what_it_maps(void);
 /**
  * memory_client_moved() - after the client's own mremap, as that has it; the kernel takes locks
  * along, and makes them longer

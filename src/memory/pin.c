@@ -293,6 +293,20 @@ void memory_client_unlocked(uaddr_t first, uaddr_t last)
 	client_locks(first, last, false);
 }
 
+static uint32_t future_of; /* atomic; table_process() of who locks what it maps; 0: nobody */
+
+void memory_client_will_lock(bool locks)
+{
+	__atomic_store_n(&future_of, locks ? table_process() : 0, __ATOMIC_RELAXED);
+}
+
+bool memory_client_locks_what_it_maps(void)
+{
+	uint32_t of = __atomic_load_n(&future_of, __ATOMIC_RELAXED);
+
+	return of && of == table_process();
+}
+
 /* ---- the client moves memory, and its locks go with it ---- */
 
 /* @i: [out] the interval of @at, or NULL. Return: where the next one starts, or @end */

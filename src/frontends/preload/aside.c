@@ -155,15 +155,21 @@ static void run_there(void (*fn)(void *arg), void *arg, size_t len)
 	pthread_setcancelstate(cancel_state, NULL);
 }
 
+/* The library's own calls may be cancellation points, where the client's are none, and its locks
+ * are held over some of them. */
 void aside_run(void (*fn)(void *arg), void *arg, size_t len)
 {
+	int cancel_state;
+
 	if (aside_is_needed()) {
 		run_there(fn, arg, len);
 		return;
 	}
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
 	aside_enter();
 	fn(arg);
 	aside_leave();
+	pthread_setcancelstate(cancel_state, NULL);
 }
 
 /* ---- calls ---- */

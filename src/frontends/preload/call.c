@@ -169,6 +169,11 @@ void call_expect_handlers(void)
 	__atomic_store_n(&handlers_expected, true, __ATOMIC_RELAXED);
 }
 
+bool call_has_handlers(void)
+{
+	return __atomic_load_n(&handlers_expected, __ATOMIC_RELAXED);
+}
+
 void call_block_signals(sigset_t *before)
 {
 	static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS};
@@ -190,7 +195,7 @@ static __thread sigset_t before_hold;
 
 void call_hold(void)
 {
-	if (is_held || !__atomic_load_n(&handlers_expected, __ATOMIC_RELAXED))
+	if (is_held || !call_has_handlers())
 		return;
 	call_block_signals(&before_hold);
 	is_held = true;

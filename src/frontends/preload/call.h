@@ -34,6 +34,9 @@ struct call {
  * on devices spare the two system calls that put them off. */
 void call_expect_handlers(void);
 
+/** call_has_handlers() - may the client have handlers? One load */
+bool call_has_handlers(void);
+
 /** call_block_signals() - put off handlers: one that calls on a device would wait for a lock of the
  * thread that it interrupts. Faults are not put off. */
 void call_block_signals(sigset_t *before);

@@ -360,6 +360,7 @@ static void *mmap_ours(struct preload_file *file, int fd, size_t len, int prot, 
 	HF_EXPORT void *name(void *addr, size_t len, int prot, int flags, int fd, off_type off)    \
 	{                                                                                          \
 		struct preload_file *file;                                                         \
+		int saved = errno;                                                                 \
 		void *ret;                                                                         \
 		long done;                                                                         \
                                                                                                    \
@@ -374,6 +375,10 @@ static void *mmap_ours(struct preload_file *file, int fd, size_t len, int prot, 
 		ret = real()->name(addr, len, prot, flags, fd, off);                               \
 		if (ret == MAP_FAILED && errno == EAGAIN && wrap_memory_give_way(errno))           \
 			ret = real()->name(addr, len, prot, flags, fd, off);                       \
+		if (ret == MAP_FAILED)                                                             \
+			return ret;                                                                \
+		errno = saved;                                                                     \
+		wrap_memory_mapped(ret, len, flags);                                               \
 		return ret;                                                                        \
 	}
 WRAP_MMAP(mmap, off_t)

@@ -19,6 +19,7 @@
 #include <stdarg.h>
 
 #include "frontends/preload/aside.h"
+#include "frontends/preload/call.h"
 #include "frontends/preload/path.h"
 #include "frontends/preload/wrap_memory.h"
 #include "memory/hold.h"
@@ -48,6 +49,22 @@ static size_t page_up(size_t len)
 	return (len + MEMORY_PAGE_SIZE - 1) & ~(size_t)(MEMORY_PAGE_SIZE - 1);
 }
 
+/* What takes locks of the library's, which a handler that leaves by a jump would leave behind. errno
+ * is kept. */
+static void run(void (*fn)(void *arg), void *arg, size_t len)
+{
+	bool holds = !aside_is_needed() && call_has_handlers();
+	int saved = errno;
+	sigset_t before;
+
+	if (holds)
+		call_block_signals(&before);
+	aside_run(fn, arg, len);
+	if (holds)
+		call_restore_signals(&before);
+	errno = saved;
+}
+
 static void tell_of_change(void *arg)
 {
 	const struct change *change = arg;
@@ -70,7 +87,7 @@ void wrap_memory_forget(const void *addr, size_t len)
 		return;
 	change = change_of(addr, len);
 	change.tell = memory_hold_forget;
-	aside_run(tell_of_change, &change, sizeof(change));
+	run(tell_of_change, &change, sizeof(change));
 }
 
 bool wrap_memory_give_way(int err)
@@ -79,7 +96,7 @@ bool wrap_memory_give_way(int err)
 
 	if ((err != EAGAIN && err != ENOMEM && err != EPERM) || memory_hold_is_empty())
 		return false;
-	aside_run(forget_all, &change, sizeof(change));
+	run(forget_all, &change, sizeof(change));
 	return change.any;
 }
 
@@ -105,10 +122,11 @@ static void tell_of_move(void *arg)
 HF_EXPORT void *mremap(void *addr, size_t old_len, size_t new_len, int flags, ...)
 {
 	void *to = NULL, *ret;
+	int saved = errno;
 	va_list ap;
 
 	va_start(ap, flags);
-	if (flags & MREMAP_FIXED)
+	if (flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) /* with the second alone it is a wish */
 		to = va_arg(ap, void *);
 	va_end(ap);
 	wrap_memory_forget(addr, old_len);
@@ -117,13 +135,14 @@ HF_EXPORT void *mremap(void *addr, size_t old_len, size_t new_len, int flags, ..
 	ret = real()->mremap(addr, old_len, new_len, flags, to);
 	if (ret == MAP_FAILED && errno == EAGAIN && wrap_memory_give_way(errno))
 		ret = real()->mremap(addr, old_len, new_len, flags, to);
-	if (ret != MAP_FAILED && memory_any_registered() && (ret != addr || new_len > old_len)) {
-		int saved = errno;
+	if (ret == MAP_FAILED)
+		return ret;
+	errno = saved;
+	if (memory_any_registered() && (ret != addr || new_len > old_len)) {
 		struct move move = {(uintptr_t)addr, (uintptr_t)ret, page_up(old_len),
 				    page_up(new_len)};
 
-		aside_run(tell_of_move, &move, sizeof(move));
-		errno = saved;
+		run(tell_of_move, &move, sizeof(move));
 	}
 	return ret;
 }
@@ -167,66 +186,84 @@ HF_EXPORT int msync(void *addr, size_t len, int flags)
 
 /* ---- the client's own locks: ours must not take them away later, nor the client ours ---- */
 
-/* Tell what the client has done, with the result of its call, which is handed on with its errno. */
-static int tell(void (*what)(uaddr_t first, uaddr_t last), const void *addr, size_t len, int ret)
+/* Tell what the client has done. errno is kept. */
+static void tell(void (*what)(uaddr_t first, uaddr_t last), const void *addr, size_t len)
 {
 	struct change change;
-	int saved = errno;
 
-	if (len > 0 && memory_any_registered()) {
-		change = change_of(addr, len);
-		change.tell = what;
-		aside_run(tell_of_change, &change, sizeof(change));
-	}
+	if (len == 0 || !memory_any_registered())
+		return;
+	change = change_of(addr, len);
+	change.tell = what;
+	run(tell_of_change, &change, sizeof(change));
+}
+
+/* The client's call gave @ret, perhaps at its second try; errno was @saved before. */
+static int tell_locked(const void *addr, size_t len, int ret, int saved)
+{
+	if (ret < 0)
+		return ret;
 	errno = saved;
+	tell(memory_client_locked, addr, len);
 	return ret;
 }
 
-static int tell_locked(const void *addr, size_t len, int ret)
+void wrap_memory_mapped(const void *addr, size_t len, int flags)
 {
-	return ret < 0 ? ret : tell(memory_client_locked, addr, len, ret);
+	if (unlikely((flags & MAP_LOCKED) || memory_client_locks_what_it_maps()))
+		tell(memory_client_locked, addr, len);
 }
 
 HF_EXPORT int mlock(const void *addr, size_t len)
 {
-	int ret;
+	int saved = errno, ret;
 
 	wrap_memory_forget(addr, len);
 	ret = real()->mlock(addr, len);
 	if (ret < 0 && wrap_memory_give_way(errno))
 		ret = real()->mlock(addr, len);
-	return tell_locked(addr, len, ret);
+	return tell_locked(addr, len, ret, saved);
 }
 
 HF_EXPORT int mlock2(const void *addr, size_t len, unsigned int flags)
 {
-	int ret;
+	int saved = errno, ret;
 
 	wrap_memory_forget(addr, len);
 	ret = real()->mlock2(addr, len, flags);
 	if (ret < 0 && wrap_memory_give_way(errno))
 		ret = real()->mlock2(addr, len, flags);
-	return tell_locked(addr, len, ret);
+	return tell_locked(addr, len, ret, saved);
 }
 
 HF_EXPORT int mlockall(int flags)
 {
-	int ret;
+	int saved = errno, ret;
 
 	(void)wrap_memory_give_way(EAGAIN);
 	ret = real()->mlockall(flags);
-	return flags & MCL_CURRENT ? tell_locked(NULL, SIZE_MAX, ret) : ret;
+	if (ret == 0)
+		memory_client_will_lock(flags & MCL_FUTURE);
+	return flags & MCL_CURRENT ? tell_locked(NULL, SIZE_MAX, ret, saved) : ret;
 }
 
 /* An error may come after a part has been unlocked. */
 HF_EXPORT int munlock(const void *addr, size_t len)
 {
-	return tell(memory_client_unlocked, addr, len, real()->munlock(addr, len));
+	int ret = real()->munlock(addr, len);
+
+	tell(memory_client_unlocked, addr, len);
+	return ret;
 }
 
 HF_EXPORT int munlockall(void)
 {
-	return tell(memory_client_unlocked, NULL, SIZE_MAX, real()->munlockall());
+	int ret = real()->munlockall();
+
+	if (ret == 0)
+		memory_client_will_lock(false);
+	tell(memory_client_unlocked, NULL, SIZE_MAX);
+	return ret;
 }
 
 /* ---- files ---- */
@@ -248,11 +285,9 @@ static void forget_which(void *arg)
 static void forget_file(const char *path, int fd)
 {
 	struct which_file which = {.path = path, .fd = fd};
-	int saved = errno;
 
 	if (!memory_hold_is_empty())
-		aside_run(forget_which, &which, sizeof(which));
-	errno = saved;
+		run(forget_which, &which, sizeof(which));
 }
 
 /* A memfd can be cut and filled, or its seals say EPERM; a device can not. Return: what the client
@@ -265,41 +300,6 @@ static int on_device(int fd, int rc, int err)
 	return -1;
 }
 
-/* Every mode but plain allocation takes bytes out, moves or zeroes them. */
-#define WRAP_FALLOCATE(name, off_type)                                                             \
-	HF_EXPORT int name(int fd, int mode, off_type off, off_type len)                           \
-	{                                                                                          \
-		if (mode & ~FALLOC_FL_KEEP_SIZE)                                                   \
-			forget_file(NULL, fd);                                                     \
-		return allocated(fd, mode, real()->name(fd, mode, off, len));                      \
-	}
-WRAP_FALLOCATE(fallocate, off_t)
-WRAP_FALLOCATE(fallocate64, off64_t)
-
-#define WRAP_FTRUNCATE(name, off_type)                                                             \
-	HF_EXPORT int name(int fd, off_type len)                                                   \
-	{                                                                                          \
-		forget_file(NULL, fd);                                                             \
-		return on_device(fd, real()->name(fd, len), EINVAL);                               \
-	}
-WRAP_FTRUNCATE(ftruncate, off_t)
-WRAP_FTRUNCATE(ftruncate64, off64_t)
-
-static int truncate_answer(const char *path, int rc)
-{
-	struct path seen;
-
-	if (kind != PATH_FD && (rc >= 0 || kind != PATH_NODE))
-		return rc;
-	errno = EINVAL;
-	return -1;
-}
-
-#define WRAP_TRUNCATE(name, off_type)                                                              \
-	HF_EXPORT int name(const char *path, off_type len)                                         \
-	{                                                                                          \
-		if (path)                                                                          \
-			forget_file(path, -1);                                                     \
 /* Modes that the kernel hands on to a file, of which a memfd does not take all. */
 static bool is_mode_of_a_file(int mode)
 {
@@ -330,9 +330,44 @@ static int allocated(int fd, int mode, int rc)
 	return on_device(fd, rc, ENODEV);
 }
 
+/* Every mode but plain allocation takes bytes out, moves or zeroes them. */
+#define WRAP_FALLOCATE(name, off_type)                                                             \
+	HF_EXPORT int name(int fd, int mode, off_type off, off_type len)                           \
+	{                                                                                          \
+		if (mode & ~FALLOC_FL_KEEP_SIZE)                                                   \
+			forget_file(NULL, fd);                                                     \
+		return allocated(fd, mode, real()->name(fd, mode, off, len));                      \
+	}
+WRAP_FALLOCATE(fallocate, off_t)
+WRAP_FALLOCATE(fallocate64, off64_t)
+
+#define WRAP_FTRUNCATE(name, off_type)                                                             \
+	HF_EXPORT int name(int fd, off_type len)                                                   \
+	{                                                                                          \
+		forget_file(NULL, fd);                                                             \
+		return on_device(fd, real()->name(fd, len), EINVAL);                               \
+	}
+WRAP_FTRUNCATE(ftruncate, off_t)
+WRAP_FTRUNCATE(ftruncate64, off64_t)
+
+/* A descriptor's name leads to what stands for the device, which can be cut to its own length. */
+static int truncate_answer(const char *path, int rc)
+{
+	struct path seen;
+	enum path_kind kind = path_look_after(AT_FDCWD, path, rc, &seen);
+
+	if (kind != PATH_FD && (rc >= 0 || kind != PATH_NODE))
+		return rc;
+	errno = EINVAL;
+	return -1;
+}
+
+#define WRAP_TRUNCATE(name, off_type)                                                              \
+	HF_EXPORT int name(const char *path, off_type len)                                         \
+	{                                                                                          \
+		if (path)                                                                          \
+			forget_file(path, -1);                                                     \
 		return truncate_answer(path, real()->name(path, len));                             \
 	}
 WRAP_TRUNCATE(truncate, off_t)
 WRAP_TRUNCATE(truncate64, off64_t)
-/* A descriptor's name leads to what stands for the device, which can be cut to its own length. */
-	enum path_kind kind = path_look_after(AT_FDCWD, path, rc, &seen);

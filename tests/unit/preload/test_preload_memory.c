@@ -6,7 +6,11 @@
  */
 #include "client.h"
 
+#include <dirent.h>
+#include <pthread.h>
+#include <signal.h>
 #include <sys/resource.h>
+#include <sys/time.h>
 
 #define PAGE 4096u
 #define NR   64u
@@ -215,6 +219,143 @@ static void memory_registered_keeps_the_clients_own_lock(void **state)
 	unmap_from(dev[0]);
 }
 
+static bool is_locked(const char *page)
+{
+	return syscall(SYS_msync, page, PAGE, MS_INVALIDATE) < 0 && errno == EBUSY;
+}
+
+static void map_anew(size_t nth, int flags)
+{
+	char *at = mem + nth * PAGE;
+
+	munmap(at, PAGE);
+	assert_true(mmap(at, PAGE, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | flags, -1, 0) == at);
+}
+
+/* What the client maps anew and locked, where a device has memory registered, is its own. */
+static void memory_mapped_anew_and_locked_stays_locked(void **state)
+{
+	map_anew(0, 0);
+	map_anew(1, 0);
+	map_anew(2, 0);
+	map_to(dev[0]);
+	map_anew(0, MAP_LOCKED);
+	map_anew(1, 0);
+	assert_int_equal(mlockall(MCL_FUTURE), 0);
+	map_anew(2, 0);
+	unmap_from(dev[0]);
+	close(dev[0]);
+	assert_true(is_locked(mem));
+	assert_false(is_locked(mem + PAGE));
+	assert_true(is_locked(mem + 2 * PAGE));
+	assert_int_equal(munlockall(), 0);
+	dev[0] = open_device(0);
+	map_to(dev[0]);
+	map_anew(2, 0); /* the future is over */
+	unmap_from(dev[0]);
+	close(dev[0]);
+	assert_false(is_locked(mem + 2 * PAGE));
+}
+
+/* ---- a thread that does not come back from such a call ---- */
+
+/* The library asks the kernel by a descriptor that it keeps, and opens it again if need be. */
+static void close_kept_map(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	char path[300], target[64];
+	struct dirent *entry;
+
+	assert_non_null(dir);
+	while ((entry = readdir(dir))) {
+		ssize_t len;
+
+		snprintf(path, sizeof(path), "/proc/self/fd/%s", entry->d_name);
+		len = readlink(path, target, sizeof(target) - 1);
+		if (len < 5 || memcmp(target + len - 5, "/maps", 5) != 0)
+			continue;
+		close_behind(atoi(entry->d_name));
+	}
+	closedir(dir);
+}
+
+static bool has_unmapped;
+
+static void *unmap_cancelled(void *arg)
+{
+	pthread_cancel(pthread_self());
+	(void)munmap(mem, PAGE); /* no cancellation point */
+	has_unmapped = true;
+	pthread_testcancel();
+	return arg;
+}
+
+static void memory_calls_are_no_cancellation_points(void **state)
+{
+	pthread_t thread;
+
+	map_to(dev[0]);
+	unmap_from(dev[0]);
+	close_kept_map();
+	assert_int_equal(pthread_create(&thread, NULL, unmap_cancelled, NULL), 0);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	(void)alarm(20); /* for a lock that is left behind */
+	assert_true(has_unmapped);
+	map_anew(0, 0);
+	map_to(dev[1]);
+	unmap_from(dev[1]);
+	(void)alarm(0);
+}
+
+static sigjmp_buf back;
+
+static void on_alarm(int sig)
+{
+	siglongjmp(back, 1);
+}
+
+static void memory_calls_that_a_handler_leaves_leave_no_lock_behind(void **state)
+{
+	const struct itimerval every = {{0, 200}, {0, 200}}, never = {{0, 0}, {0, 0}};
+	char *other = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	volatile int nr_jumps = 0;
+
+	assert_true(other != MAP_FAILED);
+	map_to(dev[0]);
+	unmap_from(dev[0]);
+	signal(SIGALRM, on_alarm);
+	while (nr_jumps++ < 1000) {
+		if (sigsetjmp(back, 1) != 0)
+			continue;
+		setitimer(ITIMER_REAL, &every, NULL);
+		for (;;)
+			(void)madvise(other, PAGE, MADV_DONTNEED);
+	}
+	setitimer(ITIMER_REAL, &never, NULL);
+	signal(SIGALRM, SIG_DFL);
+	(void)alarm(20);
+	map_to(dev[0]);
+	unmap_from(dev[0]);
+	(void)alarm(0);
+	munmap(other, PAGE);
+}
+
+/* Without MREMAP_FIXED the last argument is a wish. */
+static void memory_moves_to_where_the_client_wishes(void **state)
+{
+	char *from = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *room = mmap(NULL, 5 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *wish = room + PAGE;
+
+	assert_true(from != MAP_FAILED && room != MAP_FAILED);
+	munmap(wish, PAGE);
+	munmap(wish + 2 * PAGE, PAGE); /* the kernel's choice is the higher one */
+	assert_true(mremap(from, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_DONTUNMAP, wish) == wish);
+	munmap(from, PAGE);
+	munmap(room, 5 * PAGE);
+}
+
 /* Without the capability, so that the kernel's own limit counts: held memory is no reason for a
  * refusal. */
 static int body_limit(void)
@@ -230,13 +371,19 @@ static int body_limit(void)
 	unmap_from(dev[0]);
 	if (nr_locked() != NR)
 		return 3;
+	errno = 0;
 	if (mlock(own, LEN) < 0 || nr_locked() != NR || munlock(own, LEN) < 0)
 		return 4;
+	if (errno != 0)
+		return 6;
 	map_to(dev[0]);
 	unmap_from(dev[0]);
+	errno = 0;
 	if (mmap(NULL, LEN, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_LOCKED, -1, 0) ==
 	    MAP_FAILED)
 		return 5;
+	if (errno != 0)
+		return 7;
 	return 0;
 }
 
@@ -261,6 +408,14 @@ int main(void)
 		cmocka_unit_test_setup_teardown(memory_held_takes_every_call, setup, teardown),
 		cmocka_unit_test_setup_teardown(memory_registered_keeps_the_clients_own_lock, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(memory_mapped_anew_and_locked_stays_locked, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(memory_moves_to_where_the_client_wishes, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(memory_calls_are_no_cancellation_points, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(
+			memory_calls_that_a_handler_leaves_leave_no_lock_behind, setup, teardown),
 		cmocka_unit_test_setup_teardown(memory_held_gives_way_to_the_clients_locks, setup,
 						teardown_limit),
 	};
