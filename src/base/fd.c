@@ -85,6 +85,16 @@ int fd_open_output(const char *path, mode_t mode)
 	return err;
 }
 
+bool fd_has_reader(int fd)
+{
+	struct pollfd pfd = {.fd = fd};
+	int saved = errno;
+	bool has = poll(&pfd, 1, 0) <= 0 || !(pfd.revents & (POLLERR | POLLHUP));
+
+	errno = saved;
+	return has;
+}
+
 int fd_is_eventfd(int fd)
 {
 	static const char expected[] = "anon_inode:[eventfd]";

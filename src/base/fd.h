@@ -37,6 +37,10 @@ void fd_lengthen_table(void);
  * Return: a blocking fd; -ENXIO a pipe that nobody reads, or a socket; -EISDIR; other -errno */
 int fd_open_output(const char *path, mode_t mode) HF_MUST_CHECK;
 
+/** fd_has_reader() - is there somebody to write for? False of a pipe or a socket whose other end is
+ * gone: a write would raise SIGPIPE. errno is kept */
+bool fd_has_reader(int fd);
+
 /** fd_is_eventfd() - Return: 1 yes, 0 no, -EBADF not an open fd */
 int fd_is_eventfd(int fd) HF_MUST_CHECK;
 

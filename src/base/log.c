@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/fd.h"
 
 enum { LINE_LEN = 512, NR_SHOWN_A_SECOND = 10 };
 
@@ -66,13 +67,14 @@ static bool site_may_show(struct log_site *site, uint32_t *nr_left_out)
 /*
  * Write one line; @len is what snprintf would have liked, the newline takes the last byte. By
  * number: in the preload library write() is its own, and a client may have a device in the place of
- * stderr, whose lock is taken here.
+ * stderr, whose lock is taken here. Who has a message to write is not ended by SIGPIPE: it may be a
+ * client that writes nothing itself.
  */
 static void line_write(char *line, int len)
 {
 	ssize_t n;
 
-	if (len < 0)
+	if (len < 0 || !fd_has_reader(STDERR_FILENO))
 		return;
 	if (len > LINE_LEN - 2)
 		len = LINE_LEN - 2;

@@ -8,7 +8,8 @@
  *    processes stay whole.
  * 2. The client may close descriptors that it does not know, and the number may then be something
  *    else. The file's identity is checked before each line, and the file opened again if need be.
- * 3. The time is local, with the offset found when the log was opened: libc's conversion takes a
+ * 3. A log that is a pipe makes nobody wait for a reader, and ends nobody when its reader goes.
+ * 4. The time is local, with the offset found when the log was opened: libc's conversion takes a
  *    lock that a fork may leave taken.
  */
 #include "real.h"
@@ -48,6 +49,27 @@ static void complain(void)
 		hf_err("preload", "cannot write the call log %s: %s", log_path, strerror(err));
 }
 
+/* Return: a fresh descriptor of the log, or -1 with errno */
+static int open_path(void)
+{
+	int fd = real()->open(
+		log_path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0644);
+
+	/* lines of a log that is slow are not left out */
+	if (fd >= 0)
+		(void)real()->fcntl(fd, F_SETFL, O_APPEND);
+	return fd;
+}
+
+/* Return: was all of it written? errno says why not */
+static bool put_line(int fd, const char *line, size_t len)
+{
+	if (fd_has_reader(fd))
+		return real()->write(fd, line, len) >= 0;
+	errno = EPIPE;
+	return false;
+}
+
 /* Return: a descriptor of the log, or -1. */
 static int open_log(void) REQUIRES(log_lock)
 {
@@ -55,8 +77,7 @@ static int open_log(void) REQUIRES(log_lock)
 
 	if (node_fd_is(log_fd, log_dev, log_ino))
 		return log_fd;
-	log_fd = fd_move_up(
-		real()->open(log_path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0644));
+	log_fd = fd_move_up(open_path());
 	if (log_fd < 0) {
 		complain();
 		return -1;
@@ -76,13 +97,13 @@ static void write_line(const char *line, size_t len)
 
 	if (mutex_trylock(&log_lock)) {
 		fd = open_log();
-		if (fd >= 0 && real()->write(fd, line, len) < 0)
+		if (fd >= 0 && !put_line(fd, line, len))
 			complain();
 		mutex_unlock(&log_lock);
 		return;
 	}
-	fd = real()->open(log_path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0644);
-	if (fd < 0 || real()->write(fd, line, len) < 0)
+	fd = open_path();
+	if (fd < 0 || !put_line(fd, line, len))
 		complain();
 	if (fd >= 0)
 		real()->close(fd);

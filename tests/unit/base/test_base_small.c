@@ -4,11 +4,13 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
 
 #include <cmocka.h>
@@ -223,6 +225,28 @@ static int log_child(void)
 	return 0;
 }
 
+/* A pipe whose reader has gone, in the place of stderr: who has a message to write must not end by
+ * it. */
+static void log_message_that_nobody_reads_ends_nobody(void **state)
+{
+	int fds[2], status;
+	pid_t pid;
+
+	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+	pid = fork();
+	if (pid == 0) {
+		(void)signal(SIGPIPE, SIG_DFL);
+		close(fds[0]);
+		(void)dup2(fds[1], STDERR_FILENO);
+		hf_err("test", "nobody reads this");
+		_exit(errno == EPIPE ? 1 : 0);
+	}
+	close(fds[0]);
+	close(fds[1]);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
 static void log_escape_keeps_one_printed_line(void **state)
 {
 	char dst[32];
@@ -420,6 +444,7 @@ int main(int argc, char **argv)
 						log_release),
 		cmocka_unit_test_setup_teardown(log_level_comes_from_environment, log_catch,
 						log_release),
+		cmocka_unit_test(log_message_that_nobody_reads_ends_nobody),
 		cmocka_unit_test(log_escape_keeps_one_printed_line),
 		cmocka_unit_test(refuse_reason_is_the_threads_own),
 		cmocka_unit_test(refuse_with_the_last_reason_extends_it),

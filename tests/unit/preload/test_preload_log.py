@@ -110,6 +110,26 @@ class Log(unittest.TestCase):
         self.assertEqual(labels, {"[vhost-vdpa-0]", "[vhost-vdpa-1]"})
         self.assertEqual(calls[-1].label.strip(), "[vhost-vdpa-1]")
 
+    def test_a_pipe_whose_reader_goes_stops_nobody(self):
+        """The command's first line is there when the log's reader goes, and the client makes its calls afterwards."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "log")
+            os.mkfifo(path)
+            for hold in (False, True):  # the client opens the log without a reader; its reader goes meanwhile
+                reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+                script = 'echo; read -r line; exec "$@"' if not hold else 'exec "$@"'
+                client = [CLIENT] if not hold else [
+                    sys.executable, "-c", "import os, signal\nsignal.signal(signal.SIGPIPE, signal.SIG_DFL)\n"
+                    "os.close(os.open('/dev/vhost-vdpa-0', os.O_RDWR))\nprint(flush=True)\ninput()\n"
+                    "os.close(os.open('/dev/vhost-vdpa-0', os.O_RDWR))"]
+                run = subprocess.Popen([HOLDFAST, "run", "--log", path, "--", "sh", "-c", script, "sh", *client],
+                                       stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+                self.assertEqual(run.stdout.readline(), "\n")
+                os.close(reader)
+                _, errors = run.communicate("\n", timeout=60)
+                self.assertEqual(run.returncode, 0, errors)
+                self.assertEqual(errors.count("cannot write the call log"), 1, errors)
+
 
 if __name__ == "__main__":
     unittest.main(argv=sys.argv[:1], verbosity=2)
