@@ -202,7 +202,8 @@ static void note_inherited(int fd)
 	unsigned int minor;
 	struct stat st;
 
-	if (!has_name(fd, &minor) || real()->fstat(fd, &st) < 0 || !(file = files_new()))
+	if (!has_name(fd, &minor) || real()->fstat(fd, &st) < 0 || node_watch_forks() ||
+	    !(file = files_new()))
 		return;
 	file->pid = NO_PROCESS;
 	file->inherited = true;

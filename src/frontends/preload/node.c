@@ -128,23 +128,43 @@ void node_refresh(void)
 	mutex_unlock(&node_lock);
 }
 
+static int __watch_forks(void) REQUIRES(node_lock)
+{
+	static bool watched;
+	int err;
+
+	if (watched)
+		return 0;
+	err = pthread_atfork(NULL, NULL, after_fork);
+	if (err)
+		return -err;
+	for (unsigned int i = 0; i < PRELOAD_NR_NODES_MAX; i++)
+		nodes[i].memfd.fd = -1;
+	files_start();
+	watched = true;
+	return 0;
+}
+
+int node_watch_forks(void)
+{
+	int rc;
+
+	mutex_lock(&node_lock);
+	rc = __watch_forks();
+	mutex_unlock(&node_lock);
+	return rc;
+}
+
 static int start_bus(void) REQUIRES(node_lock)
 {
-	static bool forks_watched;
 	struct vdpa_bus *made;
 	int rc;
 
 	if (bus)
 		return 0;
-	if (!forks_watched) {
-		rc = pthread_atfork(NULL, NULL, after_fork);
-		if (rc)
-			return -rc;
-		for (unsigned int i = 0; i < PRELOAD_NR_NODES_MAX; i++)
-			nodes[i].memfd.fd = -1;
-		files_start();
-		forks_watched = true;
-	}
+	rc = __watch_forks();
+	if (rc)
+		return rc;
 	rc = memory_guard_install();
 	if (rc)
 		return refuse(rc, "cannot take over SIGSEGV and SIGBUS");

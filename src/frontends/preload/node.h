@@ -37,6 +37,10 @@ bool node_find(const char *path, unsigned int *minor);
  */
 int node_open(unsigned int minor, int flags) HF_MUST_CHECK;
 
+/** node_watch_forks() - this process's table of files is about to have something in it: from now on
+ * a child is told from it. No lock held. Return: 0 or -errno */
+int node_watch_forks(void) HF_MUST_CHECK;
+
 /** node_may_open() - false in a forked child of a process that has owned a device: threads that the
  * child does not have may have left locks behind */
 bool node_may_open(void);

@@ -229,6 +229,42 @@ static void preload_spawned_program_has_its_own_devices(void **state)
 	close(fd);
 }
 
+/* A program that has inherited @fd, before its own first call for the driver. */
+static int calls_after_a_vfork_child_has_closed_its_copy(int fd)
+{
+	pid_t pid;
+
+	if (lseek(fd, 0, SEEK_SET) != -1 || errno != ESPIPE)
+		return 1;
+	pid = vfork();
+	if (pid == 0) {
+		close(fd);
+		dup2(STDIN_FILENO, fd);
+		_exit(0);
+	}
+	if (child_status(pid) != 0)
+		return 2;
+	return lseek(fd, 0, SEEK_SET) == -1 && errno == ESPIPE ? 0 : 3;
+}
+
+static void preload_vfork_child_changes_nothing_of_what_was_inherited(void **state)
+{
+	int fd = open(NODE, O_RDWR);
+	char number[16];
+	pid_t pid;
+
+	assert_true(fd >= 0);
+	snprintf(number, sizeof(number), "%d", fd);
+	pid = fork();
+	if (pid == 0) {
+		execl("/proc/self/exe", "test", "inherited", number, NULL);
+		_exit(99);
+	}
+	assert_int_equal(child_status(pid), 0);
+	close(fd);
+	assert_closed();
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -240,9 +276,12 @@ int main(int argc, char **argv)
 		cmocka_unit_test(preload_close_in_a_child_is_harmless),
 		cmocka_unit_test(preload_node_is_busy_while_a_child_has_the_descriptor),
 		cmocka_unit_test(preload_vfork_child_changes_nothing),
+		cmocka_unit_test(preload_vfork_child_changes_nothing_of_what_was_inherited),
 		cmocka_unit_test(preload_spawned_program_has_its_own_devices),
 	};
 
+	if (argc > 2)
+		return calls_after_a_vfork_child_has_closed_its_copy(atoi(argv[2]));
 	if (argc > 1) { /* what posix_spawn started: a client of its own */
 		int fd = open(argv[1][0] ? NODE : "", O_RDWR);
 
