@@ -121,13 +121,13 @@ static const struct bench_option *row_of(const struct bench_option *options, siz
 }
 
 static int take_word(const struct bench_command *cmd, const struct bench_option *o, int c,
-		     char *const *argv)
+		     const char *refused)
 {
 	char what[64];
 
 	if (!o)
 		return bench_wrong_use(cmd, c == ':' ? "value missing for" : "unknown option",
-				       argv[optind - 1]);
+				       refused);
 	if (take_value(o) == 0)
 		return 0;
 	snprintf(what, sizeof(what), "wrong %s%s", is_short(o) ? "-" : "--", o->name);
@@ -150,7 +150,8 @@ bool bench_parse(const struct bench_command *cmd, const struct bench_option *opt
 		if (c == 'h')
 			help = true;
 		else
-			*status = take_word(cmd, row_of(options, nr, c), c, argv);
+			*status = take_word(cmd, row_of(options, nr, c), c,
+					    cli_refused_option(c, argv, longs));
 	}
 	if (!*status && help)
 		fputs(cmd->help, stdout);

@@ -11,6 +11,8 @@
 
 #include "base/compiler.h"
 
+struct option; /* getopt.h */
+
 /* Exit statuses of our own; `run` has COMMAND's otherwise. */
 enum cli_exit {
 	CLI_EXIT_OK = 0,
@@ -39,6 +41,14 @@ int bench_iotlb(int argc, char **argv);
 int bench_net(int argc, char **argv);
 int bench_blk(int argc, char **argv);
 int bench_attach(int argc, char **argv);
+
+/**
+ * cli_refused_option() - the option that a person has to look at
+ * Of letters behind one dash that is not the word before optind: getopt is in their midst.
+ * @c: what getopt_long(3) gave: '?' or ':'; @longs: its table
+ * Return: the word, or the letter with its dash; valid until the next call
+ */
+const char *cli_refused_option(int c, char *const *argv, const struct option *longs);
 
 /** cli_set_main_args() - remember main()'s arguments for cli_reexec_with_devices() */
 void cli_set_main_args(char **argv);

@@ -173,7 +173,7 @@ static int help(void)
 
 static int wrong_option(const char *who, int c, char *const *argv)
 {
-	const char *word = argv[optind - 1];
+	const char *word = cli_refused_option(c, argv, long_options);
 
 	if (c == ':')
 		fprintf(stderr, "%s: option '%s' needs a value\n", who, word);

@@ -17,7 +17,7 @@
 #include <string.h>
 #include <sys/utsname.h>
 
-static void usage(FILE *to)
+static void usage(void)
 {
 	fputs("usage: holdfast check [options] PATH...\n"
 	      "       holdfast check [options] -d SPEC...\n"
@@ -39,7 +39,13 @@ static void usage(FILE *to)
 	      "  --random SEED[:COUNT]  random sequences instead of the checks\n"
 	      "  --replay FILE     the sequences in FILE, such as transcripts\n"
 	      "  --transcript      print what each step did, not only a hash\n",
-	      to);
+	      stdout);
+}
+
+static int wrong_use(const char *what, const char *word)
+{
+	fprintf(stderr, "holdfast check: %s '%s'; see --help\n", what, word);
+	return -EINVAL;
 }
 
 static int parse_hint(struct check_options *opts, const char *word)
@@ -185,12 +191,16 @@ static int parse(int argc, char **argv, struct check_options *opts)
 	};
 	int c, rc = 0;
 
+	opterr = 0;
 	optind = 1;
-	while (!rc && (c = getopt_long(argc, argv, "d:h", longs, NULL)) >= 0) {
-		if (c == 'h' || c == '?') {
-			usage(c == 'h' ? stdout : stderr);
-			return c == 'h' ? 1 : -EINVAL;
+	while (!rc && (c = getopt_long(argc, argv, ":d:h", longs, NULL)) >= 0) {
+		if (c == 'h') {
+			usage();
+			return 1;
 		}
+		if (c == '?' || c == ':')
+			return wrong_use(c == ':' ? "a value is missing for" : "unknown option",
+					 cli_refused_option(c, argv, longs));
 		rc = take_checked(opts, c);
 		if (rc > 0) {
 			take(opts, c);
@@ -268,6 +278,20 @@ static size_t choose_devices(struct check_device *devs, const struct check_optio
 	return opts->nr_specs + (size_t)nr;
 }
 
+/* Nodes, or devices made for the purpose. Return: 0; -EINVAL after a message */
+static int check_nodes(const struct check_options *opts, int nr, char *const *paths)
+{
+	if (nr == 0 && !opts->nr_specs)
+		fputs("holdfast check: no PATH of a node and no -d SPEC; see --help\n", stderr);
+	else if (nr > 0 && opts->nr_specs)
+		return wrong_use("with -d SPEC there is no PATH, but", paths[0]);
+	else if (nr > CHECK_NODES_MAX)
+		return wrong_use("one node too many:", paths[CHECK_NODES_MAX]);
+	else
+		return 0;
+	return -EINVAL;
+}
+
 int cmd_check(int argc, char **argv)
 {
 	struct check_options opts = {.profile = CHECK_BY_DEVICE,
@@ -285,10 +309,8 @@ int cmd_check(int argc, char **argv)
 		check_suite_list(&opts);
 		return 0;
 	}
-	if ((optind == argc) == !opts.nr_specs || argc - optind > CHECK_NODES_MAX) {
-		usage(stderr);
+	if (check_nodes(&opts, argc - optind, argv + optind))
 		return 2;
-	}
 	nr = choose_devices(devs, &opts, argc - optind, argv + optind);
 	if (!nr)
 		return 2;

@@ -213,7 +213,7 @@ static int take_option(struct options *o, int c, char **argv)
 		return take_pid(o);
 	}
 	return dev_wrong_use(o->choice.who, c == ':' ? "no value for" : "unknown option",
-			     argv[optind - 1]);
+			     cli_refused_option(c, argv, long_options));
 }
 
 static int command(const char *who, dev_words_fn read, int argc, char **argv)

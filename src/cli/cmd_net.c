@@ -71,7 +71,7 @@ static int help(void)
 
 static int wrong_option(int c, char *const *argv)
 {
-	const char *word = argv[optind - 1];
+	const char *word = cli_refused_option(c, argv, long_options);
 
 	if (c == ':')
 		fprintf(stderr, "%s: option '%s' needs a value\n", WHO, word);

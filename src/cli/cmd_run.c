@@ -43,7 +43,7 @@ static const struct option long_options[] = {
 
 static int wrong_option(int c, char *const *argv)
 {
-	const char *word = argv[optind - 1];
+	const char *word = cli_refused_option(c, argv, long_options);
 
 	if (c == ':')
 		fprintf(stderr, "%s: option '%s' needs a value: %s\n", WHO, word, USAGE);

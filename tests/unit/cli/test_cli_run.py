@@ -57,6 +57,18 @@ class WrongUse(Case):
         self.assert_wrong_use(run("--lag", "x", "--", "true"), "'--lag'", "--log", "--device")
         self.assert_wrong_use(run("-x", "--", "true"), "'-x'", "-d")
 
+    def test_unknown_letter_among_others(self):
+        for words in (["run"], ["dev"], ["mgmtdev"], ["net", "ping"], ["blk", "info"], ["check"], ["bench", "reset"],
+                      ["bench", "iotlb"]):
+            self.assert_wrong_use(holdfast(*words, "-zh"), "unknown option '-z'")
+        self.assert_wrong_use(run("--launcher=x", "--", "true"), "'--launcher=x'")
+
+    def test_check(self):
+        for words, wanted in ((["--bogus"], "unknown option '--bogus'"), (["--deadline"], "'--deadline'"),
+                              (["-d"], "'-d'"), ([], "no PATH"), (["-d", "name a", "/dev/x"], "'/dev/x'"),
+                              (["/dev/%d" % i for i in range(100)], "one node too many")):
+            self.assert_wrong_use(holdfast("check", *words), wanted)
+
     def test_option_without_value(self):
         self.assert_wrong_use(run("-d"), "'-d'", "needs a value")
         self.assert_wrong_use(run("--log"), "'--log'", "needs a value")
