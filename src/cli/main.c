@@ -106,10 +106,8 @@ static void occupy_standard_descriptors(void)
 	}
 }
 
-int main(int argc, char **argv)
+static int run(int argc, char **argv)
 {
-	occupy_standard_descriptors();
-	cli_set_main_args(argv);
 	if (argc > 1 && is_help(argv[1]))
 		return cmd_help(argc, argv);
 	if (argc > 1 && strcmp(argv[1], "--version") == 0) {
@@ -117,4 +115,23 @@ int main(int argc, char **argv)
 		return CLI_EXIT_OK;
 	}
 	return dispatch("holdfast", "command", commands, ARRAY_LEN(commands), argc - 1, argv + 1);
+}
+
+/* What was printed has to be there: a disk may be full. Return: an exit status */
+static int flush_output(int rc)
+{
+	bool failed = ferror(stdout);
+	int err = fflush(stdout) ? errno : failed ? EIO : 0;
+
+	if (!err)
+		return rc;
+	fprintf(stderr, "holdfast: cannot write standard output: %s\n", strerror(err));
+	return rc == CLI_EXIT_OK ? CLI_EXIT_FAILED : rc;
+}
+
+int main(int argc, char **argv)
+{
+	occupy_standard_descriptors();
+	cli_set_main_args(argv);
+	return flush_output(run(argc, argv));
 }

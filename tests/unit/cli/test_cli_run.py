@@ -99,6 +99,14 @@ class WrongUse(Case):
 
 
 class CannotDo(Case):
+    def test_output_that_finds_no_room(self):
+        for words in (["--help"], ["--version"], ["mgmtdev", "show"], ["bench", "--help"], ["check", "--list"],
+                      ["blk", "info", "-d", "mgmtdev vdpasim_blk"]):
+            with open("/dev/full", "w", encoding="ascii") as full:
+                done = subprocess.run([HOLDFAST, *words], stdout=full, stderr=subprocess.PIPE, text=True, timeout=600)
+            self.assertEqual((done.returncode, done.stderr.count("\n")), (1, 1), (words, done.stderr))
+            self.assertIn("cannot write standard output", done.stderr)
+
     def test_missing_tap_is_said_before_the_command_runs(self):
         done = run("-d", "backend tap,ifname=hf-not-there", "--", "echo", "ran")
         self.assertEqual(done.returncode, 1)
