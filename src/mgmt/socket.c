@@ -58,6 +58,9 @@ int mgmt_socket_connect(const char *path, pid_t *pid)
 	socklen_t len = sizeof(peer);
 	int fd = socket_name_connect(path), err;
 
+	if (fd == -ENAMETOOLONG)
+		return refuse(fd, "cannot connect to '%s': the path of a socket has 1 to %d bytes",
+			      path, SOCKET_NAME_SIZE - 1);
 	if (fd < 0)
 		return refuse(fd, "cannot connect to %s", path);
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0) {

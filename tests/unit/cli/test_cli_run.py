@@ -107,6 +107,12 @@ class CannotDo(Case):
             self.assertEqual((done.returncode, done.stderr.count("\n")), (1, 1), (words, done.stderr))
             self.assertIn("cannot write standard output", done.stderr)
 
+    def test_control_whose_path_is_none(self):
+        for path in ("", "/tmp/" + 200 * "x"):
+            done = holdfast("dev", "--control", path, "show")
+            self.assertEqual(done.returncode, 1)
+            self.assert_one_line(done, "'%s'" % path, "1 to 107 bytes")
+
     def test_missing_tap_is_said_before_the_command_runs(self):
         done = run("-d", "backend tap,ifname=hf-not-there", "--", "echo", "ran")
         self.assertEqual(done.returncode, 1)
