@@ -70,17 +70,31 @@ void fd_lengthen_table(void)
 	errno = saved;
 }
 
+int fd_empty(int fd)
+{
+	struct flock all = {.l_type = F_WRLCK};
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
+		return 0;
+	if (fcntl(fd, F_OFD_GETLK, &all) == 0 && all.l_type != F_UNLCK)
+		return -EBUSY;
+	return S_ISREG(st.st_mode) && ftruncate(fd, 0) < 0 ? -errno : 0;
+}
+
 int fd_open_output(const char *path, mode_t mode)
 {
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, mode);
+	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, mode);
 	int flags, err;
 
 	if (fd < 0)
 		return -errno;
 	flags = fcntl(fd, F_GETFL);
-	if (flags >= 0 && fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) == 0)
+	err = flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) < 0 ? -errno : fd_empty(fd);
+	if (!err)
 		return fd;
-	err = -errno;
 	fd_close(&fd);
 	return err;
 }

@@ -31,10 +31,14 @@ int fd_move_up(int fd);
  */
 void fd_lengthen_table(void);
 
+/** fd_empty() - let a file that was opened for writing begin anew, unless it is in use as a disk
+ * What is no file stays as it is. Return: 0; -EBUSY it is locked; other -errno */
+int fd_empty(int fd) HF_MUST_CHECK;
+
 /** fd_open_output() - a file that is written afresh: made, or emptied; never waits for a pipe's
  * reader
  * @mode: permission bits of a new file, before the umask
- * Return: a blocking fd; -ENXIO a pipe that nobody reads, or a socket; -EISDIR; other -errno */
+ * Return: a blocking fd; -ENXIO a pipe that nobody reads, or a socket; -EISDIR; as fd_empty() */
 int fd_open_output(const char *path, mode_t mode) HF_MUST_CHECK;
 
 /** fd_has_reader() - is there somebody to write for? False of a pipe or a socket whose other end is

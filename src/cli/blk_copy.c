@@ -146,6 +146,22 @@ static int copy_out(const char *who, struct virtio_blk *blk, const struct blk_op
 	return rc;
 }
 
+/* Return: 0, or -1 with errno */
+static int open_output(const struct blk_options *o, int *fd)
+{
+	int err;
+
+	*fd = open(o->file, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+	if (*fd < 0)
+		return -1;
+	err = fd_empty(*fd);
+	if (!err)
+		return 0;
+	fd_close(fd);
+	errno = -err;
+	return -1;
+}
+
 int blk_read(const char *who, struct virtio_blk *blk, const struct blk_options *o)
 {
 	uint64_t all = disk_len(blk), len = o->length;
@@ -161,11 +177,8 @@ int blk_read(const char *who, struct virtio_blk *blk, const struct blk_options *
 			who);
 		return CLI_EXIT_USAGE;
 	}
-	if (o->file) {
-		fd = open(o->file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-		if (fd < 0)
-			return file_failed(who, "open", o, "");
-	}
+	if (o->file && open_output(o, &fd)) /* without O_TRUNC: it may be the disk itself */
+		return file_failed(who, "open", o, "");
 	rc = copy_out(who, blk, o, fd, len);
 	if (o->file && close(fd) && !rc)
 		rc = file_failed(who, "write", o, "");

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
 """What `holdfast` says and returns: usage: test_cli_run.py HOLDFAST"""
+import fcntl
 import json
 import os
 import re
@@ -526,6 +527,22 @@ class Paths(Case):
         for path in (self.dir, self.live, "/dev/full"):
             self.assert_refused(path, holdfast("blk", "read", "-d", "mgmtdev vdpasim_blk", "-n", "512",
                                                "-f", path))
+
+
+    def test_disk_that_is_in_use_is_not_begun_anew(self):
+        """Neither by reading it into itself, nor as another program's output."""
+        with open(self.file, "w", encoding="ascii") as file:
+            file.write(4096 * "mine")
+        self.before = self.look()
+        disk = "mgmtdev vdpasim_blk backend file,path=" + self.file
+        for spec in (disk, disk + " read_only on"):
+            self.assert_refused(self.file, holdfast("blk", "read", "-d", spec, "-f", self.file))
+        for words in (["run", "--log", self.file, "--", "true"],
+                      ["check", "-d", "mgmtdev vdpasim_net", "--match", "nothing", "--junit", self.file]):
+            with open(self.file, "r+b") as file:
+                fcntl.lockf(file, fcntl.LOCK_EX)
+                done = holdfast(*words)
+            self.assert_refused(self.file, done)
 
 
 class Help(Case):
