@@ -155,21 +155,35 @@ static void run_there(void (*fn)(void *arg), void *arg, size_t len)
 	pthread_setcancelstate(cancel_state, NULL);
 }
 
-/* The library's own calls may be cancellation points, where the client's are none, and its locks
- * are held over some of them. */
-void aside_run(void (*fn)(void *arg), void *arg, size_t len)
+/*
+ * What is done here takes locks and references of the library's. A handler that leaves by a jump
+ * would leave them behind, and so would a cancellation: calls of the library's own may be
+ * cancellation points where the client's is none. Whoever is inside the library already has put
+ * both off.
+ */
+static void run_here(void (*fn)(void *arg), void *arg)
 {
+	bool holds = aside_depth == 0 && call_has_handlers();
+	sigset_t before;
 	int cancel_state;
 
-	if (aside_is_needed()) {
-		run_there(fn, arg, len);
-		return;
-	}
+	if (holds)
+		call_block_signals(&before);
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
 	aside_enter();
 	fn(arg);
 	aside_leave();
 	pthread_setcancelstate(cancel_state, NULL);
+	if (holds)
+		call_restore_signals(&before);
+}
+
+void aside_run(void (*fn)(void *arg), void *arg, size_t len)
+{
+	if (aside_is_needed())
+		run_there(fn, arg, len);
+	else
+		run_here(fn, arg);
 }
 
 /* ---- calls ---- */
@@ -199,11 +213,9 @@ static void answer(void *arg)
 	struct question *q = arg;
 	struct preload_file *file;
 
-	call_hold();
 	file = files_get(q->fd);
 	q->minor = file ? (int)file->minor : -1;
 	files_put(file);
-	call_unhold();
 }
 
 int aside_minor(int fd)

@@ -62,8 +62,8 @@ void aside_after_fork(void);
 /**
  * aside_run() - run @fn, in the other thread if that is needed
  * @arg: @len bytes, copied for @fn and back afterwards: a signal handler of the client's may leave
- * the wait by a jump, and the stack with it. errno goes there and back, too. Cancellation is put
- * off.
+ * the wait by a jump, and the stack with it. errno goes there and back, too. In the calling thread
+ * handlers and cancellation are put off.
  */
 void aside_run(void (*fn)(void *arg), void *arg, size_t len);
 

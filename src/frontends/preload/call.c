@@ -235,11 +235,11 @@ void call_enter(struct call *call, unsigned int minor)
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 	call->saved_errno = errno;
-	aside_enter();
 	call->log = NULL;
 	call->text = NULL;
+	call_hold(); /* first, and let go last: a handler may leave by a jump */
+	aside_enter();
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &call->cancel_state);
-	call_hold();
 	call->held = is_held;
 	if (call->held)
 		call->signals = before_hold;
@@ -253,10 +253,10 @@ long call_leave(struct call *call, long rc)
 {
 	if (call->log)
 		end_line(call, rc);
-	if (call->held)
-		call_restore_signals(&call->signals);
 	pthread_setcancelstate(call->cancel_state, NULL);
 	aside_leave();
+	if (call->held)
+		call_restore_signals(&call->signals);
 	errno = rc < 0 ? (int)-rc : call->saved_errno;
 	return rc < 0 ? -1 : rc;
 }

@@ -42,10 +42,19 @@ static int close_ours(struct preload_file *file, int fd)
 	return (int)call_leave(&call, rc);
 }
 
-/* The entry of @fd, in a process that may change the table. */
+/* The entry of @fd, in a process that may change the table. With one, handlers are put off until
+ * call_leave(), or call_unhold(). */
 static struct preload_file *source(int fd)
 {
-	return files_maybe(fd) && !aside_is_needed() && !files_in_vfork() ? files_get(fd) : NULL;
+	struct preload_file *file;
+
+	if (!files_maybe(fd) || aside_is_needed() || files_in_vfork())
+		return NULL;
+	call_hold();
+	file = files_get(fd);
+	if (!file)
+		call_unhold();
+	return file;
 }
 
 HF_EXPORT int close(int fd)
@@ -247,9 +256,11 @@ HF_EXPORT int dup3(int from, int to, int flags)
 		return (int)done;
 	file = source(from);
 	/* -1 is no flag of dup3's: the kernel refuses it */
-	return flags != -1 && touches_device(file, to)
-		       ? copy(&c, file, copy_onto)
-		       : (files_put(file), real()->dup3(from, to, flags));
+	if (flags != -1 && touches_device(file, to))
+		return copy(&c, file, copy_onto);
+	files_put(file);
+	call_unhold();
+	return real()->dup3(from, to, flags);
 }
 
 /* ---- fcntl ---- */
@@ -270,6 +281,7 @@ static bool is_wrapped(int cmd, long arg)
 static int fcntl_about_memfd(int cmd, long arg, struct preload_file *file)
 {
 	files_put(file);
+	call_unhold();
 	if (cmd == F_GETSIG || (cmd == F_SETSIG && (int)arg >= 0 && (int)arg < NSIG))
 		return 0; /* no signal comes from a device */
 	errno = EINVAL;

@@ -19,7 +19,6 @@
 #include <stdarg.h>
 
 #include "frontends/preload/aside.h"
-#include "frontends/preload/call.h"
 #include "frontends/preload/path.h"
 #include "frontends/preload/wrap_memory.h"
 #include "memory/hold.h"
@@ -49,19 +48,12 @@ static size_t page_up(size_t len)
 	return (len + MEMORY_PAGE_SIZE - 1) & ~(size_t)(MEMORY_PAGE_SIZE - 1);
 }
 
-/* What takes locks of the library's, which a handler that leaves by a jump would leave behind. errno
- * is kept. */
+/* errno is kept. */
 static void run(void (*fn)(void *arg), void *arg, size_t len)
 {
-	bool holds = !aside_is_needed() && call_has_handlers();
 	int saved = errno;
-	sigset_t before;
 
-	if (holds)
-		call_block_signals(&before);
 	aside_run(fn, arg, len);
-	if (holds)
-		call_restore_signals(&before);
 	errno = saved;
 }
 

@@ -2,6 +2,7 @@
 /* The client's own handlers for SIGSEGV and SIGBUS, while the library has both signals. */
 #include "client.h"
 
+#include <pthread.h>
 #include <signal.h>
 #include <sys/time.h>
 
@@ -180,28 +181,37 @@ static void preload_handler_outlives_its_reset_in_a_vfork_child(void **state)
 	close(fd);
 }
 
+#define COPY 500
+
 /* A reference that the jump left behind would keep the node busy for good. */
 static void preload_jump_out_of_a_call_leaves_the_node_usable(void **state)
 {
 	const struct itimerval every = {{0, 300}, {0, 300}}, never = {{0, 0}, {0, 0}};
 	volatile int fd, nr_jumps = 0;
+	struct stat st;
+	int state_before;
 
 	if (HF_TSAN)
 		skip();
 	fd = open_node();
 	signal(SIGALRM, on_signal);
-	while (nr_jumps++ < 300) {
+	while (nr_jumps++ < 1000) {
 		if (sigsetjmp(back, 1) != 0)
 			continue;
 		setitimer(ITIMER_REAL, &every, NULL);
 		for (;;)
-			(void)(get_status(fd) + (int)lseek(fd, 0, SEEK_SET));
+			(void)(get_status(fd) + (int)lseek(fd, 0, SEEK_SET) + fstat(fd, &st) +
+			       dup2(fd, COPY) + fcntl(COPY, F_GETSIG) + close(COPY));
 	}
 	setitimer(ITIMER_REAL, &never, NULL);
 	signal(SIGALRM, SIG_DFL);
+	close(COPY);
 	close(fd);
 	fd = open_node();
 	close(fd);
+	/* nor may it leave the thread without cancellation */
+	pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &state_before);
+	assert_int_equal(state_before, PTHREAD_CANCEL_ENABLE);
 }
 
 /* A write that is refused for its flags puts handlers off, and must let them go again. */
