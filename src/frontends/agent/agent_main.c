@@ -21,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 
 #include "base/log.h"
 #include "base/thread.h"
@@ -76,6 +77,19 @@ static void settle_signals(void)
 	sigdelset(&blocked, SIGSEGV);
 	sigdelset(&blocked, SIGBUS);
 	(void)sigprocmask(SIG_SETMASK, &blocked, NULL);
+}
+
+/* The window is chosen when COMMAND begins. A client that has lowered its limit since has it in its
+ * own process; here a device's number may lie beyond it. */
+static void reach_window(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur > (rlim_t)window.last)
+		return;
+	limit.rlim_cur =
+		limit.rlim_max < (rlim_t)window.last + 1 ? limit.rlim_max : (rlim_t)window.last + 1;
+	(void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 /* Waits for the end of the supervisor: it never lets the futex go, so the kernel hands it over when
@@ -142,6 +156,7 @@ int main(int argc, char **argv)
 	settle_signals();
 	thread_settle(NAME);
 	window = channel->window;
+	reach_window();
 	client = channel->client_here;
 	if (thread_start(&watcher, watch_supervisor, channel) != 0)
 		return 1;

@@ -144,7 +144,7 @@ int channel_create(struct client *client, int *fd)
 	channel = mmap(NULL, AGENT_CHANNEL_LEN, PROT_READ | PROT_WRITE, MAP_SHARED, *fd, 0);
 	if (channel == MAP_FAILED)
 		return -errno;
-	raw_window_choose(&channel->window);
+	channel->window = *command_window();
 	channel->token = AGENT_TOKEN | __atomic_add_fetch(&serial, 1, __ATOMIC_RELAXED);
 	channel->alive = (uint32_t)getpid();
 	client->channel = channel;

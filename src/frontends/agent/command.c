@@ -84,10 +84,17 @@ static int receive_fd(int socket)
 	return fd;
 }
 
+/* Of COMMAND's limit. The supervisor has a higher one, and the filter's window is every agent's. */
+static struct raw_window window; /* const after command_start() */
+
+const struct raw_window *command_window(void)
+{
+	return &window;
+}
+
 static int install_filter(void)
 {
 	const struct raw_range agent = {.first = AGENT_BASE, .last = AGENT_BASE + AGENT_LEN - 1};
-	struct raw_window window;
 	struct raw_filter filter = {.ranges = &agent,
 				    .nr_ranges = 1,
 				    .from_outside = true,
@@ -95,7 +102,6 @@ static int install_filter(void)
 				    .nr_also = agent_nr_calls,
 				    .window = &window};
 
-	raw_window_choose(&window);
 	return raw_filter_install(&filter);
 }
 
@@ -143,6 +149,7 @@ pid_t command_start(const struct agent_options *options, const sigset_t *mask, i
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return -1;
+	raw_window_choose(&window);
 	command = fork();
 	if (command == 0) {
 		close(pair[0]);

@@ -41,6 +41,9 @@ struct agent_options;
 pid_t command_start(const struct agent_options *options, const sigset_t *mask, int reports,
 		    int *listener);
 
+/** command_window() - the numbers that its filter takes for devices'. After command_start() */
+const struct raw_window *command_window(void);
+
 /* ---- image.c ---- */
 
 #define IMAGE_NR_SEGMENTS_MAX 16u
