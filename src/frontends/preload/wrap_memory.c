@@ -239,12 +239,13 @@ HF_EXPORT int mlockall(int flags)
 	return flags & MCL_CURRENT ? tell_locked(NULL, SIZE_MAX, ret, saved) : ret;
 }
 
-/* An error may come after a part has been unlocked. */
+/* At a hole the call fails, after a part has been unlocked. What it says else comes before. */
 HF_EXPORT int munlock(const void *addr, size_t len)
 {
 	int ret = real()->munlock(addr, len);
 
-	tell(memory_client_unlocked, addr, len);
+	if (ret == 0 || errno == ENOMEM)
+		tell(memory_client_unlocked, addr, len);
 	return ret;
 }
 
@@ -252,8 +253,9 @@ HF_EXPORT int munlockall(void)
 {
 	int ret = real()->munlockall();
 
-	if (ret == 0)
-		memory_client_will_lock(false);
+	if (ret < 0)
+		return ret;
+	memory_client_will_lock(false);
 	tell(memory_client_unlocked, NULL, SIZE_MAX);
 	return ret;
 }

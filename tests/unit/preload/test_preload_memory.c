@@ -224,6 +224,19 @@ static bool is_locked(const char *page)
 	return syscall(SYS_msync, page, PAGE, MS_INVALIDATE) < 0 && errno == EBUSY;
 }
 
+/* A call that the kernel refuses has unlocked nothing. */
+static void memory_stays_locked_if_munlock_is_refused(void **state)
+{
+	assert_int_equal(mlock(mem, PAGE), 0);
+	map_to(dev[0]);
+	assert_errno(EINVAL, munlock(mem, SIZE_MAX - PAGE));
+	unmap_from(dev[0]);
+	close(dev[0]);
+	assert_true(is_locked(mem));
+	assert_false(is_locked(mem + PAGE));
+	assert_int_equal(munlock(mem, PAGE), 0);
+}
+
 static void map_anew(size_t nth, int flags)
 {
 	char *at = mem + nth * PAGE;
@@ -407,6 +420,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(memory_of_two_devices_counts_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(memory_held_takes_every_call, setup, teardown),
 		cmocka_unit_test_setup_teardown(memory_registered_keeps_the_clients_own_lock, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(memory_stays_locked_if_munlock_is_refused, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(memory_mapped_anew_and_locked_stays_locked, setup,
 						teardown),
