@@ -137,7 +137,7 @@ static void fill_transfer(struct io_uring_sqe *sqe, const struct flight *f, cons
 		sqe->addr = (uintptr_t)iov;
 		sqe->len = n;
 	}
-	if (!in && f->req.blk->write_through)
+	if (f->safe)
 		sqe->rw_flags = RWF_DSYNC;
 }
 
@@ -158,6 +158,8 @@ static void begin(struct simblk_io *io, const struct flight *what, unsigned int 
 	struct flight *f = &io->flights[io->free[--io->nr_free]];
 
 	*f = *what;
+	/* a reset forgets the features before what it gives up has ended */
+	f->safe = f->op == SIMBLK_WRITE && f->req.blk->write_through;
 	f->out = f->req.in_flight = true;
 	io->nr_pieces += n;
 	io->bounce.free &= ~f->blocks;
@@ -227,7 +229,7 @@ static int carry_out(const struct simblk_io *io, const struct flight *f, uint64_
 	if (f->op == SIMBLK_READ)
 		return blk->backend->read(blk, f->off + done, rest, n);
 	err = blk->backend->write(blk, f->off + done, rest, n);
-	if (!err && blk->write_through)
+	if (!err && f->safe)
 		err = blk->backend->flush(blk);
 	return err;
 }

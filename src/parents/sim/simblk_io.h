@@ -42,6 +42,7 @@ struct flight {
 	uint64_t off, len; /* on the disk; bytes */
 	uint64_t blocks;   /* that its data lie in */
 	enum simblk_io_op op;
+	bool safe;   /* a write that is on the drive when it has ended */
 	bool out;    /* this slot is in use */
 	bool ended;  /* the kernel has done with it; it is out because a reset came in between */
 	bool orphan; /* a reset has given it up: it belongs to no request any more */
@@ -80,9 +81,7 @@ bool simblk_io_try_again(int32_t res);
 /** simblk_io_syncs() - does a flight that ends with @err tell of other writes, too? */
 static inline bool simblk_io_syncs(const struct flight *f, int err)
 {
-	bool safe = f->op == SIMBLK_WRITE && f->req.blk->write_through;
-
-	return f->op == SIMBLK_FLUSH || (safe && (!err || err == -EIO));
+	return f->op == SIMBLK_FLUSH || (f->safe && (!err || err == -EIO));
 }
 
 /* ---- simblk_orphan.c ---- */

@@ -28,6 +28,7 @@
 static bool held;                       /* ends are; atomic */
 static unsigned int nr_began, nr_ended; /* atomic */
 static int sync_err;                    /* of the next flush by a call, once; atomic */
+static int write_err;                   /* of the next write in flight, once; atomic */
 
 bool __real_uring_reap(struct uring *ring, uint64_t *data, int32_t *res);
 bool __wrap_uring_reap(struct uring *ring, uint64_t *data, int32_t *res);
@@ -37,6 +38,8 @@ bool __wrap_uring_reap(struct uring *ring, uint64_t *data, int32_t *res)
 		return false;
 	if (__atomic_load_n(&sync_err, __ATOMIC_ACQUIRE) && *res == 0) /* a flush */
 		*res = __atomic_exchange_n(&sync_err, 0, __ATOMIC_ACQ_REL);
+	if (__atomic_load_n(&write_err, __ATOMIC_ACQUIRE) && *res > 0)
+		*res = __atomic_exchange_n(&write_err, 0, __ATOMIC_ACQ_REL);
 	__atomic_fetch_add(&nr_ended, 1, __ATOMIC_RELEASE);
 	return true;
 }
@@ -93,7 +96,7 @@ static int setup(void **state)
 {
 	(void)state;
 	nr_began = nr_ended = 0;
-	sync_err = 0;
+	sync_err = write_err = 0;
 	held = false;
 	return host_setup("blk-orphans-XXXXXX", data, NR * LEN);
 }
@@ -261,6 +264,36 @@ static void an_error_of_a_flush_in_flight_is_not_lost_over_a_reset(void **state)
 	flushes_fail_until_the_file_is_opened_again();
 }
 
+/* A write that was to be safe tells of others by its error; another one tells of itself. What it
+ * was to be does not change with the features that the reset forgets. */
+static void a_write_that_a_reset_gives_up_fails_no_flush(void **state)
+{
+	static const struct {
+		uint64_t features;
+		uint8_t status;
+	} cases[] = {{BLK_FEATURES, VIRTIO_BLK_S_OK}, {BASE_FEATURES, VIRTIO_BLK_S_IOERR}};
+
+	(void)state;
+	for (size_t i = 0; i < 2 * ARRAY_LEN(cases); i++) {
+		bool late = i % 2;
+
+		nr_began = nr_ended = 0;
+		make(true, cases[i / 2].features);
+		hold(true);
+		begin_all();
+		rig_reset(&rig);
+		__atomic_store_n(&write_err, -EIO, __ATOMIC_RELEASE);
+		if (!late) {
+			let_go();
+			wait_until(&nr_ended, NR);
+		}
+		rig_start(&rig, BLK_FEATURES, 1, RING_NUM);
+		let_go();
+		assert_int_equal(flush(), cases[i / 2].status);
+		rig_destroy(&rig);
+	}
+}
+
 /* ---- a ring that is gone ---- */
 
 /* Return: the descriptor of this process's io_uring */
@@ -328,6 +361,7 @@ int main(void)
 		ORPHANS_TEST(a_direct_write_at_work_keeps_the_file_locked),
 		ORPHANS_TEST(an_error_of_a_flush_is_not_lost_over_a_suspend),
 		ORPHANS_TEST(an_error_of_a_flush_in_flight_is_not_lost_over_a_reset),
+		ORPHANS_TEST(a_write_that_a_reset_gives_up_fails_no_flush),
 		ORPHANS_TEST(a_lost_ring_stops_the_disk_and_its_descriptor_is_left_alone),
 	};
 	const char *why = host_why_not(true);
