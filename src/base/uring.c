@@ -210,14 +210,18 @@ int uring_submit(struct uring *ring, int64_t wait_ns)
 
 	/* Release: the kernel reads an operation after the index that hands it over. */
 	__atomic_store_n(ring->sq_tail, ring->tail, __ATOMIC_RELEASE);
-	ret = enter(ring, has_ends(ring) ? 0 : wait_ns);
-	if (ret == -ETIME || ret == -EINTR)
-		ret = 0; /* only of a wait for which nothing was left to submit */
-	if (ret < 0)
-		return ret;
-	ring->nr_ready -= (unsigned int)ret;
-	ring->nr_out += (unsigned int)ret;
-	return 0;
+	/* Behind an operation that it refuses the kernel takes no other in the same call, and does
+	 * not wait. */
+	do {
+		ret = enter(ring, has_ends(ring) ? 0 : wait_ns);
+		if (ret == -ETIME || ret == -EINTR)
+			ret = 0; /* only of a wait for which nothing was left to submit */
+		if (ret < 0)
+			return ret;
+		ring->nr_ready -= (unsigned int)ret;
+		ring->nr_out += (unsigned int)ret;
+	} while (ring->nr_ready > 0 && ret > 0);
+	return ring->nr_ready > 0 ? -EAGAIN : 0;
 }
 
 bool uring_reap(struct uring *ring, uint64_t *data, int32_t *res)

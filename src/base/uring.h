@@ -39,7 +39,8 @@ unsigned int uring_nr_free(const struct uring *ring);
 /**
  * uring_submit() - hand over what was prepared, and wait until something has ended
  * @wait_ns: at most so long; 0: do not wait
- * Return: 0 also if nothing has ended in time; -errno: what was not taken stays prepared
+ * Return: 0: all of it was taken, also if nothing has ended in time; -errno: what was not taken
+ * stays prepared
  */
 int uring_submit(struct uring *ring, int64_t wait_ns) HF_MUST_CHECK;
 

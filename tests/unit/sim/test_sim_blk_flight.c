@@ -2,12 +2,13 @@
 /*
  * The simulated disk with requests in flight: data under a random load with resets in between, and
  * each way in which the kernel can end a request. Ends are changed where the device collects them,
- * in uring_reap(), which this program wraps (ld's --wrap), as it does fdatasync(), and the plain
- * calls that finish what the kernel has not.
+ * in uring_reap(), which this program wraps (ld's --wrap), as it does fdatasync(), the plain calls
+ * that finish what the kernel has not, and syscall(), by which requests are handed over.
  */
 #include <errno.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -26,6 +27,8 @@
 #define RING_NUM  512
 #define NR_ROUNDS 40
 #define NOTHING   1 /* not an error: ends are left alone */
+#define NR_LONG   48
+#define LONG_LEN  131072u /* bytes: more than one piece of memory in flight */
 
 static const char *no_flight; /* why nothing can be in flight here */
 
@@ -49,6 +52,24 @@ bool __wrap_uring_reap(struct uring *ring, uint64_t *data, int32_t *res)
 	__atomic_fetch_add(&nr_said, 1, __ATOMIC_RELAXED);
 	*res = now >= 0 ? *res / 2 : now; /* 0: short */
 	return true;
+}
+
+static unsigned int most_taken; /* of what is handed over in one call; 0: all; atomic */
+
+long __real_syscall(long nr, ...);
+long __wrap_syscall(long nr, ...);
+long __wrap_syscall(long nr, ...)
+{
+	long most = __atomic_load_n(&most_taken, __ATOMIC_RELAXED), arg[6];
+	va_list args;
+
+	va_start(args, nr);
+	for (size_t i = 0; i < ARRAY_LEN(arg); i++)
+		arg[i] = va_arg(args, long);
+	va_end(args);
+	if (nr == SYS_io_uring_enter && most > 0 && arg[1] > most)
+		arg[1] = most;
+	return __real_syscall(nr, arg[0], arg[1], arg[2], arg[3], arg[4], arg[5]);
 }
 
 /* ---- plain calls ---- */
@@ -117,6 +138,7 @@ static int setup(void **state)
 {
 	(void)state;
 	say = NOTHING;
+	most_taken = 0;
 	memset(model, 0, sizeof(model));
 	memset(slots, 0, NR_SLOTS * sizeof(*slots));
 	return host_setup("blk-flight-XXXXXX", NULL, FILE_LEN);
@@ -327,6 +349,39 @@ static void ends_that_are_none_are_finished_by_plain_calls(void **state)
 		assert_int_equal(plain_len, 2 * NR_SLOTS * (ends[e] ? SLOT_LEN : SLOT_LEN / 2));
 		__atomic_store_n(&say, NOTHING, __ATOMIC_RELAXED);
 	}
+	rig_destroy(&rig);
+}
+
+static void run_long(struct rig *rig, struct blk_request *requests, uint32_t type, uint8_t *bytes)
+{
+	for (unsigned int i = 0; i < NR_LONG; i++) {
+		requests[i].header =
+			(struct virtio_blk_outhdr){.type = type, .sector = i * (LONG_LEN / SECTOR)};
+		blk_begin(rig, 0, &requests[i], bytes + (size_t)i * LONG_LEN, LONG_LEN);
+	}
+	rig_publish(rig, 0);
+	blk_collect(rig, 0, NR_LONG);
+	host_file_has(0, bytes, (size_t)NR_LONG * LONG_LEN);
+}
+
+/* As it does behind an operation that it refuses, or without memory: the rest stays prepared. */
+static void a_kernel_that_takes_few_at_once_mixes_nothing_up(void **state)
+{
+	struct blk_request *requests = blk_pages(NR_LONG * sizeof(*requests));
+	uint8_t *bytes = blk_pages((size_t)NR_LONG * LONG_LEN);
+	struct rig rig;
+
+	(void)state;
+	if (no_flight)
+		skip();
+	assert_int_equal(ftruncate(host_file.fd, (off_t)NR_LONG * LONG_LEN), 0);
+	start(&rig, true, BLK_FEATURES);
+	most_taken = 1;
+	blk_fill(bytes, (size_t)NR_LONG * LONG_LEN, 11);
+	run_long(&rig, requests, VIRTIO_BLK_T_OUT, bytes);
+	memset(bytes, 0xa5, (size_t)NR_LONG * LONG_LEN);
+	run_long(&rig, requests, VIRTIO_BLK_T_IN, bytes);
+	most_taken = 0;
 	rig_destroy(&rig);
 }
 
@@ -562,6 +617,7 @@ int main(void)
 		FLIGHT_TEST(load_is_right_if_the_driver_never_flushes),
 		FLIGHT_TEST(load_is_right_on_packed_rings_in_order),
 		FLIGHT_TEST(ends_that_are_none_are_finished_by_plain_calls),
+		FLIGHT_TEST(a_kernel_that_takes_few_at_once_mixes_nothing_up),
 		FLIGHT_TEST(errors_are_the_drivers),
 		FLIGHT_TEST(a_file_that_shrinks_fails_what_lies_beyond),
 		FLIGHT_TEST(memory_that_vanishes_in_flight_breaks_the_queue),
