@@ -387,8 +387,10 @@ enum simblk_io_begun simblk_io_start(struct simblk_req *req, enum simblk_io_op o
 /** simblk_io_settle() - vdpasim_type.settle */
 bool simblk_io_settle(struct vdpasim *sim, struct vdpasim_worker *sw, bool more);
 /** simblk_io_drain() - wait until what a reset has given up has ended, of any worker; without the
- * lock, outside of an RCU read section */
-void simblk_io_drain(struct simblk *blk, const struct vdpasim_worker *sw);
+ * lock, outside of an RCU read section. Return: 0; -errno: this worker will never hear of it */
+int simblk_io_drain(struct simblk *blk, const struct vdpasim_worker *sw) HF_MUST_CHECK;
+/** simblk_io_give_up() - the io_uring has stopped working, with @err, while requests are in it */
+void simblk_io_give_up(struct simblk *blk, struct vdpasim_worker *sw, int err) HF_COLD;
 /** simblk_has_orphans() - is there anything of that kind? Any thread */
 static inline bool simblk_has_orphans(const struct simblk *disk)
 {

@@ -48,6 +48,8 @@ struct flight {
 	bool orphan; /* a reset has given it up: it belongs to no request any more */
 };
 
+#define SIMBLK_IO_TRIES 100u /* system calls in a row that may fail while requests are in flight */
+
 struct simblk_io {
 	struct uring *ring;    /* NULL: cannot be had */
 	unsigned int patience; /* how often looking on may yet be in vain */
@@ -90,7 +92,5 @@ static inline bool simblk_io_syncs(const struct flight *f, int err)
 void simblk_io_release_orphan(struct simblk_io *io, struct flight *f, int32_t res);
 /** simblk_io_abandon() - give up all requests in flight, for a reset */
 void simblk_io_abandon(struct simblk *blk, struct vdpasim_worker *sw);
-/** simblk_io_give_up() - the ring has stopped working with requests in it */
-void simblk_io_give_up(struct simblk *blk, struct vdpasim_worker *sw, int err) HF_COLD;
 
 #endif

@@ -176,6 +176,7 @@ struct wait {
 	struct simblk *blk;
 	const struct vdpasim_worker *sw;
 	bool drain; /* nothing else then: an orphan may be a job of this worker */
+	int err;    /* of the drain */
 };
 
 /* Return: does any want a flush? */
@@ -209,7 +210,7 @@ static void wait_for_host(void *arg)
 	int err;
 
 	if (w->drain) {
-		simblk_io_drain(blk, w->sw);
+		w->err = simblk_io_drain(blk, w->sw);
 		return;
 	}
 	for (uint32_t i = 0; i < w->sw->nr_vqs; i++) {
@@ -284,5 +285,7 @@ void simblk_wait(struct vdpasim *sim, struct vdpasim_worker *sw) NO_TSA
 	if (!w || !begin(&wait))
 		return;
 	worker_relax(w, wait_for_host, &wait);
+	if (wait.err)
+		simblk_io_give_up(wait.blk, sw, wait.err);
 	end(&wait);
 }

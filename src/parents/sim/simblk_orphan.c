@@ -98,21 +98,27 @@ void simblk_io_abandon(struct simblk *blk, struct vdpasim_worker *sw)
 
 /* ---- rules 2 and 3 ---- */
 
-void simblk_io_drain(struct simblk *blk, const struct vdpasim_worker *sw)
+int simblk_io_drain(struct simblk *blk, const struct vdpasim_worker *sw)
 {
 	struct simblk_io *io = blk->io[sw->idx];
+	unsigned int nr_failed = 0;
 	uint64_t data;
 	int32_t res;
 
 	while (io && io->ring && io->nr_orphans > 0) {
-		/* what fails now is tried again */
-		if (uring_submit(io->ring, NS_PER_MS))
+		int err = uring_submit(io->ring, NS_PER_MS);
+
+		nr_failed = err ? nr_failed + 1 : 0;
+		if (nr_failed > SIMBLK_IO_TRIES)
+			return err;
+		if (err)
 			look_later();
 		while (uring_reap(io->ring, &data, &res))
 			simblk_io_release_orphan(io, &io->flights[data], res);
 	}
 	while (simblk_has_orphans(blk))
 		look_later();
+	return 0;
 }
 
 void simblk_drain(struct vdpasim *sim)

@@ -30,7 +30,6 @@
 #define PAUSE_NS    (100 * NS_PER_MS) /* then there is no looking on for so long */
 #define NR_LOOKS    32u               /* between two looks at the clock */
 #define PATIENCE    4u
-#define NR_TRIES    100u /* system calls in a row that fail while requests are in flight */
 
 static void flush_queues(struct vdpasim_worker *sw)
 {
@@ -163,7 +162,7 @@ bool simblk_io_settle(struct vdpasim *sim, struct vdpasim_worker *sw, bool more)
 		bool moved, takes;
 
 		nr_failed = err ? nr_failed + 1 : 0;
-		if (nr_failed > NR_TRIES) {
+		if (nr_failed > SIMBLK_IO_TRIES) {
 			simblk_io_give_up(blk, sw, err);
 			return true;
 		}

@@ -166,23 +166,32 @@ static void *end(void *arg)
 	return NULL;
 }
 
-static void the_end_waits_for_what_a_reset_has_left(void **state)
+/* The device goes, in a thread of its own: one that hangs is seen. @waits: not before let_go() */
+static void destroy(bool waits)
 {
-	int ended = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	static int ended; /* outlives this function if the thread hangs */
 	pthread_t thread;
 
+	ended = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	assert_int_equal(pthread_create(&thread, NULL, end, &ended), 0);
+	if (waits) {
+		assert_false(rig_wait_fd(ended, A_WHILE));
+		let_go();
+	}
+	assert_true(rig_wait_fd(ended, DEADLINE_MS));
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	close(ended);
+}
+
+static void the_end_waits_for_what_a_reset_has_left(void **state)
+{
 	(void)state;
 	make(true, BLK_FEATURES);
 	hold(true);
 	begin_all();
 	rig_reset(&rig);
-	assert_int_equal(pthread_create(&thread, NULL, end, &ended), 0);
-	assert_false(rig_wait_fd(ended, A_WHILE));
-	let_go();
-	assert_true(rig_wait_fd(ended, DEADLINE_MS));
-	assert_int_equal(pthread_join(thread, NULL), 0);
+	destroy(true);
 	assert_int_equal(nr_ended, NR);
-	close(ended);
 }
 
 /* A write at work keeps its own descriptor open, whatever becomes of the process. */
@@ -351,6 +360,37 @@ static void a_lost_ring_stops_the_disk_and_its_descriptor_is_left_alone(void **s
 	rig_destroy(&rig);
 }
 
+/* Nobody hears when they end. So nothing begins before the file was opened again, and nobody waits
+ * for them until then, for ever. */
+static void a_ring_lost_with_what_a_reset_has_left_makes_nobody_wait(void **state)
+{
+	int fd;
+
+	(void)state;
+	for (int again = 0; again < 2; again++) {
+		nr_began = 0;
+		make(true, BLK_FEATURES);
+		hold(true);
+		begin_all();
+		rig_reset(&rig);
+		fd = uring_fd();
+		assert_int_equal(dup2(host_file.fd, fd), fd);
+		if (again) {
+			rig_start(&rig, BLK_FEATURES, 1, RING_NUM);
+			begin(0, 0, VIRTIO_BLK_T_OUT, 0);
+			rig_publish(&rig, 0);
+			needs_reset();
+			assert_int_equal(nr_began, NR);
+		}
+		destroy(false);
+		close(fd);
+		let_go();
+	}
+	make(true, BLK_FEATURES);
+	assert_int_equal(flush(), VIRTIO_BLK_S_OK);
+	rig_destroy(&rig);
+}
+
 #define ORPHANS_TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, host_teardown)
 
 int main(void)
@@ -363,6 +403,7 @@ int main(void)
 		ORPHANS_TEST(an_error_of_a_flush_in_flight_is_not_lost_over_a_reset),
 		ORPHANS_TEST(a_write_that_a_reset_gives_up_fails_no_flush),
 		ORPHANS_TEST(a_lost_ring_stops_the_disk_and_its_descriptor_is_left_alone),
+		ORPHANS_TEST(a_ring_lost_with_what_a_reset_has_left_makes_nobody_wait),
 	};
 	const char *why = host_why_not(true);
 
