@@ -31,6 +31,11 @@ void bounce_fini(struct bounce *b)
 	b->base = NULL;
 }
 
+void bounce_leave(struct bounce *b)
+{
+	b->base = NULL;
+}
+
 uint64_t bounce_choose(const struct bounce *b, uint64_t len)
 {
 	uint64_t left = b->free, blocks = 0;

@@ -24,6 +24,8 @@ struct bounce {
 /** bounce_init() - all blocks are free. Return: 0 or -ENOMEM */
 int bounce_init(struct bounce *b) HF_MUST_CHECK;
 void bounce_fini(struct bounce *b);
+/** bounce_leave() - never give the memory back: the kernel may be at work on it for ever */
+void bounce_leave(struct bounce *b);
 /** bounce_choose() - free blocks for @len bytes; they stay free. Return: their bits; 0: too few */
 uint64_t bounce_choose(const struct bounce *b, uint64_t len);
 static inline unsigned int bounce_nr_of(uint64_t len)

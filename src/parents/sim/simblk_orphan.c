@@ -148,6 +148,7 @@ void simblk_io_give_up(struct simblk *blk, struct vdpasim_worker *sw, int err)
 	__atomic_store_n(&blk->failed, true, __ATOMIC_RELEASE);
 	uring_destroy(io->ring);
 	io->ring = NULL;
+	bounce_leave(&io->bounce);
 	__atomic_fetch_sub(&blk->nr_orphans, io->nr_orphans, __ATOMIC_RELEASE);
 	io->nr_orphans = 0;
 	for (uint32_t i = 0; i < sw->nr_vqs; i++) {

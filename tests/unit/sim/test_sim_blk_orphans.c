@@ -13,13 +13,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/uring.h"
 #include "blk_support.h"
 #include "host_support.h"
-#include "parents/sim/simblk_internal.h"
+#include "parents/sim/simblk_io.h"
 
 #define NR       16
 #define LEN      4096u
@@ -332,15 +333,28 @@ static void needs_reset(void)
 		assert_true(clock_now_ns() < until);
 }
 
+/* Nothing else may come to lie there: what is at work may read it, or write to it. */
+static void memory_in_flight_is_there(char *mem)
+{
+	assert_int_equal(msync(mem, SIMBLK_FLIGHT_LEN, MS_ASYNC), 0);
+}
+
+static char *memory_in_flight(void)
+{
+	return simblk_of(vdpasim_of(rig.dev))->io[0]->bounce.base;
+}
+
 static void a_lost_ring_stops_the_disk_and_its_descriptor_is_left_alone(void **state)
 {
 	unsigned int began;
+	char *mem;
 	int fd;
 
 	(void)state;
 	make(true, BLK_FEATURES);
 	hold(true);
 	begin_all();
+	mem = memory_in_flight();
 	fd = uring_fd();
 	assert_int_equal(dup2(host_file.fd, fd), fd);
 	needs_reset();
@@ -352,6 +366,7 @@ static void a_lost_ring_stops_the_disk_and_its_descriptor_is_left_alone(void **s
 	needs_reset();
 	assert_int_equal(nr_began, began);
 	rig_destroy(&rig);
+	memory_in_flight_is_there(mem);
 	assert_true(fcntl(fd, F_GETFD) >= 0);
 	close(fd);
 	let_go();
