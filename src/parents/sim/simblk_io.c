@@ -211,6 +211,7 @@ enum simblk_io_begun simblk_io_start(struct simblk_req *req, enum simblk_io_op o
 void simblk_io_release(struct simblk_io *io, struct flight *f)
 {
 	f->out = false;
+	io->nr_ended -= f->ended;
 	io->nr_flushes -= f->op == SIMBLK_FLUSH;
 	io->free[io->nr_free++] = (uint16_t)(f - io->flights);
 	io->bounce.free |= f->blocks;
@@ -265,7 +266,8 @@ static void land(struct simblk_io *io, struct flight *f, int32_t res)
 			io->nr_free--;
 			io->bounce.free &= ~f->blocks;
 			(*nr_in_flight)++;
-			f->out = f->ended = true;
+			f->out = true;
+			simblk_io_end(io, f);
 			return;
 		}
 		written = (uint32_t)f->len;

@@ -59,6 +59,7 @@ struct simblk_io {
 	unsigned int nr_free, nr_pieces;
 	unsigned int nr_kept;        /* prepared since the last hand-over */
 	unsigned int nr_orphans;     /* of flights[] */
+	unsigned int nr_ended;       /* of flights[], those with @ended */
 	unsigned int nr_flushes;     /* of flights[], orphans included */
 	unsigned int nr_wanted;      /* blocks that the last request lacked, which begins later */
 	uint16_t free[SIMBLK_DEPTH]; /* [nr_free] indices of flights[] */
@@ -70,7 +71,15 @@ struct simblk_io {
 /** simblk_io_nr_live() - requests in flight */
 static inline unsigned int simblk_io_nr_live(const struct simblk_io *io)
 {
-	return uring_nr_busy(io->ring) - io->nr_orphans;
+	return uring_nr_busy(io->ring) + io->nr_ended - io->nr_orphans;
+}
+
+/** simblk_io_end() - the kernel has done with it, or never had it, and its request waits for the
+ * reset that comes */
+static inline void simblk_io_end(struct simblk_io *io, struct flight *f)
+{
+	f->ended = true;
+	io->nr_ended++;
 }
 
 /** simblk_io_land_some() - take the ends that there are, but not more than may be copied in one

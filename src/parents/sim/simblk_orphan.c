@@ -39,60 +39,70 @@ void simblk_io_release_orphan(struct simblk_io *io, struct flight *f, int32_t re
 
 /* ---- rule 1 ---- */
 
-/* Take the requests out of the flights, which become orphans. Return: their number */
-static unsigned int orphan_all(struct simblk *blk, struct simblk_io *io, struct simblk_req **reqs)
+/* Whose request it is, is settled: what the kernel still works on becomes an orphan. */
+static void leave(struct simblk_io *io, struct flight *f)
+{
+	struct simblk *blk = f->req.blk;
+
+	blk->progress[f->req.vq->idx].nr_in_flight--;
+	if (f->ended) {
+		simblk_io_release(io, f);
+		return;
+	}
+	f->orphan = true;
+	io->nr_orphans++;
+	__atomic_fetch_add(&blk->nr_orphans, 1, __ATOMIC_RELAXED);
+}
+
+/* All that have requests. Return: their number */
+static unsigned int list_flights(struct simblk_io *io, struct flight **flights)
 {
 	unsigned int n = 0;
 	uint64_t data;
 
 	while (uring_take_back(io->ring, &data))
-		io->flights[data].ended = true;
-	for (unsigned int i = 0; i < SIMBLK_DEPTH; i++) {
-		struct flight *f = &io->flights[i];
-
-		if (!f->out || f->orphan)
-			continue;
-		reqs[n++] = &f->req;
-		blk->progress[f->req.vq->idx].nr_in_flight--;
-		if (f->ended) {
-			simblk_io_release(io, f);
-			continue;
-		}
-		f->orphan = true;
-		io->nr_orphans++;
-		__atomic_fetch_add(&blk->nr_orphans, 1, __ATOMIC_RELAXED);
-	}
+		simblk_io_end(io, &io->flights[data]);
+	for (unsigned int i = 0; i < SIMBLK_DEPTH; i++)
+		if (io->flights[i].out && !io->flights[i].orphan)
+			flights[n++] = &io->flights[i];
 	return n;
 }
 
 /* Give back what can be. Return: how many are left */
-static unsigned int give_back(struct simblk_req **reqs, unsigned int n)
+static unsigned int give_back(struct simblk_io *io, struct flight **flights, unsigned int n)
 {
 	for (unsigned int i = 0; i < n;) {
-		struct ring *ring = reqs[i]->vq->ring;
+		struct flight *f = flights[i];
 
-		if (!ring_is_newest(ring, &reqs[i]->chain)) {
+		if (!ring_is_newest(f->req.vq->ring, &f->req.chain)) {
 			i++;
 			continue;
 		}
-		ring_unpop(ring, &reqs[i]->chain, 1);
-		reqs[i] = reqs[--n];
+		ring_unpop(f->req.vq->ring, &f->req.chain, 1);
+		leave(io, f);
+		flights[i] = flights[--n];
 		i = 0;
 	}
 	return n;
 }
 
+/* Each is left before its client's memory is touched. A fault ends this function, and the next call
+ * finds the others. */
 void simblk_io_abandon(struct simblk *blk, struct vdpasim_worker *sw)
 {
-	struct simblk_req *reqs[SIMBLK_DEPTH];
-	unsigned int n = orphan_all(blk, blk->io[sw->idx], reqs);
+	struct simblk_io *io = blk->io[sw->idx];
+	struct flight *flights[SIMBLK_DEPTH];
+	unsigned int n = list_flights(io, flights);
 
-	n = give_back(reqs, n);
+	n = give_back(io, flights, n);
 	for (unsigned int i = 0; i < n; i++) {
-		if (ring_broken_reason(reqs[i]->vq->ring))
+		struct simblk_req *req = &flights[i]->req;
+
+		leave(io, flights[i]);
+		if (ring_broken_reason(req->vq->ring))
 			continue;
-		ring_attend(reqs[i]->vq->ring);
-		simblk_complete(reqs[i], VIRTIO_BLK_S_IOERR, 0);
+		ring_attend(req->vq->ring);
+		simblk_complete(req, VIRTIO_BLK_S_IOERR, 0);
 	}
 }
 

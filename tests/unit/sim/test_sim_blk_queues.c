@@ -237,6 +237,45 @@ static void a_fault_of_one_queue_loses_nothing_of_another(void **state)
 	rig_destroy(&rig);
 }
 
+/* Both queues have two in flight, of which the later one has ended, when a reset gives the others
+ * up. These fail. The first one's status cannot be written; the other queue's position is exact. */
+static void a_fault_while_a_reset_gives_up_loses_nothing_of_another(void **state)
+{
+	static const int later[] = {1, 3, -1};
+	struct blk_request *gone = blk_pages(LEN), *r;
+	struct vdpa_vq_state at;
+	uint32_t used;
+
+	(void)state;
+	rig_take_signals();
+	make(true);
+	ends_are(HELD);
+	gone->header = (struct virtio_blk_outhdr){.type = VIRTIO_BLK_T_IN};
+	blk_begin(&rig, 1, gone, data, LEN);
+	begin(1, 1, VIRTIO_BLK_T_IN, 1);
+	rig_publish(&rig, 1);
+	wait_in_flight(2);
+	begin(0, 2, VIRTIO_BLK_T_IN, 2);
+	begin(0, 3, VIRTIO_BLK_T_IN, 3);
+	rig_publish(&rig, 0);
+	wait_in_flight(4);
+	__atomic_store_n(&host.next, later, __ATOMIC_RELEASE);
+	assert_ptr_equal(rig_get(&rig, 1, &used), &requests[1]);
+	assert_ptr_equal(rig_get(&rig, 0, &used), &requests[3]);
+	rig_vanish(gone, LEN);
+	__atomic_store_n(&rig.dev->resetting, true, __ATOMIC_RELAXED);
+	assert_int_equal(rig_op(&rig, suspend), 0);
+	assert_int_equal(rig_op(&rig, get_vq_state, 0, &at), 0);
+	assert_int_equal(at.last_avail, 2);
+	r = rig_poll(&rig, 0, &used);
+	assert_ptr_equal(r, &requests[2]);
+	assert_int_equal(r->status, VIRTIO_BLK_S_IOERR);
+	__atomic_store_n(&rig.dev->resetting, false, __ATOMIC_RELAXED);
+	ends_are(AT_ONCE);
+	rig_reset(&rig);
+	rig_destroy(&rig);
+}
+
 /* A drive with an end each SLOW_NS. Return: how many requests of queue 0 came back before the one
  * of queue 1 */
 static unsigned int count_before(unsigned int most)
@@ -280,6 +319,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		QUEUES_TEST(a_write_behind_a_job_is_a_job_too),
 		QUEUES_TEST(a_fault_of_one_queue_loses_nothing_of_another),
+		QUEUES_TEST(a_fault_while_a_reset_gives_up_loses_nothing_of_another),
 		QUEUES_TEST(a_deep_queue_leaves_others_their_turn),
 	};
 	const char *why = host_why_not(true);
