@@ -153,9 +153,9 @@ static uint8_t do_out(struct simblk_req *req, uint32_t *written)
 	(void)written;
 	if (!check_data(req, chain->out, chain->nr_out, SIMBLK_HEADER_LEN, req->out_len))
 		return VIRTIO_BLK_S_IOERR;
-	if (req->has_job && req->done == req->out_len)
+	if (req->out_len == 0 || (req->has_job && req->done == req->out_len))
 		return VIRTIO_BLK_S_OK;
-	if (req->out_len > 0 && start(req, SIMBLK_WRITE, req->out_len))
+	if (start(req, SIMBLK_WRITE, req->out_len))
 		return VIRTIO_BLK_S_OK;
 	return write_piece(req);
 }

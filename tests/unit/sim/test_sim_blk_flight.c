@@ -561,6 +561,26 @@ static void suspend_does_not_wait_for_a_write_to_be_safe(void **state)
 	rig_destroy(&rig);
 }
 
+/* Nothing is to be made safe. */
+static void a_write_of_nothing_waits_for_no_flush(void **state)
+{
+	struct ring_driver_seg segs[2];
+	struct rig rig;
+
+	(void)state;
+	start(&rig, false, BASE_FEATURES);
+	slots[0] = (struct slot){
+		.header.type = VIRTIO_BLK_T_OUT, .status = NO_STATUS, .type = VIRTIO_BLK_T_OUT};
+	segs[0] = blk_seg(&rig, &slots[0].header, sizeof(slots[0].header));
+	segs[1] = blk_seg(&rig, &slots[0].status, 1);
+	host_hold(1);
+	assert_int_equal(ring_driver_add(rig.vq[0].drv, segs, 1, 1, &slots[0], NULL, 0), 0);
+	rig_publish(&rig, 0);
+	collect(&rig, VIRTIO_BLK_S_OK);
+	host_hold(0);
+	rig_destroy(&rig);
+}
+
 /* Others are there, so it could be in flight; but the batch would wait for it. */
 static void reset_does_not_wait_for_a_flush_that_has_much_to_do(void **state)
 {
@@ -626,6 +646,7 @@ int main(void)
 		FLIGHT_TEST(direct_needs_a_file),
 		FLIGHT_TEST(reset_does_not_wait_for_a_flush),
 		FLIGHT_TEST(suspend_does_not_wait_for_a_write_to_be_safe),
+		FLIGHT_TEST(a_write_of_nothing_waits_for_no_flush),
 		FLIGHT_TEST(reset_does_not_wait_for_a_flush_that_has_much_to_do),
 		FLIGHT_TEST(without_io_uring_requests_go_one_by_one),
 	};
