@@ -303,6 +303,13 @@ static void after_request(const struct simblk_req *req, struct times *times)
 	times->told = now;
 }
 
+/* Does somebody wait for the lock? A batch that is not cut off by a reset does one request at
+ * least. @n: so many it has done */
+static bool is_over(const struct vdpasim_vq *vq, unsigned int n)
+{
+	return n > 0 ? vdpasim_is_asked(vq->sw) : vdpasim_is_resetting(vq->sim);
+}
+
 bool simblk_process(struct simblk *blk, struct vdpasim_vq *vq)
 {
 	struct simblk_req req = {.blk = blk, .vq = vq, .budget = simblk_batch_len(blk)};
@@ -327,7 +334,7 @@ bool simblk_process(struct simblk *blk, struct vdpasim_vq *vq)
 		return true;
 	vdpasim_vq_busy(vq);
 	while (goes_on && n < room && req.budget > 0 &&
-	       ring_walked(ring) - walked < RING_WALK_MAX && !vdpasim_is_resetting(vq->sim) &&
+	       ring_walked(ring) - walked < RING_WALK_MAX && !is_over(vq, n) &&
 	       (err = ring_pop(ring, &req.chain)) > 0) {
 		goes_on = serve(&req);
 		if (req.noted)

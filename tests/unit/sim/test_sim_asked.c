@@ -124,6 +124,18 @@ static void write_slowly(struct rig *rig, char *mem)
 	add_request(rig, VIRTIO_BLK_T_OUT, mem, LEN);
 }
 
+static void read_many(struct rig *rig, char *mem)
+{
+	for (unsigned int i = 0; i < NR; i++)
+		add_request(rig, VIRTIO_BLK_T_IN, mem + (size_t)i * FRAME, FRAME);
+}
+
+static void write_many(struct rig *rig, char *mem)
+{
+	for (unsigned int i = 0; i < NR; i++)
+		add_request(rig, VIRTIO_BLK_T_OUT, mem + (size_t)i * FRAME, FRAME);
+}
+
 static void zero_slowly(struct rig *rig, char *mem)
 {
 	struct virtio_blk_discard_write_zeroes r = {.num_sectors = LEN / SECTOR};
@@ -152,6 +164,8 @@ static const struct load {
 } loads[] = {
 	{"read", read_slowly, .disk = true, .nr = 1},
 	{"write", write_slowly, .disk = true, .nr = 1},
+	{"many reads", read_many, .disk = true, .nr = NR},
+	{"many writes", write_many, .disk = true, .nr = NR},
 	{"zeroes", zero_slowly, .disk = true, .of_disk = true, .nr = 1},
 	{"strict read", read_slowly, .disk = true, .strict = true, .nr = 1},
 	{"strict write", write_slowly, .disk = true, .strict = true, .nr = 1},
