@@ -49,7 +49,7 @@ static void spread_kicks(struct vdpasim_worker *sw)
 static bool process_pending(struct vdpasim_worker *sw)
 {
 	const struct vdpasim_type *type = sw->sim->type;
-	bool more = false;
+	bool take_turns = type->settle && !sw->sim->strict, any = false, more = false;
 
 	for (uint32_t i = 0; i < sw->nr_vqs; i++) {
 		struct vdpasim_vq *vq = vdpasim_worker_turn(sw, i);
@@ -60,13 +60,18 @@ static bool process_pending(struct vdpasim_worker *sw)
 			vq->pending = vq->parked && vq->pending;
 			continue;
 		}
+		if (take_turns && any && vdpasim_is_asked(sw)) {
+			more = true; /* the turn of the others comes */
+			break;
+		}
+		any = true;
 		vq->pending = false;
 		vq->due = true;
 		if (type->process(vq))
 			vq->pending = true;
 		more |= vq->pending;
 	}
-	if (type->settle && !sw->sim->strict)
+	if (take_turns)
 		vdpasim_worker_next_turn(sw);
 	return more;
 }

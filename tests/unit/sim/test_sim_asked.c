@@ -21,13 +21,14 @@
 #include "blk_support.h"
 #include "parents/sim/simblk_internal.h"
 
-#define LEN      (1u << 20) /* bytes of a batch */
-#define PAGE     4096u
-#define PAGES    (2 * (64u * 1024 / PAGE + 1)) /* that may be touched after the question */
-#define FRAME    (64u * 1024)
-#define NR       (LEN / FRAME)
-#define BUF      (FRAME + 256)
-#define ASKED_NS (20000 * NS_PER_MS)
+#define LEN       (1u << 20) /* bytes of a batch */
+#define PAGE      4096u
+#define PAGES     (2 * (64u * 1024 / PAGE + 1)) /* that may be touched after the question */
+#define FRAME     (64u * 1024)
+#define NR        (LEN / FRAME)
+#define BUF       (FRAME + 256)
+#define NR_QUEUES 8
+#define ASKED_NS  (20000 * NS_PER_MS)
 
 struct slow {
 	int fd;
@@ -92,6 +93,14 @@ static void slow_begin(struct slow *slow, struct rig *rig, void *mem)
 	assert_int_equal(pthread_create(&slow->thread, NULL, bring_pages, slow), 0);
 }
 
+static void wait_until_begun(const struct slow *slow)
+{
+	for (int64_t until = clock_now_ns() + ASKED_NS;
+	     !__atomic_load_n(&slow->begun, __ATOMIC_ACQUIRE) && clock_now_ns() < until;)
+		(void)sched_yield();
+	assert_true(slow->begun);
+}
+
 static void slow_end(struct slow *slow)
 {
 	__atomic_store_n(&slow->ended, true, __ATOMIC_RELAXED);
@@ -102,16 +111,21 @@ static void slow_end(struct slow *slow)
 
 /* ---- loads: each touches LEN bytes of slow memory ---- */
 
-static void add_request(struct rig *rig, uint32_t type, void *data, size_t len)
+static void add_request_to(struct rig *rig, uint16_t idx, uint32_t type, void *data, size_t len)
 {
 	bool in = type == VIRTIO_BLK_T_IN;
 	struct ring_driver_seg segs[] = {blk_seg(rig, blk.header, 16), blk_seg(rig, data, len),
 					 blk_seg(rig, blk.status, 1)};
 
 	blk_header(type, 0);
-	assert_int_equal(
-		ring_driver_add(rig->vq[0].drv, segs, in ? 1 : 2, in ? 2 : 1, blk.header, NULL, 0),
-		0);
+	assert_int_equal(ring_driver_add(rig->vq[idx].drv, segs, in ? 1 : 2, in ? 2 : 1, blk.header,
+					 NULL, 0),
+			 0);
+}
+
+static void add_request(struct rig *rig, uint32_t type, void *data, size_t len)
+{
+	add_request_to(rig, 0, type, data, len);
 }
 
 static void read_slowly(struct rig *rig, char *mem)
@@ -194,10 +208,7 @@ static void begin(const struct load *load, struct slow *slow, struct rig *rig)
 	slow_begin(slow, rig, own);
 	load->add(rig, slow->mem);
 	rig_publish(rig, load->vq);
-	for (int64_t until = clock_now_ns() + ASKED_NS;
-	     !__atomic_load_n(&slow->begun, __ATOMIC_ACQUIRE) && clock_now_ns() < until;)
-		(void)sched_yield();
-	assert_true(slow->begun);
+	wait_until_begun(slow);
 }
 
 static void a_suspend_does_not_wait_for_all_of_a_batch(void **state)
@@ -244,11 +255,45 @@ static void a_reset_does_not_wait_for_all_of_a_batch(void **state)
 	}
 }
 
+/* All of one worker: the pass over its queues ends, too, and later the others come first. */
+static void a_suspend_does_not_wait_for_each_queue(void **state)
+{
+	struct vdpa_dev_config c = blk_config();
+	struct slow slow = {0};
+	struct rig rig;
+	uint32_t len;
+
+	(void)state;
+	if (!slow_open(&slow))
+		skip();
+	c.num_queues = NR_QUEUES;
+	rig_make(&rig, &c);
+	rig_start(&rig, BLK_FEATURES, NR_QUEUES, 64);
+	slow_begin(&slow, &rig, slow.mem);
+	for (uint16_t q = 0; q < NR_QUEUES; q++)
+		add_request_to(&rig, q, VIRTIO_BLK_T_IN, slow.mem + q * (LEN / NR_QUEUES),
+			       LEN / NR_QUEUES);
+	assert_int_equal(rig_op(&rig, suspend), 0);
+	for (uint16_t q = 0; q < NR_QUEUES; q++)
+		rig_publish(&rig, q);
+	assert_int_equal(rig_op(&rig, resume), 0);
+	wait_until_begun(&slow);
+	assert_int_equal(rig_op(&rig, suspend), 0);
+	print_message("%u pages\n", slow.nr_after);
+	assert_between(slow.nr_after, 1, PAGES);
+	assert_int_equal(rig_op(&rig, resume), 0);
+	for (uint16_t q = 0; q < NR_QUEUES; q++)
+		assert_non_null(rig_get(&rig, q, &len));
+	slow_end(&slow);
+	rig_destroy(&rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_suspend_does_not_wait_for_all_of_a_batch),
 		cmocka_unit_test(a_reset_does_not_wait_for_all_of_a_batch),
+		cmocka_unit_test(a_suspend_does_not_wait_for_each_queue),
 	};
 
 	return cmocka_run_group_tests(tests, blk_setup, NULL);
