@@ -81,12 +81,17 @@ static uint64_t job_len(const struct simblk_req *req, uint64_t total)
 static uint8_t read_piece(struct simblk_req *req, uint32_t *written)
 {
 	const struct ring_chain *chain = &req->chain;
+	const struct simblk_jobs *jobs = &req->blk->progress[req->vq->idx].jobs;
 	uint64_t len = job_len(req, req->in_len), off = req->sector * SIMBLK_SECTOR + req->done;
 	struct data_piece p;
 	int err;
 
 	if (len > 0 && req->blk->backend->fd_index(req->blk, off, len) != SIMBLK_CACHED)
 		return simblk_piece_note(req, SIMBLK_JOB_READ, off, len, req->in_len);
+	if (jobs->ended) { /* as in write_piece() */
+		req->again = true;
+		return VIRTIO_BLK_S_OK;
+	}
 	do {
 		take_piece(req, chain->in, chain->nr_in, 0, req->in_len, &p);
 		err = simblk_cold_read(req, p.off, p.len, &p.data);

@@ -193,6 +193,44 @@ static void suspend_waits_for_a_write(void **state)
 	rig_destroy(&rig);
 }
 
+/* The data of request @i become as long again, in the table that the device reads. */
+static void make_longer(unsigned int i)
+{
+	struct {
+		uint64_t addr;
+		uint32_t len;
+		uint16_t flags, next;
+	} *desc = rig.vq[0].area[0];
+
+	while (desc->addr != (uintptr_t)(data + (size_t)i * LEN))
+		desc++;
+	desc->len = 2 * LEN;
+}
+
+/* It was read by a job, with another job behind it, and its driver changes it meanwhile. */
+static void reset_does_not_wait_for_a_read_that_becomes_longer(void **state)
+{
+	(void)state;
+	make(true, 1);
+	host_hold(2);
+	begin(0, 0, VIRTIO_BLK_T_IN);
+	host_wait_held();
+	begin(0, 3, VIRTIO_BLK_T_IN);
+	begin(0, 1, VIRTIO_BLK_T_OUT);
+	host_release();
+	blk_collect(&rig, 0, 1);
+	host_wait_held();
+	make_longer(3);
+	host_hold(2);
+	host_release();
+	host_wait_held(); /* the write */
+	host_release();
+	host_wait_held(); /* the rest of the read */
+	rig_reset(&rig);
+	host_release();
+	rig_destroy(&rig);
+}
+
 /* While the first one waits, all others come; then the worker finds them at once. */
 static void many_requests_keep_their_order(void **state)
 {
@@ -232,6 +270,7 @@ int main(void)
 		JOBS_TEST(reset_does_not_wait_for_zeroes),
 		JOBS_TEST(an_old_write_does_not_land_on_a_new_one),
 		JOBS_TEST(suspend_waits_for_a_write),
+		JOBS_TEST(reset_does_not_wait_for_a_read_that_becomes_longer),
 		JOBS_TEST(many_requests_keep_their_order),
 	};
 	const char *why_not = host_why_not(false);
