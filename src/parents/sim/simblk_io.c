@@ -294,10 +294,21 @@ void simblk_io_land_some(struct simblk *blk, const struct vdpasim_worker *sw)
 	}
 }
 
-void simblk_io_land_unsubmitted(struct simblk_io *io)
+void simblk_io_land_unsubmitted(struct simblk_io *io, const struct vdpasim_worker *sw)
 {
 	uint64_t data;
 
-	while (uring_take_back(io->ring, &data))
+	while (!vdpasim_is_resetting(sw->sim) && uring_take_back(io->ring, &data))
 		land(io, &io->flights[data], -EAGAIN);
+}
+
+void simblk_io_lose(struct simblk *blk, struct simblk_io *io, int err)
+{
+	if (err == -EAGAIN || err == -EBUSY || err == -EINTR || err == -ENOMEM ||
+	    uring_nr_busy(io->ring) > 0)
+		return;
+	hf_warn(blk->name, "io_uring has failed (%s): requests are carried out one by one",
+		strerror(-err));
+	uring_destroy(io->ring);
+	io->ring = NULL;
 }

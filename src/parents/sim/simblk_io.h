@@ -85,8 +85,12 @@ static inline void simblk_io_end(struct simblk_io *io, struct flight *f)
 /** simblk_io_land_some() - take the ends that there are, but not more than may be copied in one
  * turn; stops where a reset is about to be made */
 void simblk_io_land_some(struct simblk *blk, const struct vdpasim_worker *sw);
-/** simblk_io_land_unsubmitted() - the kernel does not take what was prepared */
-void simblk_io_land_unsubmitted(struct simblk_io *io);
+/** simblk_io_land_unsubmitted() - the kernel does not take what was prepared: plain calls do it,
+ * with the worker's lock held; stops where a reset is about to be made */
+void simblk_io_land_unsubmitted(struct simblk_io *io, const struct vdpasim_worker *sw);
+/** simblk_io_lose() - no request is in flight, and the last hand-over has failed with @err. If the
+ * ring will not work again, and has nothing in it, do without */
+void simblk_io_lose(struct simblk *blk, struct simblk_io *io, int err) HF_COLD;
 /** simblk_io_release() - its slot and its blocks are free again */
 void simblk_io_release(struct simblk_io *io, struct flight *f);
 /** simblk_io_try_again() - does this result leave something to do for plain calls? */

@@ -116,13 +116,13 @@ static int64_t next_wait(struct simblk *blk, const struct vdpasim_worker *sw, bo
 }
 
 /* Hand over, and wait until something ends, but not beyond the next look. Return: 0 or -errno */
-static int submit(struct simblk_io *io, int64_t wait)
+static int submit(struct simblk_io *io, const struct vdpasim_worker *sw, int64_t wait)
 {
 	int err = uring_submit(io->ring, wait);
 
 	io->nr_pieces = io->nr_kept = 0;
 	if (err)
-		simblk_io_land_unsubmitted(io);
+		simblk_io_land_unsubmitted(io, sw);
 	return err;
 }
 
@@ -147,6 +147,7 @@ bool simblk_io_settle(struct vdpasim *sim, struct vdpasim_worker *sw, bool more)
 	struct simblk_io *io = blk->io[sw->idx];
 	unsigned int nr_failed = 0;
 	int64_t until, wait;
+	int err = 0;
 
 	/* A queue whose position a fault has others find must have told what is done. */
 	if (!more)
@@ -158,9 +159,9 @@ bool simblk_io_settle(struct vdpasim *sim, struct vdpasim_worker *sw, bool more)
 	while (simblk_io_nr_live(io) > 0) {
 		unsigned int before = simblk_io_nr_live(io);
 		int64_t began = clock_now_ns();
-		int err = submit(io, wait);
 		bool moved, takes;
 
+		err = submit(io, sw, wait);
 		nr_failed = err ? nr_failed + 1 : 0;
 		if (nr_failed > SIMBLK_IO_TRIES) {
 			simblk_io_give_up(blk, sw, err);
@@ -183,5 +184,7 @@ bool simblk_io_settle(struct vdpasim *sim, struct vdpasim_worker *sw, bool more)
 		wait = next_wait(blk, sw, takes, moved, began, wait);
 	}
 	io->nr_wanted = 0;
+	if (err)
+		simblk_io_lose(blk, io, err);
 	return any_pending(sw);
 }

@@ -2,7 +2,7 @@
 /*
  * What a disk's file still has to do when nobody waits for it any more: who must wait for that, and
  * what becomes of errors. Ends of requests in flight are held at uring_reap(), flushes at
- * fdatasync(): this program wraps them (ld's --wrap).
+ * fdatasync(), plain writes at pwritev(): this program wraps them (ld's --wrap).
  */
 #include <errno.h>
 #include <dirent.h>
@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -65,6 +66,14 @@ int __wrap_fdatasync(int fd)
 		return __real_fdatasync(fd);
 	errno = -err;
 	return -1;
+}
+
+ssize_t __real_pwritev64(int fd, const struct iovec *iov, int n, off_t off);
+ssize_t __wrap_pwritev64(int fd, const struct iovec *iov, int n, off_t off);
+ssize_t __wrap_pwritev64(int fd, const struct iovec *iov, int n, off_t off)
+{
+	host_gate();
+	return __real_pwritev64(fd, iov, n, off);
 }
 
 static void wait_until(const unsigned int *counter, unsigned int n)
@@ -406,6 +415,67 @@ static void a_ring_lost_with_what_a_reset_has_left_makes_nobody_wait(void **stat
 	rig_destroy(&rig);
 }
 
+static void *reset(void *arg)
+{
+	rig_reset(&rig);
+	eventfd_write(*(int *)arg, 1);
+	return NULL;
+}
+
+/* Return: the descriptor of a ring that is lost with nothing in it */
+static int lose_ring(void)
+{
+	int fd;
+
+	make(true, BLK_FEATURES);
+	assert_int_equal(flush(), VIRTIO_BLK_S_OK);
+	fd = uring_fd();
+	assert_int_equal(dup2(host_file.fd, fd), fd);
+	return fd;
+}
+
+/* Plain calls do what the kernel does not take, until a reset comes. */
+static void a_reset_waits_for_one_call_if_the_ring_was_lost_before(void **state)
+{
+	static int done;
+	pthread_t thread;
+	int fd = lose_ring();
+
+	(void)state;
+	done = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	host_hold(HOST_ALL);
+	begin_all();
+	host_wait_held();
+	assert_int_equal(pthread_create(&thread, NULL, reset, &done), 0);
+	while (!__atomic_load_n(&rig.dev->resetting, __ATOMIC_RELAXED))
+		(void)sched_yield();
+	host_release();
+	assert_true(rig_wait_fd(done, DEADLINE_MS));
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	close(done);
+	rig_destroy(&rig);
+	close(fd);
+}
+
+static void without_its_ring_the_disk_works_on(void **state)
+{
+	int fd = lose_ring();
+
+	(void)state;
+	begin_all();
+	blk_collect(&rig, 0, NR);
+	host_file_has(0, data, NR * LEN);
+	host_hold(1);
+	begin(0, 0, VIRTIO_BLK_T_OUT, 0);
+	begin(0, 1, VIRTIO_BLK_T_OUT, 1);
+	rig_publish(&rig, 0);
+	host_wait_held();
+	rig_reset(&rig);
+	host_release();
+	rig_destroy(&rig);
+	close(fd);
+}
+
 #define ORPHANS_TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, host_teardown)
 
 int main(void)
@@ -418,6 +488,8 @@ int main(void)
 		ORPHANS_TEST(an_error_of_a_flush_in_flight_is_not_lost_over_a_reset),
 		ORPHANS_TEST(a_write_that_a_reset_gives_up_fails_no_flush),
 		ORPHANS_TEST(a_lost_ring_stops_the_disk_and_its_descriptor_is_left_alone),
+		ORPHANS_TEST(a_reset_waits_for_one_call_if_the_ring_was_lost_before),
+		ORPHANS_TEST(without_its_ring_the_disk_works_on),
 		ORPHANS_TEST(a_ring_lost_with_what_a_reset_has_left_makes_nobody_wait),
 	};
 	const char *why = host_why_not(true);
