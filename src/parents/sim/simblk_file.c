@@ -3,7 +3,8 @@
  * The backend that is a file or a block device of the host. Data goes straight between the file
  * and the client's memory, through the host's page cache. The file is locked (simblk_lock.c).
  *
- * A descriptor of its own reads ahead (simblk_cold.c, rule 3).
+ * A descriptor of its own reads ahead (simblk_cold.c, rule 3), and is asked for errors that another
+ * one was told of (simblk_flush.c).
  *
  * With `direct on` data goes past the page cache, on a second descriptor. The kernel says how such
  * transfers must be aligned. The disk's logical block is as large, so a driver's requests are. What
@@ -285,6 +286,16 @@ static int file_flush(struct simblk *blk)
 	return fdatasync(blk->fds[SIMBLK_CACHED]) < 0 ? -errno : 0;
 }
 
+/* Behind the end of any file there is no page to wait for, and what is left of the call is the
+ * question. */
+static int file_has_failed(struct simblk *blk)
+{
+	if (sync_file_range(blk->fds[SIMBLK_AHEAD_FD], INT64_MAX - 1, 1,
+			    SYNC_FILE_RANGE_WAIT_BEFORE) == 0)
+		return 0;
+	return errno == EIO || errno == ENOSPC || errno == EDQUOT ? -errno : 0;
+}
+
 static int allocate(struct simblk *blk, int mode, uint64_t off, uint64_t len)
 {
 	int ret;
@@ -345,6 +356,7 @@ const struct simblk_backend_ops simblk_file = {
 	.expect = file_expect,
 	.write = file_write,
 	.flush = file_flush,
+	.has_failed = file_has_failed,
 	.discard = file_discard,
 	.zero = file_zero,
 	.fd_index = file_fd_index,

@@ -22,9 +22,9 @@
  *
  * Owns: the backend.
  *
- * Locks: none of its own. A queue is under its worker's lock. Workers call the backend at the same
- * time. If one writes a sector while another reads it, the reader gets the old bytes, the new
- * ones, or a mixture, as from any disk.
+ * Locks: one of its own, for the errors of flushes. A queue is under its worker's lock. Workers
+ * call the backend at the same time. If one writes a sector while another reads it, the reader gets
+ * the old bytes, the new ones, or a mixture, as from any disk.
  *
  * A worker stays an online RCU reader during a backend's input and output, however long that
  * takes. The iovecs point into the client's memory, and a grace period that ended meanwhile would
@@ -42,6 +42,7 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
+#include "base/mutex.h"
 #include "sim.h"
 
 #define SIMBLK_SECTOR      512 /* bytes */
@@ -114,6 +115,9 @@ struct simblk_backend_ops {
 	void (*expect)(struct simblk *blk, uint64_t off, uint64_t len);
 	int (*write)(struct simblk *blk, uint64_t off, struct iovec *iov, unsigned int n);
 	int (*flush)(struct simblk *blk);
+	/** has a write to the drive failed since this was called last, whatever a flush was told of
+	 * it? Waits for nothing. Return: 0, also if that cannot be told. NULL: none ever fails */
+	int (*has_failed)(struct simblk *blk);
 	/** the contents do not matter any more */
 	int (*discard)(struct simblk *blk, uint64_t off, uint64_t len);
 	/** @unmap: the storage may be given back */
@@ -219,8 +223,9 @@ struct simblk {
 	/* requests in flight that a reset has given up, of all workers: nothing new begins until
 	 * they have ended; atomic */
 	unsigned int nr_orphans;
-	int flush_err; /* of the first flush that has failed since the open; atomic */
-	bool failed;   /* requests were lost in an io_uring: nothing more until an open; atomic */
+	struct mutex asking; /* simblk_flush.c */
+	int flush_err;       /* of the first flush that has failed since the open; @asking */
+	bool failed; /* requests were lost in an io_uring: nothing more until an open; atomic */
 };
 
 static inline struct simblk *simblk_of(const struct vdpasim *sim)

@@ -54,14 +54,29 @@ struct io_uring_sqe *__wrap_uring_prepare(struct uring *ring)
 	return __real_uring_prepare(ring);
 }
 
+/* A write to the drive has failed, and the kernel has not told: the descriptor of flushes, which it
+ * tells some time before the call returns; the one that reads ahead. Atomic */
+static bool untold_by_flush, untold_ahead;
+
+int __real_sync_file_range(int fd, off64_t off, off64_t len, unsigned int flags);
+int __wrap_sync_file_range(int fd, off64_t off, off64_t len, unsigned int flags);
+int __wrap_sync_file_range(int fd, off64_t off, off64_t len, unsigned int flags)
+{
+	if (!__atomic_exchange_n(&untold_ahead, false, __ATOMIC_ACQ_REL))
+		return __real_sync_file_range(fd, off, len, flags);
+	errno = EIO;
+	return -1;
+}
+
 int __real_fdatasync(int fd);
 int __wrap_fdatasync(int fd);
 int __wrap_fdatasync(int fd)
 {
-	int err;
+	int err = __atomic_exchange_n(&untold_by_flush, false, __ATOMIC_ACQ_REL) ? -EIO : 0;
 
 	host_gate();
-	err = __atomic_exchange_n(&sync_err, 0, __ATOMIC_ACQ_REL);
+	if (!err)
+		err = __atomic_exchange_n(&sync_err, 0, __ATOMIC_ACQ_REL);
 	if (!err)
 		return __real_fdatasync(fd);
 	errno = -err;
@@ -107,18 +122,25 @@ static int setup(void **state)
 	(void)state;
 	nr_began = nr_ended = 0;
 	sync_err = write_err = 0;
+	untold_by_flush = untold_ahead = false;
 	held = false;
 	return host_setup("blk-orphans-XXXXXX", data, NR * LEN);
 }
 
-static void make(bool direct, uint64_t features)
+static void make_queues(bool direct, uint64_t features, uint16_t nr)
 {
 	struct vdpa_dev_config c = host_config();
 
 	c.vq_size = RING_NUM;
 	c.direct = direct;
+	c.num_queues = c.workers = nr;
 	rig_make(&rig, &c);
-	rig_start(&rig, features, 1, RING_NUM);
+	rig_start(&rig, features, nr, RING_NUM);
+}
+
+static void make(bool direct, uint64_t features)
+{
+	make_queues(direct, features, 1);
 }
 
 static void begin(uint16_t q, unsigned int i, uint32_t type, unsigned int page)
@@ -136,14 +158,19 @@ static void begin_all(void)
 	wait_until(&nr_began, NR);
 }
 
-/* The next request that comes back. Return: its status */
-static uint8_t status_of_next(void)
+static uint8_t status_of_next_of(uint16_t q)
 {
 	uint32_t used;
-	struct blk_request *r = rig_get(&rig, 0, &used);
+	struct blk_request *r = rig_get(&rig, q, &used);
 
 	assert_non_null(r);
 	return r->status;
+}
+
+/* The next request that comes back. Return: its status */
+static uint8_t status_of_next(void)
+{
+	return status_of_next_of(0);
 }
 
 static uint8_t flush(void)
@@ -281,6 +308,25 @@ static void an_error_of_a_flush_in_flight_is_not_lost_over_a_reset(void **state)
 	wait_until(&nr_ended, 2);
 	rig_start(&rig, BLK_FEATURES, 1, RING_NUM);
 	flushes_fail_until_the_file_is_opened_again();
+}
+
+/* Two flushes are under way. The kernel tells one of them of a lost write, and the other is back
+ * first. */
+static void an_error_that_one_flush_is_told_fails_the_other(void **state)
+{
+	(void)state;
+	make_queues(false, BLK_FEATURES, 2);
+	untold_by_flush = untold_ahead = true;
+	host_hold(1);
+	blk_begin_flush(&rig, 0, &requests[0]);
+	rig_publish(&rig, 0);
+	host_wait_held();
+	blk_begin_flush(&rig, 1, &requests[1]);
+	rig_publish(&rig, 1);
+	assert_int_equal(status_of_next_of(1), VIRTIO_BLK_S_IOERR);
+	host_release();
+	assert_int_equal(status_of_next_of(0), VIRTIO_BLK_S_IOERR);
+	rig_destroy(&rig);
 }
 
 /* A write that was to be safe tells of others by its error; another one tells of itself. What it
@@ -486,6 +532,7 @@ int main(void)
 		ORPHANS_TEST(a_direct_write_at_work_keeps_the_file_locked),
 		ORPHANS_TEST(an_error_of_a_flush_is_not_lost_over_a_suspend),
 		ORPHANS_TEST(an_error_of_a_flush_in_flight_is_not_lost_over_a_reset),
+		ORPHANS_TEST(an_error_that_one_flush_is_told_fails_the_other),
 		ORPHANS_TEST(a_write_that_a_reset_gives_up_fails_no_flush),
 		ORPHANS_TEST(a_lost_ring_stops_the_disk_and_its_descriptor_is_left_alone),
 		ORPHANS_TEST(a_reset_waits_for_one_call_if_the_ring_was_lost_before),
