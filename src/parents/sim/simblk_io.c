@@ -246,19 +246,21 @@ static void land(struct simblk_io *io, struct flight *f, int32_t res)
 {
 	struct simblk_req *req = &f->req;
 	unsigned int *nr_in_flight = &req->blk->progress[req->vq->idx].nr_in_flight;
-	bool whole = res >= 0 && (uint64_t)res == f->len;
+	bool whole = res >= 0 && (uint64_t)res == f->len,
+	     broken = ring_broken_reason(req->vq->ring);
+	bool again = !whole && simblk_io_try_again(res);
 	struct iovec iov[BOUNCE_NR];
 	int err = whole ? 0 : res;
 	uint32_t written = 0;
 	unsigned int n;
 
-	if (!whole && simblk_io_try_again(res) && !ring_broken_reason(req->vq->ring))
+	if (again && !broken)
 		err = carry_out(io, f, res > 0 ? (uint64_t)res : 0);
-	if (simblk_io_syncs(f, err))
+	if (!(again && broken) && simblk_io_syncs(f, err))
 		err = simblk_flushed(req->blk, err);
 	simblk_io_release(io, f);
 	(*nr_in_flight)--;
-	if (ring_broken_reason(req->vq->ring))
+	if (broken)
 		return;
 	if (!err && f->op == SIMBLK_READ) {
 		n = bounce_iov(&io->bounce, f->blocks, 0, f->len, iov);

@@ -478,6 +478,35 @@ static void a_fault_in_the_middle_waits_for_what_is_in_flight(void **state)
 	file_is_model();
 }
 
+/* Nobody asks again, and it has failed nothing. */
+static void a_flush_of_a_broken_queue_that_is_to_be_tried_again_fails_no_other(void **state)
+{
+	struct virtio_blk_outhdr *gone = blk_pages(4096);
+	struct ring_driver_seg segs[2];
+	struct rig rig;
+
+	(void)state;
+	if (no_flight)
+		skip();
+	rig_take_signals();
+	start(&rig, true, BLK_FEATURES);
+	begin(&rig, 0, VIRTIO_BLK_T_FLUSH, 0);
+	begin(&rig, 1, VIRTIO_BLK_T_FLUSH, 0);
+	segs[0] = blk_seg(&rig, gone, 16);
+	segs[1] = blk_seg(&rig, &slots[2].status, 1);
+	rig_vanish(gone, 4096);
+	assert_int_equal(ring_driver_add(rig.vq[0].drv, segs, 1, 1, gone, NULL, 0), 0);
+	__atomic_store_n(&say, -EINTR, __ATOMIC_RELAXED);
+	rig_publish(&rig, 0);
+	assert_true(rig_wait_fd(rig.config_fd, DEADLINE_MS));
+	reset_under_load(&rig, BLK_FEATURES);
+	__atomic_store_n(&say, NOTHING, __ATOMIC_RELAXED);
+	begin(&rig, 0, VIRTIO_BLK_T_FLUSH, 0);
+	rig_publish(&rig, 0);
+	collect(&rig, VIRTIO_BLK_S_OK);
+	rig_destroy(&rig);
+}
+
 static void what_is_not_aligned_goes_through_the_page_cache(void **state)
 {
 	struct virtio_blk_config config;
@@ -642,6 +671,7 @@ int main(void)
 		FLIGHT_TEST(a_file_that_shrinks_fails_what_lies_beyond),
 		FLIGHT_TEST(memory_that_vanishes_in_flight_breaks_the_queue),
 		FLIGHT_TEST(a_fault_in_the_middle_waits_for_what_is_in_flight),
+		FLIGHT_TEST(a_flush_of_a_broken_queue_that_is_to_be_tried_again_fails_no_other),
 		FLIGHT_TEST(what_is_not_aligned_goes_through_the_page_cache),
 		FLIGHT_TEST(direct_needs_a_file),
 		FLIGHT_TEST(reset_does_not_wait_for_a_flush),
