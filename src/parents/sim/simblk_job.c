@@ -133,6 +133,7 @@ void simblk_vq_stopping(struct vdpasim_vq *vq)
 	struct simblk_jobs *jobs = &p->jobs;
 	int at_work = AT_WORK;
 
+	vdpasim_vq_publish_late(vq);
 	/* Where strict mode does not look again by itself: the kernel would have ended the
 	 * request. */
 	vq->owed |= blk->strict && p->done > 0;

@@ -4,8 +4,10 @@
  * says, and when, is decided here: this program wraps uring_reap() and uring_nr_busy() (ld's
  * --wrap), uring_prepare() to count, and simblk_job_note() to hold a batch in its middle.
  */
+#include <pthread.h>
 #include <sched.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -276,6 +278,78 @@ static void a_fault_while_a_reset_gives_up_loses_nothing_of_another(void **state
 	rig_destroy(&rig);
 }
 
+/* Two maps of the device: of all, and of what the requests need but for the rings. */
+static const struct iotlb_version *make_map(bool with_rings)
+{
+	const struct iotlb_version *v;
+	struct iotlb *tlb;
+
+	assert_int_equal(iotlb_create(4, &tlb), 0);
+	rig_map_add(&rig, tlb, requests, LEN);
+	rig_map_add(&rig, tlb, data, NR * LEN);
+	if (with_rings)
+		rig_map_add(&rig, tlb, rig.vq[0].mem, rig.vq[0].mem_len);
+	v = iotlb_snapshot(tlb);
+	iotlb_destroy(tlb);
+	return v;
+}
+
+static void *take_rings_away(void *arg)
+{
+	const struct iotlb_version *map = make_map(false);
+
+	assert_int_equal(rig_op(&rig, set_map, 0, map), 0);
+	iotlb_version_put(map);
+	eventfd_write(*(int *)arg, 1);
+	return NULL;
+}
+
+/* The later of two requests has been told when the rings are taken away, and the other one ends.
+ * They are back when the client stops the device, or asks where it stands, but the worker has not
+ * seen that yet. */
+static void a_stop_behind_a_map_is_exact(void **state)
+{
+	static const int later[] = {1, -1}, sooner[] = {0, -1};
+	const struct iotlb_version *map;
+	struct vdpa_vq_state at;
+	pthread_t thread;
+	uint32_t used;
+
+	(void)state;
+	for (int stop = 0; stop < 2; stop++) {
+		int done = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+
+		nr_began = 0;
+		host.next = NULL;
+		make(true);
+		map = make_map(true);
+		ends_are(HELD);
+		begin(0, 0, VIRTIO_BLK_T_IN, 0);
+		begin(0, 1, VIRTIO_BLK_T_IN, 1);
+		rig_publish(&rig, 0);
+		wait_in_flight(2);
+		__atomic_store_n(&host.next, later, __ATOMIC_RELEASE);
+		assert_ptr_equal(rig_get(&rig, 0, &used), &requests[1]);
+		assert_int_equal(pthread_create(&thread, NULL, take_rings_away, &done), 0);
+		assert_false(rig_wait_fd(done, A_WHILE));
+		__atomic_store_n(&host.next, sooner, __ATOMIC_RELEASE);
+		assert_true(rig_wait_fd(done, DEADLINE_MS));
+		assert_int_equal(pthread_join(thread, NULL), 0);
+		assert_int_equal(iotlb_assign(vdpasim_of(rig.dev)->as[0].tlb, map), 0);
+		if (stop)
+			assert_int_equal(rig_op(&rig, suspend), 0);
+		assert_int_equal(rig_op(&rig, get_vq_state, 0, &at), 0);
+		assert_int_equal(at.last_avail, 2);
+		rig_reset(&rig);
+		assert_ptr_equal(rig_poll(&rig, 0, &used), &requests[0]);
+		assert_null(rig_poll(&rig, 0, &used));
+		ends_are(AT_ONCE);
+		iotlb_version_put(map);
+		rig_destroy(&rig);
+		close(done);
+	}
+}
+
 /* A drive with an end each SLOW_NS. Return: how many requests of queue 0 came back before the one
  * of queue 1 */
 static unsigned int count_before(unsigned int most)
@@ -320,6 +394,7 @@ int main(void)
 		QUEUES_TEST(a_write_behind_a_job_is_a_job_too),
 		QUEUES_TEST(a_fault_of_one_queue_loses_nothing_of_another),
 		QUEUES_TEST(a_fault_while_a_reset_gives_up_loses_nothing_of_another),
+		QUEUES_TEST(a_stop_behind_a_map_is_exact),
 		QUEUES_TEST(a_deep_queue_leaves_others_their_turn),
 	};
 	const char *why = host_why_not(true);
