@@ -148,7 +148,8 @@ struct vdpa_config_ops {
 	int (*set_map)(struct vdpa_device *dev, uint32_t asid, const struct iotlb_version *map);
 	int (*dma_map)(struct vdpa_device *dev, uint32_t asid,
 		       const struct iotlb_entry *entry); /* [o] */
-	/** [o] on return the device does not reach the range any more */
+	/** [o] on return the device does not reach the range any more; on error it reaches what it
+	 * did, and the client is told */
 	int (*dma_unmap)(struct vdpa_device *dev, uint32_t asid, uint64_t first, uint64_t last);
 	/** [o] back to the initial map (1:1 if that is how the device starts). Called only when
 	 * vhost_vdpa lets the address space go, never by a reset. */

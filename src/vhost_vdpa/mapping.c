@@ -12,9 +12,10 @@
  * 1. An UPDATE that fails leaves the client's view, the charge and the parent as they were
  *    ([2-11]). Outside a set_map batch the edit goes to a private root, and dropping that root
  *    cannot fail.
- * 2. An INVALIDATE has this order (D8): the entries leave the view, their pages leave the account,
- *    the parent is told, older versions are waited out, the memory is let go. In strict mode the
- *    memory is unpinned before the parent is told ([2-18]).
+ * 2. An INVALIDATE has this order (D8): a dma_map parent is told, the entries leave the view, their
+ *    pages leave the account, another parent is told, older versions are waited out, the memory is
+ *    let go. If a dma_map parent refuses, nothing changes. In strict mode the memory is unpinned
+ *    before the parent is told ([2-18]), whatever that says.
  * 3. In both modes the account changes at the message itself. So a client at its limit can
  *    INVALIDATE and UPDATE everything inside one batch.
  */
@@ -157,12 +158,19 @@ int mapping_update(struct vhost_vdpa *s, struct address_space *as,
 
 /* ---- INVALIDATE ---- */
 
-/* The entries of @before in the range left the view: account, pins, and a dma_map parent. */
+/* As the kernel does. It cannot take notice of a parent that refuses then. */
+static bool is_unpinned_first(const struct vhost_vdpa *s)
+{
+	return !vdpa_deviates(s->dev, VDPA_D8_UNPIN_LAST);
+}
+
+/* The entries of @before in the range left the view: account and pins. @tell: and a dma_map parent,
+ * whatever it says */
 static void let_go(struct vhost_vdpa *s, struct address_space *as,
-		   const struct iotlb_version *before, iova_t first, iova_t last)
+		   const struct iotlb_version *before, iova_t first, iova_t last, bool tell)
 	REQUIRES(s->dev->lock)
 {
-	bool unpin_first = !vdpa_deviates(s->dev, VDPA_D8_UNPIN_LAST);
+	bool unpin_first = is_unpinned_first(s);
 	struct iotlb_entry e;
 	uint64_t pages;
 
@@ -174,7 +182,7 @@ static void let_go(struct vhost_vdpa *s, struct address_space *as,
 			uncharge(s, e.mem->uaddr, pages);
 			as->charged_pages -= pages;
 		}
-		if (vdpa_device_mapping(s->dev) == VDPA_MAPPING_DMA_MAP)
+		if (tell && vdpa_device_mapping(s->dev) == VDPA_MAPPING_DMA_MAP)
 			(void)VDPA_CALL(s->dev, dma_unmap, as->asid, e.first, e.last);
 		if (e.last == UINT64_MAX)
 			break;
@@ -182,8 +190,10 @@ static void let_go(struct vhost_vdpa *s, struct address_space *as,
 	}
 }
 
-/* Take the range out of the view, and out of the domain. Return: 0; -ENOMEM, nothing changed */
-static int edit_out(struct vhost_vdpa *s, struct address_space *as, iova_t first, iova_t last)
+/* Take the range out of the view, out of the domain, and from a dma_map parent. Return: 0; -errno,
+ * nothing changed */
+static int edit_out(struct vhost_vdpa *s, struct address_space *as,
+		    const struct iotlb_version *before, iova_t first, iova_t last)
 	REQUIRES(s->dev->lock)
 {
 	bool own_edit = !mapping_is_deferred(s);
@@ -199,6 +209,8 @@ static int edit_out(struct vhost_vdpa *s, struct address_space *as, iova_t first
 		refuse(ret, "no memory to unmap 0x%" PRIx64 "..0x%" PRIx64, first, last);
 	else if (vdpa_device_mapping(s->dev) == VDPA_MAPPING_PLATFORM)
 		ret = mapping_tell_domain(s, as);
+	else if (!is_unpinned_first(s))
+		ret = mapping_tell_each_removed(s, as, before, first, last);
 	if (!own_edit)
 		return ret;
 	if (ret)
@@ -208,7 +220,7 @@ static int edit_out(struct vhost_vdpa *s, struct address_space *as, iova_t first
 	return ret;
 }
 
-/* Whole entries that overlap [@first, @last], from the view and the device. Return: 0; -ENOMEM,
+/* Whole entries that overlap [@first, @last], from the view and the device. Return: 0; -errno,
  * nothing changed */
 static int remove_range(struct vhost_vdpa *s, struct address_space *as, iova_t first, iova_t last)
 	REQUIRES(s->dev->lock)
@@ -219,9 +231,9 @@ static int remove_range(struct vhost_vdpa *s, struct address_space *as, iova_t f
 	if (!iotlb_overlaps(as->iotlb, first, last))
 		return 0;
 	before = iotlb_snapshot(as->iotlb);
-	ret = edit_out(s, as, first, last);
+	ret = edit_out(s, as, before, first, last);
 	if (!ret)
-		let_go(s, as, before, first, last);
+		let_go(s, as, before, first, last, is_unpinned_first(s));
 	iotlb_version_put(before);
 	return ret;
 }
@@ -280,6 +292,6 @@ void mapping_forget_all(struct vhost_vdpa *s, struct address_space *as)
 {
 	const struct iotlb_version *all = iotlb_snapshot(as->iotlb);
 
-	let_go(s, as, all, 0, UINT64_MAX);
+	let_go(s, as, all, 0, UINT64_MAX, true);
 	iotlb_version_put(all);
 }

@@ -114,6 +114,44 @@ void mapping_tell_taken_back(struct vhost_vdpa *s, struct address_space *as,
 	}
 }
 
+/* The parent takes back what it has let go before @end. */
+static void tell_again(struct vhost_vdpa *s, struct address_space *as,
+		       const struct iotlb_version *before, iova_t first, iova_t end)
+	REQUIRES(s->dev->lock)
+{
+	struct iotlb_entry e;
+
+	for (; iotlb_version_next(before, first, &e) && e.first < end; first = e.last + 1)
+		if (VDPA_CALL(s->dev, dma_map, as->asid, &e))
+			hf_err(s->dev->name,
+			       "does not take 0x%" PRIx64 "..0x%" PRIx64
+			       " back, which its client has mapped",
+			       e.first, e.last);
+}
+
+int mapping_tell_each_removed(struct vhost_vdpa *s, struct address_space *as,
+			      const struct iotlb_version *before, iova_t first, iova_t last)
+{
+	struct iotlb_entry e;
+	iova_t at = first;
+	int ret;
+
+	if (vdpa_device_mapping(s->dev) != VDPA_MAPPING_DMA_MAP)
+		return 0;
+	while (iotlb_version_next(before, at, &e) && e.first <= last) {
+		ret = VDPA_CALL(s->dev, dma_unmap, as->asid, e.first, e.last);
+		if (ret) {
+			tell_again(s, as, before, first, e.first);
+			return refuse(ret, "device %s refuses to unmap 0x%" PRIx64 "..0x%" PRIx64,
+				      s->dev->name, e.first, e.last);
+		}
+		if (e.last == UINT64_MAX)
+			break;
+		at = e.last + 1;
+	}
+	return 0;
+}
+
 void mapping_tell_removed(struct vhost_vdpa *s, struct address_space *as)
 {
 	int ret;

@@ -27,6 +27,13 @@ int mapping_tell_all_added(struct vhost_vdpa *s, struct address_space *as) HF_MU
  */
 void mapping_tell_taken_back(struct vhost_vdpa *s, struct address_space *as,
 			     const struct pieces *pieces, size_t nr_told) REQUIRES(s->dev->lock);
+/**
+ * mapping_tell_each_removed() - a dma_map parent lets go of the entries of @before in the range
+ * Return: 0; refuse(): it still has all of them
+ */
+int mapping_tell_each_removed(struct vhost_vdpa *s, struct address_space *as,
+			      const struct iotlb_version *before, iova_t first,
+			      iova_t last) HF_MUST_CHECK REQUIRES(s->dev->lock);
 /** mapping_tell_removed() - after an INVALIDATE, even if nothing changed ([2-17]); the parent's
  * error is not the client's */
 void mapping_tell_removed(struct vhost_vdpa *s, struct address_space *as) REQUIRES(s->dev->lock);

@@ -10,20 +10,16 @@
  *    no worker lock, because a worker may be waiting for that very lock while it is online.
  * 3. set_map shares the tree of the version that it is given. So its cost does not grow with the
  *    map.
+ * 4. Going to and from 1:1 never lacks memory, nor does emptying: the versions are made beforehand.
  */
 #include "sim.h"
 
-#include <errno.h>
+#include <assert.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "base/refuse.h"
 #include "vdpa/bus.h"
-
-static struct memory_space *identity_space(struct vdpasim *sim)
-{
-	return sim->bound ? sim->bound : sim->dev.space;
-}
 
 /* A 1:1 version of its own iotlb, so that every address space can take it by reference. */
 static int make_one_to_one(struct memory_space *space, struct iotlb **out)
@@ -43,18 +39,34 @@ static int make_one_to_one(struct memory_space *space, struct iotlb **out)
 	return 0;
 }
 
-static int install_one_to_one(struct vdpasim *sim, struct vdpasim_as *as)
+/* Cannot fail: the version is there. */
+static void assign(struct vdpasim_as *as, struct iotlb *from)
 {
-	const struct iotlb_version *v = iotlb_snapshot(sim->one_to_one);
+	const struct iotlb_version *v = iotlb_snapshot(from);
 	int err = iotlb_assign(as->tlb, v);
 
+	assert(!err); /* no edit is open, and each iotlb has room for one entry */
+	(void)err;
 	iotlb_version_put(v);
-	if (err)
-		return err;
 	iotlb_synchronize(as->tlb);
+}
+
+static struct iotlb *one_to_one(const struct vdpasim *sim)
+{
+	return sim->bound_one_to_one ? sim->bound_one_to_one : sim->one_to_one;
+}
+
+static void install_one_to_one(struct vdpasim *sim, struct vdpasim_as *as)
+{
+	assign(as, one_to_one(sim));
 	as->passthrough = true;
 	vdpasim_map_changed(sim);
-	return 0;
+}
+
+static void install_nothing(struct vdpasim *sim, struct vdpasim_as *as)
+{
+	assign(as, sim->nothing);
+	as->passthrough = false;
 }
 
 int vdpasim_iommu_init(struct vdpasim *sim)
@@ -65,11 +77,13 @@ int vdpasim_iommu_init(struct vdpasim *sim)
 		sim->as[0].tlb = sim->dev.domain;
 		return 0;
 	}
-	err = make_one_to_one(identity_space(sim), &sim->one_to_one);
+	err = make_one_to_one(sim->dev.space, &sim->one_to_one);
+	if (!err)
+		err = iotlb_create(1, &sim->nothing);
 	for (uint32_t i = 0; !err && i < sim->dev.nas; i++) {
 		err = iotlb_create(sim->dev.max_iotlb_entries, &sim->as[i].tlb);
 		if (!err)
-			err = install_one_to_one(sim, &sim->as[i]);
+			install_one_to_one(sim, &sim->as[i]);
 	}
 	return err;
 }
@@ -80,9 +94,11 @@ void vdpasim_iommu_fini(struct vdpasim *sim)
 		for (uint32_t i = 0; i < VDPASIM_NAS_MAX; i++)
 			iotlb_destroy(sim->as[i].tlb);
 	iotlb_destroy(sim->one_to_one);
+	iotlb_destroy(sim->bound_one_to_one);
+	iotlb_destroy(sim->nothing);
 	memory_space_put(sim->bound);
 	memset(sim->as, 0, sizeof(sim->as));
-	sim->one_to_one = NULL;
+	sim->one_to_one = sim->bound_one_to_one = sim->nothing = NULL;
 	sim->bound = NULL;
 }
 
@@ -98,9 +114,7 @@ int vdpasim_iommu_set_map(struct vdpasim *sim, uint32_t asid, const struct iotlb
 
 	as->passthrough = false;
 	if (err) {
-		/* [7-3]: a map that cannot be taken leaves an empty one */
-		if (iotlb_unmap(as->tlb, 0, UINT64_MAX, NULL))
-			hf_err(sim->dev.name, "no memory to empty address space %u", asid);
+		install_nothing(sim, as); /* [7-3] */
 		refuse(err, "address space %u: a map of %zu entries was not taken (limit %zu)",
 		       asid, iotlb_version_nr_entries(map), sim->dev.max_iotlb_entries);
 	}
@@ -109,28 +123,14 @@ int vdpasim_iommu_set_map(struct vdpasim *sim, uint32_t asid, const struct iotlb
 	return err;
 }
 
-static int leave_one_to_one(struct vdpasim_as *as)
-{
-	int err;
-
-	if (!as->passthrough)
-		return 0;
-	err = iotlb_unmap(as->tlb, 0, UINT64_MAX, NULL);
-	if (err)
-		return err;
-	as->passthrough = false;
-	iotlb_synchronize(as->tlb);
-	return 0;
-}
-
 int vdpasim_iommu_map(struct vdpasim *sim, uint32_t asid, const struct iotlb_entry *entry)
 {
 	struct vdpasim_as *as = &sim->as[asid];
-	int err = leave_one_to_one(as);
+	int err;
 
-	if (!err)
-		err = iotlb_map(as->tlb, entry->first, entry->last, entry->mem, entry->off,
-				entry->perm);
+	if (as->passthrough)
+		install_nothing(sim, as);
+	err = iotlb_map(as->tlb, entry->first, entry->last, entry->mem, entry->off, entry->perm);
 	if (!err)
 		vdpasim_map_changed(sim);
 	return err;
@@ -139,10 +139,10 @@ int vdpasim_iommu_map(struct vdpasim *sim, uint32_t asid, const struct iotlb_ent
 int vdpasim_iommu_unmap(struct vdpasim *sim, uint32_t asid, uint64_t first, uint64_t last)
 {
 	struct vdpasim_as *as = &sim->as[asid];
-	int err = leave_one_to_one(as);
+	int err;
 
-	if (err)
-		return err;
+	if (as->passthrough)
+		install_nothing(sim, as);
 	if (first > last)
 		return 0;
 	err = iotlb_unmap(as->tlb, first, last, NULL);
@@ -151,42 +151,31 @@ int vdpasim_iommu_unmap(struct vdpasim *sim, uint32_t asid, uint64_t first, uint
 	return err;
 }
 
-int vdpasim_iommu_restore(struct vdpasim *sim, uint32_t asid)
+void vdpasim_iommu_restore(struct vdpasim *sim, uint32_t asid)
 {
-	struct vdpasim_as *as = &sim->as[asid];
-	int err;
-
-	if (as->passthrough)
-		return 0;
-	err = install_one_to_one(sim, as);
-	if (err)
-		hf_err(sim->dev.name, "address space %u cannot go back to 1:1: no memory", asid);
-	return err;
+	if (!sim->as[asid].passthrough)
+		install_one_to_one(sim, &sim->as[asid]);
 }
 
 int vdpasim_iommu_bind(struct vdpasim *sim, struct memory_space *space)
 {
+	struct iotlb *tlb = NULL, *old_tlb = sim->bound_one_to_one;
 	struct memory_space *old = sim->bound;
-	struct iotlb *tlb, *old_tlb = sim->one_to_one;
-	int err = 0;
+	int err;
 
 	if (old == space)
 		return 0;
-	sim->bound = space ? memory_space_get(space) : NULL;
-	if (!old_tlb)
-		goto done; /* platform style: the bus's domain says what 1:1 is */
-	err = make_one_to_one(identity_space(sim), &tlb);
-	if (err) {
-		memory_space_put(sim->bound);
-		sim->bound = old;
-		return err;
+	if (space && sim->one_to_one) { /* platform style: the bus's domain says what 1:1 is */
+		err = make_one_to_one(space, &tlb);
+		if (err)
+			return err;
 	}
-	sim->one_to_one = tlb;
-	for (uint32_t i = 0; i < sim->dev.nas; i++)
-		if (sim->as[i].passthrough && install_one_to_one(sim, &sim->as[i]))
-			hf_err(sim->dev.name, "address space %u keeps its former 1:1 map", i);
+	sim->bound = space ? memory_space_get(space) : NULL;
+	sim->bound_one_to_one = tlb;
+	for (uint32_t i = 0; sim->one_to_one && i < sim->dev.nas; i++)
+		if (sim->as[i].passthrough)
+			install_one_to_one(sim, &sim->as[i]);
 	iotlb_destroy(old_tlb);
-done:
 	memory_space_put(old);
 	return 0;
 }

@@ -108,16 +108,13 @@ int vdpasim_op_reset(struct vdpa_device *dev)
 int vdpasim_op_compat_reset(struct vdpa_device *dev, uint32_t flags)
 {
 	struct vdpasim *sim = vdpasim_of(dev);
-	int err = 0;
 
 	vdpasim_reset(sim);
 	/* [7-4]: all address spaces, used or not */
-	for (uint32_t i = 0; (flags & VDPA_RESET_F_CLEAN_MAP) && i < dev->nas; i++) {
-		int e = sim->one_to_one ? vdpasim_iommu_restore(sim, i) : 0;
-
-		err = err ? err : e;
-	}
-	return err;
+	if ((flags & VDPA_RESET_F_CLEAN_MAP) && sim->one_to_one)
+		for (uint32_t i = 0; i < dev->nas; i++)
+			vdpasim_iommu_restore(sim, i);
+	return 0;
 }
 
 int vdpasim_op_suspend(struct vdpa_device *dev)

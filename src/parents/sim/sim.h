@@ -196,7 +196,9 @@ struct vdpasim {
 
 	struct vdpasim_as as[VDPASIM_NAS_MAX];
 	uint32_t group_asid[VDPASIM_NGROUPS_MAX]; /* device lock */
-	struct iotlb *one_to_one;   /* never used for translation: source of the 1:1 version */
+	/* Never used for translation, but sources of versions: 1:1 in the device's own space and in
+	 * @bound, and none. NULL in platform style */
+	struct iotlb *one_to_one, *bound_one_to_one, *nothing;
 	struct memory_space *bound; /* [shared] bind_mm */
 
 	struct vdpasim_vq *vqs; /* dev.nvqs */
@@ -246,10 +248,12 @@ void vdpasim_iommu_fini(struct vdpasim *sim);
 struct iotlb *vdpasim_iommu_tlb(struct vdpasim *sim, uint32_t group);
 int vdpasim_iommu_set_map(struct vdpasim *sim, uint32_t asid, const struct iotlb_version *map);
 int vdpasim_iommu_map(struct vdpasim *sim, uint32_t asid, const struct iotlb_entry *entry);
+/** vdpasim_iommu_unmap() - Return: 0; -ENOMEM, nothing changed */
 int vdpasim_iommu_unmap(struct vdpasim *sim, uint32_t asid, uint64_t first, uint64_t last);
-/** vdpasim_iommu_restore() - 1:1 again; a no-op while it is ([7-2]). Return: 0; -ENOMEM */
-int vdpasim_iommu_restore(struct vdpasim *sim, uint32_t asid);
-/** vdpasim_iommu_bind() - what 1:1 means from now on; NULL: the bus's own space */
+/** vdpasim_iommu_restore() - 1:1 again; a no-op while it is ([7-2]) */
+void vdpasim_iommu_restore(struct vdpasim *sim, uint32_t asid);
+/** vdpasim_iommu_bind() - what 1:1 means from now on; NULL: the bus's own space. Return: 0; -ENOMEM
+ * for a space, nothing changed */
 int vdpasim_iommu_bind(struct vdpasim *sim, struct memory_space *space);
 
 /* ---- wake.c ---- */

@@ -4,6 +4,7 @@
  * mapped to page A, while X as a plain address is page B ([4-17]): a received frame in A says
  * "map", in B "1:1", in neither "none". The rings are mapped 1:1, so that they work under either.
  */
+#include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -19,6 +20,15 @@ static struct {
 	char *a, *b;    /* pages */
 	uint8_t *frame; /* page: what is sent */
 } pages;
+
+static bool lacks_memory;
+
+int __real_iotlb_unmap(struct iotlb *tlb, iova_t first, iova_t last, size_t *nr_removed);
+int __wrap_iotlb_unmap(struct iotlb *tlb, iova_t first, iova_t last, size_t *nr_removed);
+int __wrap_iotlb_unmap(struct iotlb *tlb, iova_t first, iova_t last, size_t *nr_removed)
+{
+	return lacks_memory ? -ENOMEM : __real_iotlb_unmap(tlb, first, last, nr_removed);
+}
 
 static char *page_new(void)
 {
@@ -286,6 +296,34 @@ static void set_map_over_limit_leaves_empty_map(void **state)
 	rig_destroy(&rig);
 }
 
+/* Leaving 1:1 takes no memory; an unmap for which there is none changes nothing. */
+static void map_without_memory_leaves_1_to_1(void **state)
+{
+	struct vdpa_dev_config config = rig_config();
+	uint64_t at = (uintptr_t)pages.b;
+	struct iotlb *tlb;
+	struct rig rig;
+
+	(void)state;
+	config.mapping = VDPA_MAPPING_DMA_MAP;
+	rig_make(&rig, &config);
+	for (uint16_t i = 0; i < 2; i++)
+		rig_vq_new(&rig, i, 16);
+	tlb = client_table(&rig, true, true);
+	lacks_memory = true;
+	install(&rig, 0, tlb);
+	assert_int_equal(run_and_look(&rig), SEEN_MAP);
+	assert_int_equal(rig_op(&rig, dma_unmap, 0, at, at + PAGE - 1), -ENOMEM);
+	lacks_memory = false;
+	rig_reset(&rig);
+	assert_int_equal(run_and_look(&rig), SEEN_MAP);
+	assert_int_equal(rig_op(&rig, reset_map, 0), 0);
+	rig_reset(&rig);
+	assert_int_equal(run_and_look(&rig), SEEN_IDENTITY);
+	iotlb_destroy(tlb);
+	rig_destroy(&rig);
+}
+
 /* Group 2 has the rings, group 0 the buffers: with the groups apart, each address space has only
  * its part. */
 static void descriptor_group_in_own_address_space(void **state)
@@ -500,6 +538,7 @@ int main(void)
 		cmocka_unit_test(platform_style_translates_through_domain),
 		cmocka_unit_test(empty_map_reaches_nothing),
 		cmocka_unit_test(set_map_over_limit_leaves_empty_map),
+		cmocka_unit_test(map_without_memory_leaves_1_to_1),
 		cmocka_unit_test(descriptor_group_in_own_address_space),
 		cmocka_unit_test(unmapped_ring_mapped_again_goes_on),
 		cmocka_unit_test(unmap_under_traffic_stops_writes),

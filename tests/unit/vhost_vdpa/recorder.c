@@ -407,11 +407,15 @@ static int rec_dma_unmap(struct vdpa_device *dev, uint32_t asid, uint64_t first,
 {
 	struct recorder *rec = rec_of(dev);
 
+	int err = fails(rec, "dma_unmap");
+
 	note(rec, "dma_unmap(%u, 0x%" PRIx64 ", 0x%" PRIx64 ")", asid, first, last);
 	rec->one_to_one[asid] = false;
+	if (err)
+		return err;
 	assert_int_equal(iotlb_unmap(rec->map[asid], first, last, NULL), 0);
 	iotlb_synchronize(rec->map[asid]);
-	return fails(rec, "dma_unmap");
+	return 0;
 }
 
 static int rec_reset_map(struct vdpa_device *dev, uint32_t asid)
