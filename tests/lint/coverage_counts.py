@@ -75,12 +75,13 @@ test('fails', find_program('false'))
 
 
 def run_some(coverage, build, names):
-    """Return what run_tests() returns, or what it says when it refuses."""
+    """Return what run_tests() returns and whether it named the test that fails, or what it says when it refuses."""
     coverage.TESTS = names
-    old = os.umask(0o22)
+    old, said = os.umask(0o22), io.StringIO()
     try:
-        with contextlib.redirect_stderr(io.StringIO()):
-            return coverage.run_tests(build, os.path.join(build, "profile"))
+        with contextlib.redirect_stderr(said):
+            found = coverage.run_tests(build, os.path.join(build, "profile"))
+        return *found, "coverage: failed: fails\n" in said.getvalue()
     except SystemExit as refusal:
         return refusal.code
     finally:
@@ -95,9 +96,9 @@ def check_tests(coverage):
         build = os.path.join(folder, "build")
         subprocess.run(["meson", "setup", build, folder], check=True, stdout=subprocess.DEVNULL)
         for names, expected in [
-                (["more"], (True, ["lacks"])),
-                (["more", "fails"], (False, ["lacks"])),
-                (["more", "lacks"], (True, ["lacks", "lacks"])),
+                (["more"], (True, ["lacks"], False)),
+                (["more", "fails"], (False, ["lacks"], True)),
+                (["more", "lacks"], (True, ["lacks", "lacks"], False)),
                 (["more", "renamed"], "coverage: no such test: renamed")]:
             found = run_some(coverage, build, names)
             if found != expected:
