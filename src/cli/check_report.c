@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/fd.h"
+#include "cli/cli.h"
 
 static const char *const section_names[CHECK_SECTIONS] = {
 	[1] = "character device and ioctls",
@@ -107,7 +108,7 @@ static void junit_failed(const char *path, int err)
 
 int check_junit_open(const char *path, FILE **file)
 {
-	int fd = fd_open_output(path, 0666);
+	int fd = cli_open_output(path, 0666);
 
 	*file = fd < 0 ? NULL : fdopen(fd, "w");
 	if (!*file) {

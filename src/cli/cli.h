@@ -9,6 +9,8 @@
 #include <limits.h>
 #include <stddef.h>
 
+#include <sys/types.h>
+
 #include "base/compiler.h"
 
 struct option; /* getopt.h */
@@ -49,6 +51,12 @@ int bench_attach(int argc, char **argv);
  * Return: the word, or the letter with its dash; valid until the next call
  */
 const char *cli_refused_option(int c, char *const *argv, const struct option *longs);
+
+/**
+ * cli_open_output() - fd_open_output(), but not for the file of a disk that -d has named
+ * Return: as fd_open_output(); -EBUSY
+ */
+int cli_open_output(const char *path, mode_t mode) HF_MUST_CHECK;
 
 /** cli_set_main_args() - remember main()'s arguments for cli_reexec_with_devices() */
 void cli_set_main_args(char **argv);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/refuse.h"
 #include "cli/cli.h"
@@ -91,14 +92,35 @@ static int parse(const struct device_specs *specs, size_t nth, struct vdpa_dev_c
 			       (unsigned int)nth, config, mgmt);
 }
 
+bool devices_use_file(const struct device_specs *specs, const char *path)
+{
+	static const char backend[] = "file,path=";
+	struct vdpa_dev_config config;
+	const struct vdpa_mgmt_dev *mgmt;
+	struct stat file, disk;
+
+	if (stat(path, &file) < 0)
+		return false;
+	for (size_t i = 0; i < specs->nr; i++)
+		if (parse(specs, i, &config, &mgmt) == 0 &&
+		    strncmp(config.backend, backend, strlen(backend)) == 0 &&
+		    stat(config.backend + strlen(backend), &disk) == 0 &&
+		    file.st_dev == disk.st_dev && file.st_ino == disk.st_ino)
+			return true;
+	return false;
+}
+
 int devices_check(const struct device_specs *specs)
 {
 	struct vdpa_dev_config config;
 	const struct vdpa_mgmt_dev *mgmt;
 	int rc = 0;
 
-	for (size_t i = 0; i < specs->nr && !rc; i++)
+	for (size_t i = 0; i < specs->nr && !rc; i++) {
 		rc = parse(specs, i, &config, &mgmt);
+		if (!rc && config.trace[0] && devices_use_file(specs, config.trace))
+			rc = refuse(-EBUSY, "trace '%s' is the file of a disk", config.trace);
+	}
 	return rc;
 }
 

@@ -40,6 +40,10 @@ void device_specs_fini(struct device_specs *specs);
  * words */
 int devices_check(const struct device_specs *specs) HF_MUST_CHECK;
 
+/** devices_use_file() - is @path the file of one of their disks? A file that is written afresh must
+ * not be */
+bool devices_use_file(const struct device_specs *specs, const char *path);
+
 /** devices_profile() - Return: the kernel that one of @specs asks for, of several the first; else
  * the default mode. A SPEC that cannot be read asks for none. */
 enum profile devices_profile(const struct device_specs *specs);

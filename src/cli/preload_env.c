@@ -133,6 +133,18 @@ static int set_preload(const char *who, const char *library)
 	return rc ? no_memory(who) : 0;
 }
 
+int cli_open_output(const char *path, mode_t mode)
+{
+	struct device_specs specs = {.nr = 0};
+	bool is_disk;
+
+	if (device_specs_from_env(&specs))
+		return -ENOMEM;
+	is_disk = devices_use_file(&specs, path);
+	device_specs_fini(&specs);
+	return is_disk ? -EBUSY : fd_open_output(path, mode);
+}
+
 static int set_devices(const char *who, const struct device_specs *specs)
 {
 	char *joined = device_specs_join(specs);
@@ -143,7 +155,7 @@ static int set_devices(const char *who, const struct device_specs *specs)
 }
 
 /* Starts the file afresh and names it in full: the program may change its folder. */
-static int set_log(const char *who, const char *log)
+static int set_log(const char *who, const char *log, const struct device_specs *specs)
 {
 	char *full = NULL;
 	int rc = 0;
@@ -151,7 +163,7 @@ static int set_log(const char *who, const char *log)
 
 	if (!log)
 		return unsetenv("HOLDFAST_LOG") ? CLI_EXIT_FAILED : 0;
-	fd = fd_open_output(log, 0644);
+	fd = devices_use_file(specs, log) ? -EBUSY : fd_open_output(log, 0644);
 	if (fd >= 0) {
 		close(fd);
 		full = realpath(log, NULL);
@@ -230,7 +242,7 @@ static int set_environment(const char *who, const char *const *texts, size_t nr_
 	if (!rc)
 		rc = try_devices(who, &specs);
 	if (!rc)
-		rc = set_log(who, log);
+		rc = set_log(who, log, &specs);
 	if (!rc)
 		rc = set_devices(who, &specs);
 	device_specs_fini(&specs);

@@ -537,6 +537,10 @@ class Paths(Case):
         disk = "mgmtdev vdpasim_blk backend file,path=" + self.file
         for spec in (disk, disk + " read_only on"):
             self.assert_refused(self.file, holdfast("blk", "read", "-d", spec, "-f", self.file))
+        for words in (["run", "-d", disk, "--log", self.file, "--", "true"],
+                      ["run", "-d", "mgmtdev mlx5 model on trace " + self.file, "-d", disk, "--", "true"],
+                      ["check", "-d", disk, "--match", "nothing", "--junit", self.file]):
+            self.assert_refused(self.file, holdfast(*words))
         for words in (["run", "--log", self.file, "--", "true"],
                       ["check", "-d", "mgmtdev vdpasim_net", "--match", "nothing", "--junit", self.file]):
             with open(self.file, "r+b") as file:
