@@ -372,10 +372,10 @@ static inline struct vdpasim_vq *vdpasim_worker_turn(const struct vdpasim_worker
 	return sw->vqs[i < sw->nr_vqs ? i : i - sw->nr_vqs];
 }
 
-/** vdpasim_worker_next_turn() - another queue comes first from now on */
-static inline void vdpasim_worker_next_turn(struct vdpasim_worker *sw)
+/** vdpasim_worker_pass_turn() - the queue that was the @i'th comes first from now on */
+static inline void vdpasim_worker_pass_turn(struct vdpasim_worker *sw, uint32_t i)
 {
-	sw->turn = sw->turn + 1 < sw->nr_vqs ? sw->turn + 1 : 0;
+	sw->turn = sw->turn + i < sw->nr_vqs ? sw->turn + i : sw->turn + i - sw->nr_vqs;
 }
 
 /** vdpasim_vq_runs() - may a batch work on it? worker lock held */

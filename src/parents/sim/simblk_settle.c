@@ -47,7 +47,7 @@ static void take_more(struct vdpasim_worker *sw)
 		if (vdpasim_vq_runs(vq) && ring_peek(vq->ring))
 			vq->pending = sw->sim->type->process(vq);
 	}
-	vdpasim_worker_next_turn(sw);
+	vdpasim_worker_pass_turn(sw, 1);
 }
 
 static bool may_take_more(const struct vdpasim_worker *sw)

@@ -46,10 +46,12 @@ static void spread_kicks(struct vdpasim_worker *sw)
 		sw->vqs[i]->pending = __atomic_load_n(&sw->vqs[i]->live, __ATOMIC_RELAXED);
 }
 
+/* Return: is anything left? If somebody waits for the lock, the pass ends behind a queue, and the
+ * next one begins with those that had no turn. */
 static bool process_pending(struct vdpasim_worker *sw)
 {
 	const struct vdpasim_type *type = sw->sim->type;
-	bool take_turns = type->settle && !sw->sim->strict, any = false, more = false;
+	bool strict = sw->sim->strict, any = false, more = false;
 
 	for (uint32_t i = 0; i < sw->nr_vqs; i++) {
 		struct vdpasim_vq *vq = vdpasim_worker_turn(sw, i);
@@ -60,9 +62,9 @@ static bool process_pending(struct vdpasim_worker *sw)
 			vq->pending = vq->parked && vq->pending;
 			continue;
 		}
-		if (take_turns && any && vdpasim_is_asked(sw)) {
-			more = true; /* the turn of the others comes */
-			break;
+		if (any && !strict && vdpasim_is_asked(sw)) {
+			vdpasim_worker_pass_turn(sw, i);
+			return true;
 		}
 		any = true;
 		vq->pending = false;
@@ -71,8 +73,8 @@ static bool process_pending(struct vdpasim_worker *sw)
 			vq->pending = true;
 		more |= vq->pending;
 	}
-	if (take_turns)
-		vdpasim_worker_next_turn(sw);
+	if (type->settle && !strict)
+		vdpasim_worker_pass_turn(sw, 1);
 	return more;
 }
 

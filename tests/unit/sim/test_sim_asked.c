@@ -28,6 +28,7 @@
 #define NR        (LEN / FRAME)
 #define BUF       (FRAME + 256)
 #define NR_QUEUES 8
+#define NR_PAIRS  4
 #define ASKED_NS  (20000 * NS_PER_MS)
 
 struct slow {
@@ -159,15 +160,21 @@ static void zero_slowly(struct rig *rig, char *mem)
 	add_request(rig, VIRTIO_BLK_T_WRITE_ZEROES, blk.data, sizeof(r));
 }
 
-static void send_slowly(struct rig *rig, char *mem)
+/* @n frames from one queue pair, the @first of LEN. Not published */
+static void send_from(struct rig *rig, uint16_t pair, char *mem, unsigned int first, unsigned int n)
 {
 	static uint8_t bufs[NR][BUF];
 
-	for (unsigned int i = 0; i < NR; i++)
-		rig_add(rig, 0, bufs[i], BUF, true);
-	rig_publish(rig, 0);
-	for (unsigned int i = 0; i < NR; i++)
-		rig_add(rig, 1, mem + (size_t)i * FRAME, FRAME, false);
+	for (unsigned int i = first; i < first + n; i++)
+		rig_add(rig, 2 * pair, bufs[i], BUF, true);
+	rig_publish(rig, 2 * pair);
+	for (unsigned int i = first; i < first + n; i++)
+		rig_add(rig, 2 * pair + 1, mem + (size_t)i * FRAME, FRAME, false);
+}
+
+static void send_slowly(struct rig *rig, char *mem)
+{
+	send_from(rig, 0, mem, 0, NR);
 }
 
 static const struct load {
@@ -288,12 +295,50 @@ static void a_suspend_does_not_wait_for_each_queue(void **state)
 	rig_destroy(&rig);
 }
 
+static void a_suspend_does_not_wait_for_each_pair(void **state)
+{
+	static const uint8_t pairs[] = {NR_PAIRS, 0};
+	const unsigned int each = NR / NR_PAIRS;
+	struct vdpa_dev_config c = rig_config();
+	struct slow slow = {0};
+	struct rig rig;
+	uint32_t len;
+
+	(void)state;
+	if (!slow_open(&slow))
+		skip();
+	c.max_vqp = NR_PAIRS;
+	rig_make(&rig, &c);
+	rig_start(&rig, BASE_FEATURES | BIT(VIRTIO_NET_F_MQ) | BIT(VIRTIO_NET_F_CTRL_VQ),
+		  2 * NR_PAIRS + 1, 64);
+	assert_int_equal(rig_ctrl(&rig, 2 * NR_PAIRS, VIRTIO_NET_CTRL_MQ,
+				  VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET, pairs, sizeof(pairs)),
+			 VIRTIO_NET_OK);
+	slow_begin(&slow, &rig, slow.mem);
+	assert_int_equal(rig_op(&rig, suspend), 0);
+	for (uint16_t p = 0; p < NR_PAIRS; p++) {
+		send_from(&rig, p, slow.mem, p * each, each);
+		rig_publish(&rig, 2 * p + 1);
+	}
+	assert_int_equal(rig_op(&rig, resume), 0);
+	wait_until_begun(&slow);
+	assert_int_equal(rig_op(&rig, suspend), 0);
+	print_message("%u pages\n", slow.nr_after);
+	assert_between(slow.nr_after, 1, PAGES);
+	assert_int_equal(rig_op(&rig, resume), 0);
+	for (unsigned int i = 0; i < NR; i++)
+		assert_non_null(rig_get(&rig, (uint16_t)(i / each * 2 + 1), &len));
+	slow_end(&slow);
+	rig_destroy(&rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_suspend_does_not_wait_for_all_of_a_batch),
 		cmocka_unit_test(a_reset_does_not_wait_for_all_of_a_batch),
 		cmocka_unit_test(a_suspend_does_not_wait_for_each_queue),
+		cmocka_unit_test(a_suspend_does_not_wait_for_each_pair),
 	};
 
 	return cmocka_run_group_tests(tests, blk_setup, NULL);
