@@ -67,6 +67,20 @@ bool path_is_readable(const char *path)
 	return page_is_readable(path);
 }
 
+/* "/dev//x" and "/dev/./x" are "/dev/x". */
+static void squeeze(char *name)
+{
+	char *to = name;
+
+	for (const char *from = name; *from; from++) {
+		if (from[0] == '/' && (from[1] == '/' || (from[1] == '.' && from[2] == '/')))
+			from += from[1] == '.';
+		else
+			*to++ = *from;
+	}
+	*to = '\0';
+}
+
 /* Copies the name as long as it may be ours. Return: has it ended within the room, and could be
  * read? */
 static bool copy_name(const char *path, bool is_read, char *name)
@@ -78,8 +92,10 @@ static bool copy_name(const char *path, bool is_read, char *name)
 		    !page_is_readable(at))
 			return false;
 		name[i] = *at;
-		if (!name[i])
+		if (!name[i]) {
+			squeeze(name);
 			return true;
+		}
 		if (i == 1 && !path_may_be_ours(name))
 			return false;
 	}

@@ -159,6 +159,8 @@ static void preload_missing_node_is_enoent(void **state)
 	assert_errno(ENOENT, open("/dev/vhost-vdpa-1", O_RDWR));
 	assert_errno(ENOENT, open("/dev/vhost-vdpa-00", O_RDWR));
 	assert_errno(ENOENT, open("/dev/vhost-vdpa-", O_RDWR));
+	assert_errno(ENOENT, open("/dev/.vhost-vdpa-0", O_RDWR));
+	assert_errno(ENOENT, open("/dev/..//vhost-vdpa-0", O_RDWR));
 	assert_errno(ENOENT, open("/dev/vhost-vdpa-99999999999999999999", O_RDWR));
 }
 
@@ -343,9 +345,27 @@ static void preload_client_that_calls_libc_alone_gets_no_filter(void **state)
 	assert_int_equal(nr_filters(), before);
 }
 
+static void path_may_have_more_slashes_and_dots(void **state)
+{
+	static const char *const paths[] = {"/dev//vhost-vdpa-0", "/dev/./vhost-vdpa-0",
+					    "/dev/.//././/vhost-vdpa-0"};
+	struct stat st;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+		int fd = open(paths[i], O_RDWR);
+
+		assert_true(fd >= 0);
+		assert_int_equal(stat(paths[i], &st), 0);
+		assert_true(S_ISCHR(st.st_mode));
+		assert_int_equal(close(fd), 0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(path_may_have_more_slashes_and_dots),
 		cmocka_unit_test(preload_missing_node_is_enoent),
 		cmocka_unit_test(preload_stat_node_matches_proc_devices),
 		cmocka_unit_test(preload_statx_node_is_character_device),
