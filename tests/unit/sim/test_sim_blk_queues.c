@@ -77,12 +77,25 @@ static bool reap_slowly(struct uring *ring, uint64_t *data, int32_t *res)
 	return true;
 }
 
+static unsigned int nr_looks; /* atomic; at what has ended */
+
+/* What this thread has done before is done before the worker goes on. */
+static void wait_until_seen(void)
+{
+	unsigned int seen = __atomic_fetch_add(&nr_looks, 1, __ATOMIC_ACQ_REL) + 1;
+
+	for (int64_t until = clock_now_ns() + DEADLINE_MS * NS_PER_MS;
+	     __atomic_load_n(&nr_looks, __ATOMIC_ACQUIRE) == seen;)
+		assert_true(clock_now_ns() < until);
+}
+
 bool __wrap_uring_reap(struct uring *ring, uint64_t *data, int32_t *res)
 {
 	enum ends ends = __atomic_load_n(&host.ends, __ATOMIC_ACQUIRE);
 	uint64_t i;
 	int32_t r;
 
+	__atomic_fetch_add(&nr_looks, 1, __ATOMIC_ACQ_REL);
 	if (ends == SLOWLY)
 		return reap_slowly(ring, data, res);
 	while (ends == HELD && __real_uring_reap(ring, &i, &r)) {
@@ -265,6 +278,7 @@ static void a_fault_while_a_reset_gives_up_loses_nothing_of_another(void **state
 	assert_ptr_equal(rig_get(&rig, 1, &used), &requests[1]);
 	assert_ptr_equal(rig_get(&rig, 0, &used), &requests[3]);
 	rig_vanish(gone, LEN);
+	wait_until_seen();
 	__atomic_store_n(&rig.dev->resetting, true, __ATOMIC_RELAXED);
 	assert_int_equal(rig_op(&rig, suspend), 0);
 	assert_int_equal(rig_op(&rig, get_vq_state, 0, &at), 0);
