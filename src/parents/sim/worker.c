@@ -46,12 +46,21 @@ static void spread_kicks(struct vdpasim_worker *sw)
 		sw->vqs[i]->pending = __atomic_load_n(&sw->vqs[i]->live, __ATOMIC_RELAXED);
 }
 
+/* A queue may have given work to one that came before it. */
+static bool any_pending(const struct vdpasim_worker *sw)
+{
+	for (uint32_t i = 0; i < sw->nr_vqs; i++)
+		if (sw->vqs[i]->pending && vdpasim_vq_runs(sw->vqs[i]))
+			return true;
+	return false;
+}
+
 /* Return: is anything left? If somebody waits for the lock, the pass ends behind a queue, and the
  * next one begins with those that had no turn. */
 static bool process_pending(struct vdpasim_worker *sw)
 {
 	const struct vdpasim_type *type = sw->sim->type;
-	bool strict = sw->sim->strict, any = false, more = false;
+	bool strict = sw->sim->strict, any = false;
 
 	for (uint32_t i = 0; i < sw->nr_vqs; i++) {
 		struct vdpasim_vq *vq = vdpasim_worker_turn(sw, i);
@@ -71,11 +80,10 @@ static bool process_pending(struct vdpasim_worker *sw)
 		vq->due = true;
 		if (type->process(vq))
 			vq->pending = true;
-		more |= vq->pending;
 	}
 	if (type->settle && !strict)
 		vdpasim_worker_pass_turn(sw, 1);
-	return more;
+	return any_pending(sw);
 }
 
 /*

@@ -138,7 +138,7 @@ static int setup(void **state)
 {
 	(void)state;
 	say = NOTHING;
-	most_taken = 0;
+	__atomic_store_n(&most_taken, 0, __ATOMIC_RELAXED);
 	memset(model, 0, sizeof(model));
 	memset(slots, 0, NR_SLOTS * sizeof(*slots));
 	return host_setup("blk-flight-XXXXXX", NULL, FILE_LEN);
@@ -376,12 +376,12 @@ static void a_kernel_that_takes_few_at_once_mixes_nothing_up(void **state)
 		skip();
 	assert_int_equal(ftruncate(host_file.fd, (off_t)NR_LONG * LONG_LEN), 0);
 	start(&rig, true, BLK_FEATURES);
-	most_taken = 1;
+	__atomic_store_n(&most_taken, 1, __ATOMIC_RELAXED);
 	blk_fill(bytes, (size_t)NR_LONG * LONG_LEN, 11);
 	run_long(&rig, requests, VIRTIO_BLK_T_OUT, bytes);
 	memset(bytes, 0xa5, (size_t)NR_LONG * LONG_LEN);
 	run_long(&rig, requests, VIRTIO_BLK_T_IN, bytes);
-	most_taken = 0;
+	__atomic_store_n(&most_taken, 0, __ATOMIC_RELAXED);
 	rig_destroy(&rig);
 }
 
