@@ -51,7 +51,7 @@ struct scan {
 	uint64_t max_pages;
 	uint64_t category_inverted, category_mask, category_anyof_mask, return_mask;
 };
-#define PAGEMAP_SCAN _IOWR('f', 16, struct scan)
+#define SCAN_PAGES   _IOWR('f', 16, struct scan) /* PAGEMAP_SCAN */
 #define SCAN_PRESENT (UINT64_C(1) << 3)
 #define SCAN_WRITTEN (UINT64_C(1) << 1) /* not guarded by userfaultfd */
 #define SCAN_FILE    (UINT64_C(1) << 2)
@@ -175,7 +175,7 @@ static uaddr_t scan_missing(int fd, bool anonymous, uaddr_t first, uaddr_t last)
 		.category_anyof_mask = needed | refused,
 		.return_mask = needed | refused,
 	};
-	int n = ioctl(fd, PAGEMAP_SCAN, &scan);
+	int n = ioctl(fd, SCAN_PAGES, &scan);
 
 	if (n < 0)
 		return 0;
