@@ -209,7 +209,7 @@ static int become(void *arg)
 	char **argv = arg;
 	int err;
 
-	execvp(argv[0], argv);
+	program_exec(argv);
 	err = errno;
 	fprintf(stderr, "%s: cannot run '%s': %s\n", WHO, argv[0], strerror(err));
 	return err == ENOENT ? CLI_EXIT_NO_CMD : CLI_EXIT_NO_EXEC;

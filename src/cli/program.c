@@ -193,3 +193,29 @@ int program_check(const char *command, enum program_way *way)
 		*way = PROGRAM_PRELOAD;
 	return 0;
 }
+
+/* As shells do: no text has a NUL in its first line. Return: also false if it cannot be read */
+static bool is_text(const char *path)
+{
+	char line[SCRIPT_LINE];
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	ssize_t len = fd < 0 ? -1 : pread(fd, line, sizeof(line), 0);
+	const char *end;
+
+	if (fd >= 0)
+		close(fd);
+	if (len < 0)
+		return false;
+	end = memchr(line, '\n', (size_t)len);
+	return !memchr(line, '\0', end ? (size_t)(end - line) : (size_t)len);
+}
+
+void program_exec(char *const *argv)
+{
+	struct program p = {.path = ""};
+
+	if (find(argv[0], &p) && access(p.path, X_OK) == 0 && !is_text(p.path))
+		execv(p.path, argv);
+	else
+		execvp(argv[0], argv);
+}

@@ -255,6 +255,19 @@ class Program(Case):
         self.assertEqual(done.returncode, 126, done.stderr)
         self.assert_one_line(done, path, "--attach preload", *words)
 
+    def test_damaged_program_is_no_script(self):
+        """A shell would take its bytes for commands, and make files of them."""
+        for length in (20, 64, 200):
+            path = self.write(self.image[:length] + b"\n> made; echo said\n")
+            done = run("--", path, cwd=self.folder)
+            self.assertEqual(done.returncode, 126, done.stderr)
+            self.assert_one_line(done, path)
+        self.assertEqual(os.listdir(self.folder), ["program"])
+
+    def test_text_without_an_interpreter_is_a_script(self):
+        done = run("--", self.write(b"echo said; exit 3\n"), "word")
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (3, "said\n", ""))
+
     def test_untouched_copy_runs(self):
         self.assertEqual(run("--", self.write(self.image)).returncode, 0)
 
