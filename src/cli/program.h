@@ -27,8 +27,8 @@ enum program_way {
  */
 int program_check(const char *command, enum program_way *way) HF_MUST_CHECK;
 
-/** program_exec() - execvp(3), but a shell is given texts alone: it would take the bytes of a damaged
- * program for commands. Returns only on failure, with errno */
+/** program_exec() - execvp(3), but a shell is given texts alone: it would take the bytes of a
+ * damaged program for commands. Returns only on failure, with errno */
 void program_exec(char *const *argv);
 
 #endif
