@@ -262,6 +262,17 @@ static void a_reset_does_not_wait_for_all_of_a_batch(void **state)
 	}
 }
 
+/* A suspended device goes on with what waits, and is suspended in the midst of the first batch. */
+static void resume_and_suspend(struct rig *rig, struct slow *slow)
+{
+	assert_int_equal(rig_op(rig, resume), 0);
+	wait_until_begun(slow);
+	assert_int_equal(rig_op(rig, suspend), 0);
+	print_message("%u pages\n", slow->nr_after);
+	assert_between(slow->nr_after, 1, PAGES);
+	assert_int_equal(rig_op(rig, resume), 0);
+}
+
 /* All of one worker: the pass over its queues ends, too, and later the others come first. */
 static void a_suspend_does_not_wait_for_each_queue(void **state)
 {
@@ -283,12 +294,7 @@ static void a_suspend_does_not_wait_for_each_queue(void **state)
 	assert_int_equal(rig_op(&rig, suspend), 0);
 	for (uint16_t q = 0; q < NR_QUEUES; q++)
 		rig_publish(&rig, q);
-	assert_int_equal(rig_op(&rig, resume), 0);
-	wait_until_begun(&slow);
-	assert_int_equal(rig_op(&rig, suspend), 0);
-	print_message("%u pages\n", slow.nr_after);
-	assert_between(slow.nr_after, 1, PAGES);
-	assert_int_equal(rig_op(&rig, resume), 0);
+	resume_and_suspend(&rig, &slow);
 	for (uint16_t q = 0; q < NR_QUEUES; q++)
 		assert_non_null(rig_get(&rig, q, &len));
 	slow_end(&slow);
@@ -349,12 +355,7 @@ static void a_suspend_does_not_wait_for_each_pair(void **state)
 		send_from(&rig, p, slow.mem, p * each, each);
 		rig_publish(&rig, 2 * p + 1);
 	}
-	assert_int_equal(rig_op(&rig, resume), 0);
-	wait_until_begun(&slow);
-	assert_int_equal(rig_op(&rig, suspend), 0);
-	print_message("%u pages\n", slow.nr_after);
-	assert_between(slow.nr_after, 1, PAGES);
-	assert_int_equal(rig_op(&rig, resume), 0);
+	resume_and_suspend(&rig, &slow);
 	for (unsigned int i = 0; i < NR; i++)
 		assert_non_null(rig_get(&rig, (uint16_t)(i / each * 2 + 1), &len));
 	slow_end(&slow);
