@@ -36,7 +36,7 @@ struct slow {
 	pthread_t thread;
 	const struct vdpasim_worker *sw;
 	bool begun, ended;     /* atomic */
-	unsigned int nr_after; /* pages */
+	unsigned int nr_after; /* pages, atomic */
 	char *mem;             /* [LEN] */
 };
 
@@ -62,7 +62,7 @@ static void *bring_pages(void *arg)
 			continue;
 		if (!__atomic_exchange_n(&slow->begun, true, __ATOMIC_RELEASE))
 			wait_until_asked(slow);
-		slow->nr_after++;
+		(void)__atomic_fetch_add(&slow->nr_after, 1, __ATOMIC_RELAXED);
 		zero.range.start = msg.arg.pagefault.address & ~(uint64_t)(PAGE - 1);
 		(void)ioctl(slow->fd, UFFDIO_ZEROPAGE, &zero);
 	}
@@ -99,7 +99,16 @@ static void wait_until_begun(const struct slow *slow)
 	for (int64_t until = clock_now_ns() + ASKED_NS;
 	     !__atomic_load_n(&slow->begun, __ATOMIC_ACQUIRE) && clock_now_ns() < until;)
 		(void)sched_yield();
-	assert_true(slow->begun);
+	assert_true(__atomic_load_n(&slow->begun, __ATOMIC_ACQUIRE));
+}
+
+/* @what: the load's name */
+static void assert_ended_early(const struct slow *slow, const char *what)
+{
+	unsigned int nr = __atomic_load_n(&slow->nr_after, __ATOMIC_RELAXED);
+
+	print_message("%s: %u pages\n", what, nr);
+	assert_between(nr, 1, PAGES);
 }
 
 static void slow_end(struct slow *slow)
@@ -231,8 +240,7 @@ static void a_suspend_does_not_wait_for_all_of_a_batch(void **state)
 			skip();
 		begin(load, &slow, &rig);
 		assert_int_equal(rig_op(&rig, suspend), 0);
-		print_message("%s: %u pages\n", load->name, slow.nr_after);
-		assert_between(slow.nr_after, 1, PAGES);
+		assert_ended_early(&slow, load->name);
 		/* and nothing is lost */
 		assert_int_equal(rig_op(&rig, resume), 0);
 		for (unsigned int n = 0; n < load->nr; n++)
@@ -255,8 +263,7 @@ static void a_reset_does_not_wait_for_all_of_a_batch(void **state)
 			skip();
 		begin(&loads[i], &slow, &rig);
 		rig_reset(&rig);
-		print_message("%s: %u pages\n", loads[i].name, slow.nr_after);
-		assert_between(slow.nr_after, 1, PAGES);
+		assert_ended_early(&slow, loads[i].name);
 		slow_end(&slow);
 		rig_destroy(&rig);
 	}
@@ -268,8 +275,7 @@ static void resume_and_suspend(struct rig *rig, struct slow *slow)
 	assert_int_equal(rig_op(rig, resume), 0);
 	wait_until_begun(slow);
 	assert_int_equal(rig_op(rig, suspend), 0);
-	print_message("%u pages\n", slow->nr_after);
-	assert_between(slow->nr_after, 1, PAGES);
+	assert_ended_early(slow, "a batch of several queues");
 	assert_int_equal(rig_op(rig, resume), 0);
 }
 
