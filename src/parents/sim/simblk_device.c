@@ -240,6 +240,7 @@ int simblk_create(const struct vdpa_dev_config *config, struct simblk **out)
 	memcpy(blk->name, config->name, sizeof(blk->name));
 	blk->spec = *config;
 	mutex_init(&blk->asking);
+	mutex_init(&blk->map.lock);
 	for (size_t i = 0; i < SIMBLK_NR_FDS; i++)
 		blk->fds[i] = -1;
 	blk->nr_queues = config->num_queues;
@@ -265,6 +266,7 @@ void simblk_destroy(struct simblk *blk)
 		simblk_io_destroy(blk, blk->io[i]);
 	for (uint16_t i = 0; blk->progress && i < blk->nr_queues; i++)
 		simblk_jobs_fini(&blk->progress[i].jobs);
+	mutex_fini(&blk->map.lock);
 	mutex_fini(&blk->asking);
 	free(blk->stats);
 	free(blk->progress);

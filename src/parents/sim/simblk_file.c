@@ -3,6 +3,8 @@
  * The backend that is a file or a block device of the host. Data goes straight between the file
  * and the client's memory, through the host's page cache. The file is locked (simblk_lock.c).
  *
+ * What lies in memory is read by a mapping where that is possible (simblk_map.c).
+ *
  * A descriptor of its own reads ahead (simblk_cold.c, rule 3), and is asked for errors that another
  * one was told of (simblk_flush.c).
  *
@@ -137,12 +139,16 @@ static int open_direct(struct simblk *blk, const char *path)
 }
 
 /* What lies in memory makes nobody wait. */
-static bool in_memory(int fd)
+static void look_at_file_system(struct simblk *blk)
 {
 	struct statfs fs;
 
-	return fstatfs(fd, &fs) == 0 &&
-	       ((unsigned long)fs.f_type == TMPFS_MAGIC || (unsigned long)fs.f_type == RAMFS_MAGIC);
+	if (fstatfs(blk->fds[SIMBLK_CACHED], &fs) < 0)
+		return;
+	blk->quick =
+		(unsigned long)fs.f_type == TMPFS_MAGIC || (unsigned long)fs.f_type == RAMFS_MAGIC;
+	if ((unsigned long)fs.f_type == TMPFS_MAGIC)
+		simblk_map_open(blk);
 }
 
 static int file_open(struct simblk *blk, const char *args, const struct vdpa_dev_config *config)
@@ -169,12 +175,15 @@ static int file_open(struct simblk *blk, const char *args, const struct vdpa_dev
 		err = open_again(blk, path, SIMBLK_AHEAD_FD, 0, "a second time");
 	if (!err && config->direct)
 		err = open_direct(blk, path);
-	blk->quick = !err && in_memory(blk->fds[SIMBLK_CACHED]);
+	blk->quick = false;
+	if (!err)
+		look_at_file_system(blk);
 	return err;
 }
 
 static void file_close(struct simblk *blk)
 {
+	simblk_map_close(blk);
 	for (size_t i = 0; i < SIMBLK_NR_FDS; i++)
 		fd_close(&blk->fds[i]);
 }
@@ -231,7 +240,7 @@ static int transfer(struct simblk *blk, uint64_t off, struct iovec *iov, unsigne
 
 static int file_read(struct simblk *blk, uint64_t off, struct iovec *iov, unsigned int n)
 {
-	return transfer(blk, off, iov, n, preadv);
+	return simblk_map_read(blk, off, iov, n) ? 0 : transfer(blk, off, iov, n, preadv);
 }
 
 static int file_read_now(struct simblk *blk, uint64_t off, struct iovec *iov, unsigned int n)
@@ -300,6 +309,8 @@ static int allocate(struct simblk *blk, int mode, uint64_t off, uint64_t len)
 {
 	int ret;
 
+	if (mode & FALLOC_FL_PUNCH_HOLE)
+		simblk_map_punch(blk, off, len);
 	do {
 		ret = fallocate(blk->fds[SIMBLK_CACHED], mode | FALLOC_FL_KEEP_SIZE, (off_t)off,
 				(off_t)len);

@@ -18,13 +18,14 @@
  *   simblk_cold.c     has the host read what its page cache lacks, between two batches
  *   simblk_strict.c   does so as the kernel's simulator does, to the letter
  *   simblk_ram.c, simblk_file.c   the backends
+ *   simblk_map.c      reads a file in memory by a mapping
  *   simblk_lock.c     locks a file
  *
  * Owns: the backend.
  *
- * Locks: one of its own, for the errors of flushes. A queue is under its worker's lock. Workers
- * call the backend at the same time. If one writes a sector while another reads it, the reader gets
- * the old bytes, the new ones, or a mixture, as from any disk.
+ * Locks: two of its own, for the errors of flushes and for windows of a mapping. A queue is under
+ * its worker's lock. Workers call the backend at the same time. If one writes a sector while
+ * another reads it, the reader gets the old bytes, the new ones, or a mixture, as from any disk.
  *
  * A worker stays an online RCU reader during a backend's input and output, however long that
  * takes. The iovecs point into the client's memory, and a grace period that ended meanwhile would
@@ -202,6 +203,15 @@ enum simblk_fd { SIMBLK_CACHED, SIMBLK_AHEAD_FD, SIMBLK_DIRECT, SIMBLK_NR_FDS };
 
 struct simblk_io;
 
+/* A file that reads are copied from. */
+struct simblk_map {
+	char *base;        /* [nr_windows * SIMBLK_WINDOW_LEN]; NULL: reads are plain calls */
+	uint16_t *windows; /* [nr_windows] see simblk_map.c; atomic, written with @lock */
+	uint64_t nr_windows;
+	struct mutex lock;
+	int nr_runs, nr_runs_max; /* of windows side by side that can be read; @lock */
+};
+
 struct simblk {
 	char name[VDPA_NAME_MAX + 1];
 	const struct simblk_backend_ops *backend;
@@ -210,6 +220,7 @@ struct simblk {
 	bool quick;                                /* nothing waits for a device: memory */
 	struct simblk_io *io[VDPASIM_WORKERS_MAX]; /* worker lock; NULL: not tried */
 	char *ram;                                 /* [@len] ram */
+	struct simblk_map map;                     /* file */
 	uint64_t len; /* bytes, multiple of a sector; const while the backend is open */
 	struct vdpa_dev_config spec; /* what it was made of */
 	bool idle;                   /* the backend is closed; device lock */
@@ -432,6 +443,18 @@ bool simblk_strict_process(struct simblk *blk, struct vdpasim_vq *vq);
  * holder that is gone. @path: for words. Return: 0 or refuse(); -EBUSY: another disk has it */
 int simblk_lock(const struct simblk *blk, enum simblk_fd idx, const char *path,
 		bool direct) HF_MUST_CHECK;
+
+/* ---- simblk_map.c: any worker, but for open and close ---- */
+#define SIMBLK_WINDOW_LEN (2ULL << 20)
+/** simblk_map_open() - map the open file if its disk can be read by that; the file is on a tmpfs */
+void simblk_map_open(struct simblk *blk);
+/** simblk_map_close() - also if none is open */
+void simblk_map_close(struct simblk *blk);
+/** simblk_map_read() - read a piece. Return: false: a plain call has to; @iov is left alone then,
+ * and some of the bytes may be there */
+bool simblk_map_read(struct simblk *blk, uint64_t off, const struct iovec *iov, unsigned int n);
+/** simblk_map_punch() - the @len bytes from @off on are about to become a hole */
+void simblk_map_punch(struct simblk *blk, uint64_t off, uint64_t len);
 
 /* ---- backends ---- */
 extern const struct simblk_backend_ops simblk_ram, simblk_file;
