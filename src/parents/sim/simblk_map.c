@@ -186,6 +186,8 @@ void simblk_map_open(struct simblk *blk)
 		(void)munmap(base, nr * SIMBLK_WINDOW_LEN);
 		return;
 	}
+	/* of a client that locks what it will map: it has not counted on this */
+	(void)munlock(base, nr * SIMBLK_WINDOW_LEN);
 	(void)madvise(base, nr * SIMBLK_WINDOW_LEN, MADV_DONTFORK);
 	(void)madvise(base, nr * SIMBLK_WINDOW_LEN, MADV_DONTDUMP);
 	for (uint64_t idx = 0; idx < nr; idx++)

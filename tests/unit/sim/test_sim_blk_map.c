@@ -70,7 +70,7 @@ static struct simblk *disk(void)
 	return simblk_of(vdpasim_of(rig.dev));
 }
 
-static void make(uint16_t workers, bool read_only)
+static struct vdpa_dev_config disk_config(uint16_t workers, bool read_only)
 {
 	struct vdpa_dev_config c = blk_config();
 
@@ -78,6 +78,13 @@ static void make(uint16_t workers, bool read_only)
 	(void)snprintf(c.backend, sizeof(c.backend), "file,path=/proc/self/fd/%d", file);
 	c.num_queues = c.workers = workers;
 	c.read_only = read_only;
+	return c;
+}
+
+static void make(uint16_t workers, bool read_only)
+{
+	struct vdpa_dev_config c = disk_config(workers, read_only);
+
 	rig_make(&rig, &c);
 	rig_start(&rig, read_only ? BASE_FEATURES : BLK_FEATURES, workers, 64);
 }
@@ -329,6 +336,39 @@ static void a_limit_to_the_address_space_is_left_alone(void **state)
 	assert_int_equal(setrlimit(RLIMIT_AS, &old), 0);
 }
 
+static long locked_kib(void)
+{
+	FILE *f = fopen("/proc/self/status", "re");
+	char line[128];
+	long kib = -1;
+
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f) && sscanf(line, "VmLck: %ld", &kib) != 1)
+		;
+	(void)fclose(f);
+	return kib;
+}
+
+/* A client that locks all that it will map has a limit to that. */
+static void the_mapping_is_not_locked(void **state)
+{
+	struct vdpa_dev_config c = disk_config(1, false);
+	struct simblk *made;
+	long before, after;
+
+	(void)state;
+	fill_file();
+	if (mlockall(MCL_FUTURE) < 0)
+		skip();
+	before = locked_kib();
+	assert_int_equal(simblk_create(&c, &made), 0);
+	after = locked_kib();
+	assert_int_equal(munlockall(), 0);
+	assert_non_null(made->map.base);
+	assert_true(after - before < (long)(WINDOW / 1024));
+	simblk_destroy(made);
+}
+
 /* Who may only read a file is not told where its holes are. */
 static void a_file_of_somebody_else_is_read_by_plain_calls(void **state)
 {
@@ -397,6 +437,7 @@ int main(void)
 		FILE_TEST(a_drivers_memory_that_vanishes_is_told_apart),
 		FILE_TEST(runs_of_windows_are_bounded),
 		FILE_TEST(a_limit_to_the_address_space_is_left_alone),
+		FILE_TEST(the_mapping_is_not_locked),
 		FILE_TEST(a_file_of_somebody_else_is_read_by_plain_calls),
 		FILE_TEST(a_window_may_go_while_it_is_read),
 	};
