@@ -124,24 +124,24 @@ bool held_room(struct memory_hold *hold, uint64_t len)
 	return true;
 }
 
-void hold_trim(struct memory_hold *hold)
+void hold_trim(struct memory_hold *hold, bool mapped)
 {
+	struct interval *i, *next;
 	uint64_t limit, live;
-	struct interval *i;
 
-	if (memory_hold_is_empty())
+	if (memory_hold_is_empty() || (hold && hold->beyond_limit))
 		return;
 	limit = memory_limit_bytes();
 	if (limit == UINT64_MAX)
 		return;
 	table_lock();
-	while ((i = TAILQ_FIRST(&memory_held.list))) {
-		if ((hold ? hold : i->holder)->beyond_limit)
-			break;
+	for (i = TAILQ_FIRST(&memory_held.list); i; i = next) {
+		next = TAILQ_NEXT(i, of_all); /* what is held is never joined */
 		live = memory_charged_pages(i->holder->space) * MEMORY_PAGE_SIZE;
 		if (live <= limit && memory_held.nr_bytes <= limit - live)
 			break;
-		evict(i, MEMORY_EVICT_LIMIT);
+		if ((hold && mapped) || !i->holder->beyond_limit)
+			evict(i, MEMORY_EVICT_LIMIT);
 	}
 	table_unlock();
 }

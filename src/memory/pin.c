@@ -182,7 +182,7 @@ int memory_pin(uaddr_t first, uaddr_t last, bool write, struct memory_hold *hold
 		   : c.taken_over ? MEMORY_GOT_HELD
 				  : MEMORY_GOT_SHARED,
 		   c.stale);
-	hold_trim(hold);
+	hold_trim(hold, true);
 	return 0;
 }
 
@@ -228,7 +228,7 @@ void memory_unpin(uaddr_t first, uaddr_t last, struct memory_hold *hold, bool ke
 	table_unlock();
 	if (kept) {
 		HF_TRACE2(hold_keep, first, last + 1 - first);
-		hold_trim(NULL);
+		hold_trim(hold, false);
 	}
 	if (kept || release_is_owed())
 		keeper_start();

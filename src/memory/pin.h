@@ -49,8 +49,11 @@ void release_owed(void);
 
 /** held_room() - room for @len bytes more in the budget of @hold. Return: false there cannot be */
 bool held_room(struct memory_hold *hold, uint64_t len) REQUIRES(memory_table_lock);
-/** hold_trim() - keep to RLIMIT_MEMLOCK */
-void hold_trim(struct memory_hold *hold);
+/** hold_trim() - keep to RLIMIT_MEMLOCK, behind a change of @hold's device; NULL: of one without
+ * @mapped: it has mapped something, and all that is held gives way; else it has put something
+ * aside, and what is held by devices without a limit stays. Such a device itself asks for nothing
+ */
+void hold_trim(struct memory_hold *hold, bool mapped);
 /** hold_give_way() - end the oldest that is held. Return: false nothing is */
 bool hold_give_way(enum memory_evict why);
 /** hold_count() - a registration came about */

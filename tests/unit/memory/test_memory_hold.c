@@ -459,6 +459,34 @@ static void hold_gives_way_to_what_is_mapped(void **state)
 	assert_int_equal(setrlimit(RLIMIT_MEMLOCK, &before), 0);
 }
 
+/* A device without a limit has the oldest that is held, and maps much. What one with a limit puts
+ * aside keeps to the limit all the same. */
+static void hold_without_a_limit_is_no_way_past_the_limit_of_others(void **state)
+{
+	struct memory_region *region, *much;
+	struct rlimit before, limit;
+	struct memory_hold *other;
+
+	assert_int_equal(getrlimit(RLIMIT_MEMLOCK, &before), 0);
+	limit = (struct rlimit){100 * PAGE, before.rlim_max};
+	assert_int_equal(memory_hold_create(space, MEMORY_HOLD_ALL, true, &other), 0);
+	must_wait(other, mem, 10);
+	region = must(hold, mem + 10 * PAGE, 40, MEMORY_GOT_NEW);
+	assert_int_equal(memory_charge_range(space, other, (uintptr_t)mem + 50 * PAGE, 78, true),
+			 0);
+	much = must(other, mem + 50 * PAGE, 78, MEMORY_GOT_NEW);
+	assert_int_equal(setrlimit(RLIMIT_MEMLOCK, &limit), 0);
+	memory_region_put(region);
+	assert_int_equal(counters().held_bytes, 0);
+	assert_int_equal(counters().evicted[MEMORY_EVICT_LIMIT], 1);
+	assert_int_equal(nr_locked(), 88); /* what has no limit stays */
+	memory_uncharge_range(space, other, (uintptr_t)mem + 50 * PAGE, 78);
+	memory_region_put(much);
+	assert_int_equal(nr_locked(), 88);
+	memory_hold_destroy(other);
+	assert_int_equal(setrlimit(RLIMIT_MEMLOCK, &before), 0);
+}
+
 /* In a child without privileges, so that the kernel's own limit counts. */
 static int body_limit(void)
 {
@@ -790,6 +818,7 @@ int main(void)
 		CASE(hold_off_keeps_nothing),
 		CASE(hold_share_of_the_limit_is_obeyed),
 		CASE(hold_gives_way_to_what_is_mapped),
+		CASE(hold_without_a_limit_is_no_way_past_the_limit_of_others),
 		CASE(hold_gives_way_to_the_systems_limit),
 		CASE(hold_too_old_goes),
 		CASE(hold_closed_keeps_nothing),
