@@ -80,14 +80,16 @@ static int query_find(int fd, uaddr_t addr, struct memory_piece *out)
 /*
  * One descriptor for all questions: opening it costs more than asking. It answers for the address
  * space that it was opened in, so a forked child must not use it; and the client may have closed it
- * and opened something else under its number.
+ * and opened something else under its number. A child of vfork(2), and any other that was not made
+ * by fork(3), reads the text instead: what it noted here might be noted in its parent's memory, and
+ * its descriptors are not its parent's.
  */
 static struct mutex kept_lock = MUTEX_INIT;
 static struct {
 	int fd;
 	dev_t dev;
 	ino_t ino;
-	pid_t pid;
+	pid_t pid;  /* of the process; 0: not opened yet */
 	bool never; /* the kernel cannot be asked */
 } kept GUARDED_BY(kept_lock) = {.fd = -1};
 
@@ -108,6 +110,8 @@ static int kept_renew(void) REQUIRES(kept_lock)
 
 	if (fd < 0)
 		return fd;
+	if (fd_is_file(kept.fd, kept.dev, kept.ino)) /* that of the parent of a fork */
+		fd_close(&kept.fd);
 	fd = fd_move_up(fd);
 	err = query_find(fd, 0, &piece);
 	kept.never = err == -ENOTTY;
@@ -118,7 +122,7 @@ static int kept_renew(void) REQUIRES(kept_lock)
 	kept.fd = fd;
 	kept.dev = st.st_dev;
 	kept.ino = st.st_ino;
-	kept.pid = getpid(); /* a parent's own goes with execve(2) or with the child */
+	kept.pid = getpid();
 	return 0;
 }
 
@@ -128,9 +132,9 @@ static int query_open(void)
 	int ret = 0;
 
 	mutex_lock(&kept_lock);
-	if (kept.never)
+	if (kept.never || (kept.pid && kept.pid != getpid()))
 		ret = -ENOTTY;
-	else if (kept.pid != getpid() || !fd_is_file(kept.fd, kept.dev, kept.ino))
+	else if (!kept.pid || !fd_is_file(kept.fd, kept.dev, kept.ino))
 		ret = kept_renew();
 	if (!ret)
 		ret = kept.fd;
@@ -141,6 +145,7 @@ static int query_open(void)
 static void forked(void) NO_TSA
 {
 	mutex_init(&kept_lock);
+	kept.pid = 0;
 }
 
 static void __attribute__((constructor)) watch_forks(void)

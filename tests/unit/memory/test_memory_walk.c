@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -148,6 +149,61 @@ static void walk_above_last_mapping_is_a_hole(void **state)
 	assert_true(pieces.hole);
 }
 
+static int ignore(void *arg, const struct memory_piece *piece)
+{
+	(void)arg;
+	(void)piece;
+	return 0;
+}
+
+/* Ask about a page. Return: how many descriptors there are afterwards */
+static int ask(void)
+{
+	uaddr_t page = (uintptr_t)&ignore & ~(uaddr_t)(PAGE - 1);
+	int n = 0;
+
+	if (memory_space_walk(NULL, page, page + PAGE - 1, ignore, NULL))
+		return -1;
+	for (int fd = 0; fd < 1024; fd++)
+		n += fcntl(fd, F_GETFD) >= 0;
+	return n;
+}
+
+/* A child of vfork(2) has its parent's memory, and descriptors of its own. */
+static void walk_of_a_vfork_child_leaves_no_descriptor(void **state)
+{
+	int n = ask(), status;
+
+	for (int i = 0; i < 3; i++) {
+		pid_t pid = vfork();
+
+		if (pid == 0)
+			_exit(ask() > 0 ? 0 : 1);
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_int_equal(status, 0);
+		assert_int_equal(ask(), n);
+	}
+}
+
+/* The child of a child of a child has as many as the first of them. */
+static void walk_of_forked_children_keeps_one_descriptor(void **state)
+{
+	int n = ask(), status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		int wrong = ask() != n;
+
+		pid = fork();
+		if (pid == 0)
+			_exit(ask() != n);
+		_exit(waitpid(pid, &status, 0) != pid || status != 0 || wrong);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_int_equal(ask(), n);
+}
+
 static void walk_callback_value_ends_it(void **state)
 {
 	char *p = room(3);
@@ -242,6 +298,8 @@ int main(void)
 		BOTH(walk_callback_value_ends_it),
 		BOTH(walk_many_mappings_are_all_seen),
 		cmocka_unit_test(walk_random_layouts_agree),
+		cmocka_unit_test(walk_of_a_vfork_child_leaves_no_descriptor),
+		cmocka_unit_test(walk_of_forked_children_keeps_one_descriptor),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
