@@ -15,7 +15,8 @@
  *     key. If the device refuses that, the reference stays, and each later mlx5_mr_put() asks
  *     again.
  * I5. Pieces of `changed` may become too many for the device's list. Then all is cut anew.
- * I6. If the device has no room for new keys, those that wait to be destroyed go first.
+ * I6. If the device has no room for new keys, those that wait to be destroyed go first, and those
+ *     that it would not destroy are tried again.
  * I7. If the device can change a list in place, and the new list has the old one's lengths, the new
  *     mlx5_mr takes the old one's indirect key over: entries that differ are changed, and queues
  *     need not stop. In place of I2: what follows a changed list cannot fail.
@@ -294,6 +295,19 @@ static bool is_full(int err)
 	return err == -EAGAIN || err == -ENOMEM;
 }
 
+/* Are there keys that take room for nobody? */
+static bool has_dead(const struct mlx5_keys *keys)
+{
+	return !STAILQ_EMPTY(&keys->dead) || !STAILQ_EMPTY(&keys->undead);
+}
+
+/* [I6] */
+static void make_room(struct mlx5_keys *keys)
+{
+	mlx5_keys_retry(keys);
+	mlx5_keys_flush(keys);
+}
+
 static int create_or_cut_anew(struct mlx5_keys *keys, const struct iotlb_version *map,
 			      struct mlx5_mr *old, struct mlx5_mr **out)
 {
@@ -307,7 +321,7 @@ static int create_or_cut_anew(struct mlx5_keys *keys, const struct iotlb_version
 int mlx5_mr_create(struct mlx5_keys *keys, const struct iotlb_version *map, struct mlx5_mr *old,
 		   struct mlx5_mr **out)
 {
-	bool had_dead = !STAILQ_EMPTY(&keys->dead); /* a failure may destroy them itself */
+	bool had_dead = has_dead(keys); /* a failure may destroy them itself */
 	int err;
 
 	if (iotlb_version_nr_entries(map) == 0) {
@@ -316,7 +330,7 @@ int mlx5_mr_create(struct mlx5_keys *keys, const struct iotlb_version *map, stru
 	}
 	err = create_or_cut_anew(keys, map, old, out);
 	if (is_full(err) && had_dead) { /* [I6] */
-		mlx5_keys_flush(keys);
+		make_room(keys);
 		err = create_or_cut_anew(keys, map, old, out);
 	}
 	return err;
@@ -337,8 +351,8 @@ int mlx5_mr_create_one_to_one(struct mlx5_keys *keys, struct mlx5_mr **out)
 	mr->refs = 1;
 	desc.pd = keys->pd;
 	err = mlx5_cmd_create_mkey(keys->dev, &desc, &mr->mkey);
-	if (is_full(err) && !STAILQ_EMPTY(&keys->dead)) { /* [I6] */
-		mlx5_keys_flush(keys);
+	if (is_full(err) && has_dead(keys)) { /* [I6] */
+		make_room(keys);
 		err = mlx5_cmd_create_mkey(keys->dev, &desc, &mr->mkey);
 	}
 	if (err)

@@ -16,7 +16,8 @@
 #include "../iotlb/model.h"
 #include "base/clock.h"
 #include "parents/mlx5/keys_internal.h"
-#include "parents/mlx5/model.h"
+#include "parents/mlx5/layout.h"
+#include "parents/mlx5/model_internal.h"
 
 #define PAGE 4096ULL
 #define GIB  (1ULL << 30)
@@ -616,6 +617,52 @@ static void pieces_of_one_run_each_cover_the_map(void **state)
 	finish(&f);
 }
 
+/* A device that destroys no key as long as @refuses. */
+static bool refuses;
+
+static int refuse_to_destroy(struct mlx5_dev *dev, const void *in, size_t in_len, void *out,
+			     size_t out_len)
+{
+	if (refuses && mlx5_get(in, MLX5_IN_OPCODE) == MLX5_OP_DESTROY_MKEY)
+		mlx5_model_fail_at(container_of(dev, struct mlx5_model, dev), 1, 0x06);
+	return uncounted->exec(dev, in, in_len, out, out_len);
+}
+
+/* [I6] What it would not destroy takes the room of new keys. Once it would, it is asked again. */
+static void a_device_without_room_is_asked_again_to_destroy_keys(void **state)
+{
+	static const struct mlx5_dev_ops ops = {.exec = refuse_to_destroy};
+
+	for (int one_to_one = 0; one_to_one < 2; one_to_one++) {
+		struct fixture f;
+
+		start(&f, MLX5_REBUILD_CHANGED, &(struct mlx5_model_options){.max_mkeys = 4});
+		uncounted = f.keys.dev->ops;
+		f.keys.dev->ops = &ops;
+		refuses = true;
+		for (uint64_t i = 0; i < 2; i++) {
+			unmap(&f, 0, UINT64_MAX);
+			assert_int_equal(map(&f, GIB, PAGE, (i + 1) * PAGE, IOTLB_RW), 0);
+			assert_int_equal(adopt(&f), 0);
+		}
+		assert_int_equal(mlx5_model_nr_mkeys(f.fw), 4); /* two of them are nobody's */
+		assert_int_equal(map(&f, 3 * GIB, PAGE, 3 * PAGE, IOTLB_RW), 0);
+		assert_int_equal(adopt(&f), -EAGAIN);
+		refuses = false;
+		if (one_to_one) {
+			struct mlx5_mr *mr;
+
+			assert_int_equal(mlx5_mr_create_one_to_one(&f.keys, &mr), 0);
+			mlx5_mr_put(mr);
+		} else {
+			assert_int_equal(adopt(&f), 0);
+			assert_translates_as_mapped(&f);
+		}
+		f.keys.dev->ops = uncounted;
+		finish(&f);
+	}
+}
+
 static void a_failure_while_starting_is_returned(void **state)
 {
 	static const struct mlx5_model_options usual;
@@ -677,6 +724,7 @@ int main(void)
 		cmocka_unit_test(a_failure_at_any_command_leaves_old_keys_and_nothing_else),
 		cmocka_unit_test(keys_that_nobody_uses_wait_for_their_time),
 		cmocka_unit_test(a_device_without_room_gets_it_from_keys_that_wait),
+		cmocka_unit_test(a_device_without_room_is_asked_again_to_destroy_keys),
 		cmocka_unit_test(commands_go_to_the_device_in_waves_that_take_the_time_of_one),
 		cmocka_unit_test(pieces_of_one_run_each_cover_the_map),
 		cmocka_unit_test(a_failure_while_starting_is_returned),
