@@ -23,6 +23,7 @@ struct simnet_stream {
 	struct socket_name name; /* of listen_fd */
 	bool listens;
 	bool hung_up;                /* the peer reads no more, or has closed its end */
+	bool gone;                   /* it has closed its end: who connects tries again meanwhile */
 	bool torn;                   /* stream.c, guarantee 2 */
 	int listen_fd, timer_fd, fd; /* fd: the connection or -1 */
 	struct worker_fd *listen_wfd, *timer_wfd, *wfd;

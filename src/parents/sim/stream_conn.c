@@ -77,7 +77,7 @@ void NO_TSA simnet_stream_cut(struct simnet_stream *s, const char *why)
 	s->wfd = NULL;
 	fd_close(&s->fd);
 	s->rx_head = s->rx_len = s->tx_head = s->tx_len = 0;
-	s->torn = s->hung_up = false;
+	s->torn = s->hung_up = s->gone = false;
 	pair->readable = false;
 	pair->tx->pending |= pair->tx_blocked;
 	pair->tx_blocked = false;
@@ -116,6 +116,18 @@ void simnet_stream_hung_up(struct simnet_stream *s, const char *why)
 		simnet_stream_cut(s, why);
 }
 
+/* It neither takes nor sends any more. Who listens hears of the next peer; who connects gives the
+ * driver a while to read the rest, and then tries. */
+static void peer_is_gone(struct simnet_stream *s)
+{
+	simnet_stream_hung_up(s, "the peer has closed");
+	if (s->fd < 0 || s->listens)
+		return;
+	s->gone = true;
+	s->retry_ms = RETRY_MAX_MS;
+	retry_later(s);
+}
+
 /* Return: false if the socket is full */
 static bool flush_rest(struct simnet_stream *s)
 {
@@ -143,7 +155,10 @@ void simnet_stream_ready(void *arg, uint32_t events)
 
 	if (events & (EPOLLHUP | EPOLLERR)) {
 		events |= EPOLLIN | EPOLLOUT; /* to its end; frames to send find out */
-		simnet_stream_hung_up(s, "the peer has closed");
+		if (events & EPOLLHUP)
+			peer_is_gone(s);
+		else
+			simnet_stream_hung_up(s, "the peer has closed");
 	}
 	if (s->fd >= 0 && (events & EPOLLOUT) && !flush_rest(s))
 		events &= ~(uint32_t)EPOLLOUT;
@@ -173,10 +188,12 @@ static void try_connect(struct simnet_stream *s)
 {
 	int fd = socket_name_connect(s->addr.sun_path);
 
-	if (fd >= 0)
-		connected(s, fd);
-	else
+	if (fd < 0) {
 		retry_later(s);
+		return;
+	}
+	simnet_stream_cut(s, "the next peer is there");
+	connected(s, fd);
 }
 
 /* For a lack, who waits is no new event when it is over. */
@@ -226,7 +243,7 @@ static void timer_ready(void *arg, uint32_t events)
 		return;
 	if (s->listens)
 		listen_ready(s, EPOLLIN);
-	else if (s->fd < 0)
+	else if (s->fd < 0 || s->gone)
 		try_connect(s);
 }
 

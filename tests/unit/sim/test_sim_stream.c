@@ -543,6 +543,33 @@ static void stream_peer_that_only_sends_is_received(void **state)
 	rig_destroy(&rig);
 }
 
+/* As a card that listens does, one that connects takes the next peer, whether or not the driver has
+ * read what the last one has sent. A driver that is there in time gets it. */
+static void stream_connects_again_though_nobody_reads(void **state)
+{
+	(void)state;
+	for (int reads = 0; reads < 2; reads++) {
+		int listen_fd = socket_listen(), fd;
+		struct rig rig;
+
+		make(&rig, false);
+		fd = socket_accept(listen_fd);
+		rig_quiet(&rig);
+		close(listen_fd);
+		peer_leaves(&rig, fd);
+		if (reads)
+			expect_left(&rig);
+		listen_fd = socket_listen();
+		fd = socket_accept(listen_fd);
+		rig_quiet(&rig);
+		assert_int_equal(rig_counter(&rig, 0, "rx drops"), reads ? 0 : NR_LEFT);
+		exchange(&rig, fd, 1);
+		rig_destroy(&rig);
+		close(fd);
+		close(listen_fd);
+	}
+}
+
 static void stream_absurd_length_cuts_connection(void **state)
 {
 	uint8_t buf[2048];
@@ -706,6 +733,7 @@ int main(void)
 		cmocka_unit_test(stream_frames_that_the_next_peer_replaces_are_counted),
 		cmocka_unit_test(stream_frames_that_nobody_reads_are_counted),
 		cmocka_unit_test(stream_peer_that_only_sends_is_received),
+		cmocka_unit_test(stream_connects_again_though_nobody_reads),
 		cmocka_unit_test(stream_absurd_length_cuts_connection),
 		cmocka_unit_test(stream_buffer_of_1024_pieces_is_filled),
 		cmocka_unit_test(stream_buffer_of_1025_pieces_comes_back_empty),
