@@ -182,6 +182,23 @@ bool ring_is_flushed(const struct ring *ring)
 	return nr_publishable(ring) == 0 || !ring_is_live(ring);
 }
 
+bool ring_is_in_turn(const struct ring *ring)
+{
+	uint32_t nr_left = ring->pop_seq - ring->flush_seq;
+	uint32_t nr_pushed = ring->push_seq - ring->flush_seq;
+
+	if (ring->in_order)
+		return true;
+	for (uint32_t i = 0; i < nr_pushed; i++) {
+		uint32_t slot = (ring->flush_seq + i) & ring->pending_mask;
+
+		/* At most @num are out, so 16 bits tell an earlier chain from a later one. */
+		if ((uint16_t)(ring->pending[slot].seq - ring->flush_seq) >= nr_left)
+			return false;
+	}
+	return true;
+}
+
 /* ---- kicks ---- */
 
 void ring_kick_disable(struct ring *ring)

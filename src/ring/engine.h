@@ -22,7 +22,8 @@
 
 /* A chain that was pushed and is not yet published. */
 struct ring_pending {
-	uint32_t id;      /* head or buffer id */
+	uint16_t id;      /* head or buffer id */
+	uint16_t seq;     /* of the chain; free-running */
 	uint32_t len;     /* bytes written */
 	uint16_t nr_desc; /* packed: slots to skip */
 	bool done;        /* in_order: pushed, waits for those before it */
@@ -297,6 +298,7 @@ static inline void ring_note_pushed(struct ring *ring, const struct ring_chain *
 	scratch_give(&ring->scratch, chain->scratch);
 	ring->push_seq++;
 	p->id = chain->id;
+	p->seq = (uint16_t)chain->seq;
 	p->len = written;
 	p->nr_desc = chain->nr_desc;
 	p->done = true;

@@ -138,7 +138,7 @@ static void packed_write_elem(struct ring *ring, uint16_t pos, const struct ring
 {
 	struct packed_desc *d = packed_at(ring, pos);
 
-	le16_store(&d->id, (uint16_t)p->id);
+	le16_store(&d->id, p->id);
 	le32_store(&d->len, p->len);
 }
 

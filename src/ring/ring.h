@@ -233,6 +233,11 @@ bool ring_flush(struct ring *ring);
  * to be mapped? Of a ring that is broken or stopped nothing does. */
 bool ring_is_flushed(const struct ring *ring);
 
+/** ring_is_in_turn() - is what waits to be published all behind what was published? Where it is
+ * not, who goes on at ring_resume_state() does chains again that the driver has back, and others
+ * never. Of a ring without chains that are out */
+bool ring_is_in_turn(const struct ring *ring);
+
 /** ring_kick_disable() - tell the driver not to kick (a hint; nothing for an unmapped ring) */
 void ring_kick_disable(struct ring *ring);
 /** ring_kick_enable() - ask for kicks again; with the event index, for one. Return: true if chains

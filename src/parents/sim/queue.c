@@ -289,6 +289,14 @@ void vdpasim_vq_start_by_client(struct vdpasim_vq *vq)
 	vdpasim_vq_start(vq);
 }
 
+/* No position is right for what has ended out of turn and cannot be told. */
+static void break_out_of_turn(struct vdpasim_vq *vq)
+{
+	if (!vq->sim->strict && !ring_is_flushed(vq->ring) && !ring_is_in_turn(vq->ring))
+		ring_break(vq->ring,
+			   "stopped without its rings, behind chains that ended out of turn");
+}
+
 void vdpasim_vq_stop(struct vdpasim_vq *vq)
 {
 	struct ring_state state;
@@ -298,6 +306,7 @@ void vdpasim_vq_stop(struct vdpasim_vq *vq)
 		return;
 	if (vq->sim->type->vq_stopping)
 		vq->sim->type->vq_stopping(vq);
+	break_out_of_turn(vq);
 	__atomic_store_n(&vq->live, false, __ATOMIC_RELEASE);
 	kicked = __atomic_exchange_n(&vq->kicked, false, __ATOMIC_ACQUIRE);
 	if (ring_broken_reason(vq->ring)) {

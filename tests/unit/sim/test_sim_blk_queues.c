@@ -364,6 +364,52 @@ static void a_stop_behind_a_map_is_exact(void **state)
 	}
 }
 
+/* Two requests end while the rings are not mapped, and the device is stopped before they are back.
+ * If the later one was told before, no position is right for the other. If none was, all is done
+ * once more. */
+static void a_stop_without_rings_says_so_if_its_position_is_wrong(void **state)
+{
+	static const int later[] = {1, -1}, sooner[] = {0, -1}, both[] = {1, 0, -1};
+	struct vdpa_vq_state at;
+	pthread_t thread;
+	uint32_t used;
+
+	(void)state;
+	for (int told = 0; told < 2; told++) {
+		int done = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+
+		nr_began = 0;
+		host.next = NULL;
+		make(true);
+		ends_are(HELD);
+		begin(0, 0, VIRTIO_BLK_T_IN, 0);
+		begin(0, 1, VIRTIO_BLK_T_IN, 1);
+		rig_publish(&rig, 0);
+		wait_in_flight(2);
+		if (told) {
+			__atomic_store_n(&host.next, later, __ATOMIC_RELEASE);
+			assert_ptr_equal(rig_get(&rig, 0, &used), &requests[1]);
+		}
+		assert_int_equal(pthread_create(&thread, NULL, take_rings_away, &done), 0);
+		assert_false(rig_wait_fd(done, A_WHILE));
+		__atomic_store_n(&host.next, told ? sooner : both, __ATOMIC_RELEASE);
+		assert_true(rig_wait_fd(done, DEADLINE_MS));
+		assert_int_equal(pthread_join(thread, NULL), 0);
+		assert_int_equal(rig_op(&rig, suspend), 0);
+		assert_int_equal(rig_op(&rig, get_status) & VIRTIO_CONFIG_S_NEEDS_RESET,
+				 told ? VIRTIO_CONFIG_S_NEEDS_RESET : 0);
+		assert_int_equal(rig_wait_fd(rig.config_fd, told ? DEADLINE_MS : A_WHILE), told);
+		assert_int_equal(rig_op(&rig, get_vq_state, 0, &at), 0);
+		if (!told)
+			assert_int_equal(at.last_avail, 0);
+		ends_are(AT_ONCE);
+		rig_reset(&rig);
+		assert_int_equal(rig_op(&rig, get_status), 0);
+		rig_destroy(&rig);
+		close(done);
+	}
+}
+
 /* A drive with an end each SLOW_NS. Return: how many requests of queue 0 came back before the one
  * of queue 1 */
 static unsigned int count_before(unsigned int most)
@@ -409,6 +455,7 @@ int main(void)
 		QUEUES_TEST(a_fault_of_one_queue_loses_nothing_of_another),
 		QUEUES_TEST(a_fault_while_a_reset_gives_up_loses_nothing_of_another),
 		QUEUES_TEST(a_stop_behind_a_map_is_exact),
+		QUEUES_TEST(a_stop_without_rings_says_so_if_its_position_is_wrong),
 		QUEUES_TEST(a_deep_queue_leaves_others_their_turn),
 	};
 	const char *why = host_why_not(true);
