@@ -202,7 +202,8 @@ bool simblk_strict_process(struct simblk *blk, struct vdpasim_vq *vq)
 	for (; n < SIMBLK_STRICT_BATCH; n++) {
 		enum told told;
 
-		if (req.budget == 0 || ring_walked(vq->ring) - walked >= RING_WALK_MAX)
+		if (req.budget == 0 || ring_walked(vq->ring) - walked >= RING_WALK_MAX ||
+		    (n > 0 && vdpasim_is_resetting(vq->sim)))
 			return true;
 		if (ring_pop(vq->ring, &req.chain) <= 0)
 			return false;

@@ -55,6 +55,13 @@ static bool any_pending(const struct vdpasim_worker *sw)
 	return false;
 }
 
+/* A suspend in the midst of a pass would lose what is left of it in strict mode. A reset forgets it
+ * in any case. */
+static bool is_over(const struct vdpasim_worker *sw)
+{
+	return sw->sim->strict ? vdpasim_is_resetting(sw->sim) : vdpasim_is_asked(sw);
+}
+
 /* Return: is anything left? If somebody waits for the lock, the pass ends behind a queue, and the
  * next one begins with those that had no turn. */
 static bool process_pending(struct vdpasim_worker *sw)
@@ -71,8 +78,8 @@ static bool process_pending(struct vdpasim_worker *sw)
 			vq->pending = vq->parked && vq->pending;
 			continue;
 		}
-		if (any && !strict && vdpasim_is_asked(sw)) {
-			vdpasim_worker_pass_turn(sw, i);
+		if (any && is_over(sw)) {
+			vdpasim_worker_pass_turn(sw, strict ? 0 : i);
 			return true;
 		}
 		any = true;

@@ -190,6 +190,7 @@ static const struct load {
 	const char *name;
 	void (*add)(struct rig *rig, char *mem);
 	bool disk, of_disk, strict; /* of_disk: its own memory is slow */
+	bool of_reset;              /* a suspend waits for all of it */
 	uint16_t vq, nr;            /* of the device; chains */
 } loads[] = {
 	{"read", read_slowly, .disk = true, .nr = 1},
@@ -199,6 +200,8 @@ static const struct load {
 	{"zeroes", zero_slowly, .disk = true, .of_disk = true, .nr = 1},
 	{"strict read", read_slowly, .disk = true, .strict = true, .nr = 1},
 	{"strict write", write_slowly, .disk = true, .strict = true, .nr = 1},
+	{"many strict reads", read_many, .disk = true, .strict = true, .of_reset = true},
+	{"many strict writes", write_many, .disk = true, .strict = true, .of_reset = true},
 	{"strict zeroes", zero_slowly, .disk = true, .of_disk = true, .strict = true, .nr = 1},
 	{"frames", send_slowly, .vq = 1, .nr = NR},
 	{"strict frames", send_slowly, .vq = 1, .nr = 5, .strict = true}, /* a pass */
@@ -236,6 +239,8 @@ static void a_suspend_does_not_wait_for_all_of_a_batch(void **state)
 		struct rig rig;
 		uint32_t len;
 
+		if (load->of_reset)
+			continue;
 		if (!slow_open(&slow))
 			skip();
 		begin(load, &slow, &rig);
@@ -303,6 +308,34 @@ static void a_suspend_does_not_wait_for_each_queue(void **state)
 	resume_and_suspend(&rig, &slow);
 	for (uint16_t q = 0; q < NR_QUEUES; q++)
 		assert_non_null(rig_get(&rig, q, &len));
+	slow_end(&slow);
+	rig_destroy(&rig);
+}
+
+/* In strict mode a suspend waits for all queues. A reset need not. */
+static void a_reset_does_not_wait_for_each_strict_queue(void **state)
+{
+	struct vdpa_dev_config c = blk_config();
+	struct slow slow = {0};
+	struct rig rig;
+
+	(void)state;
+	if (!slow_open(&slow))
+		skip();
+	c.num_queues = NR_QUEUES;
+	c.profile = PROFILE_LINUX_6_12;
+	rig_make(&rig, &c);
+	rig_start(&rig, BASE_FEATURES, NR_QUEUES, 64);
+	slow_begin(&slow, &rig, slow.mem);
+	assert_int_equal(rig_op(&rig, suspend), 0);
+	for (uint16_t q = 0; q < NR_QUEUES; q++) {
+		add_request_to(&rig, q, VIRTIO_BLK_T_IN, slow.mem + q * FRAME, FRAME);
+		rig_publish(&rig, q);
+	}
+	assert_int_equal(rig_op(&rig, resume), 0);
+	wait_until_begun(&slow);
+	rig_reset(&rig);
+	assert_ended_early(&slow, "a strict pass over several queues");
 	slow_end(&slow);
 	rig_destroy(&rig);
 }
@@ -375,6 +408,7 @@ int main(void)
 		cmocka_unit_test(a_suspend_does_not_wait_for_all_of_a_batch),
 		cmocka_unit_test(a_reset_does_not_wait_for_all_of_a_batch),
 		cmocka_unit_test(a_suspend_does_not_wait_for_each_queue),
+		cmocka_unit_test(a_reset_does_not_wait_for_each_strict_queue),
 		cmocka_unit_test(a_suspend_does_not_wait_for_each_pair),
 	};
 
