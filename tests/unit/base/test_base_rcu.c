@@ -2,6 +2,7 @@
 /* Grace periods: what they wait for, what they do not wait for, and that nothing is freed under a
  * reader. */
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -12,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "base/rcu.h"
 #include "wait.h"
 
@@ -97,6 +99,17 @@ static void *swap_on(void *arg)
 	return NULL;
 }
 
+/* On a loaded machine writers could be done before a reader begins, and would have met nobody. */
+static void wait_for_readers(const struct world *w)
+{
+	int64_t until = clock_now_ns() + WAIT_DEADLINE_MS * NS_PER_MS;
+
+	while (__atomic_load_n(&w->nr_read, __ATOMIC_RELAXED) == 0) {
+		assert_true(clock_now_ns() < until);
+		(void)sched_yield();
+	}
+}
+
 static void rcu_readers_and_writers_never_meet_a_freed_object(void **state)
 {
 	struct world w = {.stop = false};
@@ -107,6 +120,7 @@ static void rcu_readers_and_writers_never_meet_a_freed_object(void **state)
 		w.published[i] = new_object();
 	for (int i = 0; i < NR_READERS; i++)
 		assert_int_equal(pthread_create(&readers[i], NULL, read_on, &w), 0);
+	wait_for_readers(&w);
 	for (int i = 0; i < NR_WRITERS; i++) {
 		writers[i] = (struct writer){.w = &w, .idx = i};
 		assert_int_equal(pthread_create(&writers[i].thread, NULL, swap_on, &writers[i]), 0);
@@ -119,7 +133,6 @@ static void rcu_readers_and_writers_never_meet_a_freed_object(void **state)
 	for (int i = 0; i < NR_WRITERS; i++)
 		free(w.published[i]);
 	assert_int_equal(w.nr_wrong, 0);
-	assert_true(w.nr_read > 0);
 }
 
 /* A reader that says when it is in, and leaves when it is told to. */
