@@ -85,29 +85,6 @@ void bench_session(struct bench *b, uint64_t iova, size_t len)
 	bench_move(b, "virtio_vdpa");
 }
 
-void __real_free(void *p);
-void __wrap_free(void *p);
-static const void *watched; /* NULL: nothing */
-static bool was_freed;
-
-void __wrap_free(void *p)
-{
-	was_freed |= watched && p == watched;
-	__real_free(p);
-}
-
-void bench_watch(const void *p)
-{
-	watched = p;
-	was_freed = false;
-}
-
-bool bench_was_freed(void)
-{
-	watched = NULL;
-	return was_freed;
-}
-
 void bench_fill(uint8_t *p, size_t len, uint32_t seed)
 {
 	for (size_t i = 0; i < len; i++) {

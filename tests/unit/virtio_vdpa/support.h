@@ -31,9 +31,6 @@ void bench_move(struct bench *b, const char *driver);
 /** bench_session() - a client of vhost_vdpa comes, maps @len bytes of its own at @iova, brings the
  * device to DRIVER_OK, and goes. Leaves the device with virtio_vdpa. */
 void bench_session(struct bench *b, uint64_t iova, size_t len);
-/** bench_watch() - is @p given to free() from now on? bench_was_freed() tells */
-void bench_watch(const void *p);
-bool bench_was_freed(void);
 /** bench_fill() - bytes that depend on @seed */
 void bench_fill(uint8_t *p, size_t len, uint32_t seed);
 

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "../vhost_vdpa/recorder.h"
+#include "freed.h"
 #include "virtio_vdpa/blk.h"
 
 #define SECTOR VIRTIO_BLK_SECTOR
@@ -345,10 +346,10 @@ static void disk_that_was_not_reset_keeps_its_request(void **state)
 
 	rec = fake_disk(&b);
 	assert_int_equal(virtio_blk_open(b.dev, TIMEOUT_MS, &blk), 0);
-	bench_watch(blk);
+	freed_watch(blk);
 	recorder_fail(rec, "reset", 1, -EIO);
 	virtio_blk_close(blk);
-	assert_false(bench_was_freed());
+	assert_false(freed_was());
 	bench_destroy(&b);
 }
 

@@ -9,6 +9,7 @@
 
 #include "../vhost_vdpa/recorder.h"
 #include "base/clock.h"
+#include "freed.h"
 #include "virtio_vdpa/net.h"
 
 #define NET  "name net0 mgmtdev vdpasim_net "
@@ -212,10 +213,10 @@ static void buffers_of_a_card_that_was_not_reset_are_kept(void **state)
 	rec = fake_card(&b);
 	assert_int_equal(virtio_net_open(b.dev, &net), 0);
 	descs = (const struct vring_desc *)(uintptr_t)rec->vqs[0].desc;
-	bench_watch((const void *)(uintptr_t)descs[0].addr); /* the first of the buffers */
+	freed_watch((const void *)(uintptr_t)descs[0].addr); /* the first of the buffers */
 	recorder_fail(rec, "reset", 1, -EIO);
 	virtio_net_close(net);
-	assert_false(bench_was_freed());
+	assert_false(freed_was());
 	bench_destroy(&b);
 }
 

@@ -17,6 +17,7 @@
 #include "../vhost_vdpa/recorder.h"
 #include "base/clock.h"
 #include "base/refuse.h"
+#include "freed.h"
 #include "vdpa/mgmt.h"
 #include "vhost_vdpa/vhost_vdpa.h"
 #include "virtio_vdpa/virtio_vdpa.h"
@@ -40,19 +41,6 @@ static size_t alloc_max;
 void *__wrap_aligned_alloc(size_t align, size_t len)
 {
 	return alloc_max && len > alloc_max ? NULL : __real_aligned_alloc(align, len);
-}
-
-/* ---- memory that is given back ---- */
-
-void __real_free(void *p);
-void __wrap_free(void *p);
-static const void *watched; /* NULL: nothing */
-static bool was_freed;
-
-void __wrap_free(void *p)
-{
-	was_freed |= watched && p == watched;
-	__real_free(p);
 }
 
 /* ---- the fixture ---- */
@@ -496,8 +484,7 @@ static void ring_of_a_device_that_was_not_reset_is_kept(void **state)
 		assert_int_equal(negotiate(&f), 0);
 		assert_int_equal(virtio_vdpa_setup_vq(f.v, 0, 0, &vq), 0);
 		assert_int_equal(virtio_vdpa_driver_ok(f.v), 0);
-		watched = (const void *)(uintptr_t)f.rec->vqs[0].desc;
-		was_freed = false;
+		freed_watch((const void *)(uintptr_t)f.rec->vqs[0].desc);
 		recorder_fail(f.rec, "reset", 1, -EIO);
 		if (how == 1)
 			assert_int_equal(virtio_vdpa_reset(f.v), -EIO);
@@ -505,8 +492,7 @@ static void ring_of_a_device_that_was_not_reset_is_kept(void **state)
 			assert_int_equal(vdpa_unbind_force(&f.rec->dev), 0);
 		assert_int_equal(virtio_vdpa_close(f.v), how == 1 ? 0 : -EIO);
 		f.v = NULL;
-		watched = NULL;
-		assert_false(was_freed);
+		assert_false(freed_was());
 		fixture_stop(&f);
 	}
 }
