@@ -8,11 +8,11 @@
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "flush_support.h"
 #include "iotlb/iotlb.h"
 #include "parents/sim/net.h"
 #include "socket_support.h"
@@ -22,27 +22,8 @@
 #define SHORT 32 /* bytes: too small for the frame */
 #define NR    3u
 #define NUM   16
-#define NONE  (-1)
 
 static uint8_t frame[LEN], bufs[NR][256];
-static int put_off = NONE; /* queue; atomic */
-static int was_put_off;    /* eventfd */
-
-void __real_vdpasim_vq_flush(struct vdpasim_vq *vq);
-void __wrap_vdpasim_vq_flush(struct vdpasim_vq *vq);
-void __wrap_vdpasim_vq_flush(struct vdpasim_vq *vq)
-{
-	if (vq->idx == __atomic_load_n(&put_off, __ATOMIC_ACQUIRE) &&
-	    worker_is_current(vq->sw->worker) && !ring_is_flushed(vq->ring))
-		(void)eventfd_write(was_put_off, 1);
-	else
-		__real_vdpasim_vq_flush(vq);
-}
-
-static void put_off_flushes(int idx)
-{
-	__atomic_store_n(&put_off, idx, __ATOMIC_RELEASE);
-}
 
 static int make(struct rig *rig, uint64_t features)
 {
@@ -97,11 +78,11 @@ static void install(struct rig *rig, struct iotlb *tlb)
 static void receive_untold(struct rig *rig, int fd, uint32_t nr)
 {
 	add_buffers(rig);
-	put_off_flushes(0);
+	flush_put_off(0);
 	for (uint32_t i = 0; i < nr; i++)
 		peer_sends(fd);
 	while (rig_counter(rig, 0, "rx packets") < nr)
-		assert_true(rig_wait_fd(was_put_off, DEADLINE_MS));
+		flush_wait_put_off();
 	rig_quiet(rig);
 }
 
@@ -118,7 +99,7 @@ static void lost_frames_of_a_ring_that_stops_unmapped_are_counted(void **state)
 	receive_untold(&rig, fd, NR - 1);
 	install(&rig, none);
 	assert_int_equal(rig_op(&rig, suspend), 0);
-	put_off_flushes(NONE);
+	flush_put_off(FLUSH_NONE);
 	install(&rig, full);
 	assert_int_equal(rig_op(&rig, resume), 0);
 	rig_quiet(&rig);
@@ -144,7 +125,7 @@ static void received_frames_are_published_at_the_latest_when_the_ring_stops(void
 	receive_untold(&rig, fd, NR);
 	assert_null(rig_poll(&rig, 0, &len));
 	rig_do(&rig, set_vq_ready, 0, false);
-	put_off_flushes(NONE);
+	flush_put_off(FLUSH_NONE);
 	for (uint32_t i = 0; i < NR; i++)
 		assert_ptr_equal(rig_get(&rig, 0, &len), bufs[i]);
 	assert_int_equal(rig_counter(&rig, 0, "rx drops"), 0);
@@ -160,12 +141,12 @@ static void sent_frame_that_is_published_at_the_stop_goes_out_once(void **state)
 	int fd = make(&rig, 0);
 
 	(void)state;
-	put_off_flushes(1);
+	flush_put_off(1);
 	rig_add(&rig, 1, frame, LEN, false);
 	rig_publish(&rig, 1);
-	assert_true(rig_wait_fd(was_put_off, DEADLINE_MS));
+	flush_wait_put_off();
 	assert_int_equal(rig_op(&rig, suspend), 0);
-	put_off_flushes(NONE);
+	flush_put_off(FLUSH_NONE);
 	assert_int_equal(rig_op(&rig, resume), 0);
 	rig_quiet(&rig);
 	assert_ptr_equal(rig_poll(&rig, 1, &len), frame);
@@ -190,7 +171,7 @@ static void ring_that_stops_parked_stays_where_its_client_was_told(void **state)
 	receive_untold(&rig, fd, NR);
 	install(&rig, none);
 	assert_int_equal(rig_op(&rig, get_vq_state, 0, &at), 0);
-	put_off_flushes(NONE);
+	flush_put_off(FLUSH_NONE);
 	install(&rig, full);
 	assert_int_equal(rig_op(&rig, suspend), 0);
 	assert_int_equal(rig_op(&rig, get_vq_state, 0, &later), 0);
@@ -214,7 +195,7 @@ static void received_frames_are_published_before_a_position_is_told(void **state
 	(void)state;
 	receive_untold(&rig, fd, NR);
 	assert_int_equal(rig_op(&rig, get_vq_state, 0, &at), 0);
-	put_off_flushes(NONE);
+	flush_put_off(FLUSH_NONE);
 	for (uint32_t i = 0; i < NR; i++)
 		assert_ptr_equal(rig_poll(&rig, 0, &len), bufs[i]);
 	assert_int_equal(at.last_avail, NR);
@@ -238,7 +219,7 @@ static void frames_that_wait_to_be_published_outlive_a_fault_of_another_ring(voi
 	rig.ops->kick_vq(rig.dev, 1);
 	assert_true(rig_wait_fd(rig.config_fd, DEADLINE_MS));
 	rig_quiet(&rig);
-	put_off_flushes(NONE);
+	flush_put_off(FLUSH_NONE);
 	rig_do(&rig, set_vq_ready, 0, false);
 	for (uint32_t i = 0; i < NR; i++)
 		assert_ptr_equal(rig_poll(&rig, 0, &len), bufs[i]);
@@ -291,6 +272,5 @@ int main(void)
 
 	if (rig_guard_install())
 		return 1;
-	was_put_off = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	return cmocka_run_group_tests(tests, socket_folder_make, socket_folder_remove);
 }

@@ -6,8 +6,8 @@
  * --wrap), is published when the queue stops. And soft_run() for a queue that stands still.
  */
 #include <string.h>
-#include <sys/eventfd.h>
 
+#include "flush_support.h"
 #include "iotlb/iotlb.h"
 #include "parents/module/module.h"
 #include "parents/module/soft.h"
@@ -87,19 +87,6 @@ static void process_together(void *priv, struct hf_soft *soft, uint16_t idx)
 		module_soft_push(soft, 0, &other, 0);
 		module_soft_push(soft, 1, &chain, 0);
 	}
-}
-
-static bool put_off;    /* atomic */
-static int was_put_off; /* eventfd */
-
-void __real_vdpasim_vq_flush(struct vdpasim_vq *vq);
-void __wrap_vdpasim_vq_flush(struct vdpasim_vq *vq);
-void __wrap_vdpasim_vq_flush(struct vdpasim_vq *vq)
-{
-	if (__atomic_load_n(&put_off, __ATOMIC_ACQUIRE) && worker_is_current(vq->sw->worker))
-		(void)eventfd_write(was_put_off, 1);
-	else
-		__real_vdpasim_vq_flush(vq);
 }
 
 static void (*hook)(void *priv, struct hf_soft *soft, uint16_t idx);
@@ -357,12 +344,12 @@ static void chain_that_is_published_when_the_queue_stops_is_done_once(void **sta
 	make(&rig, process_own, 0);
 	rig_quiet(&rig);
 	nr_done = 0;
-	__atomic_store_n(&put_off, true, __ATOMIC_RELEASE);
+	flush_put_off(1);
 	rig_add(&rig, 1, frames[1], sizeof(frames[1]), false);
 	rig_publish(&rig, 1);
-	assert_true(rig_wait_fd(was_put_off, DEADLINE_MS));
+	flush_wait_put_off();
 	assert_int_equal(rig_op(&rig, suspend), 0);
-	__atomic_store_n(&put_off, false, __ATOMIC_RELEASE);
+	flush_put_off(FLUSH_NONE);
 	assert_int_equal(rig_op(&rig, resume), 0);
 	rig_quiet(&rig);
 	assert_ptr_equal(rig_poll(&rig, 1, &len), frames[1]);
@@ -387,6 +374,5 @@ int main(void)
 		cmocka_unit_test(pass_that_is_cut_off_at_another_queue_goes_on),
 	};
 
-	was_put_off = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	return cmocka_run_group_tests_name("sim-module", tests, NULL, NULL);
 }
