@@ -141,7 +141,7 @@ static void reset_does_not_wait_and_memory_is_left_alone(void **state)
 	wait_until(&nr_began, NR);
 	rig_reset(&rig);
 	assert_int_equal(mprotect(data, FILE_LEN, PROT_NONE), 0);
-	assert_int_equal(nr_ended, 0);
+	assert_int_equal(__atomic_load_n(&nr_ended, __ATOMIC_RELAXED), 0);
 	let_go();
 	wait_until(&nr_ended, NR);
 	rig_quiet(&rig);

@@ -25,8 +25,13 @@ static uint8_t content[FILE_LEN];
 /* ---- what the host says ---- */
 
 enum page_cache { AS_IT_IS, EMPTY, EVERY_OTHER, HALF, UNKNOWN };
-static enum page_cache has; /* atomic */
-static unsigned int nr_asked, nr_waited, nr_expected;
+static enum page_cache has;                           /* atomic */
+static unsigned int nr_asked, nr_waited, nr_expected; /* atomic; told of when the device is gone */
+
+static void page_cache_has(enum page_cache what)
+{
+	__atomic_store_n(&has, what, __ATOMIC_RELAXED);
+}
 
 /* What the page cache lacks does not reach memory. Return: what it has */
 static ssize_t spoil_half(const struct iovec *iov, ssize_t done)
@@ -91,7 +96,7 @@ static int setup(void **state)
 {
 	(void)state;
 	blk_fill(content, sizeof(content), 7);
-	has = AS_IT_IS;
+	page_cache_has(AS_IT_IS);
 	nr_asked = nr_waited = nr_expected = 0;
 	memset(data, 0, LONG_LEN);
 	return host_setup("blk-cold-XXXXXX", content, sizeof(content));
@@ -144,12 +149,12 @@ static void reset_does_not_wait_for_the_hosts_disk(void **state)
 
 	(void)state;
 	host_hold(1);
-	has = EMPTY;
+	page_cache_has(EMPTY);
 	start(&rig);
 	begin_all(&rig);
 	host_wait_held();
 	rig_reset(&rig);
-	__atomic_store_n(&has, AS_IT_IS, __ATOMIC_RELAXED);
+	page_cache_has(AS_IT_IS);
 	host_release();
 	rig_start(&rig, BLK_FEATURES, 1, RING_NUM);
 	rig_quiet(&rig);
@@ -167,7 +172,7 @@ static void suspend_keeps_a_read_that_waits(void **state)
 
 	(void)state;
 	host_hold(1);
-	has = EMPTY;
+	page_cache_has(EMPTY);
 	start(&rig);
 	begin_all(&rig);
 	host_wait_held();
@@ -187,7 +192,7 @@ static void reads_are_right_whatever_the_page_cache_has(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(what) / sizeof(what[0]); i++) {
-		has = what[i];
+		page_cache_has(what[i]);
 		start(&rig);
 		begin_all(&rig);
 		collect_all(&rig);
@@ -206,7 +211,7 @@ static void the_host_is_told_of_reads_that_follow(void **state)
 	struct rig rig;
 
 	(void)state;
-	has = EMPTY;
+	page_cache_has(EMPTY);
 	start(&rig);
 	begin_all(&rig);
 	collect_all(&rig);
@@ -222,7 +227,7 @@ static void the_host_is_not_told_of_a_stream(void **state)
 	uint32_t used;
 
 	(void)state;
-	has = EMPTY;
+	page_cache_has(EMPTY);
 	start(&rig);
 	for (unsigned int i = 0; i < NR; i++)
 		begin(&rig, i, (uint64_t)i * READ_LEN, READ_LEN);
@@ -244,7 +249,7 @@ static void a_read_at_the_end_of_a_batch_is_fetched_once(void **state)
 
 	(void)state;
 	start(&rig);
-	has = EVERY_OTHER; /* asked for the second time, the page cache lacks it */
+	page_cache_has(EVERY_OTHER); /* asked for the second time, the page cache lacks it */
 	begin(&rig, 0, 0, len);
 	begin(&rig, 1, (uint64_t)len * 2, len);
 	rig_publish(&rig, 0);

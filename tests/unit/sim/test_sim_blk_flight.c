@@ -337,16 +337,17 @@ static void ends_that_are_none_are_finished_by_plain_calls(void **state)
 		skip();
 	start(&rig, true, BLK_FEATURES);
 	for (size_t e = 0; e < ARRAY_LEN(ends); e++) {
-		nr_said = 0;
-		plain_len = 0;
+		__atomic_store_n(&nr_said, 0, __ATOMIC_RELAXED);
+		__atomic_store_n(&plain_len, 0, __ATOMIC_RELAXED);
 		__atomic_store_n(&say, ends[e], __ATOMIC_RELAXED);
 		burst(&rig, VIRTIO_BLK_T_OUT, NR_SLOTS);
 		collect_all(&rig, VIRTIO_BLK_S_OK);
 		file_is_model();
 		burst(&rig, VIRTIO_BLK_T_IN, NR_SLOTS);
 		collect_all(&rig, VIRTIO_BLK_S_OK);
-		assert_int_equal(nr_said, 2 * NR_SLOTS);
-		assert_int_equal(plain_len, 2 * NR_SLOTS * (ends[e] ? SLOT_LEN : SLOT_LEN / 2));
+		assert_int_equal(__atomic_load_n(&nr_said, __ATOMIC_RELAXED), 2 * NR_SLOTS);
+		assert_int_equal(__atomic_load_n(&plain_len, __ATOMIC_RELAXED),
+				 2 * NR_SLOTS * (ends[e] ? SLOT_LEN : SLOT_LEN / 2));
 		__atomic_store_n(&say, NOTHING, __ATOMIC_RELAXED);
 	}
 	rig_destroy(&rig);

@@ -91,11 +91,16 @@ ssize_t __wrap_pwritev64(int fd, const struct iovec *iov, int n, off_t off)
 	return __real_pwritev64(fd, iov, n, off);
 }
 
+static unsigned int counted(const unsigned int *counter)
+{
+	return __atomic_load_n(counter, __ATOMIC_ACQUIRE);
+}
+
 static void wait_until(const unsigned int *counter, unsigned int n)
 {
 	int64_t until = clock_now_ns() + DEADLINE_MS * NS_PER_MS;
 
-	while (__atomic_load_n(counter, __ATOMIC_ACQUIRE) < n) {
+	while (counted(counter) < n) {
 		assert_true(clock_now_ns() < until);
 		(void)sched_yield();
 	}
@@ -189,9 +194,9 @@ static void a_suspend_waits_for_what_a_reset_has_left(void **state)
 	hold(true);
 	begin_all();
 	rig_reset(&rig);
-	assert_int_equal(nr_ended, 0);
+	assert_int_equal(counted(&nr_ended), 0);
 	host_suspend_waits(&rig, let_go);
-	assert_int_equal(nr_ended, NR);
+	assert_int_equal(counted(&nr_ended), NR);
 	rig_start(&rig, BLK_FEATURES, 1, RING_NUM);
 	rig_destroy(&rig);
 }
@@ -228,7 +233,7 @@ static void the_end_waits_for_what_a_reset_has_left(void **state)
 	begin_all();
 	rig_reset(&rig);
 	destroy(true);
-	assert_int_equal(nr_ended, NR);
+	assert_int_equal(counted(&nr_ended), NR);
 }
 
 /* A write at work keeps its own descriptor open, whatever becomes of the process. */
@@ -316,7 +321,8 @@ static void an_error_that_one_flush_is_told_fails_the_other(void **state)
 {
 	(void)state;
 	make_queues(false, BLK_FEATURES, 2);
-	untold_by_flush = untold_ahead = true;
+	__atomic_store_n(&untold_by_flush, true, __ATOMIC_RELEASE);
+	__atomic_store_n(&untold_ahead, true, __ATOMIC_RELEASE);
 	host_hold(1);
 	blk_begin_flush(&rig, 0, &requests[0]);
 	rig_publish(&rig, 0);
@@ -422,11 +428,11 @@ static void a_lost_ring_stops_the_disk_and_its_descriptor_is_left_alone(void **s
 	needs_reset();
 	rig_reset(&rig);
 	rig_start(&rig, BLK_FEATURES, 1, RING_NUM);
-	began = nr_began;
+	began = counted(&nr_began);
 	begin(0, 0, VIRTIO_BLK_T_OUT, 0);
 	rig_publish(&rig, 0);
 	needs_reset();
-	assert_int_equal(nr_began, began);
+	assert_int_equal(counted(&nr_began), began);
 	rig_destroy(&rig);
 	memory_in_flight_is_there(mem);
 	assert_true(fcntl(fd, F_GETFD) >= 0);
@@ -457,7 +463,7 @@ static void a_ring_lost_with_what_a_reset_has_left_makes_nobody_wait(void **stat
 			begin(0, 0, VIRTIO_BLK_T_OUT, 0);
 			rig_publish(&rig, 0);
 			needs_reset();
-			assert_int_equal(nr_began, NR);
+			assert_int_equal(counted(&nr_began), NR);
 		}
 		destroy(false);
 		close(fd);
@@ -487,6 +493,17 @@ static int lose_ring(void)
 	return fd;
 }
 
+/* It comes to wait for the call that is held. */
+static void wait_until_resetting(void)
+{
+	int64_t until = clock_now_ns() + DEADLINE_MS * NS_PER_MS;
+
+	while (!__atomic_load_n(&rig.dev->resetting, __ATOMIC_RELAXED)) {
+		assert_true(clock_now_ns() < until);
+		(void)sched_yield();
+	}
+}
+
 /* Plain calls do what the kernel does not take, until a reset comes. */
 static void a_reset_waits_for_one_call_if_the_ring_was_lost_before(void **state)
 {
@@ -500,8 +517,7 @@ static void a_reset_waits_for_one_call_if_the_ring_was_lost_before(void **state)
 	begin_all();
 	host_wait_held();
 	assert_int_equal(pthread_create(&thread, NULL, reset, &done), 0);
-	while (!__atomic_load_n(&rig.dev->resetting, __ATOMIC_RELAXED))
-		(void)sched_yield();
+	wait_until_resetting();
 	host_release();
 	assert_true(rig_wait_fd(done, DEADLINE_MS));
 	assert_int_equal(pthread_join(thread, NULL), 0);
