@@ -721,8 +721,7 @@ static void kick_from_before_its_position_was_read_does_not_move_a_queue(void **
 			sched_yield(); /* the worker may have seen it, and wait for its lock */
 		worker_unlock(w);
 		assert_int_equal(rig_op(&rig, get_vq_state, 0, &at), 0);
-		while (__atomic_load_n(&k.nr, __ATOMIC_ACQUIRE) < i)
-			sched_yield();
+		rig_wait_count(&k.nr, i);
 		if (__atomic_load_n(&vq->parked_until, __ATOMIC_RELAXED) == 0)
 			fail_msg("kick %u came before, and let the queue go on", i);
 		rig_do(&rig, set_vq_ready, 0, true);

@@ -5,10 +5,6 @@
  */
 #include "card.h"
 
-#include <sched.h>
-
-#include "base/clock.h"
-
 #define QUERY_OBJECT 0x0a02
 #define VIRTIO_NET_Q 0x000d
 #define NO_ROOM      0x0f /* a status that says nothing of the queue */
@@ -86,16 +82,6 @@ static void say_that_a_queue_has_changed(struct rig *rig) NO_TSA
 	mlx5_unlock(v);
 }
 
-static void wait_asked(uint32_t nr)
-{
-	int64_t until = clock_now_ns() + DEADLINE_MS * NS_PER_MS;
-
-	while (__atomic_load_n(&nr_asked, __ATOMIC_RELAXED) < nr) {
-		assert_true(clock_now_ns() < until);
-		(void)sched_yield();
-	}
-}
-
 static bool needs_reset(struct rig *rig)
 {
 	return rig_op(rig, get_status) & VIRTIO_CONFIG_S_NEEDS_RESET;
@@ -129,7 +115,7 @@ static void a_queue_that_runs_goes_on_if_the_device_answers_later(void **state)
 	make_and_start(&rig);
 	refuse_next(&rig, 2);
 	say_that_a_queue_has_changed(&rig);
-	wait_asked(3);
+	rig_wait_count(&nr_asked, 3);
 	rig_quiet(&rig);
 	assert_false(needs_reset(&rig));
 	assert_true(goes_round(&rig, 3));
@@ -158,7 +144,7 @@ static void a_reset_ends_the_questions(void **state)
 	make_and_start(&rig);
 	refuse_next(&rig, FOR_EVER);
 	say_that_a_queue_has_changed(&rig);
-	wait_asked(1);
+	rig_wait_count(&nr_asked, 1);
 	works_after_a_reset(&rig);
 	(void)rig_wait_fd(rig.config_fd, 0); /* a slow machine may have asked to the end before */
 	refuse_next(&rig, FOR_EVER);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@
 #include <unistd.h>
 
 #include "../guard_signals.h"
+#include "base/clock.h"
 #include "base/worker.h"
 
 struct vdpa_dev_config rig_config(void)
@@ -248,6 +250,16 @@ bool rig_wait_fd(int fd, int ms)
 	if (ready)
 		(void)!eventfd_read(fd, &v);
 	return ready;
+}
+
+void rig_wait_count(const unsigned int *counter, unsigned int n)
+{
+	int64_t until = clock_now_ns() + DEADLINE_MS * NS_PER_MS;
+
+	while (__atomic_load_n(counter, __ATOMIC_ACQUIRE) < n) {
+		assert_true(clock_now_ns() < until);
+		(void)sched_yield();
+	}
 }
 
 void *rig_poll(struct rig *rig, uint16_t idx, uint32_t *len)

@@ -118,6 +118,10 @@ void rig_quiet(struct rig *rig);
 /** rig_wait_fd() - Return: did @fd become readable before the deadline? An eventfd is read. */
 bool rig_wait_fd(int fd, int ms);
 
+/** rig_wait_count() - returns when an atomic counter has come to @n, which it does before the
+ * deadline */
+void rig_wait_count(const unsigned int *counter, unsigned int n);
+
 /** frame_make() - header of zeros, addresses, and bytes that depend on @seed; @len: with header */
 void frame_make(uint8_t *buf, size_t len, uint32_t seed);
 /** rig_goes_round() - does a frame of ROUND_LEN bytes at @out come back whole to @in, which has

@@ -4,7 +4,6 @@
  * held back where the device collects them, in uring_reap(), which this program wraps (ld's
  * --wrap), as it does uring_prepare() to count what begins.
  */
-#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -62,16 +61,6 @@ static void let_go(void)
 {
 	assert_true(clock_now_ns() < __atomic_load_n(&held_until, __ATOMIC_RELAXED));
 	__atomic_store_n(&held_until, 0, __ATOMIC_RELEASE);
-}
-
-static void wait_until(const unsigned int *counter, unsigned int n)
-{
-	int64_t until = clock_now_ns() + DEADLINE_MS * NS_PER_MS;
-
-	while (__atomic_load_n(counter, __ATOMIC_ACQUIRE) < n) {
-		assert_true(clock_now_ns() < until);
-		(void)sched_yield();
-	}
 }
 
 /* ---- a driver ---- */
@@ -138,12 +127,12 @@ static void reset_does_not_wait_and_memory_is_left_alone(void **state)
 	make(1);
 	hold(0);
 	begin_all(VIRTIO_BLK_T_IN);
-	wait_until(&nr_began, NR);
+	rig_wait_count(&nr_began, NR);
 	rig_reset(&rig);
 	assert_int_equal(mprotect(data, FILE_LEN, PROT_NONE), 0);
 	assert_int_equal(__atomic_load_n(&nr_ended, __ATOMIC_RELAXED), 0);
 	let_go();
-	wait_until(&nr_ended, NR);
+	rig_wait_count(&nr_ended, NR);
 	rig_quiet(&rig);
 	assert_int_equal(mprotect(data, FILE_LEN, PROT_READ | PROT_WRITE), 0);
 	assert_memory_equal(data, zeros, FILE_LEN);
@@ -168,7 +157,7 @@ static void an_old_write_does_not_land_on_a_new_one(void **state)
 	blk_fill(data, FILE_LEN, 1);
 	hold(0);
 	begin_all(VIRTIO_BLK_T_OUT);
-	wait_until(&nr_began, NR);
+	rig_wait_count(&nr_began, NR);
 	rig_reset(&rig);
 	rig_start(&rig, features, 2, RING_NUM);
 	blk_fill(data, FILE_LEN, 2);
@@ -194,7 +183,7 @@ static void a_device_that_goes_waits_for_what_is_left(void **state)
 	blk_fill(data, FILE_LEN, 3);
 	hold(0);
 	begin_all(VIRTIO_BLK_T_OUT);
-	wait_until(&nr_began, NR);
+	rig_wait_count(&nr_began, NR);
 	rig_reset(&rig);
 	let_go();
 	rig_destroy(&rig);
@@ -207,7 +196,7 @@ static void suspend_waits(void **state)
 	make(1);
 	hold(0);
 	begin_all(VIRTIO_BLK_T_IN);
-	wait_until(&nr_began, NR);
+	rig_wait_count(&nr_began, NR);
 	host_suspend_waits(&rig, let_go);
 	blk_collect(&rig, 0, NR);
 	data_is_on_the_disk();
@@ -226,8 +215,8 @@ static void position_is_exact(unsigned int pass, uint32_t type)
 	make(1);
 	hold(pass);
 	begin_all(type);
-	wait_until(&nr_began, NR);
-	wait_until(&nr_ended, pass);
+	rig_wait_count(&nr_began, NR);
+	rig_wait_count(&nr_ended, pass);
 	__atomic_store_n(&rig.dev->resetting, true, __ATOMIC_RELAXED);
 	assert_int_equal(rig_op(&rig, suspend), 0);
 	assert_int_equal(rig_op(&rig, get_vq_state, 0, &at), 0);
@@ -268,7 +257,7 @@ static void a_request_that_comes_while_a_slow_one_is_out_begins_at_once(void **s
 	begin(0, 1, VIRTIO_BLK_T_IN, 1);
 	begin(0, 2, VIRTIO_BLK_T_IN, 2);
 	rig_publish(&rig, 0);
-	wait_until(&nr_began, 3);
+	rig_wait_count(&nr_began, 3);
 	blk_fill(data + 5 * LEN, LEN, 9);
 	begin(0, 3, VIRTIO_BLK_T_OUT, 5);
 	rig_publish(&rig, 0);

@@ -96,16 +96,6 @@ static unsigned int counted(const unsigned int *counter)
 	return __atomic_load_n(counter, __ATOMIC_ACQUIRE);
 }
 
-static void wait_until(const unsigned int *counter, unsigned int n)
-{
-	int64_t until = clock_now_ns() + DEADLINE_MS * NS_PER_MS;
-
-	while (counted(counter) < n) {
-		assert_true(clock_now_ns() < until);
-		(void)sched_yield();
-	}
-}
-
 static void hold(bool on)
 {
 	__atomic_store_n(&held, on, __ATOMIC_RELEASE);
@@ -160,7 +150,7 @@ static void begin_all(void)
 	for (unsigned int i = 0; i < NR; i++)
 		begin(0, i, VIRTIO_BLK_T_OUT, i);
 	rig_publish(&rig, 0);
-	wait_until(&nr_began, NR);
+	rig_wait_count(&nr_began, NR);
 }
 
 static uint8_t status_of_next_of(uint16_t q)
@@ -306,11 +296,11 @@ static void an_error_of_a_flush_in_flight_is_not_lost_over_a_reset(void **state)
 	blk_begin_flush(&rig, 0, &requests[0]);
 	blk_begin_flush(&rig, 0, &requests[1]);
 	rig_publish(&rig, 0);
-	wait_until(&nr_began, 2);
+	rig_wait_count(&nr_began, 2);
 	rig_reset(&rig);
 	__atomic_store_n(&sync_err, -EIO, __ATOMIC_RELEASE);
 	let_go();
-	wait_until(&nr_ended, 2);
+	rig_wait_count(&nr_ended, 2);
 	rig_start(&rig, BLK_FEATURES, 1, RING_NUM);
 	flushes_fail_until_the_file_is_opened_again();
 }
@@ -356,7 +346,7 @@ static void a_write_that_a_reset_gives_up_fails_no_flush(void **state)
 		__atomic_store_n(&write_err, -EIO, __ATOMIC_RELEASE);
 		if (!late) {
 			let_go();
-			wait_until(&nr_ended, NR);
+			rig_wait_count(&nr_ended, NR);
 		}
 		rig_start(&rig, BLK_FEATURES, 1, RING_NUM);
 		let_go();

@@ -5,7 +5,6 @@
  * --wrap), uring_prepare() to count, and simblk_job_note() to hold a batch in its middle.
  */
 #include <pthread.h>
-#include <sched.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -111,7 +110,7 @@ bool __wrap_uring_reap(struct uring *ring, uint64_t *data, int32_t *res)
 	return __real_uring_reap(ring, data, res);
 }
 
-static unsigned int nr_began; /* atomic */
+static unsigned int nr_began; /* in all; atomic */
 
 struct io_uring_sqe *__real_uring_prepare(struct uring *ring);
 struct io_uring_sqe *__wrap_uring_prepare(struct uring *ring);
@@ -173,17 +172,6 @@ static void begin(uint16_t q, unsigned int i, uint32_t type, unsigned int page)
 	blk_begin(&rig, q, &requests[i], data + (size_t)page * LEN, LEN);
 }
 
-/* Until so many were begun in all. */
-static void wait_in_flight(unsigned int n)
-{
-	int64_t until = clock_now_ns() + DEADLINE_MS * NS_PER_MS;
-
-	while (__atomic_load_n(&nr_began, __ATOMIC_ACQUIRE) < n) {
-		assert_true(clock_now_ns() < until);
-		(void)sched_yield();
-	}
-}
-
 /* ---- tests ---- */
 
 /* A flush in flight makes a write worth a flight; but this one has a job before it. */
@@ -195,7 +183,7 @@ static void a_write_behind_a_job_is_a_job_too(void **state)
 	blk_begin_flush(&rig, 0, &requests[0]);
 	blk_begin_flush(&rig, 0, &requests[1]);
 	rig_publish(&rig, 0);
-	wait_in_flight(2);
+	rig_wait_count(&nr_began, 2);
 	host_hold(1);
 	begin(1, 3, VIRTIO_BLK_T_OUT, 1);
 	rig_publish(&rig, 1);
@@ -226,12 +214,12 @@ static void a_fault_of_one_queue_loses_nothing_of_another(void **state)
 	for (unsigned int i = 0; i < 4; i++)
 		begin(0, i, VIRTIO_BLK_T_IN, i);
 	rig_publish(&rig, 0);
-	wait_in_flight(4);
+	rig_wait_count(&nr_began, 4);
 	requests[4].header = (struct virtio_blk_outhdr){.type = VIRTIO_BLK_T_IN};
 	blk_begin(&rig, 1, &requests[4], gone, LEN);
 	begin(1, 5, VIRTIO_BLK_T_IN, 5);
 	rig_publish(&rig, 1);
-	wait_in_flight(6);
+	rig_wait_count(&nr_began, 6);
 	__atomic_store_n(&host.next, first, __ATOMIC_RELEASE);
 	for (unsigned int i = 0; i < 4; i++) {
 		struct blk_request *r;
@@ -269,11 +257,11 @@ static void a_fault_while_a_reset_gives_up_loses_nothing_of_another(void **state
 	blk_begin(&rig, 1, gone, data, LEN);
 	begin(1, 1, VIRTIO_BLK_T_IN, 1);
 	rig_publish(&rig, 1);
-	wait_in_flight(2);
+	rig_wait_count(&nr_began, 2);
 	begin(0, 2, VIRTIO_BLK_T_IN, 2);
 	begin(0, 3, VIRTIO_BLK_T_IN, 3);
 	rig_publish(&rig, 0);
-	wait_in_flight(4);
+	rig_wait_count(&nr_began, 4);
 	__atomic_store_n(&host.next, later, __ATOMIC_RELEASE);
 	assert_ptr_equal(rig_get(&rig, 1, &used), &requests[1]);
 	assert_ptr_equal(rig_get(&rig, 0, &used), &requests[3]);
@@ -341,7 +329,7 @@ static void a_stop_behind_a_map_is_exact(void **state)
 		begin(0, 0, VIRTIO_BLK_T_IN, 0);
 		begin(0, 1, VIRTIO_BLK_T_IN, 1);
 		rig_publish(&rig, 0);
-		wait_in_flight(2);
+		rig_wait_count(&nr_began, 2);
 		__atomic_store_n(&host.next, later, __ATOMIC_RELEASE);
 		assert_ptr_equal(rig_get(&rig, 0, &used), &requests[1]);
 		assert_int_equal(pthread_create(&thread, NULL, take_rings_away, &done), 0);
@@ -385,7 +373,7 @@ static void a_stop_without_rings_says_so_if_its_position_is_wrong(void **state)
 		begin(0, 0, VIRTIO_BLK_T_IN, 0);
 		begin(0, 1, VIRTIO_BLK_T_IN, 1);
 		rig_publish(&rig, 0);
-		wait_in_flight(2);
+		rig_wait_count(&nr_began, 2);
 		if (told) {
 			__atomic_store_n(&host.next, later, __ATOMIC_RELEASE);
 			assert_ptr_equal(rig_get(&rig, 0, &used), &requests[1]);
@@ -438,7 +426,7 @@ static void a_deep_queue_leaves_others_their_turn(void **state)
 	for (unsigned int i = 0; i < DEEP; i++)
 		begin(0, i, VIRTIO_BLK_T_IN, i % NR);
 	rig_publish(&rig, 0);
-	wait_in_flight(SIMBLK_DEPTH);
+	rig_wait_count(&nr_began, SIMBLK_DEPTH);
 	begin(1, DEEP, VIRTIO_BLK_T_IN, 1);
 	rig_publish(&rig, 1);
 	assert_true(count_before(most) < most);
