@@ -10,7 +10,9 @@
 #include <sys/sendfile.h>
 #include <sys/syscall.h>
 
+#include "frontends/preload/aside.h"
 #include "frontends/preload/files.h"
+#include "frontends/preload/memfd.h"
 #include "frontends/preload/raw.h"
 
 #define ARG_FD(a)     ((int)(a)[0])
@@ -205,6 +207,19 @@ long raw_call_serve(const struct raw_call *call, const uint64_t args[RAW_NR_ARGS
 	return call->when == RAW_LIST ? raw_list_serve(args) : wrappers[call->nr](args);
 }
 
+/* May @fd be a device that was opened elsewhere? A client marks files of its own so, too. */
+static bool is_from_elsewhere(int fd)
+{
+	char path[32];
+
+	if (!files_is_marked(fd))
+		return false;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return memfd_minor(path) >= 0;
+}
+
+/* A number in the table that is not a device's any more is left to the client's thread: what is
+ * there now may block, and whoever answers here answers one call at a time. */
 bool raw_call_is_ours(const struct raw_call *call, const uint64_t args[RAW_NR_ARGS])
 {
 	switch (call->when) {
@@ -215,12 +230,12 @@ bool raw_call_is_ours(const struct raw_call *call, const uint64_t args[RAW_NR_AR
 	case RAW_LIST:
 		return raw_list_is_ours(args);
 	case RAW_TWO:
-		return files_maybe((int)args[call->fd_arg]) ||
-		       files_maybe((int)args[call->other_arg]);
+		return aside_is_device((int)args[call->fd_arg]) ||
+		       aside_is_device((int)args[call->other_arg]);
 	case RAW_IOCTL:
 	case RAW_MESSAGE: /* a descriptor may be taken over by its first call */
-		return files_maybe((int)args[0]) || files_is_marked((int)args[0]);
+		return aside_is_device((int)args[0]) || is_from_elsewhere((int)args[0]);
 	default:
-		return files_maybe((int)args[call->fd_arg]);
+		return aside_is_device((int)args[call->fd_arg]);
 	}
 }

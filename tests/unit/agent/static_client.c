@@ -306,6 +306,82 @@ static void do_leave(void)
 	_exit(0);
 }
 
+/* ---- calls that wait ---- */
+
+static void *ask_status(void *arg)
+{
+	int *answer = arg; /* atomic; the descriptor until then */
+	int status = client_get_status(__atomic_load_n(answer, __ATOMIC_RELAXED));
+
+	__atomic_store_n(answer, -1 - (status >= 0), __ATOMIC_RELEASE);
+	return NULL;
+}
+
+/* Is a call on the device answered, while another thread's waits? */
+static bool is_answered(int fd)
+{
+	static int answer;
+	pthread_t thread;
+
+	answer = fd;
+	must(pthread_create(&thread, NULL, ask_status, &answer) == 0, "thread");
+	for (int ms = 0; ms < DEADLINE_MS && __atomic_load_n(&answer, __ATOMIC_ACQUIRE) >= 0; ms++)
+		(void)poll(NULL, 0, 1);
+	return __atomic_load_n(&answer, __ATOMIC_ACQUIRE) == -2;
+}
+
+static int full_pipe(int *read_end)
+{
+	static char bytes[4096];
+	int ends[2];
+
+	must(pipe(ends) == 0 && fcntl(ends[1], F_SETFL, O_NONBLOCK) == 0, "pipe");
+	while (write(ends[1], bytes, sizeof(bytes)) > 0)
+		;
+	must(fcntl(ends[1], F_SETFL, 0) == 0, "pipe");
+	*read_end = ends[0];
+	return ends[1];
+}
+
+/* As many bytes as a message for a device has. */
+static void *write_message(void *arg)
+{
+	char message[64] = "";
+
+	must(write(*(int *)arg, message, sizeof(message)) == sizeof(message), "write to a pipe");
+	return NULL;
+}
+
+static void must_be_answered_while_pipe_is_full(int fd, int write_end, int read_end)
+{
+	static char bytes[1 << 16];
+	pthread_t thread;
+
+	must(pthread_create(&thread, NULL, write_message, &write_end) == 0, "thread");
+	for (int i = 0; i < 100; i++)
+		must(is_answered(fd), "a call while another thread's waits");
+	must(read(read_end, bytes, sizeof(bytes)) > 0 && pthread_join(thread, NULL) == 0, "read");
+	close(write_end);
+	close(read_end);
+}
+
+/* A number that was a device's is a pipe's now, and one that a client has marked as the library
+ * marks devices. Writing to them may take for ever. */
+static void do_reuse(void)
+{
+	int fd = open(NODE, O_RDWR), other, end;
+
+	must(fd >= 0 && dup2(fd, 50) == 50 && is_device(50), "a copy at a number of one's own");
+	must(close(50) == 0, "close");
+	other = full_pipe(&end);
+	must(dup2(other, 50) == 50 && close(other) == 0, "the number again");
+	must_be_answered_while_pipe_is_full(fd, 50, end);
+	other = full_pipe(&end);
+	must(fcntl(other, F_SETSIG, 63) == 0, "F_SETSIG");
+	must_be_answered_while_pipe_is_full(fd, other, end);
+	puts("nobody waits for a pipe but who writes to it");
+}
+
 /* ---- processes ---- */
 
 static void must_end_well(pid_t pid)
@@ -545,23 +621,15 @@ static const struct {
 	const char *name;
 	void (*run)(void);
 } parts[] = {
-	{"net", do_net},
-	{"blk", do_blk},
-	{"files", do_files},
-	{"threads", do_threads},
-	{"leave", do_leave},
-	{"fork", do_fork},
-	{"children", do_children},
-	{"timer", do_timer},
-	{"close_all", do_close_all},
-	{"limits", do_limits},
-	{"daemon", do_daemon},
-	{"hide", do_hide},
-	{"wait", do_wait},
-	{"list", do_list},
-	{"send", do_send},
-	{"filter", do_filter},
-	{"no_device", do_no_device},
+	{"net", do_net},       {"blk", do_blk},
+	{"files", do_files},   {"threads", do_threads},
+	{"leave", do_leave},   {"reuse", do_reuse},
+	{"fork", do_fork},     {"children", do_children},
+	{"timer", do_timer},   {"close_all", do_close_all},
+	{"limits", do_limits}, {"daemon", do_daemon},
+	{"hide", do_hide},     {"wait", do_wait},
+	{"list", do_list},     {"send", do_send},
+	{"filter", do_filter}, {"no_device", do_no_device},
 };
 
 int main(int argc, char **argv)

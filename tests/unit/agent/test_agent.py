@@ -124,6 +124,8 @@ class EachLibc(Client):
     def test_low_limit_of_descriptors(self):
         self.each('a low limit does no harm', 'limits')
 
+    def test_number_that_was_a_devices(self):
+        self.each('nobody waits for a pipe', 'reuse')
 
     def test_list(self):
         self.each('/dev lists the node', 'list')

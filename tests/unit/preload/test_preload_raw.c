@@ -249,6 +249,64 @@ static void raw_copies_and_closes_are_followed(void **state)
 	assert_closed();
 }
 
+static void *write_to_pipe(void *arg)
+{
+	char message[64] = "";
+
+	return raw_write(*(int *)arg, message, sizeof(message)) == sizeof(message) ? NULL : arg;
+}
+
+static void *ask_status(void *arg)
+{
+	int fd = __atomic_load_n((int *)arg, __ATOMIC_RELAXED);
+	long rc = raw_ioctl(fd, VHOST_VDPA_GET_STATUS, &(uint8_t){0});
+
+	__atomic_store_n((int *)arg, rc == 0 ? -1 : -2, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+/* Is a call answered, while another thread's waits? */
+static bool is_answered(int fd)
+{
+	static int answer; /* atomic; the descriptor until then */
+	pthread_t thread;
+
+	answer = fd;
+	assert_int_equal(pthread_create(&thread, NULL, ask_status, &answer), 0);
+	for (int ms = 0; ms < 20000 && __atomic_load_n(&answer, __ATOMIC_ACQUIRE) >= 0; ms++)
+		(void)poll(NULL, 0, 1);
+	return __atomic_load_n(&answer, __ATOMIC_ACQUIRE) == -1;
+}
+
+/* A number of the client's choice, which was a device's and is a pipe's now. */
+static void raw_write_to_what_was_a_device_holds_up_no_other_call(void **state)
+{
+	static char bytes[1 << 16];
+	int fd = open_node(), ends[2];
+	pthread_t thread;
+	void *failed;
+
+	assert_int_equal(dup2(fd, 50), 50);
+	assert_int_equal(close_behind(50), 0);
+	assert_int_equal(pipe(ends), 0);
+	assert_int_equal(fcntl(ends[1], F_SETFL, O_NONBLOCK), 0);
+	while (write(ends[1], bytes, 4096) > 0)
+		;
+	assert_int_equal(fcntl(ends[1], F_SETFL, 0), 0);
+	assert_int_equal(RAW3(SYS_dup2, ends[1], 50, 0), 50);
+	assert_int_equal(pthread_create(&thread, NULL, write_to_pipe, &(int){50}), 0);
+	for (int i = 0; i < 100; i++)
+		assert_true(is_answered(fd));
+	assert_true(read(ends[0], bytes, sizeof(bytes)) > 0);
+	assert_int_equal(pthread_join(thread, &failed), 0);
+	assert_null(failed);
+	close(50);
+	close(ends[0]);
+	close(ends[1]);
+	close(fd);
+	assert_closed();
+}
+
 static void *take_own_table(void *arg)
 {
 	*(long *)arg = RAW3(SYS_close_range, 3, UINT32_MAX, CLOSE_RANGE_UNSHARE);
@@ -412,6 +470,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(raw_calls_on_a_device_are_answered_as_the_wrappers_do),
 		cmocka_unit_test(raw_calls_on_other_files_are_the_kernels),
 		cmocka_unit_test(raw_copies_and_closes_are_followed),
+		cmocka_unit_test(raw_write_to_what_was_a_device_holds_up_no_other_call),
 		cmocka_unit_test(raw_table_of_a_thread_of_its_own_is_the_threads),
 		cmocka_unit_test(raw_calls_of_a_forked_child_are_not_the_owners),
 		cmocka_unit_test(raw_calls_of_several_threads_are_answered),
