@@ -133,6 +133,15 @@ bool fd_is_same_file(int a, int b)
 	return same;
 }
 
+bool fd_shares_table(pid_t a, pid_t b)
+{
+	int saved = errno;
+	long order = syscall(SYS_kcmp, a, b, KCMP_FILES, 0, 0);
+
+	errno = saved;
+	return order <= 0;
+}
+
 bool fd_is_file(int fd, dev_t dev, ino_t ino)
 {
 	struct stat st;

@@ -52,6 +52,10 @@ int fd_is_eventfd(int fd) HF_MUST_CHECK;
  * also where the system cannot tell (no kcmp(2), or a sandbox forbids it). errno is kept. */
 bool fd_is_same_file(int a, int b);
 
+/** fd_shares_table() - do two threads, of any process, have one table of descriptors? True also
+ * where the system cannot tell, or one of them has ended. errno is kept. */
+bool fd_shares_table(pid_t a, pid_t b);
+
 /** fd_is_file() - does @fd, which others may close and use again, still lead to the file that was
  * seen as @dev and @ino? The preload library's own check calls libc past its wrappers. */
 bool fd_is_file(int fd, dev_t dev, ino_t ino);

@@ -16,6 +16,8 @@ enum {
 };
 
 static __thread bool is_ours;
+static pthread_key_t ours_key; /* const once it is made; its destructor sees a thread end */
+static unsigned int nr_ours;   /* atomic */
 
 /*
  * A client that pins its threads would pin ours with them. Asking is free; setting is tried only
@@ -37,11 +39,37 @@ static void cpu_mask_reset(void)
 	(void)syscall(SYS_sched_setaffinity, 0, sizeof(mask), &mask);
 }
 
+static void note_end(void *count)
+{
+	__atomic_sub_fetch((unsigned int *)count, 1, __ATOMIC_RELAXED);
+}
+
+static void make_key(void)
+{
+	if (pthread_key_create(&ours_key, note_end) != 0)
+		ours_key = (pthread_key_t)-1; /* is no key: none is counted */
+}
+
+static void count(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	(void)pthread_once(&once, make_key);
+	if (pthread_setspecific(ours_key, &nr_ours) == 0)
+		__atomic_add_fetch(&nr_ours, 1, __ATOMIC_RELAXED);
+}
+
+unsigned int thread_nr_ours(void)
+{
+	return __atomic_load_n(&nr_ours, __ATOMIC_RELAXED);
+}
+
 void thread_settle(const char *name)
 {
 	char shown[16];
 
 	is_ours = true;
+	count();
 	(void)snprintf(shown, sizeof(shown), "%.15s", name);
 	(void)pthread_setname_np(pthread_self(), shown);
 	cpu_mask_reset();

@@ -15,6 +15,7 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 
+#include "base/fd.h"
 #include "frontends/agent/supervisor.h"
 
 #define END_MS      1000
@@ -178,6 +179,11 @@ bool client_shares_memory(struct client *client, pid_t tid)
 
 	return process_vm_writev(client->tgid, &here, 1, &there, 1, 0) == sizeof(number) &&
 	       process_vm_readv(tid, &back, 1, &there, 1, 0) == sizeof(found) && found == number;
+}
+
+bool client_shares_files(const struct client *client, pid_t tid)
+{
+	return client->agent == 0 || fd_shares_table(client->agent, tid);
 }
 
 static void put_question(struct agent_channel *channel, const struct seccomp_notif *n)

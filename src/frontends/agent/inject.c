@@ -139,6 +139,7 @@ static int start(struct injection *j)
 		return -ESRCH;
 	j->client->agent_pidfd = (int)syscall(SYS_pidfd_getfd, j->client->pidfd, fd, 0);
 	rc = j->client->agent_pidfd < 0 ? -errno : 0;
+	j->client->agent = j->client->channel->sees_supervisor ? (pid_t)pid : 0;
 	(void)remote_call(&j->remote, SYS_close, (uint64_t)fd, 0, 0, 0, 0, 0);
 	return rc;
 }

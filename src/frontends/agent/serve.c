@@ -66,6 +66,20 @@ static bool shares_memory(pid_t tid, const struct agent_channel *channel)
 	return same;
 }
 
+/* Of a node, or of what else could be one. */
+static void answer_open(const struct seccomp_notif *n, struct seccomp_notif_resp *resp)
+{
+	switch (n->data.nr) {
+	case SYS_open:
+	case SYS_openat:
+	case SYS_openat2:
+		resp->error = -EBUSY;
+		break;
+	default:
+		let_be(resp);
+	}
+}
+
 /* Return: true: @resp is the answer */
 static bool answer_child(const struct raw_call *call, enum agent_kind kind,
 			 const struct seccomp_notif *n, const struct agent_channel *channel,
@@ -80,15 +94,7 @@ static bool answer_child(const struct raw_call *call, enum agent_kind kind,
 	}
 	if (!channel->in_use && !shares_memory((pid_t)n->pid, channel))
 		return false;
-	switch (n->data.nr) {
-	case SYS_open:
-	case SYS_openat:
-	case SYS_openat2:
-		resp->error = -EBUSY;
-		break;
-	default:
-		let_be(resp);
-	}
+	answer_open(n, resp);
 	return true;
 }
 
@@ -196,6 +202,19 @@ static void answer_without_agent(const struct raw_call *call, const struct secco
 		let_be(resp);
 }
 
+/* A thread of the client that has a table of descriptors of its own: its numbers are not the
+ * agent's. */
+static void answer_apart(const struct raw_call *call, enum agent_kind kind,
+			 const struct seccomp_notif *n, struct seccomp_notif_resp *resp)
+{
+	if (kind == AGENT_CALL_FD)
+		answer_without_agent(call, n, resp);
+	else if (kind == AGENT_CALL_PATH)
+		answer_open(n, resp);
+	else
+		let_be(resp);
+}
+
 /* Return: true: it has been answered already */
 static bool dispatch(const struct seccomp_notif *n, struct seccomp_notif_resp *resp)
 {
@@ -214,7 +233,9 @@ static bool dispatch(const struct seccomp_notif *n, struct seccomp_notif_resp *r
 		let_be(resp);
 		return false;
 	}
-	if (c)
+	if (c && !client_shares_files(c, (pid_t)n->pid))
+		answer_apart(call, kind, n, resp);
+	else if (c)
 		ask(kind, c, n, resp);
 	else if (kind != AGENT_CALL_FD || notice_is_for_inherited(call, n))
 		answered = bring_agent(call, kind, n, resp);

@@ -117,6 +117,7 @@ struct client {
 	pid_t tgid;
 	int pidfd;
 	int agent_pidfd;
+	pid_t agent; /* 0: its number is another one here */
 	struct agent_channel *channel;
 	struct mutex lock;  /* one request at a time */
 	bool agent_is_gone; /* the watching thread's */
@@ -129,6 +130,8 @@ struct client {
 struct client *client_find(pid_t tid);
 /** client_shares_memory() - is @tid a process in the client's memory, as a child of vfork(2) is? */
 bool client_shares_memory(struct client *client, pid_t tid);
+/** client_shares_files() - has thread @tid of the client the descriptors that the agent has? */
+bool client_shares_files(const struct client *client, pid_t tid);
 /** client_put() - NULL is fine */
 void client_put(struct client *client);
 /** client_has_room() - may there be one more? */

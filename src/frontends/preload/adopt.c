@@ -169,7 +169,7 @@ struct preload_file *adopt(int fd)
 	int saved = errno;
 	unsigned int minor;
 
-	if (aside_is_needed() || files_in_vfork() || !files_is_marked(fd)) {
+	if (aside_is_needed() || files_is_apart() || !files_is_marked(fd)) {
 		errno = saved;
 		return NULL;
 	}
@@ -184,7 +184,7 @@ struct preload_file *adopt_inherited(int fd, struct preload_file *file)
 	struct preload_file *taken;
 	int saved = errno;
 
-	if (files_in_vfork() || !node_may_open())
+	if (files_is_apart() || !node_may_open())
 		return file;
 	(void)try_adopt(fd, file->minor);
 	errno = saved;

@@ -263,7 +263,7 @@ bool aside_call(long nr, const uint64_t args[ASIDE_NR_ARGS], long *rc)
 	struct device_call c = {.call = raw_call_find((int)nr)};
 
 	_Static_assert(sizeof(c) <= ASIDE_ROOM, "a call fits");
-	if (!c.call)
+	if (!c.call || files_has_own)
 		return false;
 	memcpy(c.args, args, sizeof(c.args));
 	aside_run(make_call, &c, sizeof(c));

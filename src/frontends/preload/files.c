@@ -45,6 +45,8 @@ static pid_t *
 	/* whose memory this is, 0 in a fresh copy; NULL: no such page, ask the kernel */
 	memory_pid;
 
+__thread bool files_has_own;
+
 static struct preload_file **slot_of(int fd)
 {
 	unsigned int n = (unsigned int)fd;
@@ -124,7 +126,7 @@ static void drop_stale(struct preload_file **slot, struct preload_file *file, in
 	struct files_hold hold;
 	bool dropped;
 
-	if (files_in_vfork())
+	if (files_is_apart())
 		return;
 	files_lock(&hold);
 	dropped = !is_behind(file, fd) &&
@@ -317,6 +319,11 @@ bool files_in_vfork(void)
 	return owner_pid != 0 && owner_pid != getpid();
 }
 
+bool files_is_apart(void)
+{
+	return files_has_own || files_in_vfork();
+}
+
 void files_start(void)
 {
 	owner_pid = getpid();
@@ -329,6 +336,7 @@ void files_start(void)
 void files_after_fork(void) NO_TSA
 {
 	owner_pid = getpid();
+	files_has_own = false;
 	if (memory_pid)
 		*memory_pid = owner_pid;
 	mutex_init(&numbers_lock);

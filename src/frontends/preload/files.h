@@ -9,7 +9,8 @@
  * its memfd, and files_get() believes a table entry only after one of the two has confirmed it.
  *
  * Forks: a child has a copy of the table in which all files are foreign (files_is_foreign()): they
- * are counted and never released. A vfork child shares the table and changes nothing in it.
+ * are counted and never released. A vfork child shares the table and changes nothing in it, and so
+ * does a thread that has a table of its own in the kernel (unshare(2), close_range(2)).
  *
  * Owns: the table, the file objects. Thread rule: any thread; nothing here blocks but the release
  * function.
@@ -114,6 +115,12 @@ bool files_is_foreign(const struct preload_file *file);
 /** files_in_vfork() - does the calling process run in its parent's memory (or in a copy made
  * without fork(3))? Then the table is not its own. */
 bool files_in_vfork(void);
+
+/** files_is_apart() - may the calling thread not change the table? Its closes and copies are not
+ * those of the numbers that the table tells of: a vfork child's, or a thread's that has a table of
+ * its own in the kernel */
+bool files_is_apart(void);
+extern __thread bool files_has_own; /* such a thread */
 
 /** files_owner() - the process whose table this is; 0 before the first open */
 pid_t files_owner(void);

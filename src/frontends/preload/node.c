@@ -331,6 +331,8 @@ int node_open(unsigned int minor, int flags)
 		return rc;
 	if (files_in_vfork())
 		return refuse(-EBUSY, "this process shares the memory of a client");
+	if (files_has_own)
+		return refuse(-EBUSY, "this thread has a table of descriptors of its own");
 	raw_start();
 	/* a descriptor closed by a raw system call is noticed here at the latest */
 	files_remove_stale();

@@ -7,9 +7,10 @@
  *	                        "holdfast-calls" <┘  wrapper, as if the client had called it
  *	client's thread <── result ── kernel <── reply
  *
- * 1. The thread answers for this process alone. A child that was forked has the filter, and its
- *    calls come here, too: on a device that it inherited they get what the wrappers give a child;
- *    others the kernel makes itself.
+ * 1. The thread answers for this process alone, and by the numbers of its own table of
+ *    descriptors. A child that was forked has the filter, and its calls come here, too: on a device
+ *    that it inherited they get what the wrappers give a child; others the kernel makes itself. So
+ *    it is with a thread that has taken a table of its own.
  * 2. A call that was received is not interrupted by a signal (WAIT_KILLABLE_RECV, Linux 5.19), so
  *    no call is made twice. Where the kernel does not know the flag, or the process has a listener
  *    already, the filter raises SIGSYS instead, and the handler calls the wrapper in the client's
@@ -67,7 +68,7 @@ static void choose_window(void)
 
 static bool is_own_thread(pid_t tid)
 {
-	return syscall(SYS_tgkill, getpid(), tid, 0) == 0;
+	return syscall(SYS_tgkill, getpid(), tid, 0) == 0 && fd_shares_table(gettid(), tid);
 }
 
 static void answer(const struct seccomp_notif *n, struct seccomp_notif_resp *resp)

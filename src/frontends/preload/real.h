@@ -82,6 +82,7 @@ struct open_how;
 	X(int, close, (int))                                                                       \
 	X(int, close_range, (unsigned int, unsigned int, int))                                     \
 	X(void, closefrom, (int))                                                                  \
+	X(int, unshare, (int))                                                                     \
 	X(int, dup, (int))                                                                         \
 	X(int, dup2, (int, int))                                                                   \
 	X(int, dup3, (int, int, int))                                                              \

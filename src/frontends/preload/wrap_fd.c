@@ -9,6 +9,7 @@
 #include "real.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/syscall.h>
@@ -19,6 +20,8 @@
 #include "frontends/preload/node.h"
 #include "frontends/preload/raw.h"
 #include "frontends/preload/wrap_lock.h"
+
+#define SETTLE_MS 20
 
 /* ---- close ---- */
 
@@ -48,7 +51,7 @@ static struct preload_file *source(int fd)
 {
 	struct preload_file *file;
 
-	if (!files_maybe(fd) || aside_is_needed() || files_in_vfork())
+	if (!files_maybe(fd) || aside_is_needed() || files_is_apart())
 		return NULL;
 	call_hold();
 	file = files_get(fd);
@@ -84,7 +87,7 @@ static void note_closed(void *arg)
 {
 	const struct closed *closed = arg;
 
-	if (!files_in_vfork())
+	if (!files_is_apart())
 		files_remove_closed(closed->first, closed->last);
 }
 
@@ -100,7 +103,7 @@ HF_EXPORT int fclose(FILE *stream)
 	errno = saved;
 	rc = real()->fclose(stream);
 	saved = errno;
-	if (maybe)
+	if (maybe && !files_has_own)
 		aside_run(note_closed, &closed, sizeof(closed));
 	errno = saved;
 	return rc;
@@ -122,19 +125,31 @@ static int close_numbers(unsigned int first, unsigned int last, int flags)
 	return rc;
 }
 
-/* Is the caller the only thread of the process, ours included? */
-static bool is_alone(void)
+/* Is the caller the only thread of the process, ours left aside? One of ours that has just begun,
+ * or is about to end, is not counted, but seen. */
+static void look_for_others(void *arg)
 {
+	bool *alone = arg;
 	struct stat st;
 
-	return real()->stat("/proc/self/task", &st) == 0 && st.st_nlink == 3;
+	for (int ms = 0; !*alone && ms < SETTLE_MS; ms++) {
+		(void)poll(NULL, 0, ms > 0);
+		*alone = real()->stat("/proc/self/task", &st) == 0 &&
+			 st.st_nlink <= 3 + thread_nr_ours();
+	}
 }
 
 /* A thread that takes a table of its own leaves the others' as it is, and that is the one of which
- * ours tells. A process of one thread, as a forked child, has no other. */
-static bool is_of_one_thread(int flags)
+ * ours tells. A process of one thread has no other but that of the workers, whose devices end with
+ * their descriptors. */
+static void take_own(void)
 {
-	return ((unsigned int)flags & CLOSE_RANGE_UNSHARE) && !is_alone();
+	int saved = errno;
+	bool alone = false;
+
+	aside_run(look_for_others, &alone, sizeof(alone));
+	files_has_own |= !alone;
+	errno = saved;
 }
 
 HF_EXPORT int close_range(unsigned int first, unsigned int last, int flags)
@@ -143,8 +158,10 @@ HF_EXPORT int close_range(unsigned int first, unsigned int last, int flags)
 	int rc = close_numbers(first, last, flags);
 	int saved = errno;
 
+	if (rc == 0 && ((unsigned int)flags & CLOSE_RANGE_UNSHARE))
+		take_own();
 	if (rc == 0 && !((unsigned int)flags & CLOSE_RANGE_CLOEXEC) && files_any() &&
-	    !is_of_one_thread(flags))
+	    !files_has_own)
 		aside_run(note_closed, &closed, sizeof(closed));
 	errno = saved;
 	return rc;
@@ -159,9 +176,18 @@ HF_EXPORT void closefrom(int first)
 		real()->closefrom(first);
 	else
 		(void)close_numbers(closed.first, UINT32_MAX, 0);
-	if (files_any())
+	if (files_any() && !files_has_own)
 		aside_run(note_closed, &closed, sizeof(closed));
 	errno = saved;
+}
+
+HF_EXPORT int unshare(int flags)
+{
+	int rc = real()->unshare(flags);
+
+	if (rc == 0 && (flags & CLONE_FILES))
+		take_own();
+	return rc;
 }
 
 /* ---- duplicates ---- */
@@ -230,7 +256,7 @@ HF_EXPORT int dup(int fd)
 
 static bool touches_device(const struct preload_file *file, int to)
 {
-	return file || (files_maybe(to) && !aside_is_needed() && !files_in_vfork());
+	return file || (files_maybe(to) && !aside_is_needed() && !files_is_apart());
 }
 
 HF_EXPORT int dup2(int from, int to)

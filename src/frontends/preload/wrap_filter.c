@@ -16,6 +16,7 @@
 #include <linux/seccomp.h>
 #include <linux/vhost.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -127,6 +128,10 @@ __attribute__((no_sanitize("address"))) HF_EXPORT long syscall(long nr, ...)
 	for (unsigned int i = 0; i < ARRAY_LEN(arg); i++)
 		arg[i] = va_arg(ap, uint64_t);
 	va_end(ap);
+	if (unlikely(nr == SYS_unshare))
+		return unshare((int)arg[0]);
+	if (unlikely(nr == SYS_close_range))
+		return close_range((unsigned int)arg[0], (unsigned int)arg[1], (int)arg[2]);
 	if (mask_is_translated() && raw_mask_call_find((int)nr))
 		return raw_mask_serve(raw_mask_call_find((int)nr), arg);
 	if (unlikely(is_device_call(nr, arg)))

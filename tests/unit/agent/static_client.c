@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -382,6 +383,40 @@ static void do_reuse(void)
 	puts("nobody waits for a pipe but who writes to it");
 }
 
+/* ---- a table of descriptors of its own ---- */
+
+struct apart {
+	int fd, other;
+};
+
+static void *use_own_table(void *arg)
+{
+	const struct apart *a = arg;
+
+	must(unshare(CLONE_FILES) == 0, "unshare");
+	must(open(NODE, O_RDWR) < 0 && errno == EBUSY, "open");
+	must(close(a->fd) == 0 && dup2(a->other, a->fd) == a->fd, "a number of its own");
+	must(write(a->fd, "x", 1) == 1, "write");
+	must(syscall(SYS_close_range, 3, ~0u, 0) == 0, "close_range");
+	return NULL;
+}
+
+/* A thread has one, and closes and copies in it. */
+static void do_apart(void)
+{
+	struct apart a = {open(NODE, O_RDWR), open("/dev/null", O_RDWR)};
+	pthread_t thread;
+
+	must_rc(client_ioctl(a.fd, VHOST_SET_OWNER, NULL), "SET_OWNER");
+	must_rc(client_set_status(a.fd, CLIENT_STATUS_DRIVER), "status");
+	must(pthread_create(&thread, NULL, use_own_table, &a) == 0, "thread");
+	must(pthread_join(thread, NULL) == 0, "join");
+	must(fcntl(a.other, F_GETFD) >= 0, "another file");
+	must(client_get_status(a.fd) == CLIENT_STATUS_DRIVER, "the device");
+	must(close(a.fd) == 0, "close");
+	puts("a thread's own table is its own");
+}
+
 /* ---- processes ---- */
 
 static void must_end_well(pid_t pid)
@@ -621,15 +656,25 @@ static const struct {
 	const char *name;
 	void (*run)(void);
 } parts[] = {
-	{"net", do_net},       {"blk", do_blk},
-	{"files", do_files},   {"threads", do_threads},
-	{"leave", do_leave},   {"reuse", do_reuse},
-	{"fork", do_fork},     {"children", do_children},
-	{"timer", do_timer},   {"close_all", do_close_all},
-	{"limits", do_limits}, {"daemon", do_daemon},
-	{"hide", do_hide},     {"wait", do_wait},
-	{"list", do_list},     {"send", do_send},
-	{"filter", do_filter}, {"no_device", do_no_device},
+	{"apart", do_apart},
+	{"net", do_net},
+	{"blk", do_blk},
+	{"files", do_files},
+	{"threads", do_threads},
+	{"leave", do_leave},
+	{"reuse", do_reuse},
+	{"fork", do_fork},
+	{"children", do_children},
+	{"timer", do_timer},
+	{"close_all", do_close_all},
+	{"limits", do_limits},
+	{"daemon", do_daemon},
+	{"hide", do_hide},
+	{"wait", do_wait},
+	{"list", do_list},
+	{"send", do_send},
+	{"filter", do_filter},
+	{"no_device", do_no_device},
 };
 
 int main(int argc, char **argv)

@@ -83,6 +83,7 @@
 	X(__close, INT, SAME, FD)                                                                  \
 	X(close_range, INT, SAME, FD, FD, NUM(0))                                                  \
 	X(closefrom, VOID, SAME, FD)                                                               \
+	X(unshare, INT, SAME, NUM(CLONE_FS))                                                       \
 	X(dup, FD_OUT, SAME, FD)                                                                   \
 	X(dup2, FD_OUT, SAME, FD, NUM(300))                                                        \
 	X(__dup2, FD_OUT, SAME, FD, NUM(300))                                                      \

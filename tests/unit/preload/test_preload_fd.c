@@ -5,10 +5,13 @@
 
 #include <linux/close_range.h>
 #include <pthread.h>
+#include <sched.h>
 #include <sys/wait.h>
 #include <limits.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+
+#include "base/compiler.h"
 
 static void preload_dup_keeps_the_session_until_the_last_close(void **state)
 {
@@ -108,6 +111,46 @@ static void preload_thread_that_takes_a_table_of_its_own_leaves_the_device_to_ot
 	assert_int_equal(status, 0);
 	assert_int_equal(get_status(fd), 1);
 	assert_int_equal(close(fd), 0);
+	assert_closed();
+}
+
+struct apart {
+	int fd, other;
+	int status, copied, refused; /* what the thread has found */
+};
+
+static void *use_own_table(void *arg)
+{
+	struct apart *a = arg;
+
+	if (unshare(CLONE_FILES) < 0)
+		return arg;
+	a->status = get_status(a->fd);
+	a->refused = open(NODE, O_RDWR) < 0 ? errno : 0;
+	if (close(a->fd) < 0 || dup2(a->other, a->fd) != a->fd)
+		return arg;
+	a->copied = write(a->fd, "x", 1) == 1 && get_status(a->fd) == -ENOTTY;
+	closefrom(3);
+	return NULL;
+}
+
+/* Its numbers are no longer those of the others, whatever it does with them. */
+static void preload_thread_with_a_table_of_its_own_closes_nothing_of_the_others(void **state)
+{
+	struct apart a = {.fd = open_node(), .other = open("/dev/null", O_RDWR)};
+	pthread_t thread;
+	void *failed;
+
+	set_status(a.fd, 1);
+	assert_int_equal(pthread_create(&thread, NULL, use_own_table, &a), 0);
+	assert_int_equal(pthread_join(thread, &failed), 0);
+	assert_null(failed);
+	assert_int_equal(a.status, 1);
+	assert_int_equal(a.refused, EBUSY);
+	assert_true(a.copied);
+	assert_int_equal(get_status(a.fd), 1);
+	close(a.other);
+	assert_int_equal(close(a.fd), 0);
 	assert_closed();
 }
 
@@ -358,6 +401,19 @@ static void preload_table_of_descriptors_is_long_before_there_are_threads(void *
 	assert_true(nr > 700 || sysconf(_SC_OPEN_MAX) <= 700);
 }
 
+/* Whatever threads the library has. */
+static void preload_client_of_one_thread_opens_again_with_a_table_of_its_own(void **state)
+{
+	int fd;
+
+	if (HF_TSAN) /* has a thread of its own in each client */
+		skip();
+	fd = open_node();
+	assert_int_equal(close_range(3, UINT32_MAX, CLOSE_RANGE_UNSHARE), 0);
+	assert_int_equal(get_status(fd), -EBADF);
+	assert_closed();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -371,6 +427,8 @@ int main(void)
 		cmocka_unit_test(preload_close_range_and_closefrom_close_the_device),
 		cmocka_unit_test(
 			preload_thread_that_takes_a_table_of_its_own_leaves_the_device_to_others),
+		cmocka_unit_test(
+			preload_thread_with_a_table_of_its_own_closes_nothing_of_the_others),
 		cmocka_unit_test(preload_fclose_closes_the_device),
 		cmocka_unit_test(preload_number_reused_by_a_pipe_is_a_pipe),
 		cmocka_unit_test(preload_raw_close_frees_the_node),
@@ -379,6 +437,8 @@ int main(void)
 		cmocka_unit_test(preload_generic_ioctls_work_as_on_any_file),
 		cmocka_unit_test(preload_many_opens_leak_no_descriptor),
 		cmocka_unit_test(preload_device_in_the_place_of_stderr_takes_no_messages),
+		/* last: the library's threads have another table then */
+		cmocka_unit_test(preload_client_of_one_thread_opens_again_with_a_table_of_its_own),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,6 +11,7 @@
 #include <dlfcn.h>
 #include <linux/openat2.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/time.h>
 
@@ -332,6 +333,45 @@ static void raw_table_of_a_thread_of_its_own_is_the_threads(void **state)
 	assert_closed();
 }
 
+struct apart {
+	int fd, other;
+	long rc[4];
+};
+
+static void *use_own_table(void *arg)
+{
+	struct apart *a = arg;
+
+	a->rc[0] = RAW3(SYS_unshare, CLONE_FILES, 0, 0);
+	a->rc[1] = raw_close(a->fd);
+	a->rc[2] = RAW3(SYS_dup2, a->other, a->fd, 0) - a->fd;
+	a->rc[3] = RAW3(SYS_close_range, 3, UINT32_MAX, 0);
+	return NULL;
+}
+
+/* Where the client's thread itself is trapped, the handler runs with the thread's own numbers, but
+ * nobody has seen that it has some. */
+static void raw_thread_with_a_table_of_its_own_closes_nothing_of_the_others(void **state)
+{
+	struct apart a = {.fd = -1};
+	pthread_t thread;
+
+	if (!is_way("listener"))
+		skip();
+	a.fd = open_node();
+	a.other = open("/dev/null", O_RDWR);
+	set_status(a.fd, 1);
+	assert_int_equal(pthread_create(&thread, NULL, use_own_table, &a), 0);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(a.rc[i], 0);
+	assert_int_equal(fcntl(a.other, F_GETFD), 0);
+	assert_int_equal(get_status(a.fd), 1);
+	close(a.other);
+	close(a.fd);
+	assert_closed();
+}
+
 static void raw_calls_of_a_forked_child_are_not_the_owners(void **state)
 {
 	int fd = open_owned(), other;
@@ -472,6 +512,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(raw_copies_and_closes_are_followed),
 		cmocka_unit_test(raw_write_to_what_was_a_device_holds_up_no_other_call),
 		cmocka_unit_test(raw_table_of_a_thread_of_its_own_is_the_threads),
+		cmocka_unit_test(raw_thread_with_a_table_of_its_own_closes_nothing_of_the_others),
 		cmocka_unit_test(raw_calls_of_a_forked_child_are_not_the_owners),
 		cmocka_unit_test(raw_calls_of_several_threads_are_answered),
 		cmocka_unit_test(a_raw_call_is_made_once_under_a_storm_of_signals),
