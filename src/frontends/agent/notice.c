@@ -8,11 +8,12 @@
 
 #include "frontends/agent/supervisor.h"
 #include "frontends/preload/node.h"
+#include "frontends/preload/path.h"
 
 #define PAGE_LEN 4096u
-#define NAME_LEN 32u /* of a path, as much as tells whether it may be ours */
+#define NAME_LEN PATH_SEEN_LEN /* no longer path is ours */
 
-/* Reads as much of the client's path as tells. Return: false: it cannot be read */
+/* Reads the client's path, or its beginning. Return: false: it cannot be read */
 static bool read_name(const struct seccomp_notif *n, uint64_t at, char name[NAME_LEN + 1])
 {
 	size_t first = PAGE_LEN - at % PAGE_LEN;
@@ -38,6 +39,18 @@ static void say_unreadable(const char *who, const struct seccomp_notif *n)
 			"finds "
 			"no device\n",
 			who, n->pid);
+}
+
+/* Is the last part of the path a node's name? In which folder, the agent finds out. */
+static bool ends_in_node(const char *name)
+{
+	const char *slash = strrchr(name, '/'), *last = slash ? slash + 1 : name;
+	size_t len = sizeof(NODE_NAME) - 1, digits;
+
+	if (strncmp(last, NODE_NAME, len) != 0)
+		return false;
+	digits = strspn(last + len, "0123456789");
+	return digits > 0 && !last[len + digits];
 }
 
 static bool begins_with(const char *name, const char *prefix)
@@ -75,8 +88,7 @@ static bool is_wanted_path(const struct raw_call *call, const struct seccomp_not
 	if (!name[0])
 		return call->fd_arg == 1 &&
 		       raw_fd_is_node(proc_number((pid_t)n->pid), (int)n->data.args[0]);
-	return begins_with(name, "/dev/" NODE_NAME) || begins_with(name, NODE_NAME) ||
-	       strcmp(name, "/proc/devices") == 0 || is_fd_name(n, name);
+	return ends_in_node(name) || strcmp(name, "/proc/devices") == 0 || is_fd_name(n, name);
 }
 
 bool notice_is_for_inherited(const struct raw_call *call, const struct seccomp_notif *n)

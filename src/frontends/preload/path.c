@@ -9,8 +9,9 @@
  *
  * (1) Access is granted in pages, so one aligned word answers for the rest of its page. A name that
  *     runs on into the next page is asked for once more.
- * (2) Nothing is read behind the second character if no name of ours begins with the two. A
- *     program's other paths cost one question and two characters.
+ * (2) What a path is called says which few may be ours: by its first two characters, or by a last
+ *     part that is a node's name. Only such a path's folder costs a call, so that "./vhost-vdpa-0"
+ *     and "/tmp/../dev/vhost-vdpa-0" are found. No link to a node is.
  * (3) A client that unmaps a path in one thread while another opens it can still fault here. The
  *     kernel has the path read by then, or is about to fail with EFAULT.
  */
@@ -81,23 +82,20 @@ static void squeeze(char *name)
 	*to = '\0';
 }
 
-/* Copies the name as long as it may be ours. Return: has it ended within the room, and could be
- * read? */
-static bool copy_name(const char *path, bool is_read, char *name)
+/* Return: has the path ended within the room, and could be read? */
+static bool copy_path(const char *path, bool is_read, char seen[PATH_SEEN_LEN])
 {
-	for (size_t i = 0; i < PATH_NAME_LEN; i++) {
+	for (size_t i = 0; i < PATH_SEEN_LEN; i++) {
 		const char *at = path + i;
 
 		if (!is_read && (i == 0 || (uintptr_t)at % MEMORY_PAGE_SIZE == 0) &&
 		    !page_is_readable(at))
 			return false;
-		name[i] = *at;
-		if (!name[i]) {
-			squeeze(name);
+		seen[i] = *at;
+		if (!seen[i]) {
+			squeeze(seen);
 			return true;
 		}
-		if (i == 1 && !path_may_be_ours(name))
-			return false;
 	}
 	return false;
 }
@@ -128,7 +126,15 @@ struct folder_question {
 	int dirfd;
 	ino_t ino;
 	bool answer;
+	char folder[PATH_SEEN_LEN]; /* from @dirfd on; empty: that itself */
 };
+
+static int stat_folder(const struct folder_question *q, struct stat *st)
+{
+	if (q->folder[0])
+		return real()->fstatat(q->dirfd, q->folder, st, 0);
+	return q->dirfd == AT_FDCWD ? real()->stat(".", st) : real()->fstat(q->dirfd, st);
+}
 
 static void ask_number(void *arg)
 {
@@ -142,43 +148,47 @@ static void ask_folder(void *arg)
 	struct folder_question *q = arg;
 	struct stat st;
 
-	q->answer = know_dev() &&
-		    (q->dirfd == AT_FDCWD ? real()->stat(".", &st)
-					  : real()->fstat(q->dirfd, &st)) == 0 &&
+	q->answer = know_dev() && stat_folder(q, &st) == 0 &&
 		    st.st_dev == __atomic_load_n(&dev_folder.dev, __ATOMIC_RELAXED) &&
 		    st.st_ino == __atomic_load_n(&dev_folder.ino, __ATOMIC_RELAXED);
 }
 
-static bool ask(void (*how)(void *arg), int dirfd, ino_t ino)
+static bool ask(void (*how)(void *arg), struct folder_question *q)
 {
-	struct folder_question q = {.dirfd = dirfd, .ino = ino};
 	int saved = errno;
 
-	aside_run(how, &q, sizeof(q));
+	_Static_assert(sizeof(*q) <= ASIDE_ROOM, "a question fits");
+	aside_run(how, q, sizeof(*q));
 	errno = saved;
-	return q.answer;
+	return q->answer;
 }
 
 bool path_may_be_dev(ino_t ino)
 {
-	return ask(ask_number, -1, ino);
+	struct folder_question q = {.dirfd = -1, .ino = ino};
+
+	return ask(ask_number, &q);
 }
 
 bool path_is_dev(int dirfd)
 {
-	return ask(ask_folder, dirfd, 0);
+	struct folder_question q = {.dirfd = dirfd};
+
+	return ask(ask_folder, &q);
 }
 
-/* A bare name becomes a path: "vhost-vdpa-3", "/dev/vhost-vdpa-3". Return: did it have room? */
-static bool make_absolute(char *name)
+/* Does @seen end in a node's name, behind a folder that is /dev by another name, or behind none? */
+static bool find_in_folder(int dirfd, const char *seen, struct path *out)
 {
-	size_t len = strlen(name);
+	struct folder_question q = {.dirfd = dirfd};
+	const char *slash = strrchr(seen, '/'), *last = slash ? slash + 1 : seen;
 
-	if (len + sizeof(DEV) > PATH_NAME_LEN)
+	if (strncmp(last, NODE_NAME, sizeof(NODE_NAME) - 1) != 0 ||
+	    strlen(last) + sizeof(DEV) > PATH_NAME_LEN)
 		return false;
-	memmove(name + sizeof(DEV) - 1, name, len + 1);
-	memcpy(name, DEV, sizeof(DEV) - 1);
-	return true;
+	snprintf(out->name, sizeof(out->name), DEV "%s", last);
+	memcpy(q.folder, seen, (size_t)(last - seen));
+	return node_find(out->name, &out->minor) && ask(ask_folder, &q);
 }
 
 /* Return: the number that the text is, if nothing follows; -1 */
@@ -254,9 +264,9 @@ static bool find_fd(struct path *out)
 	const char *text = skip_fd_folder(out->name);
 	long fd = text ? number_at(text) : -1;
 	int minor = fd >= 0 && fd <= INT_MAX ? aside_minor((int)fd) : -1;
+	bool elsewhere = minor < 0;
 	int saved = errno;
 
-	out->elsewhere = minor < 0;
 	if (minor < 0 && !text && is_fd_of_process(out->name)) {
 		memcpy(q.name, out->name, sizeof(q.name));
 		aside_run(ask_link, &q, sizeof(q));
@@ -265,32 +275,37 @@ static bool find_fd(struct path *out)
 	}
 	if (minor < 0)
 		return false;
+	out->elsewhere = elsewhere;
 	out->minor = (unsigned int)minor;
 	snprintf(out->name, sizeof(out->name), DEV NODE_NAME "%d", minor);
 	return true;
 }
 
+static enum path_kind look_at_name(const char *seen, struct path *out)
+{
+	if (!path_may_be_ours(seen) || strlen(seen) >= PATH_NAME_LEN)
+		return PATH_OTHER;
+	memcpy(out->name, seen, strlen(seen) + 1);
+	if (node_find(seen, &out->minor))
+		return PATH_NODE;
+	if (strcmp(seen, PROC_DEVICES) == 0)
+		return PATH_PROC_DEVICES;
+	if (strcmp(seen, "/dev") == 0 || strcmp(seen, DEV) == 0)
+		return PATH_DEV;
+	return find_fd(out) ? PATH_FD : PATH_OTHER;
+}
+
 static enum path_kind look(int dirfd, const char *path, bool is_read, struct path *out)
 {
-	bool is_bare;
+	char seen[PATH_SEEN_LEN];
 
 	out->kind = PATH_OTHER;
 	out->elsewhere = false;
-	if (!path || !copy_name(path, is_read, out->name))
+	if (!path || !copy_path(path, is_read, seen))
 		return PATH_OTHER;
-	is_bare = out->name[0] == 'v';
-	if (is_bare && !make_absolute(out->name))
-		return PATH_OTHER;
-	if (node_find(out->name, &out->minor)) {
-		if (!is_bare || path_is_dev(dirfd))
-			out->kind = PATH_NODE;
-	} else if (strcmp(out->name, PROC_DEVICES) == 0) {
-		out->kind = PATH_PROC_DEVICES;
-	} else if (strcmp(out->name, "/dev") == 0 || strcmp(out->name, DEV) == 0) {
-		out->kind = PATH_DEV;
-	} else if (find_fd(out)) {
-		out->kind = PATH_FD;
-	}
+	out->kind = look_at_name(seen, out);
+	if (out->kind == PATH_OTHER && find_in_folder(dirfd, seen, out))
+		out->kind = PATH_NODE;
 	return out->kind;
 }
 

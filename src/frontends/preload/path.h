@@ -14,7 +14,8 @@
 
 #include "base/compiler.h"
 
-#define PATH_NAME_LEN 48u /* room for the longest name that is answered here, NUL included */
+#define PATH_NAME_LEN 48u  /* room for the longest name that is answered here, NUL included */
+#define PATH_SEEN_LEN 128u /* and for the longest path that may lead there */
 
 enum path_kind {
 	PATH_OTHER,
@@ -34,7 +35,7 @@ struct path {
 
 /**
  * path_look() - look at a path before libc has
- * @dirfd: where a relative path begins, as for openat(2). A node's bare name counts if that is /dev
+ * @dirfd: where a relative path begins, as for openat(2)
  * @path: the client's, any value. Costs a system call that does nothing but read from it.
  * Return: @out->kind; PATH_OTHER if @path cannot be read up to its end
  */
@@ -57,15 +58,15 @@ enum path_kind path_look_closely(int dirfd, const char *path, bool is_read, stru
 
 /**
  * path_look_after() - look at a path that libc has just handed to the kernel
- * @rc: what libc's call gave; errno is its error if @rc is negative Success and ENOENT say that the
- * kernel has read the path, so looking costs no system call. EFAULT and EINVAL are answers about
- * arguments that no path changes: PATH_OTHER.
+ * @rc: what libc's call gave; errno is its error if @rc is negative. Success and ENOENT say that
+ * the kernel has read the path, so looking costs no system call. EFAULT and EINVAL are answers
+ * about arguments that no path changes: PATH_OTHER.
  */
 static inline enum path_kind path_look_after(int dirfd, const char *path, int rc, struct path *out)
 {
 	bool is_read = rc >= 0 || errno == ENOENT;
 
-	if (likely(is_read && path && !path_may_be_ours(path))) {
+	if (likely(rc >= 0 && path && !path_may_be_ours(path))) {
 		out->kind = PATH_OTHER;
 		return PATH_OTHER;
 	}

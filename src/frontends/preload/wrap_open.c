@@ -27,6 +27,8 @@
 #define LIKE      "/dev/null"
 #define LIKE_BARE "null"
 
+#define STAND_IN_LEN (PATH_SEEN_LEN + sizeof(LIKE_BARE))
+
 #define NEEDS_MODE(flags) (((flags)&O_CREAT) || ((flags)&O_TMPFILE) == O_TMPFILE)
 
 static void print_flags(FILE *f, int flags)
@@ -258,11 +260,21 @@ static int real_openat2(int dirfd, const char *path, const struct open_how *how,
 	return fd;
 }
 
+/* As @path, with another name behind its folder. */
+static const char *put_stand_in(const char *path, char room[STAND_IN_LEN])
+{
+	const char *slash = strrchr(path, '/');
+
+	snprintf(room, STAND_IN_LEN, "%.*s" LIKE_BARE, slash ? (int)(slash - path) + 1 : 0, path);
+	return room;
+}
+
 /* The kernel reads and judges @how first, on what is like a node; afterwards @how can be read. An
  * absolute path that begins in a root folder of the client's choice is no node's. */
 HF_EXPORT int openat2(int dirfd, const char *path, const struct open_how *how, size_t size)
 {
 	const char *stand_in = path;
+	char room[STAND_IN_LEN];
 	int saved = errno;
 	struct path seen;
 	int fd;
@@ -271,7 +283,7 @@ HF_EXPORT int openat2(int dirfd, const char *path, const struct open_how *how, s
 	if (seen.kind != PATH_NODE && seen.kind != PATH_PROC_DEVICES && seen.kind != PATH_FD)
 		return real_openat2(dirfd, path, how, size);
 	if (seen.kind == PATH_NODE)
-		stand_in = path[0] == '/' ? LIKE : LIKE_BARE;
+		stand_in = put_stand_in(path, room);
 	fd = real_openat2(dirfd, stand_in, how, size);
 	if (fd < 0)
 		return fd;

@@ -250,6 +250,36 @@ static void do_files(void)
 	puts("descriptors behave");
 }
 
+static void must_lead_to_node(int dirfd, const char *path)
+{
+	struct stat st;
+	int fd;
+
+	must(fstatat(dirfd, path, &st, 0) == 0 && S_ISCHR(st.st_mode), path);
+	fd = openat(dirfd, path, O_RDWR);
+	must(fd >= 0 && is_device(fd) && close(fd) == 0, path);
+}
+
+/* The node by other names than that of /dev. */
+static void do_names(void)
+{
+	int dev = open("/dev", O_RDONLY | O_DIRECTORY), root = open("/", O_RDONLY | O_DIRECTORY);
+
+	must(dev >= 0 && root >= 0, "folders");
+	must_lead_to_node(AT_FDCWD, "/dev//vhost-vdpa-0");
+	must_lead_to_node(AT_FDCWD, "//dev/./vhost-vdpa-0");
+	must_lead_to_node(AT_FDCWD, "/proc/../dev/vhost-vdpa-0");
+	must_lead_to_node(dev, "vhost-vdpa-0");
+	must_lead_to_node(dev, "../dev/vhost-vdpa-0");
+	must_lead_to_node(root, "dev/vhost-vdpa-0");
+	must(chdir("/dev") == 0, "chdir");
+	must_lead_to_node(AT_FDCWD, "./vhost-vdpa-0");
+	must(chdir("/") == 0, "chdir");
+	must_lead_to_node(AT_FDCWD, "dev/vhost-vdpa-0");
+	must(open("./vhost-vdpa-0", O_RDWR) < 0 && errno == ENOENT, "a name in another folder");
+	puts("each name leads to the node");
+}
+
 /* ---- threads ---- */
 
 static void *race(void *arg)
@@ -656,25 +686,13 @@ static const struct {
 	const char *name;
 	void (*run)(void);
 } parts[] = {
-	{"apart", do_apart},
-	{"net", do_net},
-	{"blk", do_blk},
-	{"files", do_files},
-	{"threads", do_threads},
-	{"leave", do_leave},
-	{"reuse", do_reuse},
-	{"fork", do_fork},
-	{"children", do_children},
-	{"timer", do_timer},
-	{"close_all", do_close_all},
-	{"limits", do_limits},
-	{"daemon", do_daemon},
-	{"hide", do_hide},
-	{"wait", do_wait},
-	{"list", do_list},
-	{"send", do_send},
-	{"filter", do_filter},
-	{"no_device", do_no_device},
+	{"names", do_names},       {"apart", do_apart},         {"net", do_net},
+	{"blk", do_blk},           {"files", do_files},         {"threads", do_threads},
+	{"leave", do_leave},       {"reuse", do_reuse},         {"fork", do_fork},
+	{"children", do_children}, {"timer", do_timer},         {"close_all", do_close_all},
+	{"limits", do_limits},     {"daemon", do_daemon},       {"hide", do_hide},
+	{"wait", do_wait},         {"list", do_list},           {"send", do_send},
+	{"filter", do_filter},     {"no_device", do_no_device},
 };
 
 int main(int argc, char **argv)

@@ -127,6 +127,9 @@ class EachLibc(Client):
     def test_number_that_was_a_devices(self):
         self.each('nobody waits for a pipe', 'reuse')
 
+    def test_names(self):
+        self.each('each name leads to the node', 'names')
+
     def test_thread_with_a_table_of_its_own(self):
         self.each("a thread's own table is its own", 'apart')
 

@@ -347,8 +347,10 @@ static void preload_client_that_calls_libc_alone_gets_no_filter(void **state)
 
 static void path_may_have_more_slashes_and_dots(void **state)
 {
-	static const char *const paths[] = {"/dev//vhost-vdpa-0", "/dev/./vhost-vdpa-0",
-					    "/dev/.//././/vhost-vdpa-0"};
+	static const char *const paths[] = {"/dev//vhost-vdpa-0",        "/dev/./vhost-vdpa-0",
+					    "/dev/.//././/vhost-vdpa-0", "//dev/vhost-vdpa-0",
+					    "/./dev/vhost-vdpa-0",       "/dev/../dev/vhost-vdpa-0",
+					    "/proc/../dev/vhost-vdpa-0"};
 	struct stat st;
 
 	(void)state;
@@ -362,10 +364,69 @@ static void path_may_have_more_slashes_and_dots(void **state)
 	}
 }
 
+/* What openat(2), openat2(2) and the calls that look give for @path from @dirfd on. */
+static void assert_leads_to_node(int dirfd, const char *path)
+{
+	struct open_how how = {.flags = O_RDWR};
+	struct stat st;
+	char text[8];
+	int fd;
+
+	assert_int_equal(fstatat(dirfd, path, &st, 0), 0);
+	assert_true(S_ISCHR(st.st_mode));
+	assert_int_equal(faccessat(dirfd, path, R_OK | W_OK, 0), 0);
+	assert_errno(EINVAL, (int)readlinkat(dirfd, path, text, sizeof(text)));
+	fd = openat(dirfd, path, O_RDWR | O_CREAT, 0600);
+	assert_true(fd >= 0);
+	assert_int_equal(get_status(fd), 0);
+	assert_errno(EBUSY, openat(dirfd, path, O_RDWR));
+	assert_int_equal(close(fd), 0);
+	fd = (int)syscall(SYS_openat2, dirfd, path, &how, sizeof(how));
+	if (fd < 0 && errno == ENOSYS)
+		return;
+	assert_true(fd >= 0);
+	assert_int_equal(get_status(fd), 0);
+	assert_int_equal(close(fd), 0);
+}
+
+static void path_may_lead_to_dev_by_other_names(void **state)
+{
+	int dev = open("/dev", O_PATH | O_DIRECTORY), root = open("/", O_PATH | O_DIRECTORY);
+	int before = open(".", O_PATH | O_DIRECTORY);
+	char folder[] = "open.XXXXXX";
+
+	assert_true(dev >= 0 && root >= 0 && before >= 0);
+	assert_leads_to_node(dev, "vhost-vdpa-0");
+	assert_leads_to_node(dev, "./vhost-vdpa-0");
+	assert_leads_to_node(dev, "../dev/vhost-vdpa-0");
+	assert_leads_to_node(root, "dev/vhost-vdpa-0");
+	assert_leads_to_node(AT_FDCWD, "/dev/../dev/vhost-vdpa-0");
+	assert_int_equal(fchdir(dev), 0);
+	assert_leads_to_node(AT_FDCWD, "vhost-vdpa-0");
+	assert_leads_to_node(AT_FDCWD, ".//vhost-vdpa-0");
+	assert_int_equal(fchdir(root), 0);
+	assert_leads_to_node(AT_FDCWD, "dev/vhost-vdpa-0");
+	assert_errno(ENOENT, open("vhost-vdpa-0", O_RDWR));
+	assert_errno(ENOENT, open("./vhost-vdpa-0", O_RDWR));
+	assert_errno(ENOENT, open("dev/vhost-vdpa-7", O_RDWR));
+	assert_int_equal(fchdir(before), 0);
+	assert_non_null(mkdtemp(folder));
+	assert_int_equal(fchdir(open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC)), 0);
+	assert_int_equal(symlink("/dev", "link"), 0);
+	assert_leads_to_node(AT_FDCWD, "link/vhost-vdpa-0");
+	assert_int_equal(unlink("link"), 0);
+	assert_int_equal(fchdir(before), 0);
+	assert_int_equal(rmdir(folder), 0);
+	close(dev);
+	close(root);
+	close(before);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(path_may_have_more_slashes_and_dots),
+		cmocka_unit_test(path_may_lead_to_dev_by_other_names),
 		cmocka_unit_test(preload_missing_node_is_enoent),
 		cmocka_unit_test(preload_stat_node_matches_proc_devices),
 		cmocka_unit_test(preload_statx_node_is_character_device),

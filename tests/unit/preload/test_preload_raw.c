@@ -103,6 +103,8 @@ static void raw_calls_that_name_a_node_find_it(void **state)
 	assert_true(dev >= 0);
 	fd = (int)RAW3(SYS_openat, dev, "vhost-vdpa-0", O_RDWR);
 	assert_true(fd >= 0);
+	assert_int_equal(RAW3(SYS_openat, dev, "./vhost-vdpa-0", O_RDWR), -EBUSY);
+	assert_int_equal(RAW3(SYS_open, "//dev/../dev/vhost-vdpa-0", O_RDWR, 0), -EBUSY);
 	assert_int_equal(RAW3(SYS_stat, NODE, &st, 0), 0);
 	assert_true(S_ISCHR(st.st_mode));
 	assert_int_equal(RAW3(SYS_access, NODE, R_OK | W_OK, 0), 0);
