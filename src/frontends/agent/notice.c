@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /* Which calls may be for a device: all but a few go on to the kernel at once. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -89,6 +91,34 @@ static bool is_wanted_path(const struct raw_call *call, const struct seccomp_not
 		return call->fd_arg == 1 &&
 		       raw_fd_is_node(proc_number((pid_t)n->pid), (int)n->data.args[0]);
 	return ends_in_node(name) || strcmp(name, "/proc/devices") == 0 || is_fd_name(n, name);
+}
+
+/* A folder of the process's, from here: ".." and links within it mean what they mean there. */
+static bool is_dev(const struct raw_call *call, const struct seccomp_notif *n, const char *folder)
+{
+	int dirfd = call->fd_arg == call->other_arg ? AT_FDCWD : (int)n->data.args[call->other_arg];
+	pid_t pid = proc_number((pid_t)n->pid);
+	char path[48 + NAME_LEN];
+	struct stat dev, st;
+
+	if (*folder != '/' && dirfd != AT_FDCWD)
+		snprintf(path, sizeof(path), "/proc/%d/fd/%d/%s", pid, dirfd, folder);
+	else
+		snprintf(path, sizeof(path), "/proc/%d/%s/%s", pid, *folder == '/' ? "root" : "cwd",
+			 folder);
+	return stat("/dev", &dev) == 0 && stat(path, &st) == 0 && st.st_dev == dev.st_dev &&
+	       st.st_ino == dev.st_ino;
+}
+
+bool notice_names_node(const struct raw_call *call, const struct seccomp_notif *n)
+{
+	char name[NAME_LEN + 1], *slash;
+
+	if (!read_name(n, n->data.args[call->fd_arg], name) || !ends_in_node(name))
+		return false;
+	slash = strrchr(name, '/');
+	name[slash ? slash - name + 1 : 0] = '\0';
+	return is_dev(call, n, name);
 }
 
 bool notice_is_for_inherited(const struct raw_call *call, const struct seccomp_notif *n)

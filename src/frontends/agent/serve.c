@@ -66,18 +66,17 @@ static bool shares_memory(pid_t tid, const struct agent_channel *channel)
 	return same;
 }
 
-/* Of a node, or of what else could be one. */
-static void answer_open(const struct seccomp_notif *n, struct seccomp_notif_resp *resp)
+/* No file may be made in a node's place. */
+static void answer_path(const struct raw_call *call, const struct seccomp_notif *n,
+			struct seccomp_notif_resp *resp)
 {
-	switch (n->data.nr) {
-	case SYS_open:
-	case SYS_openat:
-	case SYS_openat2:
+	int nr = n->data.nr;
+	bool opens = nr == SYS_open || nr == SYS_openat || nr == SYS_openat2 || nr == SYS_creat;
+
+	if (opens && notice_names_node(call, n))
 		resp->error = -EBUSY;
-		break;
-	default:
+	else
 		let_be(resp);
-	}
 }
 
 /* Return: true: @resp is the answer */
@@ -94,7 +93,7 @@ static bool answer_child(const struct raw_call *call, enum agent_kind kind,
 	}
 	if (!channel->in_use && !shares_memory((pid_t)n->pid, channel))
 		return false;
-	answer_open(n, resp);
+	answer_path(call, n, resp);
 	return true;
 }
 
@@ -210,7 +209,7 @@ static void answer_apart(const struct raw_call *call, enum agent_kind kind,
 	if (kind == AGENT_CALL_FD)
 		answer_without_agent(call, n, resp);
 	else if (kind == AGENT_CALL_PATH)
-		answer_open(n, resp);
+		answer_path(call, n, resp);
 	else
 		let_be(resp);
 }

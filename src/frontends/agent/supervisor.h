@@ -162,6 +162,9 @@ int channel_create(struct client *client, int *fd) HF_MUST_CHECK;
  * @who: begins a line on stderr */
 bool notice_is_wanted(const struct raw_call *call, enum agent_kind kind,
 		      const struct seccomp_notif *n, const char *who);
+/** notice_names_node() - is a call on a path, whose process has no agent that would know, for a
+ * name that a node may have in /dev? */
+bool notice_names_node(const struct raw_call *call, const struct seccomp_notif *n);
 /** notice_is_for_inherited() - of a process without agent: may the call be for a device that it has
  * got from elsewhere? */
 bool notice_is_for_inherited(const struct raw_call *call, const struct seccomp_notif *n);

@@ -471,6 +471,9 @@ static void do_fork(void)
 		must(lseek(fd, 0, SEEK_SET) < 0 && errno == ESPIPE, "lseek in a child");
 		must(read(fd, &pid, sizeof(pid)) < 0 && errno == EINVAL, "read in a child");
 		must(open(NODE, O_RDWR) < 0 && errno == EBUSY, "open in a child");
+		must(open("/proc/devices", O_RDONLY) >= 0, "/proc/devices in a child");
+		must(open("/tmp/vhost-vdpa-0", O_RDWR) < 0 && errno == ENOENT, "another folder");
+		must(creat(NODE, 0600) < 0 && errno == EBUSY, "creat in a child");
 		must(close(fd) == 0, "close in a child");
 		_exit(0);
 	}
