@@ -131,6 +131,8 @@ static void serve(struct agent_channel *channel)
 	long rc = 0;
 
 	memcpy(args, channel->args, sizeof(args));
+	if (raw_call_waits(channel->nr, args)) /* the supervisor asks again */
+		raw_call_do_not_wait(args);
 	call_on_behalf(channel->tid);
 	errno = 0;
 	if (call && raw_call_is_ours(call, args)) {

@@ -10,6 +10,7 @@
  *	child of a process with agent ──> as docs/preload.md says of forks
  */
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +26,7 @@
 
 #define NR_THREADS_MAX 64u
 #define NR_WAITING_MAX 2u /* more are not kept */
+#define LOCK_LOOK_MS   5  /* how often a lock is asked for */
 
 static const struct server *server;           /* const */
 static struct mutex inject_lock = MUTEX_INIT; /* two threads of a client may want an agent */
@@ -116,13 +118,29 @@ static void note_without(pid_t tid)
 	without[next++ % ARRAY_LEN(without)] = tid;
 }
 
+static bool is_waiting(const struct seccomp_notif *n)
+{
+	uint64_t id = n->id;
+
+	return ioctl(server->listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0;
+}
+
+/* A lock that another process holds is asked for again and again: the agent answers one call at a
+ * time. */
 static void ask(enum agent_kind kind, struct client *c, const struct seccomp_notif *n,
 		struct seccomp_notif_resp *resp)
 {
-	if (kind == AGENT_CALL_FILTER)
+	if (kind == AGENT_CALL_FILTER) {
 		let_be(resp);
-	else
+		return;
+	}
+	client_ask(c, n, resp, hand_lead_on);
+	while (raw_call_waits(n->data.nr, (const uint64_t *)n->data.args) &&
+	       resp->error == -EAGAIN && is_waiting(n)) {
+		hand_lead_on();
+		(void)poll(NULL, 0, LOCK_LOOK_MS);
 		client_ask(c, n, resp, hand_lead_on);
+	}
 }
 
 /* Return: true: answered */

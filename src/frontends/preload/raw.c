@@ -71,23 +71,82 @@ static bool is_own_thread(pid_t tid)
 	return syscall(SYS_tgkill, getpid(), tid, 0) == 0 && fd_shares_table(gettid(), tid);
 }
 
-static void answer(const struct seccomp_notif *n, struct seccomp_notif_resp *resp)
+static void make_call(const struct raw_call *call, pid_t tid, const uint64_t *args,
+		      struct seccomp_notif_resp *resp)
+{
+	long rc;
+
+	call_on_behalf(tid);
+	rc = raw_call_serve(call, args);
+	resp->error = rc == -1 ? -errno : 0;
+	resp->val = rc == -1 ? 0 : rc;
+}
+
+/* The kernel's structure may be longer than the one we know. */
+#define RESP_ROOM 256u
+
+/* A call that waits for a lock, in a thread that waits in the client's place. */
+struct wait {
+	const struct raw_call *call;
+	pid_t tid;
+	uint64_t args[RAW_NR_ARGS];
+	int listener;
+	union {
+		struct seccomp_notif_resp resp;
+		char room[RESP_ROOM];
+	};
+};
+
+static void *wait_for_lock(void *arg)
+{
+	struct wait *w = arg;
+
+	thread_settle("holdfast-lock");
+	make_call(w->call, w->tid, w->args, &w->resp);
+	(void)real()->ioctl(w->listener, SECCOMP_IOCTL_NOTIF_SEND, &w->resp);
+	free(w);
+	return NULL;
+}
+
+/* Return: 0: the answer comes from a thread; -ENOLCK */
+static int start_wait(int fd, const struct raw_call *call, const struct seccomp_notif *n)
+{
+	struct wait *w = calloc(1, sizeof(*w));
+	pthread_t thread;
+
+	if (!w)
+		return -ENOLCK;
+	w->call = call;
+	w->tid = (pid_t)n->pid;
+	w->listener = fd;
+	w->resp.id = n->id;
+	memcpy(w->args, n->data.args, sizeof(w->args));
+	if (thread_start(&thread, wait_for_lock, w) != 0) {
+		free(w);
+		return -ENOLCK;
+	}
+	pthread_detach(thread);
+	return 0;
+}
+
+/* Return: false: it comes later */
+static bool answer(int fd, const struct seccomp_notif *n, struct seccomp_notif_resp *resp)
 {
 	const struct raw_call *call = raw_call_find(n->data.nr);
 	uint64_t args[RAW_NR_ARGS];
-	long rc;
 
 	memcpy(args, n->data.args, sizeof(args));
 	if (call && !is_own_thread((pid_t)n->pid)) {
 		resp->error = raw_answer_child(call, (pid_t)n->pid, args);
 	} else if (call && raw_call_is_ours(call, args)) {
-		call_on_behalf((pid_t)n->pid);
-		rc = raw_call_serve(call, args);
-		resp->error = rc == -1 ? -errno : 0;
-		resp->val = rc == -1 ? 0 : rc;
-		return;
+		if (!raw_call_waits(call->nr, args))
+			make_call(call, (pid_t)n->pid, args, resp);
+		else
+			resp->error = start_wait(fd, call, n);
+		return !raw_call_waits(call->nr, args) || resp->error;
 	}
 	resp->flags = resp->error ? 0 : SECCOMP_USER_NOTIF_FLAG_CONTINUE;
+	return true;
 }
 
 /* The kernel's structures may be longer than the ones we know. */
@@ -123,7 +182,8 @@ static void *serve_calls(void *arg)
 		}
 		memset(resp, 0, sizeof(*resp));
 		resp->id = n->id;
-		answer(n, resp);
+		if (!answer(fd, n, resp))
+			continue;
 		if (real()->ioctl(fd, SECCOMP_IOCTL_NOTIF_SEND, resp) < 0 && errno != ENOENT)
 			err = errno;
 	}

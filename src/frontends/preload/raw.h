@@ -78,6 +78,11 @@ bool raw_path_is_ours(const struct raw_call *call, const uint64_t args[RAW_NR_AR
 long raw_list_serve(const uint64_t args[RAW_NR_ARGS]);
 bool raw_list_is_ours(const uint64_t args[RAW_NR_ARGS]);
 
+/** raw_call_waits() - may system call @nr wait for a lock, as long as another process likes? */
+bool raw_call_waits(int nr, const uint64_t args[RAW_NR_ARGS]);
+/** raw_call_do_not_wait() - give such a call the arguments with which it says EAGAIN instead */
+void raw_call_do_not_wait(uint64_t args[RAW_NR_ARGS]);
+
 /** raw_fd_is_node() - is descriptor @fd of another process a device of ours? */
 bool raw_fd_is_node(pid_t tid, int fd);
 /** raw_answer_child() - what a child that was forked with a device is told, as wrap_ioctl.c and

@@ -76,6 +76,23 @@ const struct raw_call *raw_call_find(int nr)
 	return NULL;
 }
 
+#if defined(__x86_64__)
+bool raw_call_waits(int nr, const uint64_t args[RAW_NR_ARGS])
+{
+	return nr == SYS_fcntl && ((int)args[1] == F_SETLKW || (int)args[1] == F_OFD_SETLKW);
+}
+#else
+bool raw_call_waits(int nr, const uint64_t args[RAW_NR_ARGS])
+{
+	return false;
+}
+#endif
+
+void raw_call_do_not_wait(uint64_t args[RAW_NR_ARGS])
+{
+	args[1] = (int)args[1] == F_SETLKW ? F_SETLK : F_OFD_SETLK;
+}
+
 void raw_window_choose(struct raw_window *window)
 {
 	struct rlimit limit = {.rlim_cur = WINDOW_LAST + 1};

@@ -413,6 +413,40 @@ static void do_reuse(void)
 	puts("nobody waits for a pipe but who writes to it");
 }
 
+static void *lock_all(void *arg)
+{
+	struct flock all = {.l_type = F_WRLCK};
+
+	must(fcntl(*(int *)arg, F_SETLKW, &all) == 0, "the lock");
+	return NULL;
+}
+
+/* Another process has a lock. */
+static void do_lock(void)
+{
+	int fd = open(NODE, O_RDWR), ready[2], end[2];
+	struct flock some = {.l_type = F_WRLCK, .l_len = 100};
+	pthread_t thread;
+	pid_t pid;
+	char byte = 0;
+
+	must(fd >= 0 && pipe(ready) == 0 && pipe(end) == 0, "open");
+	pid = fork();
+	if (pid == 0) {
+		close(end[1]);
+		must(fcntl(fd, F_SETLK, &some) == 0 && write(ready[1], &byte, 1) == 1, "lock");
+		_exit(read(end[0], &byte, 1) == 0 ? 0 : 1);
+	}
+	must(read(ready[0], &byte, 1) == 1, "the child's lock");
+	must(pthread_create(&thread, NULL, lock_all, &fd) == 0, "thread");
+	for (int i = 0; i < 100; i++)
+		must(is_answered(fd), "a call while another thread's waits");
+	close(end[1]);
+	must(waitpid(pid, NULL, 0) == pid && pthread_join(thread, NULL) == 0, "join");
+	must(is_answered(fd) && close(fd) == 0, "close");
+	puts("nobody waits for a lock but who asks for it");
+}
+
 /* ---- a table of descriptors of its own ---- */
 
 struct apart {
@@ -689,13 +723,27 @@ static const struct {
 	const char *name;
 	void (*run)(void);
 } parts[] = {
-	{"names", do_names},       {"apart", do_apart},         {"net", do_net},
-	{"blk", do_blk},           {"files", do_files},         {"threads", do_threads},
-	{"leave", do_leave},       {"reuse", do_reuse},         {"fork", do_fork},
-	{"children", do_children}, {"timer", do_timer},         {"close_all", do_close_all},
-	{"limits", do_limits},     {"daemon", do_daemon},       {"hide", do_hide},
-	{"wait", do_wait},         {"list", do_list},           {"send", do_send},
-	{"filter", do_filter},     {"no_device", do_no_device},
+	{"lock", do_lock},
+	{"names", do_names},
+	{"apart", do_apart},
+	{"net", do_net},
+	{"blk", do_blk},
+	{"files", do_files},
+	{"threads", do_threads},
+	{"leave", do_leave},
+	{"reuse", do_reuse},
+	{"fork", do_fork},
+	{"children", do_children},
+	{"timer", do_timer},
+	{"close_all", do_close_all},
+	{"limits", do_limits},
+	{"daemon", do_daemon},
+	{"hide", do_hide},
+	{"wait", do_wait},
+	{"list", do_list},
+	{"send", do_send},
+	{"filter", do_filter},
+	{"no_device", do_no_device},
 };
 
 int main(int argc, char **argv)

@@ -127,6 +127,9 @@ class EachLibc(Client):
     def test_number_that_was_a_devices(self):
         self.each('nobody waits for a pipe', 'reuse')
 
+    def test_lock(self):
+        self.each('nobody waits for a lock', 'lock')
+
     def test_names(self):
         self.each('each name leads to the node', 'names')
 

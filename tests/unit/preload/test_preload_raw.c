@@ -310,6 +310,45 @@ static void raw_write_to_what_was_a_device_holds_up_no_other_call(void **state)
 	assert_closed();
 }
 
+static void *lock_all(void *arg)
+{
+	struct flock all = {.l_type = F_WRLCK};
+
+	return RAW3(SYS_fcntl, *(int *)arg, F_SETLKW, &all) == 0 ? NULL : arg;
+}
+
+static void raw_lock_that_another_process_has_holds_up_no_other_call(void **state)
+{
+	int fd = open_node(), ready[2], end[2];
+	struct flock some = {.l_type = F_WRLCK, .l_len = 100};
+	pthread_t thread;
+	void *failed;
+	char byte = 0;
+	pid_t pid;
+
+	assert_true(pipe(ready) == 0 && pipe(end) == 0);
+	pid = fork();
+	if (pid == 0) {
+		close(end[1]);
+		if (fcntl(fd, F_SETLK, &some) < 0 || write(ready[1], &byte, 1) != 1)
+			_exit(1);
+		_exit(read(end[0], &byte, 1) == 0 ? 0 : 2);
+	}
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	assert_int_equal(pthread_create(&thread, NULL, lock_all, &fd), 0);
+	for (int i = 0; i < 100; i++)
+		assert_true(is_answered(fd));
+	close(end[1]);
+	assert_int_equal(child_status(pid), 0);
+	assert_int_equal(pthread_join(thread, &failed), 0);
+	assert_null(failed);
+	close(end[0]);
+	close(ready[0]);
+	close(ready[1]);
+	close(fd);
+	assert_closed();
+}
+
 static void *take_own_table(void *arg)
 {
 	*(long *)arg = RAW3(SYS_close_range, 3, UINT32_MAX, CLOSE_RANGE_UNSHARE);
@@ -513,6 +552,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(raw_calls_on_other_files_are_the_kernels),
 		cmocka_unit_test(raw_copies_and_closes_are_followed),
 		cmocka_unit_test(raw_write_to_what_was_a_device_holds_up_no_other_call),
+		cmocka_unit_test(raw_lock_that_another_process_has_holds_up_no_other_call),
 		cmocka_unit_test(raw_table_of_a_thread_of_its_own_is_the_threads),
 		cmocka_unit_test(raw_thread_with_a_table_of_its_own_closes_nothing_of_the_others),
 		cmocka_unit_test(raw_calls_of_a_forked_child_are_not_the_owners),
