@@ -156,21 +156,26 @@ struct preload_file *files_get(int fd)
 	return NULL;
 }
 
+/* Whatever call of the client's lets go last, it ends the session to its end: neither a handler nor
+ * a cancellation leaves it in the middle. */
 void files_put(struct preload_file *file)
 {
 	sigset_t before;
+	int cancel_state;
 
 	if (!file || __atomic_sub_fetch(&file->refs, 1, __ATOMIC_ACQ_REL) != 0)
 		return;
 	if (files_is_foreign(file))
 		return;
 	call_block_signals(&before);
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
 	if (file->release)
 		file->release(file);
 	mutex_lock(&list_lock);
 	file->next_free = free_files;
 	free_files = file;
 	mutex_unlock(&list_lock);
+	pthread_setcancelstate(cancel_state, NULL);
 	call_restore_signals(&before);
 }
 

@@ -6,6 +6,9 @@
 #include "client.h"
 
 #include <pthread.h>
+#include <sys/eventfd.h>
+
+#include "base/compiler.h"
 
 #define NR_ROUNDS  300
 #define NR_CALLERS 3
@@ -121,6 +124,71 @@ static void preload_cancelled_thread_leaves_no_lock_behind(void **state)
 	}
 	close(fd);
 	assert_closed();
+}
+
+/* A worker thread, and an eventfd, that the end of the session lets go. */
+static void start_queue(int fd)
+{
+	struct vhost_vring_file file = {.index = 0, .fd = eventfd(0, EFD_CLOEXEC)};
+
+	assert_int_equal(ioctl(fd, VHOST_SET_OWNER), 0);
+	assert_int_equal(ioctl(fd, VHOST_SET_VRING_KICK, &file), 0);
+	assert_int_equal(ioctl(fd, VHOST_SET_VRING_CALL, &file), 0);
+	close(file.fd);
+}
+
+struct ending {
+	void (*call)(int fd);
+	int fd;
+};
+
+static void *call_and_end(void *arg)
+{
+	const struct ending *ending = arg;
+
+	pthread_cancel(pthread_self());
+	ending->call(ending->fd);
+	return NULL;
+}
+
+static void call_dup(int fd)
+{
+	(void)dup(fd);
+}
+
+static void call_close(int fd)
+{
+	(void)close(fd);
+}
+
+static void call_write(int fd)
+{
+	(void)!write(fd, "x", 1);
+}
+
+static void call_status(int fd)
+{
+	(void)get_status(fd);
+}
+
+/* A call finds that the device was closed behind the library's back, and ends the session, in a
+ * thread that is to end at its next cancellation point. */
+static void preload_cancelled_thread_ends_a_session_to_its_end(void **state)
+{
+	static void (*const calls[])(int fd) = {call_dup, call_close, call_write, call_status};
+
+	if (HF_ASAN) /* takes the frames of a cancelled thread for live ones */
+		skip();
+	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+		struct ending ending = {calls[i], open_node()};
+		pthread_t thread;
+
+		start_queue(ending.fd);
+		assert_int_equal(close_behind(ending.fd), 0);
+		assert_int_equal(pthread_create(&thread, NULL, call_and_end, &ending), 0);
+		assert_int_equal(pthread_join(thread, NULL), 0);
+		assert_closed();
+	}
 }
 
 #define FIRST_CLOSED 500
@@ -261,6 +329,7 @@ int main(void)
 		cmocka_unit_test(preload_calls_racing_close_work_or_are_refused),
 		cmocka_unit_test(preload_racing_opens_have_one_winner_at_a_time),
 		cmocka_unit_test(preload_cancelled_thread_leaves_no_lock_behind),
+		cmocka_unit_test(preload_cancelled_thread_ends_a_session_to_its_end),
 		cmocka_unit_test(preload_copy_racing_the_end_of_an_elder_copy_keeps_its_device),
 		cmocka_unit_test(preload_copies_and_closes_of_all_threads_end_in_a_closed_device),
 		/* last: it uses up the low numbers */
