@@ -145,6 +145,8 @@ static int take_over(int fd, unsigned int minor)
 	return rc;
 }
 
+/* Handlers are put off afterwards, too, until call_leave() or call_unhold(): references to files
+ * are about to be taken. */
 static int try_adopt(int fd, unsigned int minor)
 {
 	struct preload_file *file;
@@ -157,6 +159,7 @@ static int try_adopt(int fd, unsigned int minor)
 	refuse_clear();
 	rc = take_over(fd, minor);
 	(void)call_leave(&call, rc);
+	call_hold();
 	file = files_get(fd);
 	if (file && !files_is_foreign(file))
 		adopt_copies(fd, file);
@@ -166,6 +169,7 @@ static int try_adopt(int fd, unsigned int minor)
 
 struct preload_file *adopt(int fd)
 {
+	struct preload_file *file;
 	int saved = errno;
 	unsigned int minor;
 
@@ -175,8 +179,12 @@ struct preload_file *adopt(int fd)
 	}
 	if (is_from_elsewhere(fd) && has_name(fd, &minor) && try_adopt(fd, minor) == -EBUSY)
 		saved = EBUSY;
+	call_hold();
+	file = files_get(fd);
+	if (!file)
+		call_unhold();
 	errno = saved;
-	return files_get(fd);
+	return file;
 }
 
 struct preload_file *adopt_inherited(int fd, struct preload_file *file)

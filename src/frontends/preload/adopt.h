@@ -15,7 +15,7 @@
  * Called for descriptors that are not in the table, when a call on one has failed as it does on a
  * memfd. NULL if the calling thread must leave devices alone (aside.h).
  * Return: its file with a reference, or NULL. errno is kept, or is EBUSY: another process has what
- * lies behind the device
+ * lies behind the device. With a file handlers are put off until call_leave(), or call_unhold().
  */
 struct preload_file *adopt(int fd);
 

@@ -47,6 +47,7 @@ static void find_node(void *arg)
 	if (file)
 		which->minor = file->minor;
 	files_put(file);
+	call_unhold();
 }
 
 static bool fd_minor(int fd, unsigned long nr_links, unsigned int *minor)

@@ -2,7 +2,11 @@
 /* Children: forked ones have the descriptors and not the device; others start afresh. */
 #include "client.h"
 
+#include <signal.h>
 #include <spawn.h>
+#include <sys/time.h>
+
+#define NR_JUMPS 150
 
 extern char **environ;
 
@@ -54,6 +58,51 @@ static void preload_parent_and_child_open_their_own_devices_at_once(void **state
 	assert_int_equal(get_status(fd), 1);
 	close(fd);
 	assert_closed();
+}
+
+static sigjmp_buf away;
+
+static void jump_away(int sig)
+{
+	siglongjmp(away, sig);
+}
+
+/* Return: exit status. @parent: at its end when the parent has closed the device */
+static int jump_out_of_first_call(int fd, int parent, int us)
+{
+	const struct itimerval once = {.it_value = {0, us}}, never = {{0, 0}, {0, 0}};
+	struct sigaction act = {.sa_handler = jump_away};
+	char byte;
+
+	if (read(parent, &byte, 1) != 0 || sigaction(SIGALRM, &act, NULL) < 0)
+		return 2;
+	if (sigsetjmp(away, 1) == 0) {
+		setitimer(ITIMER_REAL, &once, NULL);
+		for (;;)
+			(void)get_status(fd);
+	}
+	setitimer(ITIMER_REAL, &never, NULL);
+	return close(fd) == 0 && open(NODE, O_RDWR) >= 0 ? 0 : 1;
+}
+
+/* Third of all cases: nobody has owned a device. The call makes the device the child's own. */
+static void preload_jump_out_of_a_childs_first_call_leaves_the_node_free(void **state)
+{
+	for (int i = 0; i < NR_JUMPS; i++) {
+		int fd = open_node(), end[2];
+		pid_t pid;
+
+		assert_int_equal(pipe(end), 0);
+		pid = fork();
+		if (pid == 0) {
+			close(end[1]);
+			_exit(jump_out_of_first_call(fd, end[0], 1 + i * 10));
+		}
+		close(fd);
+		close(end[1]);
+		close(end[0]);
+		assert_int_equal(child_status(pid), 0);
+	}
 }
 
 static int calls_of_a_child(int fd)
@@ -270,6 +319,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(preload_child_of_an_idle_process_has_its_own_device),
 		cmocka_unit_test(preload_parent_and_child_open_their_own_devices_at_once),
+		cmocka_unit_test(preload_jump_out_of_a_childs_first_call_leaves_the_node_free),
 		cmocka_unit_test(preload_forked_child_takes_a_device_that_nobody_owns),
 		cmocka_unit_test(preload_forked_child_is_not_the_owner),
 		cmocka_unit_test(preload_child_of_a_former_owner_needs_exec_to_open),
