@@ -30,7 +30,7 @@ ALSO = {'virtio_vdpa': {'src/ring/driver.h'},
         # ... and so may the port of the modelled device, with the simulated card's backends
         'parents/mlx5': {'src/parents/sim/sim.h', 'src/parents/sim/net.h'},
         # the agent runs the preload library's own wrappers, and the supervisor its filter
-        'frontends/agent': {f'src/frontends/preload/{name}.h' for name in ('call', 'files', 'node', 'path', 'raw', 'real')},
+        'frontends/agent': {f'src/frontends/preload/{name}.h' for name in ('call', 'files', 'mask', 'node', 'path', 'raw', 'real')},
         'bench': {'src/cli/cli.h'}}  # exit statuses, and how a command goes on under the preload library
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*(["<])([^">]+)[">]', re.M)
 

@@ -27,6 +27,7 @@
 #include "base/thread.h"
 #include "frontends/agent/channel.h"
 #include "frontends/preload/call.h"
+#include "frontends/preload/mask.h"
 #include "frontends/preload/node.h"
 
 #define NAME "holdfast-agent"
@@ -55,6 +56,9 @@ const struct raw_window *raw_window(void)
 {
 	return &window;
 }
+
+/* No SIGSYS is raised. */
+bool mask_is_kept;
 
 /* The supervisor has it. */
 int raw_listener(void)

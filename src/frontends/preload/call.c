@@ -27,6 +27,7 @@
 #include "base/refuse.h"
 #include "frontends/preload/aside.h"
 #include "frontends/preload/call.h"
+#include "frontends/preload/mask.h"
 #include "frontends/preload/node.h"
 
 #define US_PER_S       1000000
@@ -206,9 +207,16 @@ void call_block_signals(sigset_t *before)
 	real()->pthread_sigmask(SIG_BLOCK, &most, before);
 }
 
+/* The call may have been the one from which on SIGSYS is not to be blocked (mask.h). */
 void call_restore_signals(const sigset_t *before)
 {
-	real()->pthread_sigmask(SIG_SETMASK, before, NULL);
+	sigset_t mask = *before;
+
+	if (mask_is_translated() && sigismember(&mask, SIGSYS) == 1) {
+		sigdelset(&mask, SIGSYS);
+		sigaddset(&mask, SIGSTKFLT);
+	}
+	real()->pthread_sigmask(SIG_SETMASK, &mask, NULL);
 }
 
 static __thread bool is_held;

@@ -53,6 +53,8 @@ static void threads_and_handlers_from_before_make_calls(void **state)
 	struct sigaction act = {.sa_handler = count_call};
 	pthread_t threads[NR_THREADS];
 	void *plugin, *result;
+	sigset_t all, before;
+	uint8_t status;
 
 	sigfillset(&act.sa_mask);
 	sigaction(SIGUSR1, &act, NULL);
@@ -63,7 +65,13 @@ static void threads_and_handlers_from_before_make_calls(void **state)
 	plugin = dlopen(plugin_path, RTLD_NOW);
 	assert_non_null(plugin);
 	*(void **)&plugin_ioctl = dlsym(plugin, "plugin_ioctl");
+	/* the thread that opens blocks all, too */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
 	node = open_node();
+	assert_true(is_blocked());
+	assert_int_equal(plugin_ioctl(node, VHOST_VDPA_GET_STATUS, &status), 0);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	pthread_barrier_wait(&stage);
 	for (int i = 0; i < NR_THREADS; i++) {
 		assert_int_equal(pthread_join(threads[i], &result), 0);
