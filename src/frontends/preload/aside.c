@@ -312,12 +312,12 @@ int aside_prepare(void)
 	return rc;
 }
 
-void aside_begin(void)
+/* The calling thread's aside_prepare() has seen the page, which stays. No lock: a handler may leave
+ * by a jump, and the filter may forbid to put it off. */
+void aside_begin(void) NO_TSA
 {
-	mutex_lock(&start_lock);
 	__atomic_store_n(page, true, __ATOMIC_RELAXED);
 	__atomic_store_n(&aside_on, page, __ATOMIC_RELEASE);
-	mutex_unlock(&start_lock);
 }
 
 void aside_after_fork(void) NO_TSA

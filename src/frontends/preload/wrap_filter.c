@@ -45,24 +45,36 @@ __attribute__((constructor)) static void watch_forks(void)
 	(void)pthread_atfork(NULL, NULL, forked);
 }
 
+struct preparation {
+	unsigned long flags;
+	int rc;
+};
+
+static void prepare_first(void *arg)
+{
+	struct preparation *p = arg;
+
+	if (p->flags & SECCOMP_FILTER_FLAG_NEW_LISTENER)
+		raw_leave_listener();
+	raw_start();
+	p->rc = aside_prepare();
+	if (p->rc)
+		hf_warn("preload", "calls on devices are made under the client's own filter: %s",
+			strerror(-p->rc));
+}
+
 /* A filter is about to be installed. A child in its parent's memory, which will call execve(2),
  * changes nothing. Return: does a thread do the work from then on, and did not before? */
 static bool prepare(unsigned long flags)
 {
 	const bool *on = __atomic_load_n(&aside_on, __ATOMIC_ACQUIRE);
-	int rc;
+	struct preparation p = {.flags = flags};
 
 	/* the second filter may forbid what would be asked here */
 	if ((on && __atomic_load_n(on, __ATOMIC_RELAXED)) || process != getpid())
 		return false;
-	if (flags & SECCOMP_FILTER_FLAG_NEW_LISTENER)
-		raw_leave_listener();
-	raw_start();
-	rc = aside_prepare();
-	if (rc)
-		hf_warn("preload", "calls on devices are made under the client's own filter: %s",
-			strerror(-rc));
-	return !rc;
+	aside_run(prepare_first, &p, sizeof(p)); /* no handler leaves it by a jump */
+	return !p.rc;
 }
 
 /* Asking whether the kernel knows filters is done with NULL for one. */

@@ -31,11 +31,11 @@
 #include <unistd.h>
 
 /* Children are forked while the devices have threads, and make devices of their own; TSan would end
- * them. */
+ * them, and would wait a second at the end of each. */
 const char *__tsan_default_options(void);
 const char *__tsan_default_options(void)
 {
-	return "die_after_fork=0";
+	return "die_after_fork=0:atexit_sleep_ms=0";
 }
 
 #define NODE "/dev/vhost-vdpa-0"

@@ -2,8 +2,11 @@
 /* The client's own handlers for SIGSEGV and SIGBUS, while the library has both signals. */
 #include "client.h"
 
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/time.h>
 
 #include "base/compiler.h"
@@ -235,9 +238,52 @@ static void preload_refused_write_leaves_no_signal_blocked(void **state)
 	assert_int_equal(after, 0);
 }
 
+#define NR_JUMPS 200
+
+static int install_filter(void)
+{
+	struct sock_filter insn = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+	struct sock_fprog prog = {1, &insn};
+
+	return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog);
+}
+
+/* Return: exit status; ends by SIGALRM if a lock was left taken */
+static int jump_out_of_first_filter(int us)
+{
+	const struct itimerval once = {.it_value = {0, us}}, never = {{0, 0}, {0, 0}};
+	struct sigaction act = {.sa_handler = on_signal};
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || sigaction(SIGALRM, &act, NULL) < 0)
+		return 2;
+	if (sigsetjmp(back, 1) == 0) {
+		setitimer(ITIMER_REAL, &once, NULL);
+		(void)install_filter();
+		for (;;)
+			(void)pause();
+	}
+	setitimer(ITIMER_REAL, &never, NULL);
+	(void)signal(SIGALRM, SIG_DFL);
+	(void)alarm(20);
+	return install_filter() == 0 ? 0 : 1;
+}
+
+/* It makes a thread of the library's, and looks for code that makes raw calls. */
+static void preload_jump_out_of_the_first_filter_leaves_no_lock_taken(void **state)
+{
+	for (int i = 0; i < NR_JUMPS; i++) {
+		pid_t pid = fork();
+
+		if (pid == 0)
+			_exit(jump_out_of_first_filter(1 + i));
+		assert_int_equal(child_status(pid), 0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(preload_jump_out_of_the_first_filter_leaves_no_lock_taken),
 		cmocka_unit_test(preload_refused_write_leaves_no_signal_blocked),
 		cmocka_unit_test(preload_handler_outlives_its_reset_in_a_vfork_child),
 		cmocka_unit_test(preload_jump_out_of_a_call_leaves_the_node_usable),
