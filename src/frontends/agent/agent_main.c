@@ -127,6 +127,19 @@ static void *watch_supervisor(void *arg)
 	_exit(0);
 }
 
+static void close_one(int fd)
+{
+	(void)raw_call_serve(raw_call_find(SYS_close), (uint64_t[RAW_NR_ARGS]){(uint64_t)fd});
+}
+
+/* What else lies in the range may take long to close, so the client's thread closes it by itself. A
+ * call that the kernel refuses, or that closes nothing, is the kernel's. */
+static void close_devices(const uint64_t args[RAW_NR_ARGS])
+{
+	if ((unsigned int)args[2] == 0)
+		files_each((unsigned int)args[0], (unsigned int)args[1], close_one);
+}
+
 static void serve(struct agent_channel *channel)
 {
 	const struct raw_call *call = raw_call_find(channel->nr);
@@ -139,7 +152,9 @@ static void serve(struct agent_channel *channel)
 		raw_call_do_not_wait(args);
 	call_on_behalf(channel->tid);
 	errno = 0;
-	if (call && raw_call_is_ours(call, args)) {
+	if (channel->nr == SYS_close_range) {
+		close_devices(args);
+	} else if (call && raw_call_is_ours(call, args)) {
 		ours = true;
 		rc = raw_call_serve(call, args);
 	}

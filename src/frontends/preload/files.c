@@ -233,7 +233,7 @@ struct preload_file *files_remove(int fd)
 	return slot ? __atomic_exchange_n(slot, NULL, __ATOMIC_ACQ_REL) : NULL;
 }
 
-static void for_each_slot(unsigned int first, unsigned int last, void (*fn)(int fd))
+void files_each(unsigned int first, unsigned int last, void (*fn)(int fd))
 {
 	unsigned int end = FILES_CHUNK_LEN * FILES_NR_CHUNKS - 1;
 
@@ -273,12 +273,12 @@ static void check_one(int fd)
 
 void files_remove_closed(unsigned int first, unsigned int last)
 {
-	for_each_slot(first, last, check_one);
+	files_each(first, last, check_one);
 }
 
 void files_remove_stale(void)
 {
-	for_each_slot(0, UINT32_MAX, check_one);
+	files_each(0, UINT32_MAX, check_one);
 }
 
 bool files_is_foreign(const struct preload_file *file)

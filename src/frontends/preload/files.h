@@ -107,6 +107,10 @@ void files_remove_closed(unsigned int first, unsigned int last);
 /** files_remove_stale() - let go all entries whose descriptor is not the file's any more */
 void files_remove_stale(void);
 
+/** files_each() - call @fn for each number in [@first, @last] that the table has an entry for. Not
+ * locked */
+void files_each(unsigned int first, unsigned int last, void (*fn)(int fd));
+
 /** files_is_free() - has the table nothing of this process's for @fd? Locked or not */
 bool files_is_free(int fd);
 

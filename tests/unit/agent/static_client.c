@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -21,6 +22,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
@@ -447,6 +449,55 @@ static void do_lock(void)
 	puts("nobody waits for a lock but who asks for it");
 }
 
+/* A socket whose close waits until its peer has read all. */
+static int slow_to_close(void)
+{
+	static char bytes[1 << 16];
+	const struct linger linger = {.l_onoff = 1, .l_linger = 60};
+	struct sockaddr_in address = {.sin_family = AF_INET};
+	socklen_t len = sizeof(address);
+	int listener = socket(AF_INET, SOCK_STREAM, 0), s = socket(AF_INET, SOCK_STREAM, 0);
+
+	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	must(bind(listener, (struct sockaddr *)&address, sizeof(address)) == 0 &&
+		     listen(listener, 1) == 0 &&
+		     getsockname(listener, (struct sockaddr *)&address, &len) == 0 &&
+		     connect(s, (struct sockaddr *)&address, sizeof(address)) == 0,
+	     "sockets");
+	must(setsockopt(s, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)) == 0 &&
+		     fcntl(s, F_SETFL, O_NONBLOCK) == 0,
+	     "a socket");
+	while (write(s, bytes, sizeof(bytes)) > 0)
+		;
+	must(fcntl(s, F_SETFL, 0) == 0, "a socket");
+	return s;
+}
+
+static void *close_one(void *arg)
+{
+	unsigned int fd = *(unsigned int *)arg;
+
+	must(syscall(SYS_close_range, fd, fd, 0) == 0, "close_range");
+	return NULL;
+}
+
+static void do_linger(void)
+{
+	int fd = open(NODE, O_RDWR), s = slow_to_close();
+	pthread_t thread;
+
+	must(fd >= 0 && is_device(fd), "open");
+	must(pthread_create(&thread, NULL, close_one, &s) == 0, "thread");
+	for (int i = 0; i < 100; i++)
+		must(is_answered(fd), "a call while another thread's waits");
+	must(syscall(SYS_close_range, fd, fd, 0) == 0 && !is_device(fd), "close_range");
+	fd = open(NODE, O_RDWR);
+	must(fd >= 0 && is_device(fd), "open after close_range");
+	puts("nobody waits for a socket but who closes it");
+	(void)fflush(stdout);
+	_exit(0);
+}
+
 /* ---- a table of descriptors of its own ---- */
 
 struct apart {
@@ -723,27 +774,17 @@ static const struct {
 	const char *name;
 	void (*run)(void);
 } parts[] = {
-	{"lock", do_lock},
-	{"names", do_names},
-	{"apart", do_apart},
-	{"net", do_net},
-	{"blk", do_blk},
-	{"files", do_files},
-	{"threads", do_threads},
-	{"leave", do_leave},
-	{"reuse", do_reuse},
-	{"fork", do_fork},
-	{"children", do_children},
-	{"timer", do_timer},
-	{"close_all", do_close_all},
-	{"limits", do_limits},
-	{"daemon", do_daemon},
-	{"hide", do_hide},
-	{"wait", do_wait},
-	{"list", do_list},
-	{"send", do_send},
-	{"filter", do_filter},
-	{"no_device", do_no_device},
+	{"linger", do_linger}, {"lock", do_lock},
+	{"names", do_names},   {"apart", do_apart},
+	{"net", do_net},       {"blk", do_blk},
+	{"files", do_files},   {"threads", do_threads},
+	{"leave", do_leave},   {"reuse", do_reuse},
+	{"fork", do_fork},     {"children", do_children},
+	{"timer", do_timer},   {"close_all", do_close_all},
+	{"limits", do_limits}, {"daemon", do_daemon},
+	{"hide", do_hide},     {"wait", do_wait},
+	{"list", do_list},     {"send", do_send},
+	{"filter", do_filter}, {"no_device", do_no_device},
 };
 
 int main(int argc, char **argv)

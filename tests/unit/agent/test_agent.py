@@ -130,6 +130,9 @@ class EachLibc(Client):
     def test_lock(self):
         self.each('nobody waits for a lock', 'lock')
 
+    def test_close_that_takes_long(self):
+        self.each('nobody waits for a socket', 'linger')
+
     def test_names(self):
         self.each('each name leads to the node', 'names')
 
