@@ -128,7 +128,8 @@ static bool strict_data(struct simnet_pair *pair)
 
 	if (!vdpasim_vq_runs(pair->rx) || !vdpasim_vq_runs(pair->tx))
 		return false;
-	while (go && n++ < SIMNET_BATCH && ring_walked(pair->tx->ring) - walked < RING_WALK_MAX) {
+	while (go && n++ < SIMNET_BATCH && ring_walked(pair->tx->ring) - walked < RING_WALK_MAX &&
+	       (n == 1 || !vdpasim_is_resetting(net->sim))) {
 		int err = strict_pop(pair->tx, &tx, false);
 		int len;
 
@@ -193,7 +194,8 @@ static bool strict_ctrl(struct simnet *net, struct vdpasim_vq *vq)
 				 (uint32_t)strict_push(&chain, &ack, sizeof(ack)));
 		(void)ring_flush(vq->ring);
 		vdpasim_vq_call(vq); /* asked for or not */
-		full = ++n == SIMNET_BATCH || ring_walked(vq->ring) - walked >= RING_WALK_MAX;
+		full = ++n == SIMNET_BATCH || ring_walked(vq->ring) - walked >= RING_WALK_MAX ||
+		       vdpasim_is_resetting(net->sim);
 	}
 	return full;
 }

@@ -27,6 +27,7 @@
 #define FRAME     (64u * 1024)
 #define NR        (LEN / FRAME)
 #define BUF       (FRAME + 256)
+#define NUM       64 /* entries of a ring */
 #define NR_QUEUES 8
 #define NR_PAIRS  4
 #define ASKED_NS  (20000 * NS_PER_MS)
@@ -186,11 +187,23 @@ static void send_slowly(struct rig *rig, char *mem)
 	send_from(rig, 0, mem, 0, NR);
 }
 
+/* Of a longer frame strict mode takes no more. */
+static void send_pages(struct rig *rig, char *mem)
+{
+	static uint8_t buf[PAGE];
+
+	rig_add(rig, 0, buf, sizeof(buf), true);
+	rig_publish(rig, 0);
+	for (unsigned int i = 0; i < NUM; i++)
+		rig_add(rig, 1, mem + (size_t)i * PAGE, PAGE, false);
+}
+
 static const struct load {
 	const char *name;
 	void (*add)(struct rig *rig, char *mem);
 	bool disk, of_disk, strict; /* of_disk: its own memory is slow */
 	bool of_reset;              /* a suspend waits for all of it */
+	bool dropped;               /* frames: they are for somebody else */
 	uint16_t vq, nr;            /* of the device; chains */
 } loads[] = {
 	{"read", read_slowly, .disk = true, .nr = 1},
@@ -205,6 +218,7 @@ static const struct load {
 	{"strict zeroes", zero_slowly, .disk = true, .of_disk = true, .strict = true, .nr = 1},
 	{"frames", send_slowly, .vq = 1, .nr = NR},
 	{"strict frames", send_slowly, .vq = 1, .nr = 5, .strict = true}, /* a pass */
+	{"strict drops", send_pages, .vq = 1, .strict = true, .of_reset = true, .dropped = true},
 };
 
 static void make(struct rig *rig, const struct load *load)
@@ -213,9 +227,13 @@ static void make(struct rig *rig, const struct load *load)
 
 	if (load->strict)
 		c.profile = PROFILE_LINUX_6_12;
+	if (load->dropped) {
+		c.given |= VDPA_KEY_MAC;
+		c.mac[0] = 2;
+	}
 	rig_make(rig, &c);
 	rig_start(rig, load->disk && !load->strict ? BLK_FEATURES : BASE_FEATURES,
-		  load->disk ? 1 : 2, 64);
+		  load->disk ? 1 : 2, NUM);
 }
 
 static void begin(const struct load *load, struct slow *slow, struct rig *rig)
