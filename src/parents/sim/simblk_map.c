@@ -12,7 +12,8 @@
  *    not fill holes either, for what cannot be accessed is not brought in.
  * 3. Who punches a hole takes the window away before. A worker that is reading there faults, and
  *    reads by a plain call. So does one that reads where the file has been cut off meanwhile: the
- *    call says what is wrong with the file.
+ *    call says what is wrong with the file. A hole that another program punches is not seen, and
+ *    the next read of it fills it.
  * 4. Windows are made readable by mprotect(2), which either works or leaves all as it was. Every
  *    run of them is a mapping of its own, of which a process may have some 65,000. So the number of
  *    runs is bounded.
