@@ -44,8 +44,15 @@ static void note_end(void *count)
 	__atomic_sub_fetch((unsigned int *)count, 1, __ATOMIC_RELAXED);
 }
 
+/* A forked child has none but, perhaps, the one that forked. */
+static void forked(void)
+{
+	__atomic_store_n(&nr_ours, is_ours, __ATOMIC_RELAXED);
+}
+
 static void make_key(void)
 {
+	(void)pthread_atfork(NULL, NULL, forked);
 	if (pthread_key_create(&ours_key, note_end) != 0)
 		ours_key = (pthread_key_t)-1; /* is no key: none is counted */
 }

@@ -26,8 +26,7 @@ void thread_settle(const char *name);
 /** thread_is_ours() - is the calling thread one that has called thread_settle()? */
 bool thread_is_ours(void);
 
-/** thread_nr_ours() - how many such threads the process has. In a forked child, which has none of
- * them, those of its parent count */
+/** thread_nr_ours() - how many such threads the process has */
 unsigned int thread_nr_ours(void);
 
 #endif

@@ -73,6 +73,38 @@ static bool is_fd_name(const struct seccomp_notif *n, const char *name)
 	return c != NULL;
 }
 
+/* A folder of the process's, from here: ".." and links within it mean what they mean there. */
+static bool is_dev(const struct raw_call *call, const struct seccomp_notif *n, const char *folder)
+{
+	int dirfd = call->fd_arg == call->other_arg ? AT_FDCWD : (int)n->data.args[call->other_arg];
+	pid_t pid = proc_number((pid_t)n->pid);
+	char path[48 + NAME_LEN], own[32];
+	struct stat dev, st;
+
+	if (*folder != '/' && dirfd != AT_FDCWD)
+		snprintf(path, sizeof(path), "/proc/%d/fd/%d/%s", pid, dirfd, folder);
+	else
+		snprintf(path, sizeof(path), "/proc/%d/%s/%s", pid, *folder == '/' ? "root" : "cwd",
+			 folder);
+	snprintf(own, sizeof(own), "/proc/%d/root%s", pid, "/dev"); /* not always ours */
+	return stat(own, &dev) == 0 && stat(path, &st) == 0 && st.st_dev == dev.st_dev &&
+	       st.st_ino == dev.st_ino;
+}
+
+/* Is this the path of something in /dev? A bare name may be. */
+static bool is_in_dev(const struct raw_call *call, const struct seccomp_notif *n, const char *name)
+{
+	const char *slash = strrchr(name, '/');
+	size_t len = slash ? (size_t)(slash - name) + 1 : 0;
+	char folder[NAME_LEN + 1];
+
+	if (len == strlen("/dev/") && strncmp(name, "/dev/", len) == 0)
+		return true;
+	memcpy(folder, name, len);
+	folder[len] = '\0';
+	return is_dev(call, n, folder);
+}
+
 static bool is_wanted_path(const struct raw_call *call, const struct seccomp_notif *n,
 			   const char *who)
 {
@@ -90,35 +122,16 @@ static bool is_wanted_path(const struct raw_call *call, const struct seccomp_not
 	if (!name[0])
 		return call->fd_arg == 1 &&
 		       raw_fd_is_node(proc_number((pid_t)n->pid), (int)n->data.args[0]);
-	return ends_in_node(name) || strcmp(name, "/proc/devices") == 0 || is_fd_name(n, name);
-}
-
-/* A folder of the process's, from here: ".." and links within it mean what they mean there. */
-static bool is_dev(const struct raw_call *call, const struct seccomp_notif *n, const char *folder)
-{
-	int dirfd = call->fd_arg == call->other_arg ? AT_FDCWD : (int)n->data.args[call->other_arg];
-	pid_t pid = proc_number((pid_t)n->pid);
-	char path[48 + NAME_LEN];
-	struct stat dev, st;
-
-	if (*folder != '/' && dirfd != AT_FDCWD)
-		snprintf(path, sizeof(path), "/proc/%d/fd/%d/%s", pid, dirfd, folder);
-	else
-		snprintf(path, sizeof(path), "/proc/%d/%s/%s", pid, *folder == '/' ? "root" : "cwd",
-			 folder);
-	return stat("/dev", &dev) == 0 && stat(path, &st) == 0 && st.st_dev == dev.st_dev &&
-	       st.st_ino == dev.st_ino;
+	return (ends_in_node(name) && (!strchr(name, '/') || is_in_dev(call, n, name))) ||
+	       strcmp(name, "/proc/devices") == 0 || is_fd_name(n, name);
 }
 
 bool notice_names_node(const struct raw_call *call, const struct seccomp_notif *n)
 {
-	char name[NAME_LEN + 1], *slash;
+	char name[NAME_LEN + 1];
 
-	if (!read_name(n, n->data.args[call->fd_arg], name) || !ends_in_node(name))
-		return false;
-	slash = strrchr(name, '/');
-	name[slash ? slash - name + 1 : 0] = '\0';
-	return is_dev(call, n, name);
+	return read_name(n, n->data.args[call->fd_arg], name) && ends_in_node(name) &&
+	       is_in_dev(call, n, name);
 }
 
 bool notice_is_for_inherited(const struct raw_call *call, const struct seccomp_notif *n)

@@ -141,26 +141,29 @@ static void look_for_others(void *arg)
 
 /* A thread that takes a table of its own leaves the others' as it is, and that is the one of which
  * ours tells. A process of one thread has no other but that of the workers, whose devices end with
- * their descriptors. */
-static void take_own(void)
+ * their descriptors. A vfork child has its parent's thread-local memory, so it notes nothing; nor
+ * does a thread whose calls are made aside, where the numbers of the others count. Return: has the
+ * caller one now? */
+static bool take_own(void)
 {
 	int saved = errno;
 	bool alone = false;
 
 	aside_run(look_for_others, &alone, sizeof(alone));
-	files_has_own |= !alone;
+	if (!alone && !aside_is_needed() && !files_in_vfork())
+		files_has_own = true;
 	errno = saved;
+	return !alone;
 }
 
 HF_EXPORT int close_range(unsigned int first, unsigned int last, int flags)
 {
 	struct closed closed = {.first = first, .last = last};
 	int rc = close_numbers(first, last, flags);
+	bool own = rc == 0 && ((unsigned int)flags & CLOSE_RANGE_UNSHARE) && take_own();
 	int saved = errno;
 
-	if (rc == 0 && ((unsigned int)flags & CLOSE_RANGE_UNSHARE))
-		take_own();
-	if (rc == 0 && !((unsigned int)flags & CLOSE_RANGE_CLOEXEC) && files_any() &&
+	if (rc == 0 && !((unsigned int)flags & CLOSE_RANGE_CLOEXEC) && files_any() && !own &&
 	    !files_has_own)
 		aside_run(note_closed, &closed, sizeof(closed));
 	errno = saved;
@@ -186,7 +189,7 @@ HF_EXPORT int unshare(int flags)
 	int rc = real()->unshare(flags);
 
 	if (rc == 0 && (flags & CLONE_FILES))
-		take_own();
+		(void)take_own();
 	return rc;
 }
 

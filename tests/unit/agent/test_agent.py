@@ -146,6 +146,28 @@ class EachLibc(Client):
         self.each("the client's own filter is the client's alone", 'filter')
 
 
+# How many agents a client has that has made a file of a node's name, and that has opened a node.
+OTHER_PATH = '''
+import os, tempfile
+def nr_agents():
+    nr = 0
+    for pid in filter(str.isdigit, os.listdir('/proc')):
+        try:
+            with open(f'/proc/{pid}/status') as status:
+                words = dict(line.split(':', 1) for line in status)
+        except OSError:
+            continue
+        nr += words['Name'].strip() == 'holdfast-agent' and int(words['PPid']) in (os.getpid(), os.getppid())
+    return nr
+with tempfile.TemporaryDirectory() as folder:
+    open(folder + '/vhost-vdpa-0', 'w').close()
+    os.stat(folder + '/vhost-vdpa-0')
+    print(nr_agents())
+    os.close(os.open('/dev/vhost-vdpa-0', os.O_RDWR))
+    print(nr_agents())
+'''
+
+
 class Command(Client):
     """What `holdfast run` is to who starts it."""
 
@@ -166,6 +188,10 @@ class Command(Client):
                    options=('--attach', 'agent'))
         self.assertEqual((done.returncode, done.stderr), (0, ''))
         self.assertGreater(int(done.stdout), 2)
+
+    def test_another_path_that_ends_as_a_node_brings_no_agent(self):
+        done = run(sys.executable, '-c', OTHER_PATH, options=('--attach', 'agent'))
+        self.assertEqual((done.returncode, done.stderr, done.stdout.split()), (0, '', ['0', '1']))
 
     def test_table_of_descriptors_is_long_before_there_are_threads(self):
         """In a client with threads the kernel would wait before it makes the table longer."""
