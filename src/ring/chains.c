@@ -4,7 +4,7 @@
  *
  * A chain goes popped -> pushed -> published. Pushing is private: it notes id and length in
  * @pending. Only ring_flush() writes to the used area, so that an area that is not mapped at the
- * moment loses nothing, and the index moves once a batch. At most `num` chains are between popped
+ * moment loses nothing, and the index moves once a flush. At most `num` chains are between popped
  * and published: a driver that offers more has broken the ring, which bounds all memory here by the
  * ring's size.
  */
@@ -62,6 +62,49 @@ unsigned int ring_pop_many(struct ring *ring, struct ring_chain *chains, unsigne
 	return n;
 }
 
+unsigned int ring_pop_run(struct ring *ring, unsigned int max, bool write,
+			  const struct ring_plain **run)
+{
+	struct ring_view view;
+
+	*run = ring->run.chains;
+	/* What is logged has an IOVA, which a run does not keep. */
+	if (unlikely(!ring_is_live(ring) || ring->logging || !ring->reader->pop_run) ||
+	    unlikely(!ring_enter(ring, &view)))
+		return 0;
+	ring->run.nr =
+		ring->reader->pop_run(ring, &view, max < RING_RUN_MAX ? max : RING_RUN_MAX, write);
+	ring->pop_seq += ring->run.nr;
+	return ring->run.nr;
+}
+
+void ring_push_run(struct ring *ring, unsigned int n, const uint32_t *written)
+{
+	const struct ring_plain *chains = ring->run.chains;
+	unsigned int nr_out = ring->run.nr, nr_back = nr_out > n ? nr_out - n : 0;
+	uint32_t seq = ring->pop_seq - ring->run.nr;
+	uint32_t slot = ring->in_order ? seq : ring->push_seq;
+
+	n = nr_out - nr_back; /* none, if the ring was stopped meanwhile */
+	for (unsigned int i = 0; i < n; i++) {
+		uint32_t len = written ? written[i] : 0;
+
+		ring->pending[(slot + i) & ring->pending_mask] = (struct ring_pending){
+			.id = chains[i].id,
+			.seq = (uint16_t)(seq + i),
+			.len = len,
+			.nr_desc = 1,
+			.done = true,
+		};
+		HF_TRACE3(ring_push, ring, chains[i].id, len);
+	}
+	ring->push_seq += n;
+	ring->pop_seq -= nr_back;
+	if (nr_back > 0)
+		ring->reader->unpop(ring, nr_back, nr_back);
+	ring->run.nr = 0;
+}
+
 uint32_t ring_walked(const struct ring *ring)
 {
 	return ring->nr_walked;
@@ -106,7 +149,7 @@ void ring_unpop(struct ring *ring, const struct ring_chain *chains, unsigned int
 		}
 		scratch_give(&ring->scratch, chain->scratch);
 		ring->pop_seq--;
-		ring->reader->unpop(ring, chain);
+		ring->reader->unpop(ring, 1, chain->nr_desc);
 	}
 }
 

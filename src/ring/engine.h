@@ -36,6 +36,13 @@ struct ring_table {
 	uint32_t nr; /* descriptors */
 };
 
+/* Chains that ring_pop_run() has lent. The pieces of earlier ones are kept: they were the client's,
+ * too. */
+struct ring_run {
+	struct ring_plain chains[RING_RUN_MAX];
+	unsigned int nr; /* chains that are out */
+};
+
 /* An iotlb version together with its number. Valid until the next quiescent state. */
 struct ring_view {
 	const struct iotlb_version *v;
@@ -81,6 +88,7 @@ struct ring {
 				were looked up for them; free-running */
 
 	struct ring_pending *pending; /* [pending_mask + 1], power of two >= num */
+	struct ring_run run;
 	struct scratch scratch;
 	struct iotlb_cache buf_cache[2];
 	unsigned int buf_victim; /* the entry of @buf_cache to replace next */
@@ -176,6 +184,14 @@ static inline bool build_begin(struct build *b, struct ring *ring, const struct 
 	return true;
 }
 
+/* buffers_number() - of the version that buffers are looked up in; @view: of the areas */
+static inline uint64_t buffers_number(const struct ring *ring, const struct ring_view *view)
+{
+	if (unlikely(ring->buf_tlb != ring->ring_tlb))
+		return ring_view_of(ring->buf_tlb).number;
+	return view->number;
+}
+
 /* build_hit() - a buffer that the caches know as one piece; @number: of the buffers' version.
  * Return: NULL if they do not */
 static inline char *build_hit(const struct ring *ring, uint64_t number, const struct desc *d,
@@ -257,13 +273,10 @@ static inline bool build_plain(struct ring *ring, const struct ring_view *view,
 {
 	uint32_t nr_in = (d->flags & DESC_F_WRITE) != 0, nr_out = 1 - nr_in;
 	uint8_t perm = nr_in ? IOTLB_W : IOTLB_R;
-	uint64_t number = view->number;
 	struct scratch_block block;
 	char *host;
 
-	if (unlikely(ring->buf_tlb != ring->ring_tlb))
-		number = ring_view_of(ring->buf_tlb).number;
-	host = build_hit(ring, number, d, perm);
+	host = build_hit(ring, buffers_number(ring, view), d, perm);
 	if (unlikely(!host || !scratch_take(&ring->scratch, &block)))
 		return false;
 	block.iov[0] = (struct iovec){host, d->len};
@@ -283,6 +296,15 @@ static inline bool build_plain(struct ring *ring, const struct ring_view *view,
 		.generation = ring->generation,
 	};
 	return true;
+}
+
+/* run_add() - the next chain of a run that is being taken; its @nr'th */
+static inline void run_add(struct ring *ring, unsigned int nr, char *host, const struct desc *d,
+			   uint16_t id)
+{
+	ring->run.chains[nr] = (struct ring_plain){host, d->len, id};
+	HF_TRACE4(ring_pop, ring, id, d->flags & DESC_F_WRITE ? 0 : d->len,
+		  d->flags & DESC_F_WRITE ? d->len : 0);
 }
 
 /*
@@ -319,8 +341,11 @@ struct ring_reader {
 	bool (*has_avail)(const struct ring *ring);
 	/* as has_avail; asks for the memory that popping needs */
 	bool (*peek)(struct ring *ring);
-	/* the newest chain is given back: the position goes back over it */
-	void (*unpop)(struct ring *ring, const struct ring_chain *chain);
+	/* chains that are plain, to @ring->run.chains; NULL: this reader takes them one by one */
+	unsigned int (*pop_run)(struct ring *ring, const struct ring_view *view, unsigned int max,
+				bool write);
+	/* the newest @nr_chains, of @nr_desc slots, are given back: the position goes back */
+	void (*unpop)(struct ring *ring, unsigned int nr_chains, unsigned int nr_desc);
 	/* write @n pending elements and make them visible. Return: does the driver want to know? */
 	bool (*publish)(struct ring *ring, uint32_t n);
 	void (*kick_disable)(struct ring *ring);

@@ -38,17 +38,32 @@ void ring_attend_copy(struct ring *ring, struct ring *from, const struct iovec *
 	copy_.nr = nr;
 }
 
+static bool is_within(uintptr_t addr, const void *base, uint64_t len)
+{
+	return base && addr - (uintptr_t)base < len;
+}
+
+static bool is_in_run(uintptr_t addr, const struct ring_run *run, unsigned int nr)
+{
+	for (unsigned int i = 0; i < nr; i++)
+		if (is_within(addr, run->chains[i].base, run->chains[i].len))
+			return true;
+	return false;
+}
+
+void ring_attend_runs(struct ring *ring, struct ring *from)
+{
+	ring_attend_copy(ring, from, NULL, 0);
+}
+
 struct ring *ring_at_fault(uintptr_t addr)
 {
+	if (copy_.from && is_in_run(addr, &copy_.from->run, copy_.from->run.nr))
+		return copy_.from;
 	for (unsigned int i = 0; copy_.from && i < copy_.nr; i++)
 		if (addr - (uintptr_t)copy_.src[i].iov_base < copy_.src[i].iov_len)
 			return copy_.from;
 	return ring_current_;
-}
-
-static bool is_within(uintptr_t addr, const void *base, uint64_t len)
-{
-	return base && addr - (uintptr_t)base < len;
 }
 
 static bool is_in_pieces(uintptr_t addr, const struct iovec *iov, unsigned int nr)
@@ -86,5 +101,5 @@ bool ring_owns(void *arg, uintptr_t addr)
 		is_within(addr, ring->device, ring->device_len) ||
 		is_in_pieces(addr, ring->table.iov,
 			     ring->table.nr_iov > 0 ? (unsigned int)ring->table.nr_iov : 0) ||
-		is_in_chains(addr, &ring->scratch));
+		is_in_run(addr, &ring->run, RING_RUN_MAX) || is_in_chains(addr, &ring->scratch));
 }

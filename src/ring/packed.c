@@ -108,6 +108,36 @@ static int packed_pop(struct ring *ring, const struct ring_view *view, struct ri
 	return packed_pop_any(ring, view, &d, chain);
 }
 
+static unsigned int packed_pop_run(struct ring *ring, const struct ring_view *view,
+				   unsigned int max, bool write)
+{
+	uint64_t number = buffers_number(ring, view);
+	uint8_t perm = write ? IOTLB_W : IOTLB_R;
+	uint16_t want = write ? DESC_F_WRITE : 0, pos = ring->avail_pos;
+	unsigned int n, room = ring->num - ring->nr_desc_out;
+	bool wrap = ring->avail_wrap;
+
+	for (n = 0; n < max && n < room; n++) {
+		uint16_t flags = le16_load_acquire(&packed_at(ring, pos)->flags);
+		struct desc d;
+		char *host;
+
+		if (!packed_is_avail(flags, wrap))
+			break;
+		packed_copy(ring, pos, &d);
+		d.flags = flags & (uint16_t) ~(DESC_F_AVAIL | DESC_F_USED);
+		host = build_hit(ring, number, &d, perm);
+		if (unlikely(d.flags != want || !host))
+			break;
+		run_add(ring, n, host, &d, d.next);
+		packed_advance(&pos, &wrap, 1, ring->num);
+	}
+	ring->avail_pos = pos;
+	ring->avail_wrap = wrap;
+	ring->nr_desc_out += n;
+	return n;
+}
+
 static bool packed_has_avail(const struct ring *ring)
 {
 	uint16_t flags = le16_load_acquire(&packed_at(ring, ring->avail_pos)->flags);
@@ -211,10 +241,11 @@ static bool packed_peek(struct ring *ring)
 	return packed_has_avail(ring);
 }
 
-static void packed_unpop(struct ring *ring, const struct ring_chain *chain)
+static void packed_unpop(struct ring *ring, unsigned int nr_chains, unsigned int nr_desc)
 {
-	packed_retreat(&ring->avail_pos, &ring->avail_wrap, chain->nr_desc, ring->num);
-	ring->nr_desc_out -= chain->nr_desc;
+	(void)nr_chains;
+	packed_retreat(&ring->avail_pos, &ring->avail_wrap, nr_desc, ring->num);
+	ring->nr_desc_out -= nr_desc;
 }
 
 static void packed_set_position(struct ring *ring, struct ring_state state)
@@ -242,6 +273,7 @@ const struct ring_reader ring_packed_reader = {
 	.pop = packed_pop,
 	.has_avail = packed_has_avail,
 	.peek = packed_peek,
+	.pop_run = packed_pop_run,
 	.unpop = packed_unpop,
 	.publish = packed_publish,
 	.kick_disable = packed_kick_disable,

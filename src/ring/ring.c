@@ -89,6 +89,7 @@ static void ring_set_position(struct ring *ring, struct ring_state state)
 	ring->reader->set_position(ring, state);
 	ring->avail_seen = ring->avail_pos;
 	ring->nr_desc_out = 0;
+	ring->run.nr = 0;
 	ring->pop_seq = 0;
 	ring->push_seq = 0;
 	ring->flush_seq = 0;

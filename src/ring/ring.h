@@ -40,6 +40,7 @@
 
 #define RING_NUM_MAX       32768
 #define RING_WALK_MAX      4096 /* descriptors and entries of the map: then a batch ends */
+#define RING_RUN_MAX       8    /* chains of ring_pop_run(): two lines of descriptors */
 #define RING_CHAIN_IOV_MAX 1024 /* host pieces of one chain, both directions */
 
 struct ring;
@@ -139,6 +140,8 @@ void ring_attend(struct ring *ring);
  */
 void ring_attend_copy(struct ring *ring, struct ring *from, const struct iovec *src,
 		      unsigned int nr);
+/** ring_attend_runs() - the same while the run of @from is copied to the run of @ring */
+void ring_attend_runs(struct ring *ring, struct ring *from);
 /** ring_at_fault() - as ring_current(), and the other ring of a copy if @addr lies in its pieces */
 struct ring *ring_at_fault(uintptr_t addr);
 /** ring_owns() - does @addr lie in client memory that @ring may touch right now: an area, an
@@ -180,6 +183,30 @@ int ring_pop(struct ring *ring, struct ring_chain *chain) HF_MUST_CHECK;
  */
 unsigned int ring_pop_many(struct ring *ring, struct ring_chain *chains, unsigned int max,
 			   int *err);
+
+/* A chain of one buffer that is one piece of host memory: nearly every frame is such a one. */
+struct ring_plain {
+	char *base;   /* host address */
+	uint32_t len; /* bytes */
+	uint16_t id;  /* as in struct ring_chain */
+};
+
+/**
+ * ring_pop_run() - take the next chains while they are plain, for much less than ring_pop_many()
+ * @max: at most that many, and RING_RUN_MAX;  @write: those that the device writes, else reads
+ * @run: [out] [lent] until ring_push_run(), before which nothing else is popped or pushed here
+ * Return: chains of the run; 0 if ring_pop() has to be asked: there is none, or it is another
+ * chain, or its buffer is not in the caches, which ring_pop() fills, or the ring has no runs (it is
+ * logged, strict, stopped, broken or not mapped)
+ */
+unsigned int ring_pop_run(struct ring *ring, unsigned int max, bool write,
+			  const struct ring_plain **run);
+/**
+ * ring_push_run() - complete the first @n chains of the run, in this order, and give the others
+ * back, as ring_unpop() does
+ * @written: [@n] bytes, none beyond its chain's length; NULL: nothing was written
+ */
+void ring_push_run(struct ring *ring, unsigned int n, const uint32_t *written);
 
 /** ring_walked() - how many descriptors of chains with more than one were read, and how many
  * entries of the map their buffers and those of others have needed; free-running. A user of

@@ -24,7 +24,8 @@ static inline void split_fetch(const struct ring *ring, uint16_t pos)
 }
 
 /* The chains up to @idx are new: the first descriptors, and the used elements that will be
- * written. */
+ * written. From the last one to the first: otherwise the processor itself goes on behind the last
+ * one, and takes lines from the driver that it is about to fill. */
 static inline void split_fetch_new(const struct ring *ring, uint16_t idx)
 {
 	const struct split_used *used = ring->device;
@@ -32,7 +33,7 @@ static inline void split_fetch_new(const struct ring *ring, uint16_t idx)
 
 	if (n > SPLIT_AHEAD)
 		n = SPLIT_AHEAD;
-	for (uint16_t i = 0; i < n; i++) {
+	for (uint16_t i = n; i-- > 0;) {
 		split_fetch(ring, (uint16_t)(pos + i));
 		if (i % USED_ELEMS_A_LINE == 0)
 			prefetch_write(&used->ring[(uint16_t)(pos + i) & ring->mask]);
@@ -109,6 +110,38 @@ static int split_pop(struct ring *ring, const struct ring_view *view, struct rin
 		}
 	}
 	return split_pop_any(ring, view, head, &d, chain);
+}
+
+static unsigned int split_pop_run(struct ring *ring, const struct ring_view *view, unsigned int max,
+				  bool write)
+{
+	const struct split_avail *avail = ring->driver;
+	uint64_t number = buffers_number(ring, view);
+	uint8_t perm = write ? IOTLB_W : IOTLB_R;
+	uint16_t flags = write ? DESC_F_WRITE : 0;
+	uint16_t pos = ring->avail_pos, left;
+	unsigned int n;
+
+	if (!split_peek(ring))
+		return 0;
+	left = (uint16_t)(ring->avail_seen - pos);
+	for (n = 0; n < max && n < left; n++, pos++) {
+		uint16_t head = le16_load(&avail->ring[pos & ring->mask]);
+		struct desc d;
+		char *host;
+
+		if (left - n > SPLIT_AHEAD)
+			split_fetch(ring, (uint16_t)(pos + SPLIT_AHEAD));
+		if (unlikely(head >= ring->num))
+			break;
+		desc_copy_split(ring->desc + (size_t)head * DESC_SIZE, &d);
+		host = build_hit(ring, number, &d, perm);
+		if (unlikely(d.flags != flags || !host))
+			break;
+		run_add(ring, n, host, &d, head);
+	}
+	ring->avail_pos = pos;
+	return n;
 }
 
 bool split_has_avail(const struct ring *ring)
@@ -214,10 +247,10 @@ void split_kick_enable(struct ring *ring)
 	}
 }
 
-void split_unpop(struct ring *ring, const struct ring_chain *chain)
+void split_unpop(struct ring *ring, unsigned int nr_chains, unsigned int nr_desc)
 {
-	(void)chain;
-	ring->avail_pos--;
+	(void)nr_desc;
+	ring->avail_pos = (uint16_t)(ring->avail_pos - nr_chains);
 }
 
 /* What was popped and not published was not done: there is one position, the used one. */
@@ -241,6 +274,7 @@ const struct ring_reader ring_split_reader = {
 	.pop = split_pop,
 	.has_avail = split_has_avail,
 	.peek = split_peek,
+	.pop_run = split_pop_run,
 	.unpop = split_unpop,
 	.publish = split_publish,
 	.kick_disable = split_kick_disable,

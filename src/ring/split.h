@@ -35,7 +35,7 @@ static inline int split_walk(struct build *b, struct desc *d)
 }
 
 bool split_has_avail(const struct ring *ring);
-void split_unpop(struct ring *ring, const struct ring_chain *chain);
+void split_unpop(struct ring *ring, unsigned int nr_chains, unsigned int nr_desc);
 /* split_write_used() - write @n elements and the index */
 void split_write_used(struct ring *ring, uint32_t n);
 bool split_publish(struct ring *ring, uint32_t n);

@@ -223,6 +223,29 @@ static void pop(void)
 	f.nr_popped++;
 }
 
+static void run(struct fuzz_input *in)
+{
+	bool write = fuzz_below(in, 2);
+	uint32_t written[RING_RUN_MAX];
+	const struct ring_plain *chains;
+	unsigned int n;
+
+	f.inside = true;
+	n = ring_pop_run(f.ring, 1 + fuzz_below(in, RING_RUN_MAX + 2), write, &chains);
+	f.inside = false;
+	fuzz_check(n <= RING_RUN_MAX && f.nr_held + n <= f.config.num);
+	fuzz_check(n == 0 || !ring_broken_reason(f.ring));
+	for (unsigned int i = 0; i < n; i++) {
+		fuzz_check(chains[i].len > 0);
+		fuzz_check(is_mapped((uintptr_t)chains[i].base, chains[i].len,
+				     write ? IOTLB_W : IOTLB_R));
+		written[i] = chains[i].len / 2;
+	}
+	n = fuzz_below(in, n + 1);
+	ring_push_run(f.ring, n, write ? written : NULL);
+	f.nr_popped += n;
+}
+
 static void push(struct fuzz_input *in)
 {
 	unsigned int i;
@@ -327,7 +350,10 @@ static void driver_op(struct fuzz_input *in)
 
 static void device_op(struct fuzz_input *in)
 {
-	switch (fuzz_below(in, 9)) {
+	switch (fuzz_below(in, 10)) {
+	case 9:
+		run(in);
+		break;
 	case 0:
 		f.inside = true;
 		(void)ring_flush(f.ring);

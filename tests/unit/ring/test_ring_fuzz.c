@@ -48,7 +48,7 @@ struct fuzz {
 	uint64_t rnd;
 	struct ring_chain held[HELD_MAX];
 	unsigned int nr_held;
-	unsigned long nr_popped, nr_broken, nr_faults, nr_lost;
+	unsigned long nr_popped, nr_broken, nr_faults, nr_lost, nr_run;
 	volatile unsigned char sink;
 };
 
@@ -218,6 +218,32 @@ static void op_pop(struct fuzz *f)
 	f->nr_held++;
 }
 
+static void op_run(struct fuzz *f)
+{
+	bool write = pick(f, 2);
+	uint32_t written[RING_RUN_MAX];
+	const struct ring_plain *run;
+	unsigned int n = ring_pop_run(f->l.ring, RING_RUN_MAX, write, &run);
+
+	if (n == 0) {
+		write = !write;
+		n = ring_pop_run(f->l.ring, RING_RUN_MAX, write, &run);
+	}
+	f->nr_run += n;
+	assert_true(f->nr_held + n <= f->l.config.num);
+	for (unsigned int i = 0; i < n; i++) {
+		char *first = run[i].base, *last = first + run[i].len - 1;
+
+		assert_true(run[i].len > 0);
+		if (write)
+			*first = *last = (char)pick(f, 256);
+		f->sink = write ? 0 : (unsigned char)(*first + *last);
+		written[i] = pick(f, run[i].len + 1);
+	}
+	n = pick(f, n + 1);
+	ring_push_run(f->l.ring, n, write ? written : NULL);
+}
+
 static void op_push(struct fuzz *f)
 {
 	struct ring_chain *chain;
@@ -243,7 +269,7 @@ static void op_restart(struct fuzz *f)
 
 static void fuzz_op(struct fuzz *f)
 {
-	switch (pick(f, 16)) {
+	switch (pick(f, 18)) {
 	case 0:
 		ring_flush(f->l.ring);
 		break;
@@ -260,6 +286,11 @@ static void fuzz_op(struct fuzz *f)
 	case 4:
 	case 5:
 		op_push(f);
+		break;
+	case 16:
+	case 17:
+		op_pop(f); /* what it looked up a run finds in the cache */
+		op_run(f);
 		break;
 	case 6:
 	case 7:
@@ -279,7 +310,8 @@ static void fuzz_round(struct fuzz *f)
 				 .event_idx = pick(f, 2),
 				 .in_order = pick(f, 4) == 0,
 				 .indirect = pick(f, 4) != 0,
-				 .holes = pick(f, 2)};
+				 .holes = pick(f, 2),
+				 .no_dirty = pick(f, 2)};
 
 	opts.strict = !opts.packed && !opts.in_order && pick(f, 2);
 	opts.start = opts.packed ? (uint16_t)(pick(f, opts.num) | pick(f, 2) << 15)
@@ -309,13 +341,15 @@ static void ring_any_call_hostile_memory_stays_inside(void **state)
 		f.rnd = seed + round;
 		fuzz_round(&f);
 	}
-	fprintf(stderr, "%u rounds: %lu chains, %lu with faults, %lu lost, %lu rings broken\n",
-		round, f.nr_popped, f.nr_faults, f.nr_lost, f.nr_broken);
+	fprintf(stderr,
+		"%u rounds: %lu chains, %lu with faults, %lu lost, %lu in runs; %lu rings broken\n",
+		round, f.nr_popped, f.nr_faults, f.nr_lost, f.nr_run, f.nr_broken);
 	/* The noise is of use only if much of it gets through. */
 	assert_true(f.nr_popped > round);
 	assert_true(f.nr_faults > round / 10);
 	assert_true(f.nr_broken > round / 10);
 	assert_true(f.nr_lost > round / 10);
+	assert_true(f.nr_run > round / 1000);
 	world_fini(&f.w);
 }
 
