@@ -14,12 +14,13 @@
 
 #include "base/clock.h"
 
-#define BUFFER     2048u
-#define TIMEOUT_MS 10000
-#define WAIT_MS    250
-#define LOST_WAITS 20
-#define LOOKS      256u   /* at the rings, between two looks at the clock */
-#define ETHERTYPE  0x88b5 /* for experiments */
+#define BUFFER      2048u
+#define TIMEOUT_MS  10000
+#define WAIT_MS     250
+#define LOST_WAITS  20
+#define LOOKS       256u   /* at the rings, between two looks at the clock */
+#define FETCH_AHEAD 12u    /* frames: enough to cover the way from the other processor */
+#define ETHERTYPE   0x88b5 /* for experiments */
 
 struct frame {
 	struct virtio_net_hdr_mrg_rxbuf header;
@@ -108,11 +109,13 @@ static int transmit(struct run *run)
 	uint32_t len;
 	int err = 0;
 
-	while (!err && (frame = ring_driver_get(tx_of(load)->drv, &len, &err)) != NULL)
+	while (!err && (frame = ring_driver_get(tx_of(load)->drv, &len, &err)) != NULL) {
+		prefetch_write(frame);
 		run->free_tx[run->nr_free++] =
 			(unsigned int)(((char *)frame -
 					(char *)bench_target_data(load->target, load->data_off)) /
 				       BUFFER);
+	}
 	while (!err && run->nr_free > 0 && run->sent < load->frames &&
 	       run->sent - run->received < load->depth)
 		err = send_one(run, now);
@@ -152,6 +155,7 @@ static int receive(struct run *run)
 
 	while (!err && n < load->burst &&
 	       (frame = ring_driver_get(rx_of(load)->drv, &len, &err)) != NULL) {
+		ring_driver_prefetch(rx_of(load)->drv, FETCH_AHEAD);
 		now = n ? now : clock_now_ns();
 		err = take(run, frame, len, now);
 		if (!err)

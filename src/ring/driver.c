@@ -34,8 +34,13 @@ static int config_check(const struct ring_driver_config *c)
 
 static int tables_create(struct ring_driver *drv, uint16_t num)
 {
+	uint32_t slots = 1;
+
+	while (slots < num)
+		slots *= 2;
+	drv->order_mask = slots - 1;
 	drv->next = calloc(num, sizeof(*drv->next));
-	drv->order = calloc(num, sizeof(*drv->order));
+	drv->order = calloc(slots, sizeof(*drv->order));
 	drv->chains = calloc(num, sizeof(*drv->chains));
 	if (!drv->next || !drv->order || !drv->chains)
 		return -ENOMEM;
@@ -100,7 +105,7 @@ int ring_driver_add(struct ring_driver *drv, const struct ring_driver_seg *segs,
 	if (driver_add_nr_desc(&add) > drv->nr_free)
 		return -ENOSPC;
 	if (drv->in_order)
-		drv->order[drv->order_add++ % drv->num] = drv->free_head;
+		drv->order[drv->order_add++ & drv->order_mask] = drv->free_head;
 	if (drv->packed)
 		driver_packed_add(drv, &add);
 	else
@@ -132,14 +137,14 @@ static void *chain_finish(struct ring_driver *drv, uint16_t id)
 static uint32_t batch_size(const struct ring_driver *drv, uint16_t id)
 {
 	for (uint32_t i = drv->order_get; i != drv->order_add; i++)
-		if (drv->order[i % drv->num] == id)
+		if (drv->order[i & drv->order_mask] == id)
 			return i - drv->order_get + 1;
 	return 0;
 }
 
 static void *batch_take(struct ring_driver *drv, uint32_t *len)
 {
-	uint16_t id = drv->order[drv->order_get++ % drv->num];
+	uint16_t id = drv->order[drv->order_get++ & drv->order_mask];
 
 	*len = --drv->batch ? (uint32_t)drv->chains[id].in_len : drv->batch_len;
 	return chain_finish(drv, id);
@@ -160,7 +165,9 @@ void *ring_driver_get(struct ring_driver *drv, uint32_t *len, int *err)
 		return NULL;
 	if (id >= drv->num || !drv->chains[id].cookie || written > drv->chains[id].in_len)
 		goto bad;
-	if (drv->in_order) {
+	if (drv->in_order && drv->order[drv->order_get & drv->order_mask] == id) {
+		drv->order_get++;
+	} else if (drv->in_order) {
 		drv->batch = batch_size(drv, (uint16_t)id);
 		drv->batch_len = written;
 		if (drv->batch == 0)
@@ -173,6 +180,14 @@ bad:
 	if (err)
 		*err = -EPROTO;
 	return NULL;
+}
+
+void ring_driver_prefetch(const struct ring_driver *drv, unsigned int ahead)
+{
+	if (drv->packed)
+		driver_packed_prefetch(drv, ahead);
+	else
+		driver_split_prefetch(drv, ahead);
 }
 
 void ring_driver_cb_disable(struct ring_driver *drv)

@@ -59,6 +59,10 @@ bool ring_driver_publish(struct ring_driver *drv);
 /** ring_driver_get() - next completed chain's cookie, NULL if none; @len: [out] bytes written;
  * @err: [out, may be NULL] -EPROTO the device gave a used element that makes no sense */
 void *ring_driver_get(struct ring_driver *drv, uint32_t *len, int *err);
+/** ring_driver_prefetch() - ask for what the @ahead'th used element from here will make the driver
+ * touch: where its cookie points, to be written, and its descriptor. Nothing is checked or changed;
+ * what is not there yet is left alone. */
+void ring_driver_prefetch(const struct ring_driver *drv, unsigned int ahead);
 /** ring_driver_cb_disable() / ring_driver_cb_enable() - interrupts off; on (Return: true if
  * completions are there already) */
 void ring_driver_cb_disable(struct ring_driver *drv);

@@ -24,17 +24,20 @@ struct ring_driver {
 	void *driver; /* struct split_avail or packed_event */
 	void *device; /* struct split_used or packed_event */
 
-	uint16_t nr_free;              /* descriptors */
-	uint16_t free_head;            /* list through @next: split descriptors, packed ids */
-	uint16_t *next;                /* [num] */
-	struct driver_chain *chains;   /* [num] by head (split) or id (packed) */
-	uint16_t *order;               /* [num] in_order: ids in the order made available */
+	uint16_t nr_free;            /* descriptors */
+	uint16_t free_head;          /* list through @next: split descriptors, packed ids */
+	uint16_t *next;              /* [num] */
+	struct driver_chain *chains; /* [num] by head (split) or id (packed) */
+	uint16_t *order;     /* [order_mask + 1] in_order: ids in the order made available */
+	uint32_t order_mask; /* slots of @order - 1, a power of two of at least num */
 	uint32_t order_add, order_get; /* free-running */
 	uint32_t batch;     /* in_order: chains of the current used element still to hand out */
 	uint32_t batch_len; /* bytes of the last of them */
 
 	uint16_t avail_pos; /* split: index not yet published, packed: slot */
 	uint16_t used_pos;  /* next used element */
+	uint16_t used_seen; /* split: the device's index when last looked at */
+	uint16_t mask;      /* split: num - 1 */
 	uint16_t
 		/* split: index last published, packed: slot of the first unpublished head */
 		published;
@@ -51,6 +54,15 @@ struct driver_add {
 	iova_t indirect_iova;
 	void *cookie;
 };
+
+/* What a chain that is completed makes the driver touch: where its cookie points, and the
+ * descriptor that is filled next. */
+static inline void driver_prefetch(const struct ring_driver *drv, uint32_t id, const char *desc)
+{
+	prefetch_write(desc);
+	if (id < drv->num && drv->chains[id].cookie)
+		prefetch_write(drv->chains[id].cookie);
+}
 
 static inline unsigned int driver_add_nr_desc(const struct driver_add *add)
 {
@@ -72,6 +84,8 @@ bool driver_split_publish(struct ring_driver *drv);
 /* *_next() - the next used element. Return: 1 with @id and @len; 0 none; -EPROTO. Does not
  * consume. */
 int driver_split_next(struct ring_driver *drv, uint32_t *id, uint32_t *len);
+/* *_prefetch() - as ring_driver_prefetch() */
+void driver_split_prefetch(const struct ring_driver *drv, unsigned int ahead);
 void driver_split_release(struct ring_driver *drv, uint16_t id);
 void driver_split_cb(struct ring_driver *drv, bool on);
 
@@ -79,6 +93,7 @@ void driver_packed_reset(struct ring_driver *drv, uint16_t start);
 void driver_packed_add(struct ring_driver *drv, const struct driver_add *add);
 bool driver_packed_publish(struct ring_driver *drv);
 int driver_packed_next(struct ring_driver *drv, uint32_t *id, uint32_t *len);
+void driver_packed_prefetch(const struct ring_driver *drv, unsigned int ahead);
 void driver_packed_release(struct ring_driver *drv, uint16_t id);
 void driver_packed_cb(struct ring_driver *drv, bool on);
 

@@ -120,6 +120,20 @@ int driver_packed_next(struct ring_driver *drv, uint32_t *id, uint32_t *len)
 	return 1;
 }
 
+void driver_packed_prefetch(const struct ring_driver *drv, unsigned int ahead)
+{
+	uint16_t pos = drv->used_pos;
+	bool wrap = drv->used_wrap;
+	const struct packed_desc *d;
+
+	if (ahead >= drv->num)
+		return;
+	packed_advance(&pos, &wrap, ahead, drv->num);
+	d = packed_at(drv, pos);
+	if (packed_is_used(le16_load(&d->flags), wrap))
+		driver_prefetch(drv, le16_load(&d->id), (const char *)d);
+}
+
 void driver_packed_release(struct ring_driver *drv, uint16_t id)
 {
 	struct driver_chain *chain = &drv->chains[id];

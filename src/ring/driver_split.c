@@ -5,15 +5,27 @@
  */
 #include "ring/driver_layout.h"
 
-static void desc_write(char *table, uint32_t i, const struct ring_driver_seg *seg, uint16_t flags,
+static struct split_desc *desc_at(char *table, uint32_t i)
+{
+	return (struct split_desc *)(void *)(table + (size_t)i * DESC_SIZE);
+}
+
+static void desc_write(struct split_desc *d, const struct ring_driver_seg *seg, uint16_t flags,
 		       uint16_t next)
 {
-	struct split_desc *d = (struct split_desc *)(void *)(table + (size_t)i * DESC_SIZE);
-
 	le64_store(&d->addr, seg->iova);
 	le32_store(&d->len, seg->len);
 	le16_store(&d->flags, flags);
 	le16_store(&d->next, next);
+}
+
+/* A descriptor that is right already stays as it is, and its line with both sides. */
+static void desc_renew(struct split_desc *d, const struct ring_driver_seg *seg, uint16_t flags,
+		       uint16_t next)
+{
+	if (le64_load(&d->addr) != seg->iova || le32_load(&d->len) != seg->len ||
+	    le16_load(&d->flags) != flags || le16_load(&d->next) != next)
+		desc_write(d, seg, flags, next);
 }
 
 void driver_split_reset(struct ring_driver *drv, uint16_t start)
@@ -23,7 +35,9 @@ void driver_split_reset(struct ring_driver *drv, uint16_t start)
 
 	drv->avail_pos = start;
 	drv->used_pos = start;
+	drv->used_seen = start;
 	drv->published = start;
+	drv->mask = (uint16_t)(drv->num - 1);
 	le16_store(&avail->idx, start);
 	le16_store(&used->idx, start);
 	if (drv->event_idx) {
@@ -47,7 +61,7 @@ static uint16_t fill_direct(struct ring_driver *drv, const struct driver_add *ad
 	for (unsigned int k = 0; k < add->nr_out + add->nr_in; k++) {
 		uint16_t flags = seg_flags(add, k);
 
-		desc_write(drv->desc, i, &add->segs[k], flags,
+		desc_renew(desc_at(drv->desc, i), &add->segs[k], flags,
 			   flags & DESC_F_NEXT ? drv->next[i] : 0);
 		last = i;
 		i = drv->next[i];
@@ -61,9 +75,9 @@ static uint16_t fill_indirect(struct ring_driver *drv, const struct driver_add *
 	struct ring_driver_seg table = {add->indirect_iova, n * DESC_SIZE};
 
 	for (unsigned int k = 0; k < n; k++)
-		desc_write(add->indirect, k, &add->segs[k], seg_flags(add, k),
+		desc_write(desc_at(add->indirect, k), &add->segs[k], seg_flags(add, k),
 			   (uint16_t)(k + 1 < n ? k + 1 : 0));
-	desc_write(drv->desc, drv->free_head, &table, DESC_F_INDIRECT, 0);
+	desc_renew(desc_at(drv->desc, drv->free_head), &table, DESC_F_INDIRECT, 0);
 	return drv->free_head;
 }
 
@@ -79,7 +93,7 @@ void driver_split_add(struct ring_driver *drv, const struct driver_add *add)
 	chain->nr_desc = (uint16_t)driver_add_nr_desc(add);
 	drv->free_head = drv->next[chain->last];
 	drv->nr_free = (uint16_t)(drv->nr_free - chain->nr_desc);
-	le16_store(&avail->ring[drv->avail_pos % drv->num], head);
+	le16_store(&avail->ring[drv->avail_pos & drv->mask], head);
 	drv->avail_pos++;
 }
 
@@ -103,13 +117,27 @@ bool driver_split_publish(struct ring_driver *drv)
 int driver_split_next(struct ring_driver *drv, uint32_t *id, uint32_t *len)
 {
 	struct split_used *used = drv->device;
-	struct split_used_elem *elem = &used->ring[drv->used_pos % drv->num];
+	struct split_used_elem *elem = &used->ring[drv->used_pos & drv->mask];
 
-	if (le16_load_acquire(&used->idx) == drv->used_pos) /* pairs with the device's R2 */
+	/* Read once for as many chains as it covers: the device writes the same line. */
+	if (drv->used_seen == drv->used_pos)
+		drv->used_seen = le16_load_acquire(&used->idx); /* pairs with the device's R2 */
+	if (drv->used_seen == drv->used_pos)
 		return 0;
 	*id = le32_load(&elem->id);
 	*len = le32_load(&elem->len);
 	return 1;
+}
+
+void driver_split_prefetch(const struct ring_driver *drv, unsigned int ahead)
+{
+	const struct split_used *used = drv->device;
+	uint32_t id;
+
+	if ((uint16_t)(drv->used_seen - drv->used_pos) <= ahead)
+		return;
+	id = le32_load(&used->ring[(drv->used_pos + ahead) & drv->mask].id);
+	driver_prefetch(drv, id, drv->desc + (size_t)(id & drv->mask) * DESC_SIZE);
 }
 
 void driver_split_release(struct ring_driver *drv, uint16_t id)

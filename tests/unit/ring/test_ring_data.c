@@ -72,6 +72,37 @@ static void ring_transfer_past_every_wrap_keeps_contents(void **state)
 	teardown(&f);
 }
 
+/* The driver writes no descriptor that is right already: whatever differs must be written. */
+static void ring_transfer_one_buffer_in_every_way_is_seen_as_it_is(void **state)
+{
+	struct ring_chain chain;
+	struct fixture f;
+	uint32_t len;
+
+	setup(&f, *state);
+	for (unsigned int i = 0; i < 64; i++) {
+		unsigned int way = i ^ i >> 1; /* one thing changes at a time */
+		unsigned int nr = way & 4 ? 2 : 1, nr_out = way & 8 ? nr : 0;
+		uint32_t at = way & 1 ? 512 : 0;
+		struct ring_driver_seg segs[2] = {lane_seg(&f.l, at, way & 2 ? 64 : 65),
+						  lane_seg(&f.l, 1024, 8)};
+
+		assert_int_equal(ring_driver_add(f.l.drv, segs, nr_out, nr - nr_out, &f, NULL, 0),
+				 0);
+		ring_driver_publish(f.l.drv);
+		assert_int_equal(ring_pop(f.l.ring, &chain), 1);
+		assert_int_equal(chain.nr_out, nr_out);
+		assert_int_equal(chain.nr_in, nr - nr_out);
+		assert_int_equal(chain.out_len + chain.in_len, segs[0].len + (nr == 2 ? 8 : 0));
+		assert_ptr_equal((nr_out ? chain.out : chain.in)->iov_base,
+				 lane_host(&f.l, LANE_BUFFERS + at));
+		ring_push(f.l.ring, &chain, 0);
+		ring_flush(f.l.ring);
+		assert_ptr_equal(ring_driver_get(f.l.drv, &len, NULL), &f);
+	}
+	teardown(&f);
+}
+
 static void ring_transfer_full_batches_from_any_start_works(void **state)
 {
 	struct fixture f;
@@ -908,6 +939,7 @@ int main(void)
 		.num = NUM, .indirect = true, .packed = true, .event_idx = true, .start = 0x8000};
 	const struct CMUnitTest tests[] = {
 		ALL(ring_transfer_past_every_wrap_keeps_contents),
+		ALL(ring_transfer_one_buffer_in_every_way_is_seen_as_it_is),
 		ALL(ring_transfer_full_batches_from_any_start_works),
 		ALL(ring_push_in_any_order_completes_the_right_chains),
 		ALL(ring_flush_in_order_waits_for_older_chains),
