@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * The backend that gives each transmitted frame back on the receive queue of the same pair. There
- * is one copy, from guest buffer to guest buffer, and the rings are published once a batch.
+ * is one copy, from guest buffer to guest buffer. Frames of the usual kind, in one piece there and
+ * here, go in runs of a few (ring_pop_run()); all others by the long way, chain by chain.
  *
  * The transmit header becomes the receive header, copied and checked on the way. A driver gets
  * back a partial checksum or a large TCP segment only if it said that it takes such frames. Frames
@@ -142,9 +143,9 @@ static inline void header_put(uint8_t *to, const uint8_t *hdr, bool num_buffers)
 		memcpy(to + HDR_LEN, one, sizeof(one));
 }
 
-/* The usual frame: one piece there, one buffer of one piece here. */
-static inline void loop_plain(struct simnet_rx *rx, const struct ring_chain *tx, const uint8_t *hdr,
-			      char *to)
+/* One piece there, one buffer of one piece here. */
+static inline void loop_one_piece(struct simnet_rx *rx, const struct ring_chain *tx,
+				  const uint8_t *hdr, char *to)
 {
 	size_t hdr_len = rx->pair->net->hdr_len, len = tx->out_len;
 
@@ -184,7 +185,7 @@ static size_t loop_one(struct simnet_rx *rx, const struct ring_chain *tx)
 		return len - hdr_len;
 	ring_attend_copy(rx->ring, rx->pair->tx->ring, tx->out, tx->nr_out);
 	if (likely(in[0].iov_len >= len && tx->nr_out == 1)) {
-		loop_plain(rx, tx, hdr, in[0].iov_base);
+		loop_one_piece(rx, tx, hdr, in[0].iov_base);
 		return len - hdr_len;
 	}
 	(void)iov_write(in, nr_in, 0, hdr, hdr_len);
@@ -224,7 +225,8 @@ static inline bool is_heavy(const struct simnet_rx *rx, const struct ring_chain 
 			(rx->head < rx->nr && rx->chains[rx->head].nr_in > FEW_PIECES));
 }
 
-bool simnet_loopback_batch(struct simnet_pair *pair)
+/* A batch of chains of any kind. Return: poll again without a kick */
+static bool loop_chains(struct simnet_pair *pair)
 {
 	struct ring *ring = pair->tx->ring;
 	struct ring_chain chains[SIMNET_BATCH];
@@ -233,26 +235,22 @@ bool simnet_loopback_batch(struct simnet_pair *pair)
 	unsigned int n;
 	int err;
 
-	if (!vdpasim_vq_runs(pair->rx)) {
-		pair->tx_waits = true;
-		vdpasim_vq_flush(pair->tx);
-		return false;
-	}
-	vdpasim_vq_busy(pair->tx);
-	vdpasim_vq_busy(pair->rx); /* nothing ever waits for receive buffers */
-	if (ring_peek(ring))
-		(void)ring_peek(pair->rx->ring);
 	n = ring_pop_many(ring, chains, SIMNET_BATCH, &err);
+	if (n == 0) {
+		simnet_rx_flush(pair); /* what has waited for the used area to be mapped */
+		vdpasim_vq_flush(pair->tx);
+		return simnet_tx_again(pair, 0, err);
+	}
 	simnet_rx_begin(&rx, pair);
-	if (n > 0)
-		simnet_rx_fill(&rx, n);
+	simnet_rx_fill(&rx, n);
 	for (unsigned int i = 0; i < FETCH_AHEAD; i++)
 		fetch(&rx, chains, n, i);
 	for (unsigned int i = 0; i < n; i++) {
 		size_t len;
 
 		if (unlikely(bytes >= SIMNET_BATCH_LEN || simnet_rx_is_long(&rx)) ||
-		    (i > 0 && is_heavy(&rx, &chains[i]) && vdpasim_is_asked(pair->tx->sw))) {
+		    (i > 0 && (i % RING_RUN_MAX == 0 || is_heavy(&rx, &chains[i])) &&
+		     vdpasim_is_asked(pair->tx->sw))) {
 			ring_unpop(ring, &chains[i], n - i);
 			n = i;
 			err = 1;
@@ -272,6 +270,124 @@ bool simnet_loopback_batch(struct simnet_pair *pair)
 	simnet_count(&pair->tx_stats.errors, n - packets);
 	vdpasim_vq_flush(pair->tx);
 	return simnet_tx_again(pair, n, err);
+}
+
+static inline void fetch_plain(const struct ring_plain *out, const struct ring_plain *in,
+			       size_t hdr_len)
+{
+	__builtin_prefetch(out->base);
+	__builtin_prefetch(out->base + CACHE_LINE_LEN);
+	if (header_has_line(in->base, hdr_len))
+		__builtin_prefetch(in->base);
+	else
+		prefetch_write(in->base);
+	prefetch_write(in->base + CACHE_LINE_LEN);
+}
+
+/* Copy a frame of the usual kind. Return: is it one? If not, nothing is written. */
+static inline bool loop_plain(const struct simnet_pair *pair, const struct ring_plain *out,
+			      const struct ring_plain *in)
+{
+	const struct simnet_filter *filter = simnet_filter_of(pair);
+	size_t hdr_len = pair->net->hdr_len, len = out->len - hdr_len;
+	uint8_t hdr[HDR_LEN], head[SIMNET_ETH_LEN + SIMNET_VLAN_LEN];
+
+	if (unlikely(out->len < hdr_len + SIMNET_ETH_LEN || out->len > MUCH_LEN ||
+		     out->len > in->len))
+		return false;
+	memcpy(hdr, out->base, HDR_LEN);
+	if (unlikely(hdr[0] || hdr[1]) && !header_fits(pair->net, hdr, len))
+		return false;
+	if (unlikely(!filter->promisc)) {
+		size_t head_len = len < sizeof(head) ? len : sizeof(head);
+
+		memcpy(head, out->base + hdr_len, head_len);
+		if (!simnet_filter_wants(filter, head, head_len))
+			return false;
+	}
+	header_put((uint8_t *)in->base, hdr, hdr_len > HDR_LEN);
+	memmove(in->base + hdr_len, out->base + hdr_len, len);
+	return true;
+}
+
+/* What the driver sees was counted before. */
+static void count_run(struct simnet_pair *pair, unsigned int packets, uint64_t bytes)
+{
+	simnet_count(&pair->rx_stats.packets, packets);
+	simnet_count(&pair->rx_stats.bytes, bytes);
+	simnet_count(&pair->tx_stats.packets, packets);
+	simnet_count(&pair->tx_stats.bytes, bytes);
+	pair->nr_unseen += packets;
+}
+
+/* Return: frames; the next one, if there is one, wants the long way */
+static unsigned int loop_run(struct simnet_pair *pair, unsigned int max)
+{
+	struct ring *from = pair->tx->ring, *to = pair->rx->ring;
+	const struct ring_plain *out, *in = NULL;
+	size_t hdr_len = pair->net->hdr_len;
+	uint32_t written[RING_RUN_MAX];
+	uint64_t bytes = 0;
+	unsigned int i, n;
+
+	ring_attend(NULL); /* the frames of the run before have gone */
+	n = ring_pop_run(from, max, false, &out);
+	if (n > 0)
+		n = ring_pop_run(to, n, true, &in);
+	ring_attend_runs(to, from);
+	for (i = 0; i < n; i++)
+		fetch_plain(&out[i], &in[i], hdr_len);
+	for (i = 0; i < n && loop_plain(pair, &out[i], &in[i]); i++) {
+		written[i] = out[i].len;
+		bytes += out[i].len - hdr_len;
+	}
+	ring_push_run(to, i, written);
+	ring_push_run(from, i, NULL);
+	count_run(pair, i, bytes);
+	return i;
+}
+
+/*
+ * The usual frames, run by run: one piece there, one piece here. Each run is published by itself.
+ * So the driver goes on with its frames while the next run is copied, and a packed ring's
+ * descriptors are read shortly before they are written. The driver is told once. Return: frames
+ */
+static unsigned int loop_runs(struct simnet_pair *pair)
+{
+	unsigned int n = 0, done;
+
+	do {
+		done = SIMNET_BATCH - n < RING_RUN_MAX ? SIMNET_BATCH - n : RING_RUN_MAX;
+		done = loop_run(pair, done);
+		if (done == 0)
+			break;
+		simnet_rx_publish(pair);
+		vdpasim_vq_publish(pair->tx);
+		n += done;
+	} while (n < SIMNET_BATCH && !vdpasim_is_asked(pair->tx->sw));
+	if (n > 0) {
+		simnet_rx_flush(pair);
+		vdpasim_vq_flush(pair->tx);
+	}
+	return n;
+}
+
+bool simnet_loopback_batch(struct simnet_pair *pair)
+{
+	unsigned int n = 0;
+
+	if (!vdpasim_vq_runs(pair->rx)) {
+		pair->tx_waits = true;
+		vdpasim_vq_flush(pair->tx);
+		return false;
+	}
+	vdpasim_vq_busy(pair->tx);
+	vdpasim_vq_busy(pair->rx); /* nothing ever waits for receive buffers */
+	if (ring_peek(pair->tx->ring)) {
+		(void)ring_peek(pair->rx->ring);
+		n = loop_runs(pair);
+	}
+	return n > 0 ? simnet_tx_again(pair, n, 1) : loop_chains(pair);
 }
 
 static int loopback_open(struct simnet *net, const char *args)

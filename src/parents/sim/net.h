@@ -306,6 +306,8 @@ unsigned int simnet_rx_gather(struct simnet_rx *rx, size_t want, size_t *capacit
 void simnet_rx_commit(struct simnet_rx *rx, size_t len);
 /** simnet_rx_end() - give back what was not used, publish, notify, count */
 void simnet_rx_end(struct simnet_rx *rx);
+/** simnet_rx_publish() - publish received frames; simnet_rx_flush() tells the driver of them */
+void simnet_rx_publish(struct simnet_pair *pair);
 /** simnet_rx_flush() - publish what waits for the used area to be mapped */
 void simnet_rx_flush(struct simnet_pair *pair);
 /** simnet_rx_batch() - from backend to ring. Return: more is there */

@@ -163,6 +163,13 @@ static bool is_all_seen(const struct simnet_pair *pair)
 	return ring_is_flushed(ring) && !ring_broken_reason(ring);
 }
 
+void simnet_rx_publish(struct simnet_pair *pair)
+{
+	vdpasim_vq_publish(pair->rx);
+	if (likely(is_all_seen(pair)))
+		pair->nr_unseen = 0;
+}
+
 void simnet_rx_flush(struct simnet_pair *pair)
 {
 	vdpasim_vq_flush(pair->rx);

@@ -333,6 +333,7 @@ void vdpasim_vq_reset(struct vdpasim_vq *vq)
 		vq->left_owed = vq->owed;
 	}
 	vq->ready = vq->state_set = vq->owed = vq->log_own = false;
+	vq->call_owed = false;
 	vq->state = (struct vdpa_vq_state){0, 0};
 	vq->set = (struct vdpasim_vq_setup){.num = vq->set.num}; /* the size stays, [4-8] */
 	vq->use = vq->set;
@@ -343,6 +344,7 @@ void vdpasim_vq_restart(struct vdpasim_vq *vq)
 {
 	struct ring_state state;
 
+	vdpasim_vq_tell(vq); /* of what the batch had published before it was cut off */
 	if (ring_broken_reason(vq->ring))
 		return;
 	vq->pending = true;

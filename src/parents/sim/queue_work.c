@@ -194,16 +194,29 @@ bool vdpasim_vq_idle(struct vdpasim_vq *vq, int err)
 	return more;
 }
 
+void vdpasim_vq_publish(struct vdpasim_vq *vq)
+{
+	vq->call_owed |= ring_flush(vq->ring);
+}
+
+void vdpasim_vq_tell(struct vdpasim_vq *vq)
+{
+	if (!vq->call_owed)
+		return;
+	vq->call_owed = false;
+	vdpasim_vq_call(vq);
+}
+
 void vdpasim_vq_flush(struct vdpasim_vq *vq)
 {
-	if (ring_flush(vq->ring))
-		vdpasim_vq_call(vq);
+	vdpasim_vq_publish(vq);
+	vdpasim_vq_tell(vq);
 	/* Strict mode looks at a ring when it is kicked, at no other time. */
 	if (likely(ring_is_flushed(vq->ring)) || vq->sim->strict)
 		return;
 	wait_for_map(vq);
-	if (ring_flush(vq->ring))
-		vdpasim_vq_call(vq);
+	vdpasim_vq_publish(vq);
+	vdpasim_vq_tell(vq);
 }
 
 static __attribute__((noinline)) void guarded_flush(struct vdpasim_vq *vq)

@@ -73,6 +73,7 @@ struct vdpasim_vq {
 	bool parked;  /* D1: the position was read while the ring ran; queue_work.c, rule 2 */
 	int64_t parked_until; /* clock_now_ns() */
 	bool suppressed;      /* the driver was told not to kick */
+	bool call_owed;       /* it wants to know of what vdpasim_vq_publish() has published */
 	int64_t worked_at;    /* clock_now_ns(): a chain was last taken; vdpasim_vq_lingers() */
 	int64_t linger_ns;    /* how long it pays to look on; 0: not at all */
 	int64_t looked_at;    /* the last look of a lingering worker */
@@ -336,6 +337,11 @@ bool vdpasim_vq_idle(struct vdpasim_vq *vq, int err);
 /** vdpasim_vq_flush() - publish what was pushed, and tell the driver if it wants to know. If the
  * used area is not mapped, the queue is looked at when it is, and must come here again. */
 void vdpasim_vq_flush(struct vdpasim_vq *vq);
+/** vdpasim_vq_publish() - publish what was pushed; the driver is told of it by vdpasim_vq_flush(),
+ * which must come in the same batch */
+void vdpasim_vq_publish(struct vdpasim_vq *vq);
+/** vdpasim_vq_tell() - tell the driver, if it wants to know of what was published */
+void vdpasim_vq_tell(struct vdpasim_vq *vq);
 /** vdpasim_vq_publish_late() - the ring stops, or its position is to be told. Its last batch may
  * have found the used area not mapped, and its worker may not have come to it since */
 void vdpasim_vq_publish_late(struct vdpasim_vq *vq);

@@ -198,6 +198,31 @@ static void send_pages(struct rig *rig, char *mem)
 		rig_add(rig, 1, mem + (size_t)i * PAGE, PAGE, false);
 }
 
+/* Many frames, none of which is worth a look by itself. */
+static void send_light(struct rig *rig, char *mem)
+{
+	static uint8_t buf[PAGE];
+
+	for (unsigned int i = 0; i < NUM; i++)
+		rig_add(rig, 0, buf, sizeof(buf), true);
+	rig_publish(rig, 0);
+	for (unsigned int i = 0; i < NUM; i++)
+		rig_add(rig, 1, mem + (size_t)i * PAGE, PAGE, false);
+}
+
+/* Once a frame has gone round, those that follow go in runs. */
+static void send_light_in_runs(struct rig *rig, char *mem)
+{
+	static uint8_t frame[HDR + 64], buf[PAGE];
+	uint32_t len;
+
+	rig_add(rig, 0, buf, sizeof(buf), true);
+	rig_publish(rig, 0);
+	rig_send(rig, 1, frame, sizeof(frame));
+	assert_non_null(rig_get(rig, 0, &len));
+	send_light(rig, mem);
+}
+
 static const struct load {
 	const char *name;
 	void (*add)(struct rig *rig, char *mem);
@@ -217,6 +242,8 @@ static const struct load {
 	{"many strict writes", write_many, .disk = true, .strict = true, .of_reset = true},
 	{"strict zeroes", zero_slowly, .disk = true, .of_disk = true, .strict = true, .nr = 1},
 	{"frames", send_slowly, .vq = 1, .nr = NR},
+	{"light frames", send_light, .vq = 1, .nr = NUM},
+	{"light frames in runs", send_light_in_runs, .vq = 1, .nr = NUM},
 	{"strict frames", send_slowly, .vq = 1, .nr = 5, .strict = true}, /* a pass */
 	{"strict drops", send_pages, .vq = 1, .strict = true, .of_reset = true, .dropped = true},
 };
