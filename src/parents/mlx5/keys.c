@@ -217,12 +217,28 @@ bool mlx5_mr_shares(const struct mlx5_mr *mr, const struct mlx5_mr *old)
 	return mr && old && old->left && mr->mkey == old->mkey;
 }
 
-static void put_pieces(struct mlx5_mr *mr)
+/* What its end needs is taken now: mlx5_mr_put() cannot fail. */
+static struct mlx5_mr *mr_new(struct mlx5_keys *keys)
+{
+	struct mlx5_mr *mr = calloc(1, sizeof(*mr));
+	struct mlx5_direct *grave = calloc(1, sizeof(*grave));
+
+	if (!mr || !grave) {
+		free(mr);
+		free(grave);
+		return NULL;
+	}
+	*mr = (struct mlx5_mr){.keys = keys, .refs = 1, .grave = grave};
+	return mr;
+}
+
+static void mr_free(struct mlx5_mr *mr)
 {
 	for (size_t i = 0; i < mr->nr; i++)
 		mlx5_direct_put(mr->keys, mr->piece[i]);
 	free(mr->piece);
 	free(mr->indirect);
+	free(mr->grave);
 	free(mr);
 }
 
@@ -266,14 +282,12 @@ static int make_pieces(struct mlx5_mr *mr, const struct mlx5_plan *plan)
 static int create(struct mlx5_keys *keys, const struct iotlb_version *map, struct mlx5_mr *old,
 		  enum mlx5_rebuild rebuild, struct mlx5_mr **out)
 {
-	struct mlx5_mr *mr = calloc(1, sizeof(*mr));
+	struct mlx5_mr *mr = mr_new(keys);
 	struct mlx5_plan plan;
 	int err;
 
 	if (!mr)
 		return -ENOMEM;
-	mr->keys = keys;
-	mr->refs = 1;
 	err = mlx5_plan_init(&plan, map, old, rebuild, keys->dev->ops->mr_reg != NULL);
 	if (!err)
 		err = make_pieces(mr, &plan);
@@ -281,7 +295,7 @@ static int create(struct mlx5_keys *keys, const struct iotlb_version *map, struc
 	if (!err)
 		err = indirect_create(mr, old);
 	if (err) {
-		put_pieces(mr);
+		mr_free(mr);
 		settle(keys);
 		return err;
 	}
@@ -344,11 +358,9 @@ int mlx5_mr_create_one_to_one(struct mlx5_keys *keys, struct mlx5_mr **out)
 
 	if (!keys->caps.umem_uid_0)
 		return refuse(-EOPNOTSUPP, "%s: the firmware allows no 1:1 key", keys->dev->name);
-	mr = calloc(1, sizeof(*mr));
+	mr = mr_new(keys);
 	if (!mr)
 		return -ENOMEM;
-	mr->keys = keys;
-	mr->refs = 1;
 	desc.pd = keys->pd;
 	err = mlx5_cmd_create_mkey(keys->dev, &desc, &mr->mkey);
 	if (is_full(err) && has_dead(keys)) { /* [I6] */
@@ -356,7 +368,7 @@ int mlx5_mr_create_one_to_one(struct mlx5_keys *keys, struct mlx5_mr **out)
 		err = mlx5_cmd_create_mkey(keys->dev, &desc, &mr->mkey);
 	}
 	if (err)
-		free(mr);
+		mr_free(mr);
 	else
 		*out = mr;
 	return err;
@@ -373,17 +385,12 @@ struct mlx5_mr *mlx5_mr_get(struct mlx5_mr *mr)
 	return mr;
 }
 
-static void bury_indirect(struct mlx5_keys *keys, uint32_t mkey)
+static void bury_indirect(struct mlx5_mr *mr)
 {
-	struct mlx5_direct *d = calloc(1, sizeof(*d));
-
-	if (d) {
-		d->mkey = mkey;
-		d->refs = 1;
-		mlx5_direct_put(keys, d);
-	} else if (mlx5_cmd_destroy_mkey(keys->dev, mkey)) {
-		hf_warn(keys->dev->name, "%s", refuse_reason());
-	}
+	mr->grave->mkey = mr->mkey;
+	mr->grave->refs = 1;
+	mlx5_direct_put(mr->keys, mr->grave);
+	mr->grave = NULL;
 }
 
 void mlx5_mr_put(struct mlx5_mr *mr)
@@ -395,8 +402,8 @@ void mlx5_mr_put(struct mlx5_mr *mr)
 	keys = mr->keys;
 	mlx5_keys_retry(keys);
 	if (!mr->left)
-		bury_indirect(keys, mr->mkey);
+		bury_indirect(mr);
 	iotlb_version_put(mr->map);
-	put_pieces(mr);
+	mr_free(mr);
 	settle(keys);
 }

@@ -41,6 +41,7 @@ struct mlx5_mr {
 	uint32_t mkey;                   /* what a queue is given */
 	struct mlx5_indirect *indirect;  /* [owned] what @mkey is made of. NULL: the 1:1 key */
 	bool left;                       /* @mkey is another one's by now */
+	struct mlx5_direct *grave;       /* [owned] bears @mkey in keys->dead. NULL: is there */
 	unsigned int refs;
 	size_t nr;
 	struct mlx5_direct **piece; /* [nr] by address; one reference each */

@@ -663,6 +663,41 @@ static void a_device_without_room_is_asked_again_to_destroy_keys(void **state)
 	}
 }
 
+void *__real_calloc(size_t nr, size_t size);
+void *__wrap_calloc(size_t nr, size_t size);
+static bool no_memory;
+
+void *__wrap_calloc(size_t nr, size_t size)
+{
+	return no_memory ? NULL : __real_calloc(nr, size);
+}
+
+/* [I4] Without memory, too: no key's number is lost. */
+static void key_that_is_not_destroyed_without_memory_is_tried_again(void **state)
+{
+	for (int one_to_one = 0; one_to_one < 2; one_to_one++) {
+		struct fixture f;
+
+		start(&f, MLX5_REBUILD_CHANGED, NULL);
+		assert_int_equal(map(&f, GIB, PAGE, PAGE, IOTLB_RW), 0);
+		if (one_to_one)
+			assert_int_equal(mlx5_mr_create_one_to_one(&f.keys, &f.mr), 0);
+		else
+			assert_int_equal(adopt(&f), 0);
+		mlx5_model_fail_at(f.fw, 1, 0x06);
+		no_memory = true;
+		mlx5_mr_put(f.mr);
+		no_memory = false;
+		f.mr = NULL;
+		assert_int_equal(mlx5_model_nr_mkeys(f.fw), 1);
+		assert_int_equal(mlx5_mr_create_one_to_one(&f.keys, &f.mr), 0);
+		mlx5_mr_put(f.mr); /* asks again */
+		f.mr = NULL;
+		assert_int_equal(mlx5_model_nr_mkeys(f.fw), 0);
+		finish(&f);
+	}
+}
+
 static void a_failure_while_starting_is_returned(void **state)
 {
 	static const struct mlx5_model_options usual;
@@ -727,6 +762,7 @@ int main(void)
 		cmocka_unit_test(a_device_without_room_is_asked_again_to_destroy_keys),
 		cmocka_unit_test(commands_go_to_the_device_in_waves_that_take_the_time_of_one),
 		cmocka_unit_test(pieces_of_one_run_each_cover_the_map),
+		cmocka_unit_test(key_that_is_not_destroyed_without_memory_is_tried_again),
 		cmocka_unit_test(a_failure_while_starting_is_returned),
 		cmocka_unit_test(memory_stays_in_use_until_the_device_destroys_its_key),
 	};
