@@ -126,7 +126,8 @@ bool held_room(struct memory_hold *hold, uint64_t len)
 
 void hold_trim(struct memory_hold *hold, bool mapped)
 {
-	struct interval *i, *next;
+	bool all = hold && mapped;
+	struct interval *i;
 	uint64_t limit, live;
 
 	if (memory_hold_is_empty() || (hold && hold->beyond_limit))
@@ -135,13 +136,11 @@ void hold_trim(struct memory_hold *hold, bool mapped)
 	if (limit == UINT64_MAX)
 		return;
 	table_lock();
-	for (i = TAILQ_FIRST(&memory_held.list); i; i = next) {
-		next = TAILQ_NEXT(i, of_all); /* what is held is never joined */
+	while ((i = TAILQ_FIRST(all ? &memory_held.list : &held_limited))) {
 		live = memory_charged_pages(i->holder->space) * MEMORY_PAGE_SIZE;
 		if (live <= limit && memory_held.nr_bytes <= limit - live)
 			break;
-		if ((hold && mapped) || !i->holder->beyond_limit)
-			evict(i, MEMORY_EVICT_LIMIT);
+		evict(i, MEMORY_EVICT_LIMIT);
 	}
 	table_unlock();
 }

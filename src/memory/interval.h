@@ -53,10 +53,11 @@ struct interval {
 	struct payer *payers;        /* [owned] */
 	struct memory_hold *holder;  /* [shared] NULL: not held */
 	/* while it is held */
-	int64_t since_ns;                /* CLOCK_MONOTONIC */
-	TAILQ_ENTRY(interval) of_all;    /* oldest first */
-	TAILQ_ENTRY(interval) of_holder; /* oldest first */
-	RB_ENTRY(interval) of_file;      /* by inode number and address */
+	int64_t since_ns;                 /* CLOCK_MONOTONIC */
+	TAILQ_ENTRY(interval) of_all;     /* oldest first */
+	TAILQ_ENTRY(interval) of_holder;  /* oldest first */
+	TAILQ_ENTRY(interval) of_limited; /* oldest first, if the holder has a limit */
+	RB_ENTRY(interval) of_file;       /* by inode number and address */
 };
 TAILQ_HEAD(interval_list, interval);
 
@@ -80,7 +81,8 @@ struct memory_hold {
 };
 
 extern struct mutex memory_table_lock;
-extern struct held memory_held; /* by all devices */
+extern struct held memory_held;           /* by all devices */
+extern struct interval_list held_limited; /* by those that have a limit; table lock */
 
 void table_lock(void) ACQUIRES(memory_table_lock);
 void table_unlock(void) RELEASES(memory_table_lock);

@@ -487,6 +487,46 @@ static void hold_without_a_limit_is_no_way_past_the_limit_of_others(void **state
 	assert_int_equal(setrlimit(RLIMIT_MEMLOCK, &before), 0);
 }
 
+static unsigned int nr_looks;
+uint64_t __real_memory_charged_pages(struct memory_space *s);
+uint64_t __wrap_memory_charged_pages(struct memory_space *s);
+
+uint64_t __wrap_memory_charged_pages(struct memory_space *s)
+{
+	nr_looks++;
+	return __real_memory_charged_pages(s);
+}
+
+/* Nor does a device with a limit look at what others hold, however much that is. */
+static void hold_of_others_without_a_limit_costs_no_look(void **state)
+{
+	struct memory_region *region, *other_region[NR];
+	struct rlimit before, limit;
+	struct memory_hold *other;
+
+	assert_int_equal(getrlimit(RLIMIT_MEMLOCK, &before), 0);
+	limit = (struct rlimit){20 * PAGE, before.rlim_max};
+	assert_int_equal(memory_hold_create(space, MEMORY_HOLD_ALL, true, &other), 0);
+	for (size_t i = 0; i < NR; i++)
+		other_region[i] = must(other, mem + 2 * i * PAGE, 1, MEMORY_GOT_NEW);
+	for (size_t i = 0; i < NR; i++)
+		memory_region_put(other_region[i]);
+	region = must(hold, mem + PAGE, 1, MEMORY_GOT_NEW);
+	assert_int_equal(setrlimit(RLIMIT_MEMLOCK, &limit), 0);
+	nr_looks = 0;
+	memory_region_put(region);
+	assert_int_equal(counters().evicted[MEMORY_EVICT_LIMIT], 1);
+	assert_true(nr_looks <= 2);
+	assert_int_equal(nr_locked(), NR);
+	nr_looks = 0;
+	region = must(hold, mem + PAGE, 1, MEMORY_GOT_NEW); /* all others give way to a map */
+	assert_int_equal(nr_locked(), 21);
+	assert_true(nr_looks <= NR - 20 + 1);
+	memory_region_put(region);
+	memory_hold_destroy(other);
+	assert_int_equal(setrlimit(RLIMIT_MEMLOCK, &before), 0);
+}
+
 /* In a child without privileges, so that the kernel's own limit counts. */
 static int body_limit(void)
 {
@@ -819,6 +859,7 @@ int main(void)
 		CASE(hold_share_of_the_limit_is_obeyed),
 		CASE(hold_gives_way_to_what_is_mapped),
 		CASE(hold_without_a_limit_is_no_way_past_the_limit_of_others),
+		CASE(hold_of_others_without_a_limit_costs_no_look),
 		CASE(hold_gives_way_to_the_systems_limit),
 		CASE(hold_too_old_goes),
 		CASE(hold_closed_keeps_nothing),
