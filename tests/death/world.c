@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -78,22 +79,57 @@ void world_remove(const struct world *w)
 
 /* ---- what the kernel has ---- */
 
-/* Lines such as "1: OFDLCK ADVISORY WRITE -1 00:2a:1234 0 EOF". */
-static void look_at_locks(FILE *out, const struct files *files)
-{
-	FILE *locks = fopen("/proc/locks", "re");
-	char line[256];
+struct lock {
+	int pid;
+	unsigned int dev[2]; /* major and minor number */
 	uint64_t ino;
+};
 
-	while (locks && fgets(line, sizeof(line), locks)) {
-		if (sscanf(line, "%*d: %*s %*s %*s %*d %*x:%*x:%lu", &ino) != 1)
+/* Lines such as "1: OFDLCK ADVISORY WRITE -1 00:2a:1234 0 EOF". */
+static bool next_lock(FILE *locks, struct lock *out)
+{
+	char line[256];
+
+	while (locks && fgets(line, sizeof(line), locks))
+		if (sscanf(line, "%*d: %*s %*s %*s %d %x:%x:%lu", &out->pid, &out->dev[0],
+			   &out->dev[1], &out->ino) == 4)
+			return true;
+	return false;
+}
+
+/* The device of all files is that of a lock on their folder: some file systems tell stat(2) another
+ * one. Return: was it seen? */
+static bool find_device(FILE *locks, int dir, struct lock *out)
+{
+	struct stat st;
+	bool seen = false;
+
+	if (fstat(dir, &st) < 0 || flock(dir, LOCK_SH) < 0)
+		return false;
+	while (!seen && next_lock(locks, out))
+		seen = out->pid == getpid() && out->ino == st.st_ino;
+	return seen;
+}
+
+static void look_at_locks(FILE *out, const struct world *w, const struct files *files)
+{
+	int dir = open(w->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	FILE *locks = fopen("/proc/locks", "re");
+	struct lock lock, own;
+	bool seen = find_device(locks, dir, &own);
+
+	if (locks)
+		rewind(locks);
+	while (next_lock(locks, &lock)) {
+		if (seen && memcmp(lock.dev, own.dev, sizeof(own.dev)) != 0)
 			continue;
 		for (size_t i = 0; i < files->nr; i++)
-			if (files->ino[i] == ino)
-				fprintf(out, "a lock on the file of number %lu\n", ino);
+			if (files->ino[i] == lock.ino)
+				fprintf(out, "a lock on the file of number %lu\n", lock.ino);
 	}
 	if (locks)
 		fclose(locks);
+	close(dir);
 }
 
 static void look_at_sockets(FILE *out, const struct world *w)
@@ -136,7 +172,7 @@ char *world_look(const struct world *w)
 	files.nr = 0;
 	walk(w->dir, out, &files, false);
 	(void)snprintf(path, sizeof(path), "%s/run", w->dir);
-	look_at_locks(out, &files);
+	look_at_locks(out, w, &files);
 	look_at_sockets(out, w);
 	look_at_own(out);
 	fclose(out);

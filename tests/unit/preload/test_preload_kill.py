@@ -8,6 +8,7 @@ runs to its end.
 
 Usage: test_preload_kill.py HOLDFAST FILTER_CLIENT POINTS
 """
+import fcntl
 import os
 import re
 import select
@@ -56,6 +57,19 @@ class Folder:
             said = process.stderr.read().decode()
         return seen, process.wait(timeout=600), said
 
+    def locks(self):
+        """Locks on the disk's file. The device is that of a lock on the folder: stat may tell another one."""
+        folder = os.open(self.path, os.O_RDONLY)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_SH)
+            with open('/proc/locks', encoding='ascii') as locks:
+                lines = locks.read().splitlines()
+            own = re.compile(rf' {os.getpid()}( \w+:\w+):{os.fstat(folder).st_ino} ')
+        finally:
+            os.close(folder)
+        device = next((found[1] for found in map(own.search, lines) if found), '')
+        return [line for line in lines if f'{device}:{os.stat(self.disk).st_ino} ' in line]
+
     def left(self):
         """What is there that was not there before."""
         here = {os.path.basename(self.disk), os.path.basename(self.fifo)}
@@ -70,9 +84,7 @@ class Folder:
                         things.append(f'process {process}')
             except OSError:
                 pass
-        with open('/proc/locks', encoding='ascii') as locks:
-            inode = f':{os.stat(self.disk).st_ino} '
-            things += [f'lock {line.strip()}' for line in locks if inode in line]
+        things += [f'lock {line}' for line in self.locks()]
         sockets = [name for root, _, names in os.walk(self.path) for name in names if name not in here]
         return things, sockets
 
