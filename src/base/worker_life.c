@@ -119,8 +119,9 @@ static bool end_unsound(struct worker *w)
 	ended = join_or_leave(w);
 	fd_close(&fd);
 	/* What has the numbers now may be the process's. */
-	w->epoll_fd = added ? w->epoll_fd : -1;
-	w->wake_fd = -1;
+	if (!added)
+		fd_disown(&w->epoll_fd);
+	fd_disown(&w->wake_fd);
 	return ended;
 }
 

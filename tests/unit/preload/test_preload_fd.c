@@ -325,6 +325,134 @@ static void preload_takes_none_of_the_low_numbers(void **state)
 	munmap(page, 4096);
 }
 
+#define NR_HIGH 1024
+
+/* The library's own numbers; what was inherited is not close-on-exec. Return: how many */
+static int list_own(int *own)
+{
+	int nr = 0;
+
+	for (int fd = NR_LOW; fd < NR_HIGH; fd++)
+		if (fcntl(fd, F_GETFD) == FD_CLOEXEC)
+			own[nr++] = fd;
+	return nr;
+}
+
+static void assert_open(const int *own, int nr)
+{
+	for (int i = 0; i < nr; i++)
+		assert_true(fcntl(own[i], F_GETFD) >= 0);
+}
+
+/* A device with a worker, and a copy of an eventfd. */
+static int start_device(int *kick)
+{
+	struct vhost_vring_file file = {.index = 0};
+	int fd = open_node();
+
+	*kick = file.fd = eventfd(0, EFD_CLOEXEC);
+	assert_int_equal(ioctl(fd, VHOST_SET_OWNER), 0);
+	assert_int_equal(ioctl(fd, VHOST_SET_VRING_KICK, &file), 0);
+	set_status(fd, 1);
+	return fd;
+}
+
+/* To the client these numbers are not open, however it closes them. */
+static void preload_own_descriptors_outlive_a_client_that_closes_all(void **state)
+{
+	int own[NR_HIGH], null = open("/dev/null", O_RDWR), kick, fd = start_device(&kick);
+	int nr = list_own(own), last = own[nr - 1];
+
+	assert_true(nr > 3);
+	for (int i = 0; i < nr; i++) {
+		assert_errno(EBADF, close(own[i]));
+		assert_errno(EBADF, dup2(null, own[i]));
+		assert_errno(EBADF, dup2(own[i], own[i]));
+		assert_errno(EBADF, dup3(null, own[i], O_CLOEXEC));
+	}
+	assert_errno(EINVAL, dup3(null, last, O_APPEND));
+	assert_open(own, nr);
+	assert_int_equal(close_range((unsigned int)own[0], (unsigned int)own[0], 0), 0);
+	assert_int_equal(fcntl(null, F_DUPFD, last + 1), last + 1);
+	assert_int_equal(close_range(NR_LOW, UINT32_MAX, 0), 0);
+	assert_errno(EBADF, fcntl(last + 1, F_GETFD));
+	assert_errno(EINVAL, close_range((unsigned int)last + 1, (unsigned int)last, 0));
+	assert_int_equal(fcntl(null, F_DUPFD, last + 1), last + 1);
+	closefrom(NR_LOW);
+	assert_errno(EBADF, fcntl(last + 1, F_GETFD));
+	assert_open(own, nr);
+	assert_int_equal(get_status(fd), 1);
+	close(fd);
+	close(kick);
+	assert_closed();
+}
+
+/* Numbers that the library has given back are like any other. */
+static void preload_number_that_was_the_librarys_is_the_clients(void **state)
+{
+	int before[NR_HIGH], own[NR_HIGH], null = open("/dev/null", O_RDWR), kick, fd, nr, copy;
+
+	assert_closed();
+	nr = list_own(before);
+	fd = start_device(&kick);
+	assert_true(list_own(own) > nr);
+	close(fd);
+	assert_int_equal(list_own(own), nr);
+	copy = fcntl(null, F_DUPFD, 700);
+	assert_true(copy >= 700);
+	assert_int_equal(dup2(null, copy), copy);
+	assert_int_equal(close(copy), 0);
+	assert_errno(EBADF, close(copy));
+	close(kick);
+	close(null);
+}
+
+/* It closes all, and has files of its own there then. Return: exit status */
+static int live_as_daemon(const int *own, int nr, int null, int device)
+{
+	for (int i = 0; i < nr; i++) {
+		(void)close(own[i]); /* some are closed already */
+		if (fcntl(own[i], F_GETFD) >= 0 || dup2(null, own[i]) != own[i])
+			return 1;
+	}
+	(void)close(device);
+	(void)open(NODE, O_RDWR); /* EBUSY */
+	for (int i = 0; i < nr; i++)
+		if (write(own[i], "x", 1) != 1)
+			return 2;
+	closefrom(NR_LOW);
+	for (int i = 0; i < nr; i++)
+		if (fcntl(own[i], F_GETFD) >= 0)
+			return 3;
+	return 0;
+}
+
+/* A child has no use for its parent's, and they are closed as without the library. */
+static void preload_child_closes_the_copies_of_own_descriptors(void **state)
+{
+	int own[NR_HIGH], null = open("/dev/null", O_RDWR), kick, fd = start_device(&kick);
+	int nr = list_own(own), status;
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(live_as_daemon(own, nr, null, fd));
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	pid = vfork();
+	if (pid == 0) {
+		(void)close(own[0]);
+		_exit(fcntl(own[0], F_GETFD) < 0 && dup2(null, own[1]) == own[1] ? 0 : 1);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_open(own, nr);
+	assert_int_equal(get_status(fd), 1);
+	close(fd);
+	close(kick);
+	close(null);
+	assert_closed();
+}
+
 /* A copy that this process has sent to itself. */
 static int copy_by_socket(int fd)
 {
@@ -420,6 +548,9 @@ int main(void)
 		cmocka_unit_test(preload_copy_that_the_kernel_has_made_is_the_device),
 		cmocka_unit_test(preload_table_of_descriptors_is_long_before_there_are_threads),
 		cmocka_unit_test(preload_takes_none_of_the_low_numbers),
+		cmocka_unit_test(preload_own_descriptors_outlive_a_client_that_closes_all),
+		cmocka_unit_test(preload_number_that_was_the_librarys_is_the_clients),
+		cmocka_unit_test(preload_child_closes_the_copies_of_own_descriptors),
 		cmocka_unit_test(preload_dup_keeps_the_session_until_the_last_close),
 		cmocka_unit_test(preload_fcntl_dup_is_the_device),
 		cmocka_unit_test(preload_dup2_over_the_device_closes_it),
