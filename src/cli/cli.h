@@ -43,6 +43,7 @@ int bench_iotlb(int argc, char **argv);
 int bench_net(int argc, char **argv);
 int bench_blk(int argc, char **argv);
 int bench_attach(int argc, char **argv);
+int bench_apart(int argc, char **argv);
 
 /**
  * cli_refused_option() - the option that a person has to look at

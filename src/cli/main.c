@@ -40,6 +40,7 @@ static const struct command benches[] = {
 	{"net", bench_net, "frames through a card, and how long they are under way"},
 	{"blk", bench_blk, "requests to a disk, and how long they take"},
 	{"attach", bench_attach, "what the ways to a client's devices cost the client"},
+	{"apart", bench_apart, "how far one processor is from another"},
 };
 
 static void list(FILE *f, const struct command *table, size_t nr)

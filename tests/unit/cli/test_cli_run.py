@@ -377,6 +377,30 @@ class Pin(Case):
             self.assert_wrong_use(holdfast("bench", "pin", *args), "'%s'" % args[-1])
 
 
+class Apart(Case):
+    CPUS = sorted(os.sched_getaffinity(0))
+
+    def test_bench_apart_measures_every_pair(self):
+        if len(self.CPUS) < 2:
+            self.skipTest("one processor")
+        done = holdfast("bench", "apart", "--repeat", "1", "--json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        rows = json.loads(done.stdout)["rows"]
+        few = self.CPUS[:16]
+        self.assertEqual([r["case"] for r in rows],
+                         ["processors %d and %d" % (one, other) for i, one in enumerate(few) for other in few[i + 1:]])
+        self.assertTrue(all(r["min_ns"] > 1 for r in rows), rows)
+
+    def test_bench_apart_of_one_processor_says_so(self):
+        done = holdfast("bench", "apart", preexec_fn=lambda: os.sched_setaffinity(0, self.CPUS[:1]))
+        self.assertEqual((done.returncode, done.stdout), (1, ""))
+        self.assertEqual(done.stderr, "holdfast bench apart: this process may use one processor only\n")
+
+    def test_wrong_values_are_named(self):
+        for args in (["--repeat", "0"], ["x"], ["--repaet"], ["--repeat"]):
+            self.assert_wrong_use(holdfast("bench", "apart", *args), "'%s'" % args[-1])
+
+
 class Hold(Case):
     def test_bench_hold_measures_every_question_at_every_count(self):
         done = holdfast("bench", "hold", "--samples", "1", "--json",
