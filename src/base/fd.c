@@ -77,8 +77,7 @@ unsigned int fd_next_own(unsigned int from)
 
 bool fd_own_has(int fd)
 {
-	return fd >= 0 && fd < OWN_NR &&
-	       (__atomic_load_n(&own[fd / 64], __ATOMIC_RELAXED) >> fd % 64 & 1);
+	return fd >= 0 && fd_next_own((unsigned int)fd) == (unsigned int)fd;
 }
 
 void fd_close(int *fd)

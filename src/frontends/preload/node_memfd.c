@@ -27,13 +27,10 @@ static bool is_there(const struct node_memfd *memfd)
 
 void node_memfd_drop(struct node_memfd *memfd)
 {
-	int fd;
-
 	mutex_lock(&ctl_lock);
-	fd = is_there(memfd) ? memfd->fd : -1;
+	if (is_there(memfd))
+		fd_close(&memfd->fd);
 	fd_disown(&memfd->fd);
-	if (fd >= 0)
-		real()->close(fd);
 	mutex_unlock(&ctl_lock);
 }
 

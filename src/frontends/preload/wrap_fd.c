@@ -35,22 +35,9 @@ static bool keeps_own(void)
 	return aside_is_needed() || !files_is_apart();
 }
 
-/* A number that was closed past the wrappers may be the client's by now. Ours are closed at an
- * exec, which most files of clients are not. A thread under a filter cannot ask. */
-static bool is_still_own(int fd)
-{
-	int saved = errno, flags = aside_is_needed() ? FD_CLOEXEC : real()->fcntl(fd, F_GETFD);
-
-	errno = saved;
-	if (flags >= 0 && (flags & FD_CLOEXEC))
-		return true;
-	fd_disown(&fd);
-	return false;
-}
-
 static bool is_kept(int fd)
 {
-	return fd_is_own(fd) && keeps_own() && is_still_own(fd);
+	return fd_is_own(fd) && keeps_own();
 }
 
 /* ---- close ---- */
@@ -148,8 +135,6 @@ static unsigned int next_kept(unsigned int from, bool own)
 
 	if (next != UINT_MAX && (!own || !keeps_own()))
 		next = UINT_MAX;
-	while (next != UINT_MAX && !is_still_own((int)next))
-		next = fd_next_own(next + 1);
 	return listener >= from && listener < next ? listener : next;
 }
 
@@ -157,8 +142,7 @@ static int close_numbers(unsigned int first, unsigned int last, int flags)
 {
 	/* A table of its own gets no copies of ours, for they would keep files open. */
 	bool own = !((unsigned int)flags & CLOSE_RANGE_UNSHARE);
-	bool is_known = !((unsigned int)flags & ~(CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC));
-	unsigned int kept = is_known ? next_kept(first, own) : UINT_MAX;
+	unsigned int kept = next_kept(first, own);
 	int rc = 0;
 
 	while (rc == 0 && kept <= last && kept != UINT_MAX) {
@@ -235,8 +219,7 @@ HF_EXPORT int close_range(unsigned int first, unsigned int last, int flags)
 	bool closes = rc == 0 && !((unsigned int)flags & CLOSE_RANGE_CLOEXEC);
 	int saved = errno;
 
-	/* A vfork child under a filter looks like its parent: its parent keeps the notes. */
-	if (closes && unshared && !own && !aside_is_needed() && !files_is_apart())
+	if (closes && unshared && !own && keeps_own())
 		disown_numbers(first, last);
 	if (closes && files_any() && !own && !files_has_own)
 		aside_run(note_closed, &closed, sizeof(closed));

@@ -23,7 +23,6 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
-#include "base/fd.h"
 #include "base/log.h"
 #include "base/thread.h"
 #include "frontends/preload/aside.h"
@@ -143,14 +142,6 @@ __attribute__((no_sanitize("address"))) HF_EXPORT long syscall(long nr, ...)
 	va_end(ap);
 	if (unlikely(nr == SYS_unshare))
 		return unshare((int)arg[0]);
-	if (unlikely(nr == SYS_close && fd_is_own((int)arg[0])))
-		return close((int)arg[0]);
-	if (unlikely(nr == SYS_dup3 && fd_is_own((int)arg[1])))
-		return dup3((int)arg[0], (int)arg[1], (int)arg[2]);
-#ifdef SYS_dup2
-	if (unlikely(nr == SYS_dup2 && fd_is_own((int)arg[1])))
-		return dup2((int)arg[0], (int)arg[1]);
-#endif
 	if (unlikely(nr == SYS_close_range))
 		return close_range((unsigned int)arg[0], (unsigned int)arg[1], (int)arg[2]);
 	if (mask_is_translated() && raw_mask_call_find((int)nr))
