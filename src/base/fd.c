@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <linux/kcmp.h>
 #include <poll.h>
 #include <stdint.h>
@@ -13,81 +12,19 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define OWN_NR (1 << 20) /* the kernel's default hard limit */
-
 enum {
 	HIGH_FROM = 700, /* the limit is 1024 by default */
 	HIGH_FROM_LOW_LIMIT = 160,
 };
 
-/* ---- our own ---- */
-
-int fd_own_first = INT_MAX;
-static int own_last = -1;         /* atomic; none lies above it */
-static uint64_t own[OWN_NR / 64]; /* atomic; a bit a number */
-
-/* Lets *@bound be @fd, unless it lies on the @side of @fd already: -1 below, 1 above. */
-static void move_bound(int *bound, int fd, int side)
-{
-	int now = __atomic_load_n(bound, __ATOMIC_RELAXED);
-
-	while ((side < 0 ? fd < now : fd > now) &&
-	       !__atomic_compare_exchange_n(bound, &now, fd, true, __ATOMIC_RELAXED,
-					    __ATOMIC_RELAXED))
-		;
-}
-
-static void note_own(int fd)
-{
-	if (fd < 0 || fd >= OWN_NR)
-		return;
-	__atomic_fetch_or(&own[fd / 64], UINT64_C(1) << fd % 64, __ATOMIC_RELAXED);
-	move_bound(&own_last, fd, 1);
-	move_bound(&fd_own_first, fd, -1);
-}
-
-void fd_disown(int *fd)
-{
-	if (*fd >= 0 && *fd < OWN_NR)
-		__atomic_fetch_and(&own[*fd / 64], ~(UINT64_C(1) << *fd % 64), __ATOMIC_RELAXED);
-	*fd = -1;
-}
-
-void fd_disown_all(void)
-{
-	for (int fd = 0; fd <= own_last; fd += 64)
-		own[fd / 64] = 0;
-	fd_own_first = INT_MAX;
-	own_last = -1;
-}
-
-unsigned int fd_next_own(unsigned int from)
-{
-	unsigned int first = (unsigned int)__atomic_load_n(&fd_own_first, __ATOMIC_RELAXED);
-	unsigned int end = (unsigned int)__atomic_load_n(&own_last, __ATOMIC_RELAXED) + 1;
-
-	for (unsigned int n = from < first ? first : from; n < end; n = (n | 63) + 1) {
-		uint64_t word = __atomic_load_n(&own[n / 64], __ATOMIC_RELAXED) >> n % 64;
-
-		if (word)
-			return n + (unsigned int)__builtin_ctzll(word);
-	}
-	return UINT_MAX;
-}
-
-bool fd_own_has(int fd)
-{
-	return fd >= 0 && fd_next_own((unsigned int)fd) == (unsigned int)fd;
-}
-
 void fd_close(int *fd)
 {
-	int saved = errno, number = *fd;
+	int saved = errno;
 
-	if (number >= 0) {
-		fd_disown(fd); /* first: the next one who gets the number may close it */
+	if (*fd >= 0) {
 		/* Linux releases the number also when close() reports an error, so never twice. */
-		(void)close(number);
+		(void)close(*fd);
+		*fd = -1;
 	}
 	errno = saved;
 }
@@ -109,23 +46,17 @@ int fd_dup(int fd)
 
 	if (copy < 0 && (errno == EINVAL || errno == EMFILE))
 		copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-	if (copy < 0)
-		return -errno;
-	note_own(copy);
-	return copy;
+	return copy < 0 ? -errno : copy;
 }
 
 int fd_move_up(int fd)
 {
 	int saved = errno, high = fd < 0 || fd >= HIGH_FROM ? -1 : copy_up(fd);
 
-	if (high >= 0) {
-		fd_close(&fd);
-		fd = high;
-	}
-	note_own(fd);
+	if (high >= 0)
+		(void)close(fd);
 	errno = saved;
-	return fd;
+	return high < 0 ? fd : high;
 }
 
 void fd_lengthen_table(void)

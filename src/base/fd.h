@@ -1,10 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/*
- * File descriptors: closing once, duplicating, eventfds. Any thread.
- *
- * Numbers from fd_dup() and fd_move_up() are our own until fd_close() or fd_disown(). The preload
- * library keeps the client from closing them.
- */
+/* File descriptors: closing once, duplicating, eventfds. Any thread. */
 #ifndef HOLDFAST_BASE_FD_H
 #define HOLDFAST_BASE_FD_H
 
@@ -15,26 +10,6 @@
 
 /** fd_close() - close *@fd if it is open (>= 0) and set it to -1; errno is kept */
 void fd_close(int *fd);
-
-/** fd_disown() - *@fd is not our own any more, and is set to -1. For one that the client has
- * closed, or that is closed by other means from here on; -1 is fine */
-void fd_disown(int *fd);
-/** fd_disown_all() - in a forked child, which uses none of its parent's */
-void fd_disown_all(void);
-
-extern int fd_own_first; /* atomic; none of our own lies below it */
-
-/** fd_own_has() - as fd_is_own(), which leaves it out for most numbers */
-bool fd_own_has(int fd);
-
-/** fd_is_own() - is @fd our own? One comparison for the numbers that programs have */
-static inline bool fd_is_own(int fd)
-{
-	return unlikely(fd >= __atomic_load_n(&fd_own_first, __ATOMIC_RELAXED)) && fd_own_has(fd);
-}
-
-/** fd_next_own() - the first of our own from @from on. Return: UINT_MAX: none */
-unsigned int fd_next_own(unsigned int from);
 
 /** fd_dup() - duplicate with close-on-exec, to a high number as of fd_move_up(). Return: the new fd
  * or -errno (-EBADF, -EMFILE) */

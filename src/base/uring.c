@@ -145,7 +145,6 @@ void uring_destroy(struct uring *ring)
 		(void)munmap(ring->rings, ring->rings_len);
 	if (ring->fd >= 0 && is_ours(ring->fd))
 		fd_close(&ring->fd);
-	fd_disown(&ring->fd);
 	free(ring);
 }
 

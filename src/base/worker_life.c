@@ -119,9 +119,8 @@ static bool end_unsound(struct worker *w)
 	ended = join_or_leave(w);
 	fd_close(&fd);
 	/* What has the numbers now may be the process's. */
-	if (!added)
-		fd_disown(&w->epoll_fd);
-	fd_disown(&w->wake_fd);
+	w->epoll_fd = added ? w->epoll_fd : -1;
+	w->wake_fd = -1;
 	return ended;
 }
 

@@ -47,7 +47,7 @@ static bool sleep_on(int *psi_fd, int ms)
 		return false;
 	if (pfd.revents & POLLPRI)
 		return true;
-	fd_disown(psi_fd); /* the client has closed it; the number may be somebody else's by now */
+	*psi_fd = -1; /* the client has closed it; the number may be somebody else's by now */
 	return false;
 }
 

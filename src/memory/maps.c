@@ -112,7 +112,6 @@ static int kept_renew(void) REQUIRES(kept_lock)
 		return fd;
 	if (fd_is_file(kept.fd, kept.dev, kept.ino)) /* that of the parent of a fork */
 		fd_close(&kept.fd);
-	fd_disown(&kept.fd);
 	fd = fd_move_up(fd);
 	err = query_find(fd, 0, &piece);
 	kept.never = err == -ENOTTY;

@@ -76,8 +76,8 @@ static bool is_held(const struct held_fd *held)
 static void let_go(struct held_fd *held)
 {
 	if (is_held(held))
-		fd_close(&held->fd);
-	fd_disown(&held->fd);
+		close(held->fd);
+	held->fd = -1;
 }
 
 /* ---- one connection ---- */

@@ -78,7 +78,6 @@ static int open_log(void) REQUIRES(log_lock)
 
 	if (node_fd_is(log_fd, log_dev, log_ino))
 		return log_fd;
-	fd_disown(&log_fd);
 	log_fd = fd_move_up(open_path());
 	if (log_fd < 0) {
 		complain();

@@ -93,7 +93,6 @@ static void after_fork(void) NO_TSA
 	node_set_forget();
 	control_after_fork();
 	files_after_fork();
-	fd_disown_all();
 }
 
 static int note_minor(void *arg, struct vdpa_device *dev)

@@ -29,8 +29,8 @@ void node_memfd_drop(struct node_memfd *memfd)
 {
 	mutex_lock(&ctl_lock);
 	if (is_there(memfd))
-		fd_close(&memfd->fd);
-	fd_disown(&memfd->fd);
+		real()->close(memfd->fd);
+	memfd->fd = -1;
 	mutex_unlock(&ctl_lock);
 }
 
@@ -53,7 +53,6 @@ int node_memfd_start(struct node_memfd *memfd, unsigned int minor)
 
 	if (is_there(memfd))
 		return 0;
-	node_memfd_drop(memfd);
 	fd = memfd_make(minor);
 	if (fd < 0)
 		return fd;
@@ -72,8 +71,6 @@ int node_memfd_adopt(struct node_memfd *memfd, int fd)
 	struct stat st;
 	int own;
 
-	if (!is_there(memfd))
-		node_memfd_drop(memfd);
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	own = fd_move_up(real()->open(path, O_RDWR | O_CLOEXEC));
 	if (own < 0 || real()->fstat(own, &st) < 0) {

@@ -204,7 +204,7 @@ static int listen_to(int fd)
 	fd = fd_move_up(fd);
 	rc = thread_start(&thread, serve_calls, (void *)(intptr_t)fd);
 	if (rc) {
-		fd_close(&fd);
+		real()->close(fd);
 		return rc;
 	}
 	pthread_detach(thread);
@@ -287,7 +287,7 @@ static void forked(void) NO_TSA
 {
 	if (listener >= 0)
 		real()->close(listener);
-	fd_disown(&listener);
+	listener = -1;
 	nr_caught = 0;
 	mutex_init(&raw_lock);
 	if (opens)

@@ -5,20 +5,15 @@
  * let go after that. After a whole range was closed, only entries whose descriptor is gone leave
  * the table: another thread's open may have got one of the numbers since, and that device stays. A
  * vfork child passes everything through: the table is its parent's, the descriptors are its own.
- *
- * The numbers of the library's own descriptors are nobody's: closing one, or copying onto it, gives
- * EBADF, and the closing of a range leaves it out.
  */
 #include "real.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/syscall.h>
 
-#include "base/fd.h"
 #include "frontends/preload/aside.h"
 #include "frontends/preload/call.h"
 #include "frontends/preload/files.h"
@@ -27,18 +22,6 @@
 #include "frontends/preload/wrap_lock.h"
 
 #define SETTLE_MS 20
-
-/* Whose calls do not mean our numbers: a child without a copy of the memory, or a thread with a
- * table of its own. Which one it is, a thread under a filter cannot ask. */
-static bool keeps_own(void)
-{
-	return aside_is_needed() || !files_is_apart();
-}
-
-static bool is_kept(int fd)
-{
-	return fd_is_own(fd) && keeps_own();
-}
 
 /* ---- close ---- */
 
@@ -87,7 +70,7 @@ HF_EXPORT int close(int fd)
 	file = source(fd);
 	if (file)
 		return close_ours(file, fd);
-	if (is_kept(fd) || (fd >= 0 && fd == raw_listener())) {
+	if (fd >= 0 && fd == raw_listener()) {
 		errno = EBADF; /* the client never opened it */
 		return -1;
 	}
@@ -127,43 +110,19 @@ HF_EXPORT int fclose(FILE *stream)
 }
 HF_ALIAS(_IO_fclose, fclose);
 
-/* From @from on, the next number that is to stay open: one of our own (@own), or the listener,
- * without which the calls that it waits for would fail in a child, too. Return: UINT_MAX: none */
-static unsigned int next_kept(unsigned int from, bool own)
-{
-	unsigned int listener = (unsigned int)raw_listener(), next = fd_next_own(from);
-
-	if (next != UINT_MAX && (!own || !keeps_own()))
-		next = UINT_MAX;
-	return listener >= from && listener < next ? listener : next;
-}
-
+/* All but the listener, without which the calls that it waits for would fail. */
 static int close_numbers(unsigned int first, unsigned int last, int flags)
 {
-	/* A table of its own gets no copies of ours, for they would keep files open. */
-	bool own = !((unsigned int)flags & CLOSE_RANGE_UNSHARE);
-	unsigned int kept = next_kept(first, own);
-	int rc = 0;
+	int fd = raw_listener(), rc = 0;
+	unsigned int ours = (unsigned int)fd;
 
-	while (rc == 0 && kept <= last && kept != UINT_MAX) {
-		if (first < kept)
-			rc = real()->close_range(first, kept - 1, flags);
-		if (kept == last)
-			return rc;
-		first = kept + 1;
-		kept = next_kept(first, own);
-	}
-	return rc < 0 ? rc : real()->close_range(first, last, flags);
-}
-
-/* As closefrom(3), also where there is no close_range(2). */
-static void close_from(unsigned int first)
-{
-	for (unsigned int kept; (kept = next_kept(first, true)) != UINT_MAX; first = kept + 1)
-		if (first < kept && real()->close_range(first, kept - 1, 0) < 0)
-			while (first < kept)
-				(void)real()->close((int)first++);
-	real()->closefrom((int)first);
+	if (fd < 0 || ours < first || ours > last)
+		return real()->close_range(first, last, flags);
+	if (first < ours)
+		rc = real()->close_range(first, ours - 1, flags);
+	if (rc == 0 && ours < last)
+		rc = real()->close_range(ours + 1, last, flags);
+	return rc;
 }
 
 /* Is the caller the only thread of the process, ours left aside? One of ours that has just begun,
@@ -197,31 +156,15 @@ static bool take_own(void)
 	return !alone;
 }
 
-/* The client's only table has none of ours there any more. */
-static void disown_numbers(unsigned int first, unsigned int last)
-{
-	unsigned int n;
-
-	while ((n = fd_next_own(first)) <= last && n != UINT_MAX) {
-		int fd = (int)n;
-
-		fd_disown(&fd);
-		first = n + 1;
-	}
-}
-
 HF_EXPORT int close_range(unsigned int first, unsigned int last, int flags)
 {
 	struct closed closed = {.first = first, .last = last};
 	int rc = close_numbers(first, last, flags);
-	bool unshared = rc == 0 && ((unsigned int)flags & CLOSE_RANGE_UNSHARE);
-	bool own = unshared && take_own();
-	bool closes = rc == 0 && !((unsigned int)flags & CLOSE_RANGE_CLOEXEC);
+	bool own = rc == 0 && ((unsigned int)flags & CLOSE_RANGE_UNSHARE) && take_own();
 	int saved = errno;
 
-	if (closes && unshared && !own && keeps_own())
-		disown_numbers(first, last);
-	if (closes && files_any() && !own && !files_has_own)
+	if (rc == 0 && !((unsigned int)flags & CLOSE_RANGE_CLOEXEC) && files_any() && !own &&
+	    !files_has_own)
 		aside_run(note_closed, &closed, sizeof(closed));
 	errno = saved;
 	return rc;
@@ -232,7 +175,10 @@ HF_EXPORT void closefrom(int first)
 	struct closed closed = {.first = first < 0 ? 0 : (unsigned int)first, .last = UINT32_MAX};
 	int saved = errno;
 
-	close_from(closed.first);
+	if (raw_listener() < 0)
+		real()->closefrom(first);
+	else
+		(void)close_numbers(closed.first, UINT32_MAX, 0);
 	if (files_any() && !files_has_own)
 		aside_run(note_closed, &closed, sizeof(closed));
 	errno = saved;
@@ -311,20 +257,13 @@ HF_EXPORT int dup(int fd)
 	return file ? copy(&c, file, copy_up) : real()->dup(fd);
 }
 
-/* Where a copy goes: not onto one of our own. The kernel says EBADF of -1. */
-static int copy_target(int to)
-{
-	return is_kept(to) ? -1 : to;
-}
-
 static bool touches_device(const struct preload_file *file, int to)
 {
 	return file || (files_maybe(to) && !aside_is_needed() && !files_is_apart());
 }
 
-HF_EXPORT int dup2(int from, int wanted)
+HF_EXPORT int dup2(int from, int to)
 {
-	int to = copy_target(wanted);
 	const struct copying c = {.name = "dup2", .from = from, .to = to, .flags = -1};
 	struct preload_file *file;
 	long done;
@@ -336,9 +275,8 @@ HF_EXPORT int dup2(int from, int wanted)
 }
 HF_ALIAS(__dup2, dup2);
 
-HF_EXPORT int dup3(int from, int wanted, int flags)
+HF_EXPORT int dup3(int from, int to, int flags)
 {
-	int to = copy_target(wanted);
 	const struct copying c = {.name = "dup3", .from = from, .to = to, .flags = flags};
 	struct preload_file *file;
 	long done;

@@ -2,7 +2,6 @@
 /* fd, log, refuse, size and overflow. */
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -51,36 +50,6 @@ static void fd_dup_sets_close_on_exec(void **state)
 	fd_close(&copy);
 	fd_close(&fd);
 	assert_int_equal(fd_dup(-1), -EBADF);
-}
-
-static void fd_own_is_what_was_duplicated_or_moved(void **state)
-{
-	int fd = eventfd(0, EFD_CLOEXEC), copy = fd_dup(fd), moved = fd_move_up(dup(fd));
-	int lost = moved;
-
-	assert_true(copy >= 0 && moved > copy);
-	assert_false(fd_is_own(fd));
-	assert_false(fd_is_own(-1));
-	assert_false(fd_is_own(INT_MAX));
-	assert_true(fd_is_own(copy) && fd_is_own(moved));
-	assert_int_equal(fd_move_up(moved), moved);
-	assert_int_equal(fd_next_own(0), copy);
-	assert_int_equal(fd_next_own((unsigned int)copy + 1), moved);
-	assert_int_equal(fd_next_own((unsigned int)moved + 1), UINT_MAX);
-	fd_close(&copy);
-	assert_int_equal(fd_next_own(0), moved);
-	fd_disown(&lost); /* and not closed */
-	assert_int_equal(lost, -1);
-	assert_false(fd_is_own(moved));
-	assert_true(fcntl(moved, F_GETFD) >= 0);
-	assert_int_equal(fd_next_own(0), UINT_MAX);
-	copy = fd_dup(fd);
-	assert_true(fd_is_own(copy));
-	fd_disown_all();
-	assert_false(fd_is_own(copy));
-	fd_close(&copy);
-	fd_close(&moved);
-	fd_close(&fd);
 }
 
 static void fd_is_eventfd_tells_kinds(void **state)
@@ -466,7 +435,6 @@ int main(int argc, char **argv)
 		cmocka_unit_test(iov_walk_skips_visits_and_ends),
 		cmocka_unit_test(fd_close_keeps_errno_and_marks),
 		cmocka_unit_test(fd_dup_sets_close_on_exec),
-		cmocka_unit_test(fd_own_is_what_was_duplicated_or_moved),
 		cmocka_unit_test(fd_is_eventfd_tells_kinds),
 		cmocka_unit_test(fd_signal_full_counter_does_not_block),
 		cmocka_unit_test_setup_teardown(log_message_level_chooses, log_catch, log_release),
