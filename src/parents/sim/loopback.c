@@ -143,14 +143,20 @@ static inline void header_put(uint8_t *to, const uint8_t *hdr, bool num_buffers)
 		memcpy(to + HDR_LEN, one, sizeof(one));
 }
 
-/* One piece there, one buffer of one piece here. */
+/* A frame of @len bytes with its header, from one piece to one buffer of one piece. */
+static inline void put_frame(char *to, const char *from, size_t len, const uint8_t *hdr,
+			     size_t hdr_len)
+{
+	header_put((uint8_t *)to, hdr, hdr_len > HDR_LEN);
+	memmove(to + hdr_len, from + hdr_len, len - hdr_len);
+}
+
 static inline void loop_one_piece(struct simnet_rx *rx, const struct ring_chain *tx,
 				  const uint8_t *hdr, char *to)
 {
 	size_t hdr_len = rx->pair->net->hdr_len, len = tx->out_len;
 
-	header_put((uint8_t *)to, hdr, hdr_len > HDR_LEN);
-	memmove(to + hdr_len, (const char *)tx->out[0].iov_base + hdr_len, len - hdr_len);
+	put_frame(to, tx->out[0].iov_base, len, hdr, hdr_len);
 	ring_push(rx->ring, &rx->chains[rx->head++], (uint32_t)len);
 	rx->stats.packets++;
 	rx->stats.bytes += len - hdr_len;
@@ -199,22 +205,28 @@ static size_t loop_one(struct simnet_rx *rx, const struct ring_chain *tx)
  * Fetching them one after the other would cost more than everything else. So the card asks for
  * them some chains ahead.
  */
+static inline void fetch_frame(const char *from)
+{
+	__builtin_prefetch(from);
+	__builtin_prefetch(from + CACHE_LINE_LEN);
+}
+
+static inline void fetch_room(const char *to, size_t hdr_len)
+{
+	if (header_has_line(to, hdr_len))
+		__builtin_prefetch(to);
+	else
+		prefetch_write(to);
+	prefetch_write(to + CACHE_LINE_LEN);
+}
+
 static inline void fetch(const struct simnet_rx *rx, const struct ring_chain *tx, unsigned int n,
 			 unsigned int i)
 {
-	if (i < n && tx[i].nr_out > 0) {
-		__builtin_prefetch(tx[i].out[0].iov_base);
-		__builtin_prefetch((char *)tx[i].out[0].iov_base + CACHE_LINE_LEN);
-	}
-	if (i < rx->nr) {
-		const char *to = rx->chains[i].in[0].iov_base;
-
-		if (header_has_line(to, rx->pair->net->hdr_len))
-			__builtin_prefetch(to);
-		else
-			prefetch_write(to);
-		prefetch_write(to + CACHE_LINE_LEN);
-	}
+	if (i < n && tx[i].nr_out > 0)
+		fetch_frame(tx[i].out[0].iov_base);
+	if (i < rx->nr)
+		fetch_room(rx->chains[i].in[0].iov_base, rx->pair->net->hdr_len);
 }
 
 /* Does the next frame touch so much memory that it pays to look whether somebody waits? Each page
@@ -272,18 +284,6 @@ static bool loop_chains(struct simnet_pair *pair)
 	return simnet_tx_again(pair, n, err);
 }
 
-static inline void fetch_plain(const struct ring_plain *out, const struct ring_plain *in,
-			       size_t hdr_len)
-{
-	__builtin_prefetch(out->base);
-	__builtin_prefetch(out->base + CACHE_LINE_LEN);
-	if (header_has_line(in->base, hdr_len))
-		__builtin_prefetch(in->base);
-	else
-		prefetch_write(in->base);
-	prefetch_write(in->base + CACHE_LINE_LEN);
-}
-
 /* Copy a frame of the usual kind. Return: is it one? If not, nothing is written. */
 static inline bool loop_plain(const struct simnet_pair *pair, const struct ring_plain *out,
 			      const struct ring_plain *in)
@@ -305,8 +305,7 @@ static inline bool loop_plain(const struct simnet_pair *pair, const struct ring_
 		if (!simnet_filter_wants(filter, head, head_len))
 			return false;
 	}
-	header_put((uint8_t *)in->base, hdr, hdr_len > HDR_LEN);
-	memmove(in->base + hdr_len, out->base + hdr_len, len);
+	put_frame(in->base, out->base, out->len, hdr, hdr_len);
 	return true;
 }
 
@@ -335,8 +334,10 @@ static unsigned int loop_run(struct simnet_pair *pair, unsigned int max)
 	if (n > 0)
 		n = ring_pop_run(to, n, true, &in);
 	ring_attend_runs(to, from);
-	for (i = 0; i < n; i++)
-		fetch_plain(&out[i], &in[i], hdr_len);
+	for (i = 0; i < n; i++) {
+		fetch_frame(out[i].base);
+		fetch_room(in[i].base, hdr_len);
+	}
 	for (i = 0; i < n && loop_plain(pair, &out[i], &in[i]); i++) {
 		written[i] = out[i].len;
 		bytes += out[i].len - hdr_len;
@@ -357,8 +358,7 @@ static unsigned int loop_runs(struct simnet_pair *pair)
 	unsigned int n = 0, done;
 
 	do {
-		done = SIMNET_BATCH - n < RING_RUN_MAX ? SIMNET_BATCH - n : RING_RUN_MAX;
-		done = loop_run(pair, done);
+		done = loop_run(pair, SIMNET_BATCH - n);
 		if (done == 0)
 			break;
 		simnet_rx_publish(pair);

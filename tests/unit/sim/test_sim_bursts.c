@@ -147,6 +147,12 @@ static void burst_of_any_frames_arrives_in_order(void **state)
 	}
 }
 
+static void add_usual(struct rig *rig, unsigned int i, uint32_t seed)
+{
+	frame_make(frames[i], HDR + 60, seed);
+	rig_add(rig, 1, frames[i], HDR + 60, false);
+}
+
 /* More frames than buffers: as many as there are buffers arrive, the others are counted. */
 static void burst_with_too_few_buffers_counts_overruns(void **state)
 {
@@ -161,10 +167,8 @@ static void burst_with_too_few_buffers_counts_overruns(void **state)
 		for (unsigned int i = 0; i < n; i++)
 			rig_add(&rig, 0, bufs[i], ROOM, true);
 		rig_publish(&rig, 0);
-		for (unsigned int i = 0; i < NR; i++) {
-			frame_make(frames[i], HDR + 60, i + n);
-			rig_add(&rig, 1, frames[i], HDR + 60, false);
-		}
+		for (unsigned int i = 0; i < NR; i++)
+			add_usual(&rig, i, i + n);
 		rig_publish(&rig, 1);
 		for (unsigned int i = 0; i < NR; i++)
 			assert_ptr_equal(rig_get(&rig, 1, &len), frames[i]);
@@ -198,8 +202,7 @@ static void burst_is_told_once(void **state)
 	for (unsigned int round = 0; round < 20; round++) {
 		for (unsigned int i = 0; i < NR; i++) {
 			rig_add(&rig, 0, bufs[i], ROOM, true);
-			frame_make(frames[i], HDR + 60, i);
-			rig_add(&rig, 1, frames[i], HDR + 60, false);
+			add_usual(&rig, i, i);
 		}
 		rig_publish(&rig, 0);
 		rig_quiet(&rig);
