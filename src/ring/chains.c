@@ -62,6 +62,11 @@ unsigned int ring_pop_many(struct ring *ring, struct ring_chain *chains, unsigne
 	return n;
 }
 
+unsigned int ring_run_len(const struct ring *ring)
+{
+	return RING_RUN_MAX - ring->avail_pos % RING_RUN_MAX;
+}
+
 unsigned int ring_pop_run(struct ring *ring, unsigned int max, bool write,
 			  const struct ring_plain **run)
 {

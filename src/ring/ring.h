@@ -192,6 +192,13 @@ struct ring_plain {
 };
 
 /**
+ * ring_run_len() - how long the next run should be: none then shares the lines of its descriptors
+ * with the next one. Else the driver, which follows the device, takes a line of which the device
+ * has yet to write the rest
+ * Return: 1 to RING_RUN_MAX
+ */
+unsigned int ring_run_len(const struct ring *ring);
+/**
  * ring_pop_run() - take the next chains while they are plain, for much less than ring_pop_many()
  * @max: at most that many, and RING_RUN_MAX;  @write: those that the device writes, else reads
  * @run: [out] [lent] until ring_push_run(), before which nothing else is popped or pushed here

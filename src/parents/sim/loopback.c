@@ -320,7 +320,7 @@ static void count_run(struct simnet_pair *pair, unsigned int packets, uint64_t b
 }
 
 /* Return: frames; the next one, if there is one, wants the long way */
-static unsigned int loop_run(struct simnet_pair *pair, unsigned int max)
+static unsigned int loop_run(struct simnet_pair *pair)
 {
 	struct ring *from = pair->tx->ring, *to = pair->rx->ring;
 	const struct ring_plain *out, *in = NULL;
@@ -330,7 +330,7 @@ static unsigned int loop_run(struct simnet_pair *pair, unsigned int max)
 	unsigned int i, n;
 
 	ring_attend(NULL); /* the frames of the run before have gone */
-	n = ring_pop_run(from, max, false, &out);
+	n = ring_pop_run(from, ring_run_len(from), false, &out);
 	if (n > 0)
 		n = ring_pop_run(to, n, true, &in);
 	ring_attend_runs(to, from);
@@ -358,13 +358,13 @@ static unsigned int loop_runs(struct simnet_pair *pair)
 	unsigned int n = 0, done;
 
 	do {
-		done = loop_run(pair, SIMNET_BATCH - n);
+		done = loop_run(pair);
 		if (done == 0)
 			break;
 		simnet_rx_publish(pair);
 		vdpasim_vq_publish(pair->tx);
 		n += done;
-	} while (n < SIMNET_BATCH && !vdpasim_is_asked(pair->tx->sw));
+	} while (n + RING_RUN_MAX <= SIMNET_BATCH && !vdpasim_is_asked(pair->tx->sw));
 	if (n > 0) {
 		simnet_rx_flush(pair);
 		vdpasim_vq_flush(pair->tx);

@@ -181,6 +181,38 @@ static void ring_run_rest_that_is_given_back_comes_again(void **state)
 	teardown(&f);
 }
 
+/* A run of that length parts no line of descriptors, wherever it begins. */
+static void ring_run_len_ends_at_a_line(void **state)
+{
+	const struct lane_opts *opts = *state;
+	const struct ring_plain *run;
+	unsigned int pos = 0;
+	struct fixture f;
+
+	setup(&f, *state);
+	for (unsigned int step = 0; step < 3 * NUM; step++) {
+		uint32_t written[RING_RUN_MAX] = {0};
+		unsigned int n;
+
+		warm(&f, true);
+		pos = (pos + 1) % opts->num;
+		n = ring_run_len(f.l.ring);
+		assert_int_equal(n, RING_RUN_MAX - pos % RING_RUN_MAX);
+		if (step % 2 == 0)
+			continue;
+		for (uint32_t i = 0; i < n; i++)
+			offer(&f, i, true);
+		ring_driver_publish(f.l.drv);
+		assert_int_equal(ring_pop_run(f.l.ring, n, true, &run), n);
+		ring_push_run(f.l.ring, n, written);
+		ring_flush(f.l.ring);
+		for (uint32_t i = 0; i < n; i++)
+			expect_used(&f, buffer(&f, i), 0);
+		pos = (pos + n) % opts->num;
+	}
+	teardown(&f);
+}
+
 static void ring_run_of_a_logged_ring_is_empty(void **state)
 {
 	struct lane_opts opts = *(struct lane_opts *)*state;
@@ -314,6 +346,7 @@ int main(void)
 		ALL(ring_run_ends_before_every_other_chain),
 		ALL(ring_run_ends_before_a_flag_that_is_unknown),
 		ALL(ring_run_rest_that_is_given_back_comes_again),
+		ALL(ring_run_len_ends_at_a_line),
 		ALL(ring_run_of_a_logged_ring_is_empty),
 		ALL(ring_run_of_a_stopped_or_unmapped_ring_is_empty),
 		ALL(ring_run_that_is_out_at_a_stop_comes_again),
