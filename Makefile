@@ -93,7 +93,7 @@ bench: build
 # 25 minutes on a machine that does nothing else; a few with QUICK=1, which records nothing.
 bench-peers: deps
 	@$(MAKE) --no-print-directory build
-	@scripts/install-deps fio
+	@scripts/install-deps fio e2fsprogs
 	@scripts/bench-peers $(if $(QUICK),--quick,--record) $(BUILD)
 
 # A PREFIX given here also moves a build folder that was set up for another.
