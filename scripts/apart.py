@@ -20,6 +20,19 @@ def is_same(ways):
     return not ways or max(ways) <= 2 * min(ways)
 
 
+def split(rounds):
+    """What was made while the processors were near to and while they were far from each other, of ROUNDS as Rounds.kept() gives
+    them. Return: a list of (word, rounds); one with None as its word if it was all the same."""
+    ways = [min(way for way in ways if way) for ways, _ in rounds if any(ways)]
+    if not ways or max(ways) <= 2 * min(ways):
+        return [(None, rounds)]
+    middle = (min(ways) * max(ways)) ** 0.5
+    groups = {"near": [], "far": []}
+    for one in rounds:
+        groups["near" if min(way for way in one[0] if way) < middle else "far"].append(one)
+    return list(groups.items())
+
+
 class Rounds:
     """What was made in each round, with the ways before, between and behind its runs. As many rounds as are wanted, and up
     to twice as many more for those in which the processors moved."""
