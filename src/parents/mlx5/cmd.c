@@ -226,13 +226,6 @@ int mlx5_cmd_destroy_mkeys(struct mlx5_dev *dev, const uint32_t *mkey, size_t nr
 	return err;
 }
 
-int mlx5_cmd_destroy_mkey(struct mlx5_dev *dev, uint32_t mkey)
-{
-	bool gone;
-
-	return mlx5_cmd_destroy_mkeys(dev, &mkey, 1, &gone);
-}
-
 static size_t round_up(size_t n, size_t to)
 {
 	return (n + to - 1) / to * to;

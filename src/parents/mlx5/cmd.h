@@ -128,7 +128,6 @@ int mlx5_cmd_dealloc_pd(struct mlx5_dev *dev, uint32_t pd) HF_MUST_CHECK;
 /** mlx5_cmd_create_mkey() - @mkey: [out] index << 8 | low byte of the key */
 int mlx5_cmd_create_mkey(struct mlx5_dev *dev, const struct mlx5_mkey_desc *desc,
 			 uint32_t *mkey) HF_MUST_CHECK;
-int mlx5_cmd_destroy_mkey(struct mlx5_dev *dev, uint32_t mkey) HF_MUST_CHECK;
 /**
  * mlx5_cmd_create_mkeys() - @nr keys at once, at most MLX5_PARALLEL_MAX
  * @mkey: [out] [@nr]

@@ -54,7 +54,8 @@ static void protection_domains_and_keys_are_named_by_24_bits(void **state)
 	static const uint8_t dealloc[16] = {0x08, 0x01, [9] = 0x12, 0x34, 0x56};
 	static const uint8_t destroy[16] = {0x02, 0x02, [9] = 0x01, 0x02, 0x03};
 	struct notebook n;
-	uint32_t pd;
+	uint32_t pd, key = 0x01020344;
+	bool gone;
 
 	notebook_start(&n);
 	notebook_answer(&n, 8, 0xff); /* reserved */
@@ -66,7 +67,8 @@ static void protection_domains_and_keys_are_named_by_24_bits(void **state)
 	assert_int_equal(pd, 0x123456);
 	assert_int_equal(mlx5_cmd_dealloc_pd(&n.dev, pd), 0);
 	notebook_expect(&n, dealloc, sizeof(dealloc));
-	assert_int_equal(mlx5_cmd_destroy_mkey(&n.dev, 0x01020344), 0);
+	assert_int_equal(mlx5_cmd_destroy_mkeys(&n.dev, &key, 1, &gone), 0);
+	assert_true(gone);
 	notebook_expect(&n, destroy, sizeof(destroy));
 }
 

@@ -453,12 +453,13 @@ static void key_that_is_gone_stops_the_queue_and_says_so(void **state)
 		assert_true(goes_round(&rig, 8));
 		v = mlx5_of(rig.dev);
 		mlx5_lock(v);
-		for (uint32_t i = 0; i < (indirect ? 1 : v->slot[0]->nr); i++)
-			assert_int_equal(
-				mlx5_cmd_destroy_mkey(v->hw,
-						      indirect ? v->slot[0]->mkey
-							       : mlx5_mr_piece_key(v->slot[0], i)),
-				0);
+		for (uint32_t i = 0; i < (indirect ? 1 : v->slot[0]->nr); i++) {
+			uint32_t key =
+				indirect ? v->slot[0]->mkey : mlx5_mr_piece_key(v->slot[0], i);
+			bool gone;
+
+			assert_int_equal(mlx5_cmd_destroy_mkeys(v->hw, &key, 1, &gone), 0);
+		}
 		mlx5_unlock(v);
 		rig_add(&rig, 1, out, LEN, false);
 		rig_publish(&rig, 1);

@@ -35,6 +35,13 @@ static int create(struct fixture *f, struct mlx5_mkey_desc desc, uint32_t *mkey)
 	return mlx5_cmd_create_mkey(f->dev, &desc, mkey);
 }
 
+static int destroy(struct fixture *f, uint32_t mkey)
+{
+	bool gone;
+
+	return mlx5_cmd_destroy_mkeys(f->dev, &mkey, 1, &gone);
+}
+
 static void assert_reaches(struct fixture *f, uint32_t mkey, uint64_t addr, uint64_t len,
 			   uint64_t host)
 {
@@ -78,7 +85,7 @@ static void a_direct_key_translates_inside_its_bounds_and_permissions(void **sta
 	assert_int_equal(try_access(&f, mkey, 0x4000, 1, false), -EFAULT);
 	assert_int_equal(try_access(&f, mkey, 0x1000, 1, true), -EFAULT);
 	assert_int_equal(try_access(&f, mkey | 1, 0x1000, 1, false), -EFAULT);
-	assert_int_equal(mlx5_cmd_destroy_mkey(f.dev, mkey), 0);
+	assert_int_equal(destroy(&f, mkey), 0);
 	assert_int_equal(try_access(&f, mkey, 0x1000, 1, false), -EFAULT);
 	mlx5_model_destroy(f.model);
 }
@@ -117,7 +124,7 @@ static void an_indirect_key_goes_through_its_list_and_sees_a_stale_key(void **st
 	assert_int_equal(try_access(&f, mkey, 4 * GIB + 0x1000, 1, false), -EFAULT);
 	assert_int_equal(try_access(&f, mkey, 4 * GIB + 0xfff, 2, false), -EFAULT);
 	assert_int_equal(try_access(&f, mkey, 4 * GIB + 0x3800, 1, false), -EFAULT);
-	assert_int_equal(mlx5_cmd_destroy_mkey(f.dev, direct), 0);
+	assert_int_equal(destroy(&f, direct), 0);
 	assert_int_equal(try_access(&f, mkey, 4 * GIB, 1, false), -EFAULT);
 	mlx5_model_destroy(f.model);
 }
@@ -168,8 +175,8 @@ static void a_bad_key_is_refused_with_its_syndrome(void **state)
 	assert_int_equal(create(&f, (struct mlx5_mkey_desc){.read = true}, &mkey), 0);
 	assert_int_equal(mlx5_cmd_dealloc_pd(f.dev, f.pd), -EBUSY);
 	assert_int_equal(create(&f, (struct mlx5_mkey_desc){.read = true}, &mkey), -EAGAIN);
-	assert_int_equal(mlx5_cmd_destroy_mkey(f.dev, mkey), 0);
-	assert_int_equal(mlx5_cmd_destroy_mkey(f.dev, mkey), -EINVAL);
+	assert_int_equal(destroy(&f, mkey), 0);
+	assert_int_equal(destroy(&f, mkey), -EINVAL);
 	assert_int_equal(mlx5_cmd_dealloc_pd(f.dev, f.pd), 0);
 	assert_int_equal(mlx5_cmd_dealloc_pd(f.dev, f.pd), -EINVAL);
 	assert_int_equal(mlx5_model_nr_pds(f.model), 0);
@@ -250,8 +257,8 @@ static void keys_and_domains_that_are_none_are_refused_by_their_syndrome(void **
 	assert_non_null(strstr(refuse_reason(), "syndrome 0x20008"));
 	assert_int_equal(mlx5_cmd_dealloc_pd(f.dev, f.pd), -EBUSY);
 	assert_non_null(strstr(refuse_reason(), "syndrome 0x10003"));
-	assert_int_equal(mlx5_cmd_destroy_mkey(f.dev, mkey), 0);
-	assert_int_equal(mlx5_cmd_destroy_mkey(f.dev, mkey), -EINVAL);
+	assert_int_equal(destroy(&f, mkey), 0);
+	assert_int_equal(destroy(&f, mkey), -EINVAL);
 	assert_non_null(strstr(refuse_reason(), "syndrome 0x20009"));
 	assert_int_equal(mlx5_cmd_dealloc_pd(f.dev, f.pd), 0);
 	assert_int_equal(mlx5_cmd_dealloc_pd(f.dev, f.pd), -EINVAL);
@@ -270,8 +277,8 @@ static void a_command_fails_where_a_test_wants_it_and_all_when_fatal(void **stat
 	start(&f, NULL);
 	mlx5_model_fail_at(f.model, 2, 0x0f);
 	assert_int_equal(create(&f, (struct mlx5_mkey_desc){.read = true}, &mkey), 0);
-	assert_int_equal(mlx5_cmd_destroy_mkey(f.dev, mkey), -EAGAIN);
-	assert_int_equal(mlx5_cmd_destroy_mkey(f.dev, mkey), 0);
+	assert_int_equal(destroy(&f, mkey), -EAGAIN);
+	assert_int_equal(destroy(&f, mkey), 0);
 	assert_int_equal(mlx5_model_nr_commands(f.model, MODEL_DESTROY_MKEY), 2);
 	mlx5_model_set_fatal(f.model);
 	assert_int_equal(create(&f, (struct mlx5_mkey_desc){.read = true}, &mkey), -EIO);
