@@ -294,9 +294,13 @@ static int nr_low_numbers(void)
 /* A thread of ours may have one for a moment, until it has moved it up. */
 static void assert_low_numbers(int wanted)
 {
-	for (int ms = 0; nr_low_numbers() > wanted && ms < 20000; ms++)
+	int nr = nr_low_numbers();
+
+	for (int ms = 0; nr > wanted && ms < 20000; ms++) {
 		(void)poll(NULL, 0, 1);
-	assert_int_equal(nr_low_numbers(), wanted);
+		nr = nr_low_numbers();
+	}
+	assert_int_equal(nr, wanted);
 }
 
 /* Workers, copies of eventfds, the map of the process, management: all lie high. */
