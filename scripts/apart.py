@@ -23,14 +23,12 @@ def is_same(ways):
 def split(rounds):
     """What was made while the processors were near to and while they were far from each other, of ROUNDS as Rounds.kept() gives
     them. Return: a list of (word, rounds); one with None as its word if it was all the same."""
-    ways = [min(way for way in ways if way) for ways, _ in rounds if any(ways)]
-    if not ways or max(ways) <= 2 * min(ways):
+    least = [min((way for way in ways if way), default=0) for ways, _ in rounds]
+    if max(least) <= 2 * min(least) or min(least) == 0:
         return [(None, rounds)]
-    middle = (min(ways) * max(ways)) ** 0.5
-    groups = {"near": [], "far": []}
-    for one in rounds:
-        groups["near" if min(way for way in one[0] if way) < middle else "far"].append(one)
-    return list(groups.items())
+    middle = (min(least) * max(least)) ** 0.5
+    return [("near", [one for one, way in zip(rounds, least) if way < middle]),
+            ("far", [one for one, way in zip(rounds, least) if way >= middle])]
 
 
 class Rounds:
