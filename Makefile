@@ -90,7 +90,7 @@ bench: build
 	$(BUILD)/holdfast bench iotlb
 	$(BUILD)/holdfast bench reset
 
-# 25 minutes on a machine that does nothing else; a few with QUICK=1, which records nothing.
+# 33 minutes at most, on a machine that does nothing else; a few with QUICK=1, which records nothing.
 bench-peers: deps
 	@$(MAKE) --no-print-directory build
 	@scripts/install-deps fio e2fsprogs
