@@ -31,6 +31,8 @@
 /* a frame of more bytes, or in more pieces, is a heavy one */
 #define MUCH_LEN   4096
 #define FEW_PIECES 4
+/* times that a batch looks for frames: behind it kicks of other queues have their turn */
+#define MAX_ROUNDS 8
 
 static uint16_t le16_at(const uint8_t *p)
 {
@@ -348,14 +350,21 @@ static unsigned int loop_run(struct simnet_pair *pair)
 	return i;
 }
 
+/* Is there time for one more run in a batch of @n frames so far? */
+static bool goes_on(const struct simnet_pair *pair, unsigned int n)
+{
+	return n + RING_RUN_MAX <= SIMNET_BATCH && !vdpasim_is_asked(pair->tx->sw);
+}
+
 /*
  * The usual frames, run by run: one piece there, one piece here. Each run is published by itself.
  * So the driver goes on with its frames while the next run is copied, and a packed ring's
- * descriptors are read shortly before they are written. The driver is told once. Return: frames
+ * descriptors are read shortly before they are written. The driver is told once.
+ * @n: frames of this batch so far. Return: with those that came
  */
-static unsigned int loop_runs(struct simnet_pair *pair)
+static unsigned int loop_runs(struct simnet_pair *pair, unsigned int n)
 {
-	unsigned int n = 0, done;
+	unsigned int before = n, done;
 
 	do {
 		done = loop_run(pair);
@@ -364,17 +373,34 @@ static unsigned int loop_runs(struct simnet_pair *pair)
 		simnet_rx_publish(pair);
 		vdpasim_vq_publish(pair->tx);
 		n += done;
-	} while (n + RING_RUN_MAX <= SIMNET_BATCH && !vdpasim_is_asked(pair->tx->sw));
-	if (n > 0) {
+	} while (goes_on(pair, n));
+	if (n > before) {
 		simnet_rx_flush(pair);
 		vdpasim_vq_flush(pair->tx);
 	}
 	return n;
 }
 
-bool simnet_loopback_batch(struct simnet_pair *pair)
+/* Frames that are there, and some that come soon after. Return: frames; if none, there may be one
+ * that wants the long way */
+static unsigned int loop_batch(struct simnet_pair *pair)
 {
 	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < MAX_ROUNDS && vdpasim_vq_await(pair->tx); i++) {
+		unsigned int before = n;
+
+		(void)ring_peek(pair->rx->ring);
+		n = loop_runs(pair, n);
+		if (n == before || !goes_on(pair, n))
+			break;
+	}
+	return n;
+}
+
+bool simnet_loopback_batch(struct simnet_pair *pair)
+{
+	unsigned int n;
 
 	if (!vdpasim_vq_runs(pair->rx)) {
 		pair->tx_waits = true;
@@ -383,10 +409,7 @@ bool simnet_loopback_batch(struct simnet_pair *pair)
 	}
 	vdpasim_vq_busy(pair->tx);
 	vdpasim_vq_busy(pair->rx); /* nothing ever waits for receive buffers */
-	if (ring_peek(pair->tx->ring)) {
-		(void)ring_peek(pair->rx->ring);
-		n = loop_runs(pair);
-	}
+	n = loop_batch(pair);
 	return n > 0 ? simnet_tx_again(pair, n, 1) : loop_chains(pair);
 }
 

@@ -329,6 +329,12 @@ bool vdpasim_vq_lingers(struct vdpasim_vq *vq, int64_t began, bool worked);
  */
 bool vdpasim_vq_looks(struct vdpasim_vq *vq, bool worked);
 /**
+ * vdpasim_vq_await() - are there chains, or come some within a fraction of a microsecond?
+ * Looks again and again, if the worker has nothing else to do and nobody asks for its lock. The
+ * time that it takes counts for vdpasim_vq_looks(). Within a batch.
+ */
+bool vdpasim_vq_await(struct vdpasim_vq *vq);
+/**
  * vdpasim_vq_idle() - nothing is left to take: ask for kicks
  * @err: what ring_pop() last said, 0 or negative
  * Return: chains came in the meantime. Never true where trying again at once would be in vain.
