@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/fd.h"
 #include "bench/commit.h" /* made by the build */
 
 static int grow(struct bench_samples *s, size_t room)
@@ -191,4 +192,28 @@ void bench_table_row(const char *label, struct bench_samples *s)
 	       time_text(bench_percentile(s, 50), median, sizeof(median)),
 	       time_text(bench_percentile(s, 99), p99, sizeof(p99)));
 	fflush(stdout);
+}
+
+/* ---- files ---- */
+
+int bench_file_open(const char *path, FILE **out)
+{
+	int fd = fd_open_output(path, 0666);
+
+	if (fd < 0)
+		return fd;
+	*out = fdopen(fd, "w");
+	if (*out)
+		return 0;
+	fd_close(&fd);
+	return -ENOMEM;
+}
+
+int bench_file_close(FILE *f)
+{
+	int err = ferror(f) ? -EIO : 0;
+
+	if (fclose(f) != 0 && !err)
+		err = -errno;
+	return err;
 }

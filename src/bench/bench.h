@@ -61,6 +61,12 @@ int bench_json_row(json_t *doc, const char *name, struct bench_samples *s,
  * Return: @err, if it is not 0; 0; -EIO; -ENOMEM if @doc is NULL */
 int bench_json_end(json_t *doc, int err, FILE *out) HF_MUST_CHECK;
 
+/** bench_file_open() - for writing: make @path, or empty it. Return: 0; as fd_open_output();
+ * -ENOMEM */
+int bench_file_open(const char *path, FILE **out) HF_MUST_CHECK;
+/** bench_file_close() - Return: 0; -errno: it could not all be written */
+int bench_file_close(FILE *f) HF_MUST_CHECK;
+
 /** bench_size_text() - "16 GiB". Return: @buf */
 const char *bench_size_text(uint64_t bytes, char *buf, size_t len);
 /** bench_table_head() - @label, padded as those of the rows are, and the figures' names */

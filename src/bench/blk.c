@@ -31,7 +31,7 @@
 #define RING_NUM     256u
 
 struct options {
-	const char *path, *spec;
+	const char *path, *spec, *plot;
 	bool user, json, poll, packed, in_order, indirect, event_idx, overwrite;
 	unsigned int depth, queues, requests, writes, flush, block, repeat, idle;
 };
@@ -206,6 +206,19 @@ static int write_json(const struct options *opt, struct result *r)
 			  "queues", opt->queues, "idle_us_per_second", r->idle_us));
 }
 
+/* Return: 0, or a negative value after one line */
+static int draw(const struct options *opt, struct result *r)
+{
+	char text[128], title[192];
+	int err;
+
+	snprintf(title, sizeof(title), "bench blk: %s", describe(opt, text, sizeof(text)));
+	err = bench_throughput_plot(&r->t, opt->plot, title);
+	if (err)
+		fprintf(stderr, WHO ": %s: %s\n", opt->plot, strerror(-err));
+	return err;
+}
+
 static int run(const struct options *opt)
 {
 	struct result r = {.t = {.what = "requests", .bytes = opt->block}};
@@ -215,6 +228,8 @@ static int run(const struct options *opt)
 		err = write_json(opt, &r);
 	else if (!err)
 		print(opt, &r);
+	if (!err && opt->plot)
+		err = draw(opt, &r);
 	bench_throughput_fini(&r.t);
 	return err ? CLI_EXIT_FAILED : CLI_EXIT_OK;
 }
@@ -239,11 +254,12 @@ static const struct bench_command command = {
 		"  --packed, --in-order, --indirect, --event-idx\n"
 		"                   negotiate these features\n"
 		"  --overwrite      write to the disk of PATH\n"
-		"  --json           write JSON\n",
+		"  --json           write JSON\n"
+		"  --plot FILE.svg  draw latency by percentile\n",
 	.known = "-d SPEC, --vhost-user, --block BYTES, --depth N, --queues N, --writes PERCENT, "
 		 "--flush N, --requests N, --repeat N, --idle SECONDS, --poll, --packed, "
 		 "--in-order, --indirect, "
-		 "--event-idx, --overwrite, --json, PATH",
+		 "--event-idx, --overwrite, --json, --plot FILE, PATH",
 	.max_paths = 1,
 };
 
@@ -287,6 +303,7 @@ static bool parse(int argc, char **argv, struct options *opt, int *status)
 		{"requests", BENCH_COUNT, &opt->requests, REQUESTS_MAX, NULL},
 		{"repeat", BENCH_COUNT, &opt->repeat, 1000, NULL},
 		{"idle", BENCH_PARSED, &opt->idle, 0, bench_parse_idle},
+		{"plot", BENCH_TEXT, &opt->plot, 0, NULL},
 		{"d", BENCH_TEXT, &opt->spec, 0, NULL},
 	};
 

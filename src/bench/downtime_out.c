@@ -1,33 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "bench/downtime_out.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "base/compiler.h"
-#include "base/fd.h"
-
-static int start(const char *path, FILE **f)
-{
-	int fd = fd_open_output(path, 0666);
-
-	*f = fd < 0 ? NULL : fdopen(fd, "w");
-	if (!*f && fd >= 0)
-		fd_close(&fd);
-	return *f ? 0 : fd < 0 ? fd : -ENOMEM;
-}
-
-static int finish(FILE *f, int err)
-{
-	if (ferror(f))
-		err = -EIO;
-	if (fclose(f) != 0 && !err)
-		err = -errno;
-	return err;
-}
+#include "bench/bench.h"
+#include "bench/svg.h"
 
 /* ---- Trace Event JSON: one process a kind of client, one thread a device ---- */
 
@@ -53,7 +33,7 @@ int dt_write_trace(const char *path, const struct dt_record *rec)
 {
 	int64_t first = rec->nr_events ? rec->events[0].start_ns : 0;
 	FILE *f;
-	int err = start(path, &f);
+	int err = bench_file_open(path, &f);
 
 	if (err)
 		return err;
@@ -71,37 +51,30 @@ int dt_write_trace(const char *path, const struct dt_record *rec)
 			e->downtime, i + 1 < rec->nr_events ? "," : "");
 	}
 	fputs("]}\n", f);
-	return finish(f, 0);
+	return bench_file_close(f);
 }
 
 /* ---- SVG: both axes logarithmic ---- */
-
-enum { WIDTH = 760, HEIGHT = 480, LEFT = 90, RIGHT = 170, TOP = 50, BOTTOM = 60 };
 
 static const char *const colours[DT_NR_KINDS] = {
 	"#b2182b", "#2166ac", "#1b7837", "#762a83", "#67001f", "#b2182b", "#d6604d",
 	"#e08214", "#b8860b", "#7fbf7b", "#1b7837", "#4393c3", "#2166ac", "#053061"};
 
 struct scale {
-	double x_min, x_max, y_min, y_max; /* logarithms: of 2 for bytes, of 10 for ns */
+	double x_min, x_max; /* logarithms of 2, of bytes */
+	double least, most;  /* ns */
 };
 
 static double x_of(const struct scale *s, double bytes)
 {
 	double span = s->x_max > s->x_min ? s->x_max - s->x_min : 1;
 
-	return LEFT + (log2(bytes) - s->x_min) / span * (WIDTH - LEFT - RIGHT);
-}
-
-static double y_of(const struct scale *s, double ns)
-{
-	return HEIGHT - BOTTOM -
-	       (log10(ns) - s->y_min) / (s->y_max - s->y_min) * (HEIGHT - TOP - BOTTOM);
+	return SVG_LEFT + (log2(bytes) - s->x_min) / span * (SVG_WIDTH - SVG_LEFT - SVG_RIGHT);
 }
 
 static struct scale scale_of(struct dt_result *results, size_t nr)
 {
-	struct scale s = {INFINITY, -INFINITY, 4, 6};
+	struct scale s = {INFINITY, -INFINITY, 1e4, 1e6};
 
 	for (size_t i = 0; i < nr; i++) {
 		s.x_min = fmin(s.x_min, log2((double)results[i].mapped));
@@ -110,98 +83,76 @@ static struct scale scale_of(struct dt_result *results, size_t nr)
 			double ns = dt_result_median(&results[i], d);
 
 			if (ns > 0)
-				s.y_max = fmax(s.y_max, ceil(log10(ns)));
+				s.most = fmax(s.most, ns);
 			if (ns > 0)
-				s.y_min = fmin(s.y_min, floor(log10(ns)));
+				s.least = fmin(s.least, ns);
 		}
 	}
 	return s;
 }
 
-static void write_axes(FILE *f, const struct scale *s)
-{
-	static const char *const units[] = {"1 ns",   "10 ns", "100 ns", "1 us",   "10 us",
-					    "100 us", "1 ms",  "10 ms",  "100 ms", "1 s",
-					    "10 s",   "100 s", "1000 s", "10000 s"};
-
-	for (int e = (int)s->y_min; e <= (int)s->y_max && e < (int)ARRAY_LEN(units); e++) {
-		double y = y_of(s, pow(10, e));
-
-		fprintf(f,
-			"<line x1=\"%d\" y1=\"%.1f\" x2=\"%d\" y2=\"%.1f\" stroke=\"#ddd\"/>\n"
-			"<text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%s</text>\n",
-			LEFT, y, WIDTH - RIGHT, y, LEFT - 8, y + 4, units[e]);
-	}
-	fprintf(f,
-		"<text x=\"%d\" y=\"%d\" text-anchor=\"middle\">guest memory</text>\n"
-		"<text x=\"%d\" y=\"28\" font-size=\"16\">Downtime caused by the device, against "
-		"memory (median)</text>\n",
-		(LEFT + WIDTH - RIGHT) / 2, HEIGHT - 14, LEFT);
-}
-
-static void write_sizes(FILE *f, const struct scale *s, const struct dt_result *results, size_t nr)
+static void write_sizes(struct svg *svg, const struct scale *s, const struct dt_result *results,
+			size_t nr)
 {
 	for (size_t i = 0; i < nr; i++) {
 		uint64_t mib = results[i].mapped >> 20;
 		bool gib = mib % 1024 == 0;
+		char text[32];
 
 		if (i > 0 && results[i].mapped == results[i - 1].mapped)
 			continue;
-		fprintf(f,
-			"<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%" PRIu64 " %s</text>\n",
-			x_of(s, (double)results[i].mapped), HEIGHT - BOTTOM + 20,
-			gib ? mib / 1024 : mib, gib ? "GiB" : "MiB");
+		snprintf(text, sizeof(text), "%" PRIu64 " %s", gib ? mib / 1024 : mib,
+			 gib ? "GiB" : "MiB");
+		svg_x_label(svg, x_of(s, (double)results[i].mapped), text);
 	}
 }
 
-static void write_line(FILE *f, const struct scale *s, struct dt_result *results, size_t nr,
+static void write_line(struct svg *svg, const struct scale *s, struct dt_result *results, size_t nr,
 		       enum dt_kind kind, unsigned int downtime, int legend_y)
 {
 	const char *dash = downtime == 2 ? " stroke-dasharray=\"6 4\"" : "";
+	FILE *f = svg->f;
 
 	fprintf(f, "<polyline fill=\"none\" stroke-width=\"2\" stroke=\"%s\"%s points=\"",
 		colours[kind], dash);
 	for (size_t i = 0; i < nr; i++)
 		if (results[i].kind == kind && dt_result_median(&results[i], downtime) > 0)
 			fprintf(f, "%.1f,%.1f ", x_of(s, (double)results[i].mapped),
-				y_of(s, dt_result_median(&results[i], downtime)));
+				svg_y(svg, dt_result_median(&results[i], downtime)));
 	fputs("\"/>\n", f);
 	for (size_t i = 0; i < nr; i++)
 		if (results[i].kind == kind && dt_result_median(&results[i], downtime) > 0)
 			fprintf(f, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"3\" fill=\"%s\"/>\n",
 				x_of(s, (double)results[i].mapped),
-				y_of(s, dt_result_median(&results[i], downtime)), colours[kind]);
+				svg_y(svg, dt_result_median(&results[i], downtime)), colours[kind]);
 	fprintf(f,
 		"<line x1=\"%d\" y1=\"%d\" x2=\"%d\" y2=\"%d\" stroke=\"%s\" "
 		"stroke-width=\"2\"%s/>\n"
 		"<text x=\"%d\" y=\"%d\">%s #%u</text>\n",
-		WIDTH - RIGHT + 20, legend_y, WIDTH - RIGHT + 50, legend_y, colours[kind], dash,
-		WIDTH - RIGHT + 58, legend_y + 4, dt_kinds[kind].name, downtime);
+		SVG_WIDTH - SVG_RIGHT + 20, legend_y, SVG_WIDTH - SVG_RIGHT + 50, legend_y,
+		colours[kind], dash, SVG_WIDTH - SVG_RIGHT + 58, legend_y + 4, dt_kinds[kind].name,
+		downtime);
 }
 
 int dt_write_plot(const char *path, struct dt_result *results, size_t nr)
 {
 	struct scale s = scale_of(results, nr);
-	FILE *f;
-	int legend_y = TOP + 10, err = start(path, &f);
+	struct svg svg;
+	int legend_y = SVG_TOP + 10;
+	int err =
+		svg_begin(&svg, path, s.least, s.most,
+			  "Downtime caused by the device, against memory (median)", "guest memory");
 
 	if (err)
 		return err;
-	fprintf(f,
-		"<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" "
-		"font-family=\"sans-serif\" font-size=\"12\">\n"
-		"<rect width=\"100%%\" height=\"100%%\" fill=\"white\"/>\n",
-		WIDTH, HEIGHT);
-	write_axes(f, &s);
-	write_sizes(f, &s, results, nr);
+	write_sizes(&svg, &s, results, nr);
 	for (int k = 0; k < DT_NR_KINDS; k++) {
 		bool there = false;
 
 		for (size_t i = 0; i < nr; i++)
 			there |= results[i].kind == (enum dt_kind)k;
 		for (unsigned int d = 1; there && d <= 2; d++, legend_y += 20)
-			write_line(f, &s, results, nr, (enum dt_kind)k, d, legend_y);
+			write_line(&svg, &s, results, nr, (enum dt_kind)k, d, legend_y);
 	}
-	fputs("</svg>\n", f);
-	return finish(f, 0);
+	return svg_end(&svg);
 }

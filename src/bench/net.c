@@ -30,7 +30,7 @@
 #define CTRL_MS    5000 /* that a card may take to answer a command */
 
 struct options {
-	const char *path, *spec;
+	const char *path, *spec, *plot;
 	bool user, json, poll, packed, in_order, event_idx, mergeable;
 	unsigned int depth, burst, queues, size, frames, repeat, idle;
 };
@@ -251,6 +251,19 @@ static int write_json(const struct options *opt, struct result *r)
 			  r->idle_us));
 }
 
+/* Return: 0, or a negative value after one line */
+static int draw(const struct options *opt, struct result *r)
+{
+	char text[128], title[192];
+	int err;
+
+	snprintf(title, sizeof(title), "bench net: %s", describe(opt, text, sizeof(text)));
+	err = bench_throughput_plot(&r->t, opt->plot, title);
+	if (err)
+		fprintf(stderr, WHO ": %s: %s\n", opt->plot, strerror(-err));
+	return err;
+}
+
 static int run(const struct options *opt)
 {
 	struct result r = {.t = {.what = "frames", .bytes = opt->size}, .idle_us = -1};
@@ -260,6 +273,8 @@ static int run(const struct options *opt)
 		err = write_json(opt, &r);
 	else if (!err)
 		print(opt, &r);
+	if (!err && opt->plot)
+		err = draw(opt, &r);
 	bench_throughput_fini(&r.t);
 	return err ? CLI_EXIT_FAILED : CLI_EXIT_OK;
 }
@@ -284,11 +299,12 @@ static const struct bench_command command = {
 		"  --poll           look at the rings instead of waiting for interrupts\n"
 		"  --packed, --in-order, --event-idx, --mergeable\n"
 		"                   negotiate these features\n"
-		"  --json           write JSON\n",
+		"  --json           write JSON\n"
+		"  --plot FILE.svg  draw latency by percentile\n",
 	.known = "-d SPEC, --vhost-user, --size BYTES, --depth N, --burst N, --queues N, "
 		 "--frames N, "
 		 "--repeat N, --idle SECONDS, --poll, --packed, --in-order, --event-idx, "
-		 "--mergeable, --json, PATH",
+		 "--mergeable, --json, --plot FILE, PATH",
 	.max_paths = 1,
 };
 
@@ -326,6 +342,7 @@ static bool parse(int argc, char **argv, struct options *opt, int *status)
 		{"frames", BENCH_COUNT, &opt->frames, FRAMES_MAX, NULL},
 		{"repeat", BENCH_COUNT, &opt->repeat, 1000, NULL},
 		{"idle", BENCH_PARSED, &opt->idle, 0, bench_parse_idle},
+		{"plot", BENCH_TEXT, &opt->plot, 0, NULL},
 		{"d", BENCH_TEXT, &opt->spec, 0, NULL},
 	};
 

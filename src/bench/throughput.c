@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * The report of a data path's bench: a table of one row, or a JSON document of one row.
+ * The report of a data path's bench: a table of one row, a JSON document of one row, or a picture.
  */
 #include "bench/throughput.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "bench/svg.h"
 
 /* The clock of the process that has the device. Return: 0 or -errno */
 static int find_clock(const struct bench_target *t, clockid_t *clock)
@@ -120,4 +122,75 @@ int bench_throughput_json(struct bench_throughput *t, const char *bench, const c
 	else
 		err = bench_json_row(doc, name, &t->samples, extra);
 	return bench_json_end(doc, err, stdout);
+}
+
+/* ---- the picture ---- */
+
+#define CURVE  "#2166ac"
+#define POINTS 240
+
+/* A percentile by its nines: 0 is 0 %, 1 is 90 %, 2 is 99 %. */
+static double percent(double nines)
+{
+	return 100 - 100 / pow(10, nines);
+}
+
+static double x_of(double nines, double most)
+{
+	return SVG_LEFT + nines / most * (SVG_WIDTH - SVG_LEFT - SVG_RIGHT);
+}
+
+static void draw_curve(struct svg *svg, struct bench_samples *s, double most)
+{
+	fputs("<polyline fill=\"none\" stroke-width=\"2\" stroke=\"" CURVE "\" points=\"", svg->f);
+	for (int i = 0; i <= POINTS; i++) {
+		double nines = most * i / POINTS;
+
+		fprintf(svg->f, "%.1f,%.1f ", x_of(nines, most),
+			svg_y(svg, bench_percentile(s, percent(nines))));
+	}
+	fputs("\"/>\n", svg->f);
+}
+
+/* The table's figures, as dots and beside the plot. */
+static void draw_figures(struct svg *svg, struct bench_throughput *t, double most)
+{
+	static const double shown[] = {50, 99, 99.9};
+	int y = SVG_TOP + 10;
+
+	fprintf(svg->f, "<text x=\"%d\" y=\"%d\">%.0f %s/s</text>\n", SVG_WIDTH - SVG_RIGHT + 20, y,
+		bench_percentile(&t->rates, 50), t->what);
+	for (size_t i = 0; i < ARRAY_LEN(shown); i++) {
+		double ns = bench_percentile(&t->samples, shown[i]);
+		double nines = -log10(1 - shown[i] / 100);
+
+		y += 20;
+		fprintf(svg->f, "<text x=\"%d\" y=\"%d\">p%g %.1f us</text>\n",
+			SVG_WIDTH - SVG_RIGHT + 20, y, shown[i], ns / 1e3);
+		if (nines <= most)
+			fprintf(svg->f,
+				"<circle cx=\"%.1f\" cy=\"%.1f\" r=\"4\" fill=\"" CURVE "\"/>\n",
+				x_of(nines, most), svg_y(svg, ns));
+	}
+}
+
+int bench_throughput_plot(struct bench_throughput *t, const char *path, const char *title)
+{
+	/* one sample is the farthest that the axis goes */
+	double most = fmax(1, log10((double)t->samples.nr));
+	struct svg svg;
+	int err = svg_begin(&svg, path, bench_percentile(&t->samples, 0),
+			    bench_percentile(&t->samples, 100), title, "percentile");
+
+	if (err)
+		return err;
+	for (int nines = 0; nines <= (int)most; nines++) {
+		char text[32];
+
+		snprintf(text, sizeof(text), "%.*f %%", nines > 2 ? nines - 2 : 0, percent(nines));
+		svg_x_label(&svg, x_of(nines, most), text);
+	}
+	draw_curve(&svg, &t->samples, most);
+	draw_figures(&svg, t, most);
+	return svg_end(&svg);
 }

@@ -64,4 +64,12 @@ void bench_throughput_print(struct bench_throughput *t, const char *title, const
 int bench_throughput_json(struct bench_throughput *t, const char *bench, const char *name,
 			  const char *device, bool user, json_t *extra) HF_MUST_CHECK;
 
+/**
+ * bench_throughput_plot() - an SVG: how long the slowest took, against which share of all that is
+ * @title: the line above
+ * Return: 0; -errno
+ */
+int bench_throughput_plot(struct bench_throughput *t, const char *path,
+			  const char *title) HF_MUST_CHECK;
+
 #endif

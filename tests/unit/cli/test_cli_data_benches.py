@@ -5,6 +5,7 @@
 usage: test_cli_data_benches.py HOLDFAST
 """
 import json
+import math
 import os
 import select
 import shutil
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+import xml.etree.ElementTree as xml
 
 HOLDFAST = os.path.abspath(sys.argv[1])
 BLK = ["--requests", "2000", "--repeat", "2"]
@@ -48,6 +50,44 @@ class Measured(unittest.TestCase):
         for name in ("net", "blk"):
             row = self.measure(name, *(NET if name == "net" else BLK))
             self.assertLess(row["idle_us_per_second"], 20000, name)
+
+    def draw(self, *args):
+        """Return: the row, and the picture."""
+        with tempfile.NamedTemporaryFile(suffix=".svg") as plot:
+            return self.measure(*args, "--plot", plot.name), xml.parse(plot.name).getroot()
+
+    def test_a_plot_shows_the_figures_where_the_axes_say(self):
+        svg = "{http://www.w3.org/2000/svg}"
+        units = {"ns": 1, "us": 1e3, "ms": 1e6, "s": 1e9}
+        for args, what in ((("net", *NET), "frames"), (("blk", *BLK), "requests")):
+            row, root = self.draw(*args)
+            texts = root.findall(svg + "text")
+            times = [(float(t.get("y")) - 4, t.text.split()) for t in texts if t.get("text-anchor") == "end"]
+            nines = [(float(t.get("x")), float(t.text[:-2])) for t in texts if t.text.endswith(" %")]
+            self.assertEqual([percent for _, percent in nines], [0, 90, 99, 99.9, 99.99][:int(math.log10(row["n"])) + 1])
+
+            (y0, _), (y1, _), *_ = times
+            lowest = float(times[0][1][0]) * units[times[0][1][1]]
+            places = []
+            for name, percent in (("median_ns", 50), ("p99_ns", 99), ("p999_ns", 99.9)):
+                x = nines[0][0] - math.log10(1 - percent / 100) * (nines[1][0] - nines[0][0])
+                places.append((x, y0 + (y1 - y0) * math.log10(row[name] / lowest)))
+                self.assertIn("p%g %.1f us" % (percent, row[name] / 1e3), [t.text for t in texts])
+            dots = [(float(c.get("cx")), float(c.get("cy"))) for c in root.findall(svg + "circle")]
+            self.assertEqual(len(dots), 3)
+            for place, dot in zip(places, dots):
+                self.assertLess(max(abs(a - b) for a, b in zip(place, dot)), 0.2)
+
+            curve, = root.findall(svg + "polyline")
+            points = [tuple(map(float, point.split(","))) for point in curve.get("points").split()]
+            self.assertEqual(points, sorted(points, key=lambda point: (point[0], -point[1])))
+            self.assertTrue(all(times[-1][0] <= y <= times[0][0] for _, y in points))
+            self.assertIn("%.0f %s/s" % (row[what + "_per_second"], what), [t.text for t in texts])
+
+    def test_a_plot_of_one_request(self):
+        row, root = self.draw("blk", "--depth", "1", "--requests", "1", "--repeat", "1", "--idle", "0")
+        self.assertEqual(row["n"], 1)
+        self.assertEqual(len(root.findall("{http://www.w3.org/2000/svg}circle")), 1)
 
     def test_more_queues_than_the_card_has_are_refused(self):
         done = bench("net", "--queues", "4", "-d", "max_vqp 2")

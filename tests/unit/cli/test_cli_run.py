@@ -509,6 +509,12 @@ class Paths(Case):
             self.assert_refused(path, holdfast("bench", "downtime", "--memory", "64M", "--client", "persist",
                                                "--repeat", "1", "--remap-repeat", "1", option, path))
 
+    def test_bench_plot(self):
+        short = {"net": ("--frames", "100"), "blk": ("--requests", "100")}
+        for path in (self.fifo, self.dir, self.live, "/dev/full"):
+            for name, words in short.items():
+                self.assert_refused(path, holdfast("bench", name, *words, "--repeat", "1", "--idle", "0", "--plot", path))
+
     def test_control(self):
         for path in (self.fifo, self.dir, self.live, self.file, self.link):
             self.assert_refused(path, run("--control", path, "--", "true"))
