@@ -8,7 +8,7 @@
 double svg_y(const struct svg *svg, double ns)
 {
 	return SVG_HEIGHT - SVG_BOTTOM -
-	       (log10(ns) - svg->least) / (svg->most - svg->least) *
+	       (log10(fmax(ns, 1)) - svg->least) / (svg->most - svg->least) *
 		       (SVG_HEIGHT - SVG_TOP - SVG_BOTTOM);
 }
 

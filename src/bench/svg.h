@@ -39,7 +39,7 @@ int svg_begin(struct svg *svg, const char *path, double least_ns, double most_ns
 /** svg_end() - Return: 0; -errno: it could not all be written */
 int svg_end(struct svg *svg) HF_MUST_CHECK;
 
-/** svg_y() - where @ns lies, in pixels from above */
+/** svg_y() - where @ns lies, in pixels from above; less than 1 lies where 1 does */
 double svg_y(const struct svg *svg, double ns);
 /** svg_x_label() - @text below the plot, @x pixels from the left */
 void svg_x_label(struct svg *svg, double x, const char *text);

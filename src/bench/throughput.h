@@ -65,8 +65,9 @@ int bench_throughput_json(struct bench_throughput *t, const char *bench, const c
 			  const char *device, bool user, json_t *extra) HF_MUST_CHECK;
 
 /**
- * bench_throughput_plot() - an SVG: how long the slowest took, against which share of all that is
- * @title: the line above
+ * bench_throughput_plot() - an SVG: durations by percentile, with as much room for each further
+ * nine
+ * @title: the line above, as svg_begin() takes it
  * Return: 0; -errno
  */
 int bench_throughput_plot(struct bench_throughput *t, const char *path,
