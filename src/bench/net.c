@@ -251,22 +251,10 @@ static int write_json(const struct options *opt, struct result *r)
 			  r->idle_us));
 }
 
-/* Return: 0, or a negative value after one line */
-static int draw(const struct options *opt, struct result *r)
-{
-	char text[128], title[192];
-	int err;
-
-	snprintf(title, sizeof(title), "bench net: %s", describe(opt, text, sizeof(text)));
-	err = bench_throughput_plot(&r->t, opt->plot, title);
-	if (err)
-		fprintf(stderr, WHO ": %s: %s\n", opt->plot, strerror(-err));
-	return err;
-}
-
 static int run(const struct options *opt)
 {
 	struct result r = {.t = {.what = "frames", .bytes = opt->size}, .idle_us = -1};
+	char text[128];
 	int err = measure(opt, &r);
 
 	if (!err && opt->json)
@@ -274,7 +262,8 @@ static int run(const struct options *opt)
 	else if (!err)
 		print(opt, &r);
 	if (!err && opt->plot)
-		err = draw(opt, &r);
+		err = bench_throughput_plot(&r.t, "net", describe(opt, text, sizeof(text)),
+					    opt->plot);
 	bench_throughput_fini(&r.t);
 	return err ? CLI_EXIT_FAILED : CLI_EXIT_OK;
 }

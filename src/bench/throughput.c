@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <time.h>
 
@@ -174,7 +175,7 @@ static void draw_figures(struct svg *svg, struct bench_throughput *t, double mos
 	}
 }
 
-int bench_throughput_plot(struct bench_throughput *t, const char *path, const char *title)
+static int plot(struct bench_throughput *t, const char *path, const char *title)
 {
 	/* one sample is the farthest that the axis goes */
 	double most = fmax(1, log10((double)t->samples.nr));
@@ -193,4 +194,17 @@ int bench_throughput_plot(struct bench_throughput *t, const char *path, const ch
 	draw_curve(&svg, &t->samples, most);
 	draw_figures(&svg, t, most);
 	return svg_end(&svg);
+}
+
+int bench_throughput_plot(struct bench_throughput *t, const char *bench, const char *name,
+			  const char *path)
+{
+	char title[192];
+	int err;
+
+	snprintf(title, sizeof(title), "bench %s: %s", bench, name);
+	err = plot(t, path, title);
+	if (err)
+		fprintf(stderr, "holdfast bench %s: %s: %s\n", bench, path, strerror(-err));
+	return err;
 }

@@ -67,10 +67,11 @@ int bench_throughput_json(struct bench_throughput *t, const char *bench, const c
 /**
  * bench_throughput_plot() - an SVG: durations by percentile, with as much room for each further
  * nine
- * @title: the line above, as svg_begin() takes it
- * Return: 0; -errno
+ * @bench: "net"
+ * @name:  what was measured, for the line above; as svg_begin() takes it
+ * Return: 0; -errno, after one line
  */
-int bench_throughput_plot(struct bench_throughput *t, const char *path,
-			  const char *title) HF_MUST_CHECK;
+int bench_throughput_plot(struct bench_throughput *t, const char *bench, const char *name,
+			  const char *path) HF_MUST_CHECK;
 
 #endif
