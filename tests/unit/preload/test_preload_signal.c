@@ -194,7 +194,7 @@ static void preload_jump_out_of_a_call_leaves_the_node_usable(void **state)
 	struct stat st;
 	int state_before;
 
-	if (HF_TSAN)
+	if (HF_TSAN) /* its own locks stay locked behind a jump */
 		skip();
 	fd = open_node();
 	signal(SIGALRM, on_signal);
@@ -271,6 +271,8 @@ static int jump_out_of_first_filter(int us)
 /* It makes a thread of the library's, and looks for code that makes raw calls. */
 static void preload_jump_out_of_the_first_filter_leaves_no_lock_taken(void **state)
 {
+	if (HF_TSAN) /* its own locks stay locked behind a jump */
+		skip();
 	for (int i = 0; i < NR_JUMPS; i++) {
 		pid_t pid = fork();
 
