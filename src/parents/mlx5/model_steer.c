@@ -378,6 +378,8 @@ void fw_steer(struct mlx5_model *m)
 			pairs = pairs_of(flow);
 	}
 	simnet_tell_pairs(net, pairs);
+	/* Batches end first: a frame that is sent behind the answer meets what was set. */
+	vdpasim_lock_all(m->sim);
 	mutex_lock(&net->lock);
 	f.generation = net->filter.generation;
 	f.pairs = net->filter.pairs;
@@ -387,4 +389,5 @@ void fw_steer(struct mlx5_model *m)
 	simnet_filter_changed(net);
 	simnet_set_pairs(net, pairs, true);
 	mutex_unlock(&net->lock);
+	vdpasim_unlock_all(m->sim);
 }

@@ -46,15 +46,18 @@ static void net_get_config(struct vdpasim *sim, size_t off, void *buf, size_t le
 	memcpy(buf, (const char *)&config + off, len);
 }
 
+/* Batches end first, so that what is sent behind it meets the new address. */
 static void net_set_config(struct vdpasim *sim, size_t off, const void *buf, size_t len)
 {
 	struct simnet *net = simnet_of(sim);
 
+	vdpasim_lock_all(sim);
 	mutex_lock(&net->lock);
 	memcpy((char *)&net->config + off, buf, len);
 	memcpy(net->filter.mac, net->config.mac, sizeof(net->filter.mac));
 	simnet_filter_changed(net);
 	mutex_unlock(&net->lock);
+	vdpasim_unlock_all(sim);
 }
 
 /* ---- queues ---- */

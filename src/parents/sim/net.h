@@ -235,9 +235,8 @@ int simnet_stats(struct vdpasim *sim, uint16_t idx, struct vdpa_vq_stat *stats);
 void simnet_filter_reset(struct simnet *net);
 /** simnet_filter_changed() - the workers take a new copy at their next batch */
 void simnet_filter_changed(struct simnet *net) REQUIRES(net->lock);
+/** simnet_filter_refresh() - have this worker go by the master copy. Between two queues' turns. */
 void simnet_filter_refresh(struct simnet *net, struct vdpasim_worker *sw);
-/** simnet_filter_is_stale() - has the master copy changed since this worker took its own? */
-bool simnet_filter_is_stale(struct simnet *net, const struct vdpasim_worker *sw);
 /** simnet_filter_is_seen() - does every worker but @self go by the master copy as it is now? Those
  * that do not are woken. */
 bool simnet_filter_is_seen(struct simnet *net, const struct vdpasim_worker *self);

@@ -4,6 +4,8 @@
  * answer. Every command is completed, with VIRTIO_NET_ERR whatever is wrong with it: unknown, not
  * negotiated, too short, too long, values out of range. Each class is one row of a table. Commands
  * are copied out of the client's memory before any lock is taken.
+ *
+ * An answer is published when every worker goes by what the command has set, see net_filter.c.
  */
 #include <errno.h>
 #include <string.h>
@@ -161,7 +163,6 @@ static bool ctrl_vlan(struct ctrl *c)
 	return true;
 }
 
-/* The answer says that no other worker is at a pair which is to be silent. */
 static bool ctrl_pairs(struct ctrl *c)
 {
 	struct simnet *net = c->net;
@@ -183,7 +184,6 @@ static bool ctrl_pairs(struct ctrl *c)
 	mutex_lock(&net->lock);
 	simnet_set_pairs(net, nr, true);
 	mutex_unlock(&net->lock);
-	c->again = !simnet_filter_is_seen(net, c->sw);
 	return true;
 }
 
@@ -253,7 +253,7 @@ bool simnet_ctrl_batch(struct simnet *net, struct vdpasim_vq *vq)
 
 		if (again) {
 			ring_unpop(vq->ring, &chain, 1);
-			break; /* other workers were woken; the next poll is soon */
+			break;
 		}
 		simnet_count(&net->ctrl_stats.requests, 1);
 		simnet_count(ok ? &net->ctrl_stats.successes : &net->ctrl_stats.errors, 1);
@@ -261,10 +261,9 @@ bool simnet_ctrl_batch(struct simnet *net, struct vdpasim_vq *vq)
 			  (uint32_t)ring_chain_write(&chain, 0, &ack, sizeof(ack)));
 		n++;
 	}
+	simnet_filter_refresh(net, vq->sw);
+	if (!ring_is_flushed(vq->ring) && !simnet_filter_is_seen(net, vq->sw))
+		return true; /* other workers were woken; the next poll is soon */
 	vdpasim_vq_flush(vq);
-	/* A pair of this worker's that was switched on has its turn in the next poll, which takes
-	 * up what has changed. */
-	if (err > 0 || simnet_filter_is_stale(net, vq->sw))
-		return true;
-	return vdpasim_vq_idle(vq, err);
+	return err > 0 || vdpasim_vq_idle(vq, err);
 }

@@ -6,9 +6,10 @@
  *
  * A device starts promiscuous, as VMMs' devices do, until the driver sets a mode.
  *
- * The number of queue pairs in use travels the same way. The command that changes the number is
- * answered when all workers use the new one. So a driver that has the answer knows that the other
- * pairs are silent.
+ * The number of queue pairs in use travels the same way.
+ *
+ * A command is answered when all workers use what it has set. So a driver that has the answer knows
+ * that what it sends now meets the new filter, and that pairs which it has switched off are silent.
  */
 #include <linux/if_ether.h>
 #include <string.h>
@@ -42,7 +43,7 @@ static uint32_t NO_TSA master_generation(struct simnet *net)
 	return __atomic_load_n(&net->filter.generation, __ATOMIC_ACQUIRE);
 }
 
-bool simnet_filter_is_stale(struct simnet *net, const struct vdpasim_worker *sw)
+static bool is_stale(struct simnet *net, const struct vdpasim_worker *sw)
 {
 	return net->copies[sw->idx].generation != master_generation(net);
 }
@@ -54,7 +55,7 @@ void simnet_filter_refresh(struct simnet *net, struct vdpasim_worker *sw)
 	uint32_t generation;
 	uint16_t was = copy->pairs;
 
-	if (likely(!simnet_filter_is_stale(net, sw)))
+	if (likely(!is_stale(net, sw)))
 		return;
 	mutex_lock(&net->lock);
 	generation = net->filter.generation;
