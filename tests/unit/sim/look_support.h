@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * A worker that is held in the midst of a batch, at a look at a ring. Link with -Wl,--wrap=ring_peek.
+ * A worker that is held in the midst of a batch, at a look at a ring. Link with
+ * -Wl,--wrap=ring_peek.
  */
 #ifndef HOLDFAST_TEST_SIM_LOOK_SUPPORT_H
 #define HOLDFAST_TEST_SIM_LOOK_SUPPORT_H
