@@ -4,10 +4,12 @@
  * workers and every rule of reset and suspend. What is added here makes a module short and keeps
  * its mistakes its own:
  *
- * 1. A pass of process() takes at most SOFT_BATCH chains of each queue, or as many as have
- *    RING_WALK_MAX descriptors, and then goes on later, however long its loop. If a control thread
+ * 1. A pass takes at most SOFT_BATCH chains of each queue, or as many as have RING_WALK_MAX
+ *    descriptors, and then goes on later, however long the loop of process(). If a control thread
  *    waits for the lock, it takes no more chains of the queue that it was called for. Of others it
- *    does: they may be what the last chain of that queue is to go to.
+ *    does: they may be what the last chain of that queue is to go to. A pass is one call of
+ *    process(), and another one for chains that come right behind those that it took, a few times.
+ *    Each call may take as much of the other queues as the first.
  * 2. What was pushed is published when process() returns, and the driver is told. If the used area
  *    is not mapped then, this is done when it is, after another call of process(), at the latest
  *    when the queue stops.
@@ -71,7 +73,8 @@ static void soft_batch_begin(struct vdpasim *sim, struct vdpasim_worker *sw)
 
 /* ---- one pass ---- */
 
-static void finish_queue(struct hf_soft *soft, uint16_t idx)
+/* Return: this queue leaves time for another call in the same pass */
+static bool finish_queue(struct hf_soft *soft, uint16_t idx)
 {
 	struct soft_queue *q = &soft->queues[idx];
 	struct vdpasim_vq *vq = &soft->sim->vqs[idx];
@@ -85,6 +88,7 @@ static void finish_queue(struct hf_soft *soft, uint16_t idx)
 	 * may be of an earlier pass, in which the used area was not mapped. */
 	if (vdpasim_vq_runs(vq) && !ring_is_flushed(vq->ring))
 		vdpasim_vq_flush(vq);
+	return q->nr_out == 0 && !q->full;
 }
 
 /* Return: process() is to be called again, without a kick */
@@ -109,28 +113,63 @@ static bool is_other_left(struct vdpasim_vq *vq, const struct soft_queue *q)
 	return q->full || (q->err <= 0 && vdpasim_vq_idle(vq, q->err));
 }
 
+/* Its chains of an earlier call were pushed or given back. */
+static void renew_budget(struct hf_soft *soft, uint16_t idx)
+{
+	struct soft_queue *q = &soft->queues[idx];
+
+	q->nr_popped = q->nr_out = q->nr_slots = 0;
+	q->full = false;
+	q->walked = ring_walked(soft->sim->vqs[idx].ring);
+}
+
+static void begin_pass(struct hf_soft *soft)
+{
+	for (uint32_t i = 0; i < soft->desc.nvqs; i++) {
+		renew_budget(soft, (uint16_t)i);
+		soft->queues[i].err = SOFT_NOT_ASKED;
+	}
+	soft->run_self = false;
+}
+
+/* Return: process() has seen its queue empty, and may be called again in this pass */
+static bool call_process(struct hf_soft *soft, struct vdpasim_vq *vq)
+{
+	struct soft_queue *q = &soft->queues[vq->idx];
+	bool goes_on = true;
+
+	q->err = SOFT_NOT_ASKED;
+	soft->in_process = true;
+	soft->current = vq->idx;
+	soft_current = soft;
+	soft->desc.process(soft->priv, soft, vq->idx);
+	for (uint32_t i = 0; i < soft->desc.nvqs; i++)
+		goes_on &= finish_queue(soft, (uint16_t)i);
+	soft->in_process = false;
+	soft_current = NULL;
+	return goes_on && q->err == 0 && !soft->run_self && vdpasim_vq_runs(vq);
+}
+
+/* More has come for @vq. A queue that it needs has as much to give as in a pass of its own. */
+static void begin_call(struct hf_soft *soft, const struct vdpasim_vq *vq)
+{
+	for (uint32_t i = 0; i < soft->desc.nvqs; i++)
+		if (i != vq->idx)
+			renew_budget(soft, (uint16_t)i);
+}
+
 static bool soft_process(struct vdpasim_vq *vq)
 {
 	struct hf_soft *soft = soft_of(vq->sim);
 	bool more;
 
-	for (uint32_t i = 0; i < soft->desc.nvqs; i++) {
-		soft->queues[i].nr_popped = soft->queues[i].nr_out = 0;
-		soft->queues[i].nr_slots = 0;
-		soft->queues[i].full = false;
-		soft->queues[i].walked = ring_walked(soft->sim->vqs[i].ring);
-		soft->queues[i].err = SOFT_NOT_ASKED;
-	}
-	soft->run_self = false;
-	soft->in_process = true;
-	soft->current = vq->idx;
-	soft_current = soft;
+	begin_pass(soft);
 	vdpasim_vq_busy(vq);
-	soft->desc.process(soft->priv, soft, vq->idx);
-	for (uint32_t i = 0; i < soft->desc.nvqs; i++)
-		finish_queue(soft, (uint16_t)i);
-	soft->in_process = false;
-	soft_current = NULL;
+	for (unsigned int i = 1; call_process(soft, vq); i++) {
+		if (i == SOFT_CALLS || !vdpasim_vq_await(vq))
+			break;
+		begin_call(soft, vq);
+	}
 	more = again(vq, &soft->queues[vq->idx]) || soft->run_self;
 	for (uint32_t i = 0; i < soft->desc.nvqs; i++)
 		if (i != vq->idx)

@@ -14,6 +14,7 @@
 #include "parents/sim/sim.h"
 
 #define SOFT_BATCH     64 /* chains of a queue in one pass */
+#define SOFT_CALLS     8  /* calls of process() in one pass, for chains that come meanwhile */
 #define SOFT_NOT_ASKED 2  /* soft_queue.err: no pop, or its chain was given back */
 
 /* A chain that process() was given. */

@@ -192,7 +192,8 @@ bool vdpasim_vq_await(struct vdpasim_vq *vq)
 	for (unsigned int i = 0; i < LOOKS_CLOSE && !vdpasim_is_asked(vq->sw); i++)
 		if (ring_peek(vq->ring))
 			return true;
-	vq->nr_looks += LOOKS_CLOSE_AS;
+	if (vq->nr_looks < LOOKS_MIN + LOOKS_MORE)
+		vq->nr_looks += LOOKS_CLOSE_AS;
 	return false;
 }
 

@@ -44,7 +44,7 @@ static void process(void *priv, struct hf_soft *soft, uint16_t idx)
 	__atomic_store_n(&hold, false, __ATOMIC_RELEASE);
 }
 
-static unsigned int nr_done; /* chains; worker lock */
+static unsigned int nr_done; /* chains; atomic */
 
 /* A pass takes what its own queue has. */
 static void process_own(void *priv, struct hf_soft *soft, uint16_t idx)
@@ -54,7 +54,7 @@ static void process_own(void *priv, struct hf_soft *soft, uint16_t idx)
 	(void)priv;
 	while (module_soft_pop(soft, idx, &chain)) {
 		module_soft_push(soft, idx, &chain, 0);
-		nr_done++;
+		__atomic_fetch_add(&nr_done, 1, __ATOMIC_RELEASE);
 	}
 }
 
@@ -87,6 +87,82 @@ static void process_together(void *priv, struct hf_soft *soft, uint16_t idx)
 		module_soft_push(soft, 0, &other, 0);
 		module_soft_push(soft, 1, &chain, 0);
 	}
+}
+
+static struct rig *in_time;                   /* its driver always has the next chain */
+static unsigned int nr_to_come, nr_in_a_pass; /* worker lock */
+static unsigned int most_in_a_pass;           /* calls; atomic */
+static int add_err;                           /* atomic */
+
+/* The worker is the driver: nobody else touches queue 0 meanwhile. */
+static void one_more_comes(void)
+{
+	struct ring_driver *drv = in_time->vq[0].drv;
+	struct ring_driver_seg seg = {rig_iova(in_time, frames[0]), sizeof(frames[0])};
+
+	if (nr_to_come == 0)
+		return;
+	nr_to_come--;
+	if (ring_driver_add(drv, &seg, 1, 0, frames[0], NULL, 0) != 0)
+		__atomic_store_n(&add_err, 1, __ATOMIC_RELAXED);
+	(void)ring_driver_publish(drv);
+}
+
+void __real_vdpasim_vq_busy(struct vdpasim_vq *vq);
+void __wrap_vdpasim_vq_busy(struct vdpasim_vq *vq);
+void __wrap_vdpasim_vq_busy(struct vdpasim_vq *vq)
+{
+	nr_in_a_pass = 0; /* a pass begins */
+	__real_vdpasim_vq_busy(vq);
+}
+
+static void process_in_time(void *priv, struct hf_soft *soft, uint16_t idx)
+{
+	process_own(priv, soft, idx);
+	if (++nr_in_a_pass > __atomic_load_n(&most_in_a_pass, __ATOMIC_RELAXED))
+		__atomic_store_n(&most_in_a_pass, nr_in_a_pass, __ATOMIC_RELEASE);
+	if (idx == 0)
+		one_more_comes();
+}
+
+static unsigned int nr_calls_for_other; /* atomic */
+static bool asks_other;                 /* worker lock */
+
+/* What queue 1 has is taken in the first call for queue 0, at no other time. */
+static void process_other_first(void *priv, struct hf_soft *soft, uint16_t idx)
+{
+	struct hf_chain chain;
+
+	if (idx == 1) {
+		__atomic_fetch_add(&nr_calls_for_other, 1, __ATOMIC_RELEASE);
+		return;
+	}
+	while (asks_other && module_soft_pop(soft, 1, &chain))
+		module_soft_push(soft, 1, &chain, 0);
+	asks_other = false;
+	process_in_time(priv, soft, 0);
+}
+
+static unsigned int nr_missing; /* worker lock */
+
+/* Each chain of queue 0 needs two of queue 1. */
+static void process_two_for_one(void *priv, struct hf_soft *soft, uint16_t idx)
+{
+	struct hf_chain chain, other;
+
+	(void)priv;
+	while (idx == 0 && module_soft_pop(soft, 0, &chain)) {
+		for (int i = 0; i < 2; i++) {
+			if (module_soft_pop(soft, 1, &other))
+				module_soft_push(soft, 1, &other, 0);
+			else
+				nr_missing++;
+		}
+		module_soft_push(soft, 0, &chain, 0);
+		__atomic_fetch_add(&nr_done, 1, __ATOMIC_RELEASE);
+	}
+	if (idx == 0)
+		one_more_comes();
 }
 
 static void (*hook)(void *priv, struct hf_soft *soft, uint16_t idx);
@@ -335,6 +411,84 @@ static void pass_that_is_cut_off_at_another_queue_goes_on(void **state)
 	rig_destroy(&rig);
 }
 
+/* Whoever asks for the lock ends a pass: nobody does before @n chains are done. */
+static void wait_done(struct rig *rig, unsigned int n)
+{
+	rig_wait_count(&nr_done, n);
+	rig_quiet(rig);
+	assert_int_equal(nr_done, n);
+	assert_int_equal(add_err, 0);
+}
+
+static void make_in_time(struct rig *rig, typeof(process) *how, unsigned int n)
+{
+	make(rig, how, 0);
+	rig_quiet(rig);
+	in_time = rig;
+	nr_to_come = n;
+	nr_done = 0;
+	asks_other = true;
+	most_in_a_pass = nr_calls_for_other = 0;
+	add_err = 0;
+}
+
+/* A pass that takes them all would hold the lock for as long as the driver likes. */
+static void chains_that_come_right_behind_are_of_the_same_pass_and_it_ends(void **state)
+{
+	struct rig rig;
+
+	(void)state;
+	make_in_time(&rig, process_in_time, NUM - 1);
+	rig_add(&rig, 0, frames[0], sizeof(frames[0]), false);
+	rig_publish(&rig, 0);
+	wait_done(&rig, NUM);
+	assert_int_equal(most_in_a_pass, SOFT_CALLS);
+	rig_destroy(&rig);
+}
+
+/* The call that has seen the other queue empty is not the last one of its pass. */
+static void driver_of_another_queue_kicks_again_after_a_pass_of_several_calls(void **state)
+{
+	struct rig rig;
+	uint32_t len;
+
+	(void)state;
+	make_in_time(&rig, process_other_first, 1);
+	rig_add(&rig, 1, frames[1], sizeof(frames[1]), false);
+	rig_publish(&rig, 1);
+	rig_quiet(&rig);
+	assert_int_equal(nr_calls_for_other, 1);
+	rig_add(&rig, 0, frames[0], sizeof(frames[0]), false);
+	rig_publish(&rig, 0);
+	wait_done(&rig, 2);
+	assert_int_equal(most_in_a_pass, 2);
+	assert_ptr_equal(rig_poll(&rig, 1, &len), frames[1]);
+	rig_add(&rig, 1, frames[1], sizeof(frames[1]), false);
+	rig_publish(&rig, 1);
+	rig_quiet(&rig);
+	assert_int_equal(nr_calls_for_other, 2);
+	rig_destroy(&rig);
+}
+
+/* What a call has taken of another queue leaves as much for the next. */
+static void chain_that_comes_right_behind_finds_what_it_needs_of_another_queue(void **state)
+{
+	struct rig rig;
+
+	(void)state;
+	make_in_time(&rig, process_two_for_one, 1);
+	nr_missing = 0;
+	for (unsigned int i = 0; i < NUM; i++)
+		rig_add(&rig, 1, frames[1], sizeof(frames[1]), false);
+	(void)ring_driver_publish(rig.vq[1].drv);
+	for (unsigned int i = 0; i < SOFT_BATCH / 2; i++)
+		rig_add(&rig, 0, frames[0], sizeof(frames[0]), false);
+	rig_publish(&rig, 0);
+	wait_done(&rig, SOFT_BATCH / 2 + 1);
+	assert_int_equal(nr_missing, 0);
+	rig_destroy(&rig);
+}
+
 static void chain_that_is_published_when_the_queue_stops_is_done_once(void **state)
 {
 	struct rig rig;
@@ -372,6 +526,10 @@ int main(void)
 		cmocka_unit_test(
 			chain_that_was_given_back_goes_on_when_the_other_queue_has_what_it_needs),
 		cmocka_unit_test(pass_that_is_cut_off_at_another_queue_goes_on),
+		cmocka_unit_test(chains_that_come_right_behind_are_of_the_same_pass_and_it_ends),
+		cmocka_unit_test(driver_of_another_queue_kicks_again_after_a_pass_of_several_calls),
+		cmocka_unit_test(
+			chain_that_comes_right_behind_finds_what_it_needs_of_another_queue),
 	};
 
 	return cmocka_run_group_tests_name("sim-module", tests, NULL, NULL);
