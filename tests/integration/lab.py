@@ -5,10 +5,10 @@ A test program enters its own user, network and process namespaces first: it nee
 touches nothing of the machine, and leaves nothing behind however it ends. A scenario is a
 function that takes the lab and raises when something is wrong; the rest still run.
 
-HOLDFAST             the holdfast program under test (default: build/holdfast)
-HOLDFAST_CONTROL=1   a control run with QEMU's own tap and stream instead of Holdfast: what fails
-                     there too is not the stack's doing. Scenarios that need Holdfast are skipped.
-HOLDFAST_BUILD       logs go to integration-logs/TEST below this folder (else to a new one in /tmp)
+HOLDFAST                  the holdfast program under test (default: build/holdfast)
+HOLDFAST_TEST_CONTROL=1   a control run with QEMU's own tap and stream instead of Holdfast: what fails there too
+                          is not the stack's doing. Scenarios that need Holdfast are skipped.
+HOLDFAST_BUILD            logs go to integration-logs/TEST below this folder (else to a new one in /tmp)
 """
 
 import os
@@ -30,7 +30,7 @@ DEADLINE = int(os.environ.get("HOLDFAST_DEADLINE", 240))  # seconds for one prog
 MAC = "52:54:00:12:34:56"
 HOST_IP = "10.77.0.1"
 GUEST_IP = "10.77.0.2"
-CONTROL = os.environ.get("HOLDFAST_CONTROL") == "1"
+CONTROL = os.environ.get("HOLDFAST_TEST_CONTROL") == "1"
 
 
 class Skip(Exception):
