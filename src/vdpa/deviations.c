@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * The table of deviations, and of what kernels do otherwise. docs/deviations.md and docs/kernels.md
- * are the same for people: a unit test compares the first, tests/kernel/table.py makes the second.
+ * are the same for people: a unit test compares the first, tests/kernel/profiles.py makes the
+ * second.
  */
 #include "vdpa/deviations.h"
 

@@ -81,8 +81,8 @@
 #define SIMBLK_FEATURES_RICH                                                                       \
 	(1ULL << VIRTIO_RING_F_INDIRECT_DESC | 1ULL << VIRTIO_RING_F_EVENT_IDX |                   \
 	 1ULL << VIRTIO_F_RING_PACKED | 1ULL << VIRTIO_F_IN_ORDER | 1ULL << VIRTIO_F_RING_RESET)
-/* Offered only when asked for. Indirect descriptors are not among them: QEMU migrates no vhost-vdpa
- * disk anyway. */
+/* Offered only when asked for. Indirect descriptors are not among them: QEMU migrates no disk on
+ * vhost-vdpa-device-pci, and its block driver does not show a guest what the disk offers. */
 #define SIMBLK_FEATURES_ASKED                                                                      \
 	(1ULL << VIRTIO_F_RING_PACKED | 1ULL << VIRTIO_F_IN_ORDER | 1ULL << VIRTIO_F_RING_RESET)
 #define SIMBLK_FEATURES_ALL (SIMBLK_FEATURES_STRICT | SIMBLK_FEATURES_RICH | SIMBLK_F(RO))
