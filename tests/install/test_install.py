@@ -84,6 +84,16 @@ class Install(unittest.TestCase):
         if shutil.which('scdoc'):
             find(self.root, 'holdfast-parent.7')
 
+    def test_man_pages_cite_what_is_installed(self):
+        docs = os.path.join(os.path.dirname(os.path.dirname(find(self.root, 'loopnic.c'))), 'docs')
+        cited = set()
+        for name in os.listdir(os.path.join(SOURCE, 'man')):
+            with open(os.path.join(SOURCE, 'man', name), encoding='utf-8') as page:
+                cited.update(re.findall(r'_docs/([\w/-]+\.md)_', page.read()))
+        self.assertIn('spec/vhost-vdpa.md', cited)
+        for name in cited:
+            self.assertTrue(os.path.isfile(os.path.join(docs, name)), name)
+
     def header(self, compiler, language, name):
         text = f'#include <holdfast/{name}>\n#include <holdfast/{name}>\n'
         return run(compiler, *STRICT, '-x', language, f'-I{self.include}', '-M', '-', input=text,
