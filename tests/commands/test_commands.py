@@ -27,7 +27,7 @@ sys.path.insert(0, os.path.join(ROOT, "tests", "integration"))
 
 import blocks  # noqa: E402
 from guest import Guest  # noqa: E402
-from lab import GUEST_IP, Failure, Lab, Skip, check, run_scenarios  # noqa: E402
+from lab import GUEST_IP, HOST_IP, Failure, Lab, Skip, check, run_scenarios  # noqa: E402
 
 BUILD = os.environ.get("HOLDFAST_BUILD") or os.path.join(ROOT, "build")
 LIMIT = 120  # seconds for one command; the longest takes 15 on an idle machine
@@ -40,6 +40,7 @@ class CommandsLab(Lab):
     def __init__(self, name):
         super().__init__(name)
         self.page = None
+        self.destination = None  # of a migration
         self.folder = tempfile.mkdtemp(prefix="holdfast-commands-")
         # `holdfast dev` is to find this lab's clients, not others of the same user
         os.environ["XDG_RUNTIME_DIR"] = self.folder
@@ -51,6 +52,10 @@ class CommandsLab(Lab):
         self.ip("link", "set", "tap1", "up")
         self.make_files()
         self.install()
+
+    def move_address(self, old, new):
+        for way, name in ("del", old), ("add", new):
+            self.ip("address", way, HOST_IP + "/24", "dev", name)
 
     def make_files(self):
         with open(self.path("disk.img"), "wb") as disk:
@@ -85,11 +90,15 @@ class CommandsLab(Lab):
         if self.guest:
             self.guest.close()
             self.guest = None
+        if self.destination:
+            self.destination.close()
+            self.destination = None
 
     def can_go_on(self):
         return True  # the commands do not depend on each other
 
     def close(self):
+        self.end_guest()
         super().close()
         shutil.rmtree(self.folder)
 
@@ -143,15 +152,19 @@ def qemu_version():
     return int(re.search(r"version (\d+)", shown)[1])
 
 
-def boot(lab, command):
+def start(lab, command):
     """Run a command with QEMU; it gets the test guest's kernel, initramfs and consoles besides its own words."""
-    lab.end_guest()
     words = shlex.split(command.replace("$PWD", lab.folder).replace("disk.img", lab.path("disk.img"))
                         .replace("./", lab.folder + "/"))
     at = words.index("qemu-system-x86_64")
     wrap, own = words[:at], [word for word in words[at + 1:] if word != "..."]
     logs = tempfile.mkdtemp(dir=lab.logs)
-    lab.guest = Guest(lab.image, [lab.holdfast, *wrap[1:]], own, log_dir=logs)
+    return Guest(lab.image, [lab.holdfast, *wrap[1:]], own, log_dir=logs)
+
+
+def boot(lab, command):
+    lab.end_guest()
+    lab.guest = start(lab, command)
     lab.guest.wait_ready()
 
 
@@ -192,6 +205,37 @@ def in_monitor(lab, command):
     check(lab.guest is not None, "no guest runs")
     said = lab.guest.qmp.command("human-monitor-command", command_line=command)
     check(not said, "the monitor says: %s", said)
+
+
+def destination(lab, command):
+    """beside the guest that will migrate to it"""
+    check(lab.guest is not None, "no guest runs")
+    lab.destination = start(lab, command)
+
+
+def in_destination(lab, command):
+    """as a line in the destination's monitor"""
+    said = lab.destination.qmp.command("human-monitor-command", command_line=command)
+    check(not said, "the monitor says: %s", said)
+
+
+def migrate(lab, command):
+    """as a line in the source's monitor; then the guest must answer pings by the destination's card on tap1"""
+    in_monitor(lab, command)
+    source, deadline, status = lab.guest, time.monotonic() + LIMIT, None
+    while status != "completed":
+        status = source.qmp.command("query-migrate").get("status")
+        check(status != "failed" and time.monotonic() < deadline, "the migration is %s", status)
+        time.sleep(0.1)
+    lab.destination.adopt(source)
+    source.close()
+    lab.guest, lab.destination = lab.destination, None
+    lab.move_address("tap0", "tap1")
+    try:
+        lab.check_ping(3)
+    finally:
+        lab.end_guest()
+        lab.move_address("tap1", "tap0")
 
 
 def testpmd(lab, command):
@@ -240,6 +284,9 @@ RULES = [
     (r"cc .*&& holdfast check .*", with_words("--match 'lifecycle.*'")),
     (r"holdfast run .*CLIENT", traced_client),
     (r"holdfast run .*dpdk-testpmd .*", testpmd),
+    (r"holdfast run .*qemu-system-x86_64 .* -incoming defer", destination),
+    (r"migrate_incoming .*", in_destination),
+    (r"migrate -d .*", migrate),
     (r"holdfast run .*qemu-system-x86_64 .*virtio-net-pci.*", guest_with_nic),
     (r"holdfast run .*qemu-system-x86_64 .*vhost-vdpa-device-pci.*", guest_with_disk),
     (r"holdfast dev .*", beside_guest),
