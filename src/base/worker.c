@@ -20,9 +20,9 @@
  *	without knowing of it wakes, and has it for its next sleep.
  *  (7) The process around may close our descriptors. The thread sleeps on then, or ends when it
  *	next wants to sleep. worker_destroy() does not wait for a sleep that nothing can end.
- *  (8) worker_settle() moves `nr_settled` on. A wait for events that began before that may have
- *	collected older ones, so what it has collected is dispatched as old. The thread is woken, so
- *	that its next wait begins behind the settling.
+ *  (8) worker_settle() moves `nr_settled` on at its end. A wait for events that began before
+ *	may have collected older ones, so what it has collected is dispatched as old. The thread is
+ *	woken, so that its next wait begins behind the settling.
  *
  * Eventfds that are watched edge-triggered need no read: each write makes epoll report them anew.
  *
@@ -190,11 +190,12 @@ void worker_settle(struct worker *w)
 	uint32_t rounds = w->nr_slots / NR_EVENTS + 1;
 	int nr = NR_EVENTS;
 
-	__atomic_fetch_add(&w->nr_settled, 1, __ATOMIC_RELEASE);
 	for (uint32_t i = 0; i < rounds && nr == NR_EVENTS; i++) {
 		nr = epoll_wait(w->epoll_fd, events, NR_EVENTS, 0);
 		dispatch(w, events, nr);
 	}
+	/* [8] At last: a wait that has begun meanwhile may have taken an old event first. */
+	__atomic_fetch_add(&w->nr_settled, 1, __ATOMIC_RELEASE);
 	worker_wake(w);
 }
 
